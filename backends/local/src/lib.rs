@@ -1,0 +1,1 @@
+//! The embedded backend: one directory, durable.

@@ -1,0 +1,2 @@
+//! The `fineo` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The contracts, executable: cases for every backend, models and fault wrappers.

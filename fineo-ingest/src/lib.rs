@@ -1,0 +1,1 @@
+//! Edge, the two stages, drivers, archives, errors and replay.

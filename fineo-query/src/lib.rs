@@ -1,0 +1,1 @@
+//! One SQL table per metric, wherever its rows are.

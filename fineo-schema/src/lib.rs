@@ -1,0 +1,1 @@
+//! What a tenant's data means: names, aliases, types, changes, resolution.

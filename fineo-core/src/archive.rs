@@ -199,3 +199,6 @@ pub trait Archive: Debug + Display + Send + Sync + 'static {
     /// `NotFound`, `Corrupt`, `Invalid` for a range beyond the segment, or a failure of the backend.
     async fn read(&self, name: &SegmentName, range: Option<(u64, u64)>) -> Result<Bytes>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,3 +159,6 @@ impl Entropy for SystemEntropy {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,3 +175,6 @@ impl StdError for Error {
         self.0.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
     }
 }
+
+#[cfg(test)]
+mod tests;

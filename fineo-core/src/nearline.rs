@@ -85,3 +85,6 @@ pub trait NearlineStore: Debug + Display + Send + Sync + 'static {
     /// When the store cannot be reached.
     async fn metrics(&self, tenant: &TenantId) -> Result<Vec<MetricId>>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,6 @@ impl FromIterator<(ShardId, Position)> for Cover {
         cover
     }
 }
+
+#[cfg(test)]
+mod tests;

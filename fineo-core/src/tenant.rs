@@ -59,3 +59,6 @@ impl fmt::Debug for TenantId {
         write!(f, "TenantId({})", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,8 +46,10 @@ impl Timestamp {
 /// RFC 3339 with `Z` and as many digits of a second as the value has.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(instant) => write!(f, "{instant}"),
+        // A civil date-time, because jiff's own instants end 26 hours before the year 9999 does.
+        let epoch = jiff::civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+        match epoch.checked_add(jiff::SignedDuration::from_micros(self.0)) {
+            Ok(civil) => write!(f, "{civil}Z"),
             Err(_) => write!(f, "{} µs", self.0),
         }
     }
@@ -93,3 +95,6 @@ impl Default for TimeRange {
         Self::ALL
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What a schema is: one document for the tenant and one for each metric.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fineo_core::{MetricId, repo::Version};
+use serde::{Deserialize, Serialize};
+
+use crate::{Identity, MissingTimestamp, UnknownMetric};
+
+mod positions;
+
+pub(crate) use positions::Positions;
+
+pub(crate) type Name = Arc<str>;
+
+/// The tenant's part and its metrics', as one change sees them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub(crate) tenant: TenantDocument,
+    /// By the metric's number; one that is missing is empty.
+    pub(crate) metrics: BTreeMap<u64, Arc<MetricDocument>>,
+}
+
+/// Who is who, and what holds for all metrics.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TenantDocument {
+    pub(crate) settings: SettingsDocument,
+    pub(crate) metrics: BTreeMap<u64, MetricEntry>,
+    /// The number of the next metric: numbers are never used again.
+    #[serde(skip)]
+    pub(crate) next_metric: u64,
+}
+
+/// What holds for all metrics that do not say otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SettingsDocument {
+    pub(crate) metric_keys: Vec<Name>,
+    pub(crate) timestamp_aliases: Vec<Name>,
+    pub(crate) timestamp_formats: Vec<String>,
+    pub(crate) unknown_metric: UnknownMetric,
+    pub(crate) missing_timestamp: MissingTimestamp,
+    pub(crate) identity: Vec<IdentityEntry>,
+}
+
+/// From when on events are told apart in this way; none means "as the tenant says".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IdentityEntry {
+    pub(crate) from: i64,
+    pub(crate) identity: Option<Identity>,
+}
+
+/// A metric as the tenant's document lists it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MetricEntry {
+    /// The display name, then the aliases.
+    pub(crate) names: Vec<Name>,
+    pub(crate) is_declared: bool,
+    pub(crate) is_ruled_out: bool,
+    pub(crate) merged_into: Option<u64>,
+    pub(crate) deleted: Option<Positions>,
+    /// The version of its own subject; 0 while that has none.
+    #[serde(skip)]
+    pub(crate) version: Version,
+}
+
+impl MetricEntry {
+    /// Whether its names are its own: it was neither merged away nor deleted.
+    pub(crate) fn is_live(&self) -> bool {
+        self.merged_into.is_none() && self.deleted.is_none()
+    }
+}
+
+/// A metric's own document.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MetricDocument {
+    pub(crate) fields: BTreeMap<u32, FieldDocument>,
+    /// Undeclared fields that make an event malformed.
+    pub(crate) ruled_out: Vec<Name>,
+    /// Names whose values up to some positions are gone for ever.
+    pub(crate) deletions: BTreeMap<String, Positions>,
+    pub(crate) timestamp_aliases: Vec<Name>,
+    pub(crate) timestamp_formats: Vec<String>,
+    pub(crate) missing_timestamp: Option<MissingTimestamp>,
+    pub(crate) identity: Vec<IdentityEntry>,
+    /// The number of the next field: numbers are never used again.
+    #[serde(skip)]
+    pub(crate) next_field: u32,
+}
+
+/// A declared field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FieldDocument {
+    /// The display name, then the aliases.
+    pub(crate) names: Vec<Name>,
+    pub(crate) field_type: String,
+    pub(crate) unit: Option<String>,
+    pub(crate) conversions: Vec<ConversionDocument>,
+    pub(crate) hidden_since: Option<i64>,
+}
+
+/// A stated unit or conversion of some values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ConversionDocument {
+    pub(crate) name: Option<Name>,
+    pub(crate) unit: Option<String>,
+    pub(crate) scale: f64,
+    pub(crate) offset: f64,
+    pub(crate) metric_name: Option<Name>,
+    pub(crate) from: Option<i64>,
+    pub(crate) to: Option<i64>,
+}
+
+/// The number of a metric's canonical id.
+pub(crate) fn metric_number(id: &MetricId) -> Option<u64> {
+    id.as_str().strip_prefix('n')?.parse().ok()
+}

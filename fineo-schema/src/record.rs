@@ -1,0 +1,163 @@
+//! The staged record: Avro, written from and read into names and texts without values in between.
+
+mod number;
+mod read;
+mod wire;
+mod write;
+
+use std::{collections::BTreeSet, fmt};
+
+use fineo_core::{ContentHash, Error, EventId, MetricId, Result, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{FieldId, FieldType, Slot};
+
+/// What every staged record has beside its cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordHead<'a> {
+    /// The metric's name as sent.
+    pub alias: &'a str,
+    /// When the event happened.
+    pub timestamp: Timestamp,
+    /// When it arrived at the edge.
+    pub written_at: Timestamp,
+    /// Which event it is.
+    pub id: EventId,
+    /// What the event said.
+    pub content: ContentHash,
+}
+
+/// One field of an event: its name and text as sent, and where the layout's metric puts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell<'a> {
+    /// The name as sent.
+    pub name: &'a str,
+    /// The text of the value.
+    pub text: &'a str,
+    /// What [`crate::Metric::slot`] answers for the name.
+    pub slot: Option<Slot>,
+}
+
+/// Takes in what [`RecordLayout::read`] finds: the head, then the cells in stored order.
+pub trait RecordVisitor {
+    /// What every record has.
+    fn head(&mut self, head: &RecordHead<'_>);
+
+    /// A cell: its name and text as sent.
+    fn cell(&mut self, name: &str, text: &str);
+}
+
+/// How records of a metric are written under one version of its schema.
+pub struct RecordLayout {
+    metric: MetricId,
+    fields: Vec<(FieldId, FieldType)>,
+}
+
+impl RecordLayout {
+    /// The layout of a metric with these declared fields.
+    pub fn new(metric: &MetricId, fields: impl Iterator<Item = (FieldId, FieldType)>) -> Self {
+        Self { metric: metric.clone(), fields: fields.collect() }
+    }
+
+    /// The declared fields in the order of the record.
+    pub fn fields(&self) -> &[(FieldId, FieldType)] {
+        &self.fields
+    }
+
+    /// The Avro schema of the record: `BaseRecord`, extended by the declared fields under canonical ids.
+    pub fn avro_schema(&self) -> Value {
+        let mut fields = vec![json!({ "name": "baseFields", "type": base_fields() })];
+        let mut named = BTreeSet::new();
+        for (id, field_type) in &self.fields {
+            let name = instance_name(*field_type);
+            let instance = if named.insert(name.clone()) { instance(&name, *field_type) } else { json!(name) };
+            fields.push(json!({ "name": id.to_string(), "type": ["null", instance], "default": null }));
+        }
+        json!({ "type": "record", "name": self.metric.as_str(), "namespace": "fineo", "fields": fields })
+    }
+
+    /// Reads the layout back from an Avro schema made by [`RecordLayout::avro_schema`].
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when it is no such schema.
+    pub fn of_avro_schema(schema: &Value) -> Result<Self> {
+        let corrupt = || Error::corrupt("not the avro schema of a staged record");
+        let metric = schema["name"].as_str().ok_or_else(corrupt)?;
+        let fields = schema["fields"].as_array().ok_or_else(corrupt)?;
+        let mut found = Vec::new();
+        for field in fields.iter().skip(1) {
+            let instance = &field["type"][1];
+            let name = instance.as_str().or_else(|| instance["name"].as_str()).ok_or_else(corrupt)?;
+            let id = field["name"].as_str().ok_or_else(corrupt)?.parse().map_err(|_| corrupt())?;
+            found.push((id, type_of_instance(name).ok_or_else(corrupt)?));
+        }
+        Ok(Self { metric: MetricId::new(metric).map_err(|_| corrupt())?, fields: found })
+    }
+}
+
+impl fmt::Debug for RecordLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordLayout").field("metric", &self.metric).field("fields", &self.fields).finish()
+    }
+}
+
+fn base_fields() -> Value {
+    let id = json!({ "type": "fixed", "name": "Id", "size": 16 });
+    json!({ "type": "record", "name": "BaseFields", "namespace": "fineo", "fields": [
+        { "name": "aliasName", "type": "string" },
+        { "name": "timestamp", "type": { "type": "long", "logicalType": "timestamp-micros" } },
+        { "name": "writeTime", "type": { "type": "long", "logicalType": "timestamp-micros" }, "default": 0 },
+        { "name": "unknown_fields", "type": { "type": "map", "values": "string" } },
+        { "name": "eventId", "type": ["null", id], "default": null },
+        { "name": "contentHash", "type": ["null", "Id"], "default": null },
+    ] })
+}
+
+fn instance_name(field_type: FieldType) -> String {
+    match field_type {
+        FieldType::Decimal { precision, scale } => format!("Decimal_{precision}_{scale}"),
+        FieldType::String => "String".to_owned(),
+        FieldType::Boolean => "Boolean".to_owned(),
+        FieldType::Int => "Int".to_owned(),
+        FieldType::Long => "Long".to_owned(),
+        FieldType::Float => "Float".to_owned(),
+        FieldType::Double => "Double".to_owned(),
+        FieldType::Timestamp => "Timestamp".to_owned(),
+        FieldType::Date => "Date".to_owned(),
+        FieldType::Bytes => "Bytes".to_owned(),
+        FieldType::Json => "Json".to_owned(),
+    }
+}
+
+fn type_of_instance(name: &str) -> Option<FieldType> {
+    match name.strip_prefix("Decimal_").and_then(|rest| rest.split_once('_')) {
+        Some((precision, scale)) => format!("decimal({precision},{scale})").parse().ok(),
+        None => name.parse().ok(),
+    }
+}
+
+fn instance(name: &str, field_type: FieldType) -> Value {
+    let value = match field_type {
+        FieldType::String | FieldType::Json => json!("string"),
+        FieldType::Boolean => json!("boolean"),
+        FieldType::Int => json!("int"),
+        FieldType::Long => json!("long"),
+        FieldType::Float => json!("float"),
+        FieldType::Double => json!("double"),
+        FieldType::Decimal { precision, scale } => {
+            json!({ "type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale })
+        }
+        FieldType::Timestamp => json!({ "type": "long", "logicalType": "timestamp-micros" }),
+        FieldType::Date => json!({ "type": "int", "logicalType": "date" }),
+        FieldType::Bytes => json!("bytes"),
+    };
+    json!({ "type": "record", "name": name, "namespace": "fineo", "fields": [
+        { "name": "displayName", "type": "string" },
+        { "name": "value", "type": ["null", value], "default": null },
+        { "name": "text", "type": ["null", "string"], "default": null },
+    ] })
+}
+
+#[cfg(test)]
+mod tests;

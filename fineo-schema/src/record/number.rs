@@ -1,0 +1,110 @@
+//! Numbers and the one text that each is written as.
+//!
+//! A text that is its number's canonical text needs no copy beside the number.
+
+use std::fmt::Write as _;
+
+/// Digits of which any decimal number survives a detour through a double.
+const DOUBLE_DIGITS: usize = 15;
+/// The same for single precision.
+const FLOAT_DIGITS: usize = 6;
+
+/// Whether `text` is what [`write_integer`] makes of its value.
+pub(crate) fn is_canonical_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    match digits.as_bytes() {
+        [b'0'] => digits.len() == text.len(),
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// Whether `text` is certainly what [`write_double`] makes of its value.
+pub(crate) fn is_canonical_double(text: &str) -> bool {
+    is_short_decimal(text, DOUBLE_DIGITS)
+}
+
+/// Whether `text` is certainly what [`write_float`] makes of its value.
+pub(crate) fn is_canonical_float(text: &str) -> bool {
+    is_short_decimal(text, FLOAT_DIGITS)
+}
+
+/// `-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?` with at most `digits_max` digits.
+fn is_short_decimal(text: &str, digits_max: usize) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    if text.len() > digits_max + 1 {
+        return false;
+    }
+    let point = text.iter().position(|byte| *byte == b'.').unwrap_or(text.len());
+    let (whole, fraction) = text.split_at(point);
+    let whole_is_plain = match whole {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let fraction_is_plain = match fraction {
+        [] => true,
+        [_, digits @ .., last] => digits.iter().all(u8::is_ascii_digit) && (b'1'..=b'9').contains(last),
+        [_] => false,
+    };
+    let digits = whole.len() + fraction.len().saturating_sub(1);
+    whole_is_plain && fraction_is_plain && digits <= digits_max
+}
+
+pub(crate) fn write_integer(value: i64, out: &mut String) {
+    if value < 0 {
+        out.push('-');
+    }
+    write_digits(value.unsigned_abs(), 1, out);
+}
+
+/// At least `width` digits.
+fn write_digits(mut value: u64, width: usize, out: &mut String) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while value > 0 || digits.len() - at < width {
+        at -= 1;
+        digits[at] = b'0' + (value % 10).to_le_bytes()[0];
+        value /= 10;
+    }
+    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+}
+
+/// The shortest text that reads back as `value`, never with an exponent.
+pub(crate) fn write_double(value: f64, out: &mut String) {
+    const POWERS: [f64; 10] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+    const EXACT: f64 = 1e15;
+    let magnitude = value.abs();
+    for (places, power) in POWERS.iter().enumerate() {
+        let scaled = (magnitude * power).round();
+        if scaled >= EXACT {
+            break;
+        }
+        // Both are exact, so the quotient is the double nearest to the decimal number: what parsing it gives.
+        if scaled / power == magnitude {
+            if value.is_sign_negative() {
+                out.push('-');
+            }
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and below 2^53")]
+            let scaled = scaled as u64;
+            let unit = 10_u64.pow(u32::try_from(places).expect("less than ten"));
+            write_digits(scaled / unit, 1, out);
+            if places > 0 {
+                out.push('.');
+                write_digits(scaled % unit, places, out);
+            }
+            return;
+        }
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{value}");
+}
+
+/// The shortest text that reads back as `value`, never with an exponent.
+pub(crate) fn write_float(value: f32, out: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{value}");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+use proptest::prelude::*;
+
+use super::{is_canonical_double, is_canonical_float, is_canonical_integer, write_double, write_float, write_integer};
+
+fn double(value: f64) -> String {
+    let mut out = String::new();
+    write_double(value, &mut out);
+    out
+}
+
+#[test]
+fn short_numbers_are_canonical_and_others_are_not() {
+    for text in ["0", "-0", "21.5", "-21.5", "0.000001", "123456789012345", "100", "0.05"] {
+        assert!(is_canonical_double(text), "{text}");
+        assert_eq!(double(text.parse().unwrap()), text);
+    }
+    for text in ["", "-", ".5", "5.", "1.0", "01", "1e3", "+1", "1234567890123456", "1.50", "--1", "1.2.3", "0."] {
+        assert!(!is_canonical_double(text), "{text}");
+    }
+    for (text, expected) in [("0", true), ("-0", false), ("-7", true), ("07", false), ("+7", false), ("", false)] {
+        assert_eq!(is_canonical_integer(text), expected, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_double_is_written_as_the_standard_library_does(value in any::<f64>().prop_filter("finite", |v| v.is_finite())) {
+        prop_assert_eq!(double(value), value.to_string());
+    }
+
+    #[test]
+    fn a_measured_value_is_written_as_the_standard_library_does(digits in -10_i64.pow(12)..10_i64.pow(12), places in 0..8) {
+        let value = digits as f64 / 10_f64.powi(places);
+        prop_assert_eq!(double(value), value.to_string());
+    }
+
+    #[test]
+    fn a_text_that_is_canonical_is_rebuilt(text in "-?[0-9]{1,7}(\\.[0-9]{0,9})?") {
+        if is_canonical_double(&text) {
+            prop_assert_eq!(double(text.parse().unwrap()), text.clone());
+        }
+        if is_canonical_float(&text) {
+            let mut out = String::new();
+            write_float(text.parse().unwrap(), &mut out);
+            prop_assert_eq!(out, text.clone());
+        }
+        if is_canonical_integer(&text) {
+            let mut out = String::new();
+            write_integer(text.parse().unwrap(), &mut out);
+            prop_assert_eq!(out, text);
+        }
+    }
+
+    #[test]
+    fn an_integer_is_written_as_the_standard_library_does(value in any::<i64>()) {
+        let mut out = String::new();
+        write_integer(value, &mut out);
+        prop_assert_eq!(out, value.to_string());
+    }
+}

@@ -1,0 +1,169 @@
+//! Writes a record in one pass over its cells and one over the declared fields.
+
+use std::cell::RefCell;
+
+use super::{
+    Cell, RecordHead, RecordLayout,
+    number::{is_canonical_double, is_canonical_float, is_canonical_integer},
+    wire::{write_bytes, write_long},
+};
+use crate::{FieldType, coerce};
+
+const NULL: u8 = 0;
+const PRESENT: u8 = 2;
+
+/// The cell that fills a declared field, so far.
+#[derive(Debug, Clone, Copy)]
+struct Best {
+    rank: u32,
+    cell: u32,
+}
+
+const NOBODY: Best = Best { rank: u32::MAX, cell: u32::MAX };
+
+thread_local! {
+    /// Kept between records, so that writing one allocates nothing.
+    static BEST: RefCell<Vec<Best>> = const { RefCell::new(Vec::new()) };
+}
+
+impl RecordLayout {
+    /// Appends a record to `out`.
+    ///
+    /// Of several cells of one declared field the best-ranked name fills it and the others stay, as sent,
+    /// among the undeclared ones. Cells whose value does not fit keep their text. `cells` is walked three
+    /// times; `nth` should be cheap.
+    pub fn write<'a>(&self, head: &RecordHead<'_>, cells: impl Iterator<Item = Cell<'a>> + Clone, out: &mut Vec<u8>) {
+        BEST.with_borrow_mut(|best| {
+            best.clear();
+            best.resize(self.fields.len(), NOBODY);
+            let mut unknown = 0_i64;
+            for (number, cell) in (0_u32..).zip(cells.clone()) {
+                unknown += i64::from(!fills(best, number, &cell));
+            }
+            write_bytes(head.alias.as_bytes(), out);
+            write_long(head.timestamp.micros(), out);
+            write_long(head.written_at.micros(), out);
+            write_unknown(unknown, best, cells.clone(), out);
+            out.push(PRESENT);
+            out.extend_from_slice(&head.id.0);
+            out.push(PRESENT);
+            out.extend_from_slice(&head.content.0);
+            for (chosen, (_, field_type)) in best.iter().zip(&self.fields) {
+                match cells.clone().nth(chosen.cell as usize).filter(|_| chosen.cell != NOBODY.cell) {
+                    Some(cell) => write_instance(&cell, *field_type, out),
+                    None => out.push(NULL),
+                }
+            }
+        });
+    }
+}
+
+/// Notes `cell` as the one of its field if it is the best so far; whether the number of unknown cells stays.
+fn fills(best: &mut [Best], number: u32, cell: &Cell<'_>) -> bool {
+    let Some(slot) = cell.slot else { return false };
+    let Some(chosen) = best.get_mut(slot.field as usize) else { return false };
+    let was_empty = chosen.cell == NOBODY.cell;
+    if was_empty || slot.rank < chosen.rank {
+        *chosen = Best { rank: slot.rank, cell: number };
+    }
+    was_empty
+}
+
+fn write_unknown<'a>(count: i64, best: &[Best], cells: impl Iterator<Item = Cell<'a>>, out: &mut Vec<u8>) {
+    if count > 0 {
+        write_long(count, out);
+        for (number, cell) in (0_u32..).zip(cells) {
+            let chosen = cell.slot.and_then(|slot| best.get(slot.field as usize));
+            if chosen.is_none_or(|chosen| chosen.cell != number) {
+                write_bytes(cell.name.as_bytes(), out);
+                write_bytes(cell.text.as_bytes(), out);
+            }
+        }
+    }
+    write_long(0, out);
+}
+
+fn write_instance(cell: &Cell<'_>, field_type: FieldType, out: &mut Vec<u8>) {
+    out.push(PRESENT);
+    write_bytes(cell.name.as_bytes(), out);
+    let keeps_text = !write_value(cell.text, field_type, out);
+    if keeps_text {
+        out.push(PRESENT);
+        write_bytes(cell.text.as_bytes(), out);
+    } else {
+        out.push(NULL);
+    }
+}
+
+/// Writes the typed value, null when the text does not fit; whether the text can be rebuilt from it.
+fn write_value(text: &str, field_type: FieldType, out: &mut Vec<u8>) -> bool {
+    match field_type {
+        FieldType::String => write_some(Some(text), out, |text, out| write_bytes(text.as_bytes(), out)),
+        FieldType::Json => write_some(coerce::json(text), out, |text, out| write_bytes(text.as_bytes(), out)),
+        FieldType::Boolean => {
+            write_some(coerce::boolean(text), out, |value, out| out.push(u8::from(value)))
+                && matches!(text, "true" | "false")
+        }
+        FieldType::Int => {
+            write_some(coerce::int(text), out, |value, out| write_long(value.into(), out)) && is_canonical_integer(text)
+        }
+        FieldType::Long => write_some(coerce::long(text), out, write_long) && is_canonical_integer(text),
+        FieldType::Float => {
+            write_some(coerce::float(text), out, |value, out| out.extend_from_slice(&value.to_le_bytes()))
+                && is_canonical_float(text)
+        }
+        FieldType::Double => {
+            write_some(coerce::double(text), out, |value, out| out.extend_from_slice(&value.to_le_bytes()))
+                && is_canonical_double(text)
+        }
+        FieldType::Decimal { precision, scale } => {
+            let value = coerce::decimal(text, precision, scale);
+            write_some(value, out, write_unscaled) && is_canonical_decimal(text, scale.unsigned_abs())
+        }
+        FieldType::Timestamp => {
+            write_some(coerce::timestamp(text), out, write_long);
+            false
+        }
+        FieldType::Date => {
+            write_some(coerce::date(text), out, |value, out| write_long(value.into(), out));
+            false
+        }
+        FieldType::Bytes => {
+            write_some(coerce::bytes(text), out, |value, out| write_bytes(&value, out)) && text.len() % 4 == 0
+        }
+    }
+}
+
+fn write_some<T>(value: Option<T>, out: &mut Vec<u8>, write: impl FnOnce(T, &mut Vec<u8>)) -> bool {
+    match value {
+        Some(value) => {
+            out.push(PRESENT);
+            write(value, out);
+            true
+        }
+        None => {
+            out.push(NULL);
+            false
+        }
+    }
+}
+
+/// A decimal's unscaled value as the shortest two's complement.
+fn write_unscaled(value: i128, out: &mut Vec<u8>) {
+    let bytes = value.to_be_bytes();
+    let sign = if value < 0 { 0xff } else { 0 };
+    let is_spare = |pair: &[u8]| pair[0] == sign && (pair[1] & 0x80) == (sign & 0x80);
+    let spare = bytes.windows(2).take_while(|pair| is_spare(pair)).count();
+    write_bytes(&bytes[spare..], out);
+}
+
+fn is_canonical_decimal(text: &str, scale: u8) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let has_point = whole.len() != text.len();
+    let is_zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
+    let whole_is_plain = is_canonical_integer(whole) || whole == "-0" && !is_zero;
+    whole_is_plain
+        && has_point == (scale > 0)
+        && fraction.len() == usize::from(scale)
+        && fraction.bytes().all(|byte| byte.is_ascii_digit())
+}

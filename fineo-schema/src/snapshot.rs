@@ -1,0 +1,225 @@
+//! A tenant's schema under one version: immutable, prepared for look-ups.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use fineo_core::{Cover, MetricId, Result, TenantId, Timestamp, repo::Version};
+
+use crate::{
+    Found, Identity, Metric, MissingTimestamp, TimeFormat, UnknownMetric,
+    document::{IdentityEntry, State, metric_number},
+    name,
+};
+
+/// What holds for all metrics of a tenant that do not say otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The keys of an event that may name its metric, in order; `metrictype` after them.
+    pub metric_keys: Vec<Arc<str>>,
+    /// The keys of an event that may bear its time, in order, after the metric's own.
+    pub timestamp_aliases: Vec<Arc<str>>,
+    /// How times are read, after the metric's own formats.
+    pub timestamp_formats: Vec<TimeFormat>,
+    /// What becomes of an event of an unknown metric.
+    pub unknown_metric: UnknownMetric,
+    /// What becomes of an event without a time.
+    pub missing_timestamp: MissingTimestamp,
+    pub(crate) identity: Vec<IdentityEntry>,
+}
+
+impl Settings {
+    /// What makes events that arrived at `arrival` the same, where their metric does not say.
+    pub fn identity_at(&self, arrival: Timestamp) -> Identity {
+        identity_in(&self.identity, arrival).unwrap_or_default()
+    }
+}
+
+/// The entry of a history that is in force at `arrival`.
+pub(crate) fn identity_in(history: &[IdentityEntry], arrival: Timestamp) -> Option<Identity> {
+    history.iter().rev().find(|entry| entry.from <= arrival.micros())?.identity
+}
+
+/// A metric that was deleted: its rows up to some positions are unreadable, to be collected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeletedMetric {
+    /// Which one.
+    pub id: MetricId,
+    /// The positions up to which its rows are gone for ever.
+    pub through: Cover,
+}
+
+/// A tenant's schema under one version.
+#[derive(Debug)]
+pub struct TenantSchema {
+    tenant: TenantId,
+    version: Version,
+    settings: Settings,
+    metrics: Vec<Arc<Metric>>,
+    by_id: HashMap<MetricId, usize>,
+    by_name: HashMap<Arc<str>, usize>,
+    by_lower_name: HashMap<String, Vec<usize>>,
+    deleted: Vec<DeletedMetric>,
+    state: State,
+}
+
+impl TenantSchema {
+    /// The schema of a tenant that never changed anything.
+    pub fn empty(tenant: &TenantId) -> Self {
+        Self::of_state(tenant, Version::NONE, State::default(), None).expect("an empty schema has nothing illegal")
+    }
+
+    /// Prepares `state`, taking over what did not change from `previous`.
+    pub(crate) fn of_state(tenant: &TenantId, version: Version, state: State, previous: Option<&Self>) -> Result<Self> {
+        let settings = prepare_settings(&state)?;
+        let rows = row_metrics(&state);
+        let same_formats = previous.is_some_and(|old| old.settings.timestamp_formats == settings.timestamp_formats);
+        let reusable = previous.filter(|_| same_formats);
+        let mut schema = Self {
+            tenant: tenant.clone(),
+            version,
+            settings,
+            metrics: Vec::new(),
+            by_id: HashMap::new(),
+            by_name: HashMap::new(),
+            by_lower_name: HashMap::new(),
+            deleted: Vec::new(),
+            state,
+        };
+        for (number, entry) in &schema.state.tenant.metrics {
+            let id = MetricId::numbered(*number);
+            if let Some(through) = &entry.deleted {
+                schema.deleted.push(DeletedMetric { id, through: through.0.clone() });
+                continue;
+            }
+            if entry.merged_into.is_some() {
+                continue;
+            }
+            let document = schema.state.metrics.get(number).cloned().unwrap_or_default();
+            let row_metrics = rows.get(number).cloned().unwrap_or_default();
+            let reused =
+                reusable.and_then(|old| old.metric(&id)).filter(|old| old.is_of(entry, &document, &row_metrics));
+            let metric = match reused {
+                Some(old) => Arc::clone(old),
+                None => Arc::new(Metric::of_documents(id.clone(), entry, document, row_metrics, &schema.settings)?),
+            };
+            let index = schema.metrics.len();
+            schema.by_id.insert(id, index);
+            for name in metric.names() {
+                schema.by_name.insert(Arc::clone(name), index);
+                let same = schema.by_lower_name.entry(name.to_lowercase()).or_default();
+                if !same.contains(&index) {
+                    same.push(index);
+                }
+            }
+            schema.metrics.push(metric);
+        }
+        Ok(schema)
+    }
+
+    /// Whose schema it is.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Its version: every change, also of one metric alone, has its own.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// What holds for all metrics.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The metrics in order of creation, without those that were merged away or deleted.
+    pub fn metrics(&self) -> impl Iterator<Item = &Arc<Metric>> {
+        self.metrics.iter()
+    }
+
+    /// The metric with this canonical id. A merged one answers as the one that it was merged into.
+    pub fn metric(&self, id: &MetricId) -> Option<&Arc<Metric>> {
+        if let Some(index) = self.by_id.get(id) {
+            return self.metrics.get(*index);
+        }
+        let number = metric_number(id)?;
+        let root = root_of(&self.state, number);
+        let index = self.by_id.get(&MetricId::numbered(root)).filter(|_| root != number)?;
+        self.metrics.get(*index)
+    }
+
+    /// The metric that has exactly this name or alias.
+    pub fn metric_named(&self, name: &str) -> Option<&Arc<Metric>> {
+        self.by_name.get(name).and_then(|index| self.metrics.get(*index))
+    }
+
+    /// The metric that a SQL identifier means: an exact match wins, else a unique match that ignores case;
+    /// a quoted one is exact.
+    pub fn find_metric(&self, identifier: &str, quoted: bool) -> Found<&Arc<Metric>> {
+        if let Some(metric) = self.metric_named(identifier) {
+            return Found::One(metric);
+        }
+        let lower = identifier.to_lowercase();
+        let matches = self.by_lower_name.get(&lower).filter(|_| !quoted).map_or(&[][..], Vec::as_slice);
+        match matches {
+            [] => Found::None { near: name::near(identifier, self.by_name.keys().map(|name| &**name)) },
+            [index] => Found::One(&self.metrics[*index]),
+            several => {
+                let names = several.iter().flat_map(|index| self.metrics[*index].names());
+                Found::Ambiguous(
+                    names.filter(|name| name.to_lowercase() == lower).map(|name| name.to_string()).collect(),
+                )
+            }
+        }
+    }
+
+    /// The metrics whose rows are gone for ever, for whoever collects them.
+    pub fn deleted_metrics(&self) -> &[DeletedMetric] {
+        &self.deleted
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+fn prepare_settings(state: &State) -> Result<Settings> {
+    let document = &state.tenant.settings;
+    let formats: Result<Vec<TimeFormat>> =
+        document.timestamp_formats.iter().map(|text| TimeFormat::parse(text)).collect();
+    Ok(Settings {
+        metric_keys: document.metric_keys.clone(),
+        timestamp_aliases: document.timestamp_aliases.clone(),
+        timestamp_formats: formats?,
+        unknown_metric: document.unknown_metric,
+        missing_timestamp: document.missing_timestamp,
+        identity: document.identity.clone(),
+    })
+}
+
+/// The metric that `number` was merged into, or itself.
+pub(crate) fn root_of(state: &State, number: u64) -> u64 {
+    let mut root = number;
+    // Merges never form a ring; the bound keeps a corrupt document from making one.
+    for _ in 0..state.tenant.metrics.len() {
+        match state.tenant.metrics.get(&root).and_then(|entry| entry.merged_into) {
+            Some(next) => root = next,
+            None => break,
+        }
+    }
+    root
+}
+
+/// For each live metric the ids whose rows answer under it: its own first.
+fn row_metrics(state: &State) -> BTreeMap<u64, Vec<MetricId>> {
+    let mut rows: BTreeMap<u64, Vec<MetricId>> = BTreeMap::new();
+    for number in state.tenant.metrics.keys() {
+        let root = root_of(state, *number);
+        let ids = rows.entry(root).or_insert_with(|| vec![MetricId::numbered(root)]);
+        if root != *number {
+            ids.push(MetricId::numbered(*number));
+        }
+    }
+    rows
+}

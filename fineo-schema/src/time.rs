@@ -1,0 +1,78 @@
+//! Reads the time of an event: formats that a tenant states, then those that need no statement.
+
+mod format;
+
+use fineo_core::Timestamp;
+use jiff::{civil, fmt::rfc2822, tz::TimeZone};
+
+pub use format::TimeFormat;
+
+use crate::coerce;
+
+/// The longest text that can be a time.
+const TEXT_BYTES_MAX: usize = 128;
+
+/// Formats in the order they are tried; prepared once, used for every event.
+#[derive(Debug, Clone, Default)]
+pub struct TimeParser {
+    formats: Vec<TimeFormat>,
+}
+
+impl TimeParser {
+    /// Tries `formats` in order, then the built-in ones.
+    pub fn new<'a>(formats: impl Iterator<Item = &'a TimeFormat>) -> Self {
+        Self { formats: formats.cloned().collect() }
+    }
+
+    /// The instant that the text of a JSON number or string stands for, by the first format that fits.
+    ///
+    /// Without a stated format: RFC 3339 / ISO 8601 (UTC where there is no offset), RFC 1123, and whole
+    /// numbers as milliseconds since 1970. None when no format fits or the year is not in 0001–9999.
+    pub fn parse(&self, text: &str) -> Option<Timestamp> {
+        if text.len() > TEXT_BYTES_MAX {
+            return None;
+        }
+        self.formats.iter().find_map(|format| format.read(text)).or_else(|| read_builtin(text))
+    }
+}
+
+/// The instant by the built-in formats.
+pub(crate) fn read_builtin(text: &str) -> Option<Timestamp> {
+    // By far the most events bear milliseconds; nothing else looks like them.
+    if let Some(millis) = coerce::plain_integer(text.as_bytes()) {
+        return Timestamp::from_micros(millis.checked_mul(1000)?).ok();
+    }
+    read_iso(text, &TimeZone::UTC).or_else(|| read_rfc_1123(text))
+}
+
+/// RFC 3339 / ISO 8601; `zone` where the text has no offset.
+fn read_iso(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    if text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
+    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+        return of_instant(instant);
+    }
+    of_civil(text.parse::<civil::DateTime>().ok()?, zone)
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, without the comments that mail allows.
+fn read_rfc_1123(text: &str) -> Option<Timestamp> {
+    if text.len() > TEXT_BYTES_MAX || text.contains('(') {
+        return None;
+    }
+    of_instant(rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?)
+}
+
+fn of_instant(instant: jiff::Timestamp) -> Option<Timestamp> {
+    // Below a microsecond, time is cut off, before 1970 too.
+    let micros = instant.as_nanosecond().div_euclid(1000);
+    Timestamp::from_micros(micros.try_into().ok()?).ok()
+}
+
+fn of_civil(local: civil::DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    of_instant(zone.to_ambiguous_timestamp(local).compatible().ok()?)
+}
+
+#[cfg(test)]
+mod tests;

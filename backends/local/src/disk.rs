@@ -1,0 +1,134 @@
+//! The seam to the file system, so that tests can make it fail.
+
+use std::{
+    fmt::Debug,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The file system as this backend uses it.
+pub(crate) trait Disk: Debug + Send + Sync + 'static {
+    /// Opens a file for reading and writing; makes an empty one where `create` says so.
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>>;
+    /// Makes the directory's entries durable.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// Gives the file a second name, which must be free.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives the file another name, whether that was free or not.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a name.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// An open file.
+pub(crate) trait DiskFile: Debug + Send + Sync + 'static {
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Fills `bytes` from `offset`.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Makes what was written durable, the length too.
+    fn sync(&self) -> io::Result<()>;
+    /// Cuts or extends the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// The length.
+    fn len(&self) -> io::Result<u64>;
+}
+
+/// The machine's own file system.
+#[derive(Debug)]
+pub(crate) struct SystemDisk {
+    /// Whether `sync` reaches the disk.
+    pub(crate) fsync: bool,
+}
+
+#[derive(Debug)]
+struct SystemFile {
+    file: File,
+    fsync: bool,
+}
+
+impl Disk for SystemDisk {
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path)?;
+        Ok(Arc::new(SystemFile { file, fsync: self.fsync }))
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        if self.fsync { File::open(path)?.sync_all() } else { Ok(()) }
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+}
+
+impl DiskFile for SystemFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.fsync { self.file.sync_data() } else { Ok(()) }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+/// Makes the directory and its parents, durably.
+pub(crate) fn create_directories(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut missing: Vec<PathBuf> = Vec::new();
+    let mut at = path;
+    while !at.as_os_str().is_empty() && !at.is_dir() {
+        missing.push(at.to_path_buf());
+        let Some(parent) = at.parent() else { break };
+        at = parent;
+    }
+    fs::create_dir_all(path)?;
+    for made in missing.iter().rev() {
+        if let Some(parent) = made.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            disk.sync_directory(parent)?;
+        }
+    }
+    Ok(())
+}
+
+/// The names in a directory, sorted; none when there is no such directory.
+pub(crate) fn names(path: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        if let Ok(name) = entry?.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}

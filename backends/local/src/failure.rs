@@ -1,0 +1,38 @@
+//! Says what a failure of the disk or of redb means to the caller.
+
+use std::{io, path::Path};
+
+use fineo_core::{Error, ErrorKind};
+
+/// The disk refused `deed`.
+pub(crate) fn disk_error(deed: &'static str, path: &Path, source: io::Error) -> Error {
+    let (kind, message) = match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (ErrorKind::StorageFull, "no space left"),
+        io::ErrorKind::NotFound => (ErrorKind::NotFound, "no such file"),
+        io::ErrorKind::UnexpectedEof => (ErrorKind::Corrupt, "file is shorter than it was"),
+        _ => (ErrorKind::Unavailable, "the disk failed"),
+    };
+    Error::new(kind, message).with("deed", deed).with("path", path.display()).with_source(source)
+}
+
+/// Whether the disk is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// redb failed.
+pub(crate) fn database_error(source: impl Into<redb::Error>) -> Error {
+    let source = source.into();
+    let (kind, message) = match &source {
+        redb::Error::Io(cause) if is_full(cause) => (ErrorKind::StorageFull, "no space left for the repository"),
+        redb::Error::Corrupted(_) => (ErrorKind::Corrupt, "the repository is damaged"),
+        redb::Error::UpgradeRequired(_) => (ErrorKind::Unsupported, "the repository has another format"),
+        _ => (ErrorKind::Unavailable, "the repository failed"),
+    };
+    Error::new(kind, message).with_source(source)
+}
+
+/// Bytes in `path` are not what was written.
+pub(crate) fn corrupt(path: &Path, message: &'static str) -> Error {
+    Error::corrupt(message).with("path", path.display())
+}

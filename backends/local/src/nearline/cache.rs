@@ -1,0 +1,133 @@
+//! Footers and dictionaries of segments, kept as long as there is room.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arrow_array::StringViewArray;
+use fineo_core::Result;
+
+use super::footer::Footer;
+
+/// A thing of a segment: the footer, or the dictionary of one of its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Thing {
+    Footer,
+    Alias,
+    Shard,
+    Column(usize),
+}
+
+/// What is kept.
+#[derive(Debug, Clone)]
+enum Kept {
+    Footer(Arc<Footer>),
+    Dictionary(Arc<StringViewArray>),
+}
+
+#[derive(Debug)]
+struct Slot {
+    kept: Kept,
+    bytes: usize,
+    used: u64,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    by_thing: HashMap<(u64, Thing), Slot>,
+    bytes: usize,
+    /// Counts uses, to know what was not used for long.
+    uses: u64,
+}
+
+/// A bounded cache over all segments.
+#[derive(Debug)]
+pub(super) struct Cache {
+    slots: Mutex<Slots>,
+    bytes_max: usize,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { slots: Mutex::default(), bytes_max }
+    }
+
+    /// The footer of `segment`, which `load` reads when it is not here.
+    pub(super) fn footer(&self, segment: u64, load: impl FnOnce() -> Result<Footer>) -> Result<Arc<Footer>> {
+        if let Some(Kept::Footer(footer)) = self.find(segment, Thing::Footer) {
+            return Ok(footer);
+        }
+        let footer = Arc::new(load()?);
+        self.keep((segment, Thing::Footer), Kept::Footer(Arc::clone(&footer)), footer.memory_bytes());
+        Ok(footer)
+    }
+
+    /// The dictionary `thing` of `segment`, which `load` reads when it is not here.
+    pub(super) fn dictionary(
+        &self,
+        segment: u64,
+        thing: Thing,
+        load: impl FnOnce() -> Result<StringViewArray>,
+    ) -> Result<Arc<StringViewArray>> {
+        if let Some(Kept::Dictionary(dictionary)) = self.find(segment, thing) {
+            return Ok(dictionary);
+        }
+        let dictionary = Arc::new(load()?);
+        let texts: usize = dictionary.data_buffers().iter().map(|buffer| buffer.capacity()).sum();
+        let bytes = texts + 17 * dictionary.views().len() + 256;
+        self.keep((segment, thing), Kept::Dictionary(Arc::clone(&dictionary)), bytes);
+        Ok(dictionary)
+    }
+
+    fn find(&self, segment: u64, thing: Thing) -> Option<Kept> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.uses += 1;
+        let uses = slots.uses;
+        let slot = slots.by_thing.get_mut(&(segment, thing))?;
+        slot.used = uses;
+        Some(slot.kept.clone())
+    }
+
+    fn keep(&self, thing: (u64, Thing), kept: Kept, bytes: usize) {
+        if bytes > self.bytes_max / 4 {
+            return;
+        }
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.uses += 1;
+        let slot = Slot { kept, bytes, used: slots.uses };
+        slots.bytes += bytes;
+        if let Some(old) = slots.by_thing.insert(thing, slot) {
+            slots.bytes -= old.bytes;
+        }
+        if slots.bytes > self.bytes_max {
+            slots.evict(self.bytes_max / 4 * 3);
+        }
+    }
+
+    /// Lets go of everything of `segment`, which is gone.
+    pub(super) fn forget(&self, segments: &[u64]) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut freed = 0;
+        slots.by_thing.retain(|(segment, _), slot| {
+            let stays = !segments.contains(segment);
+            freed += if stays { 0 } else { slot.bytes };
+            stays
+        });
+        slots.bytes -= freed;
+    }
+}
+
+impl Slots {
+    fn evict(&mut self, bytes_max: usize) {
+        let mut by_use: Vec<(u64, (u64, Thing))> = self.by_thing.iter().map(|(key, slot)| (slot.used, *key)).collect();
+        by_use.sort_unstable_by_key(|(used, _)| *used);
+        for (_, key) in by_use {
+            if self.bytes <= bytes_max {
+                break;
+            }
+            self.bytes -= self.by_thing.remove(&key).map_or(0, |slot| slot.bytes);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A column of texts of a segment, read as Arrow arrays: a dictionary once, then codes.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, PrimitiveArray, StringViewArray, UInt32Array, builder::make_view, types};
+use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, ScalarBuffer};
+use arrow_select::take::take;
+use fineo_core::{Error, Result};
+
+use super::{
+    cache::Thing,
+    footer::ColumnPlace,
+    segment::{Segment, content_hash, event_id, sixteens},
+    source::{Cells, RowSource, Which},
+};
+use crate::failure;
+
+/// Rows of a segment, ascending.
+#[derive(Debug)]
+pub(super) enum Selection {
+    /// From the first to before the second.
+    Range(usize, usize),
+    /// These.
+    Rows(Vec<u32>),
+}
+
+impl Selection {
+    /// How many rows.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Range(from, to) => to - from,
+            Self::Rows(rows) => rows.len(),
+        }
+    }
+
+    /// The first row and the one behind the last.
+    pub(super) fn bounds(&self) -> (usize, usize) {
+        match self {
+            Self::Range(from, to) => (*from, *to),
+            Self::Rows(rows) => {
+                (rows.first().map_or(0, |row| *row as usize), rows.last().map_or(0, |row| *row as usize + 1))
+            }
+        }
+    }
+}
+
+/// A column, ready to be read.
+#[derive(Debug)]
+pub(super) struct ColumnReader {
+    segment: Arc<Segment>,
+    place: ColumnPlace,
+    /// The different texts, then a null.
+    dictionary: Arc<StringViewArray>,
+    /// Of a sparse column: its rows and their codes.
+    sparse: Option<(ScalarBuffer<u32>, Vec<u32>)>,
+}
+
+/// Codes as they lie in the file.
+enum Codes {
+    One(ScalarBuffer<u8>),
+    Two(ScalarBuffer<u16>),
+    Four(ScalarBuffer<u32>),
+}
+
+impl ColumnReader {
+    /// Opens the column `thing` of `segment`.
+    pub(super) fn open(segment: &Arc<Segment>, thing: Thing, place: &ColumnPlace) -> Result<Self> {
+        let load = || load_dictionary(segment, place);
+        let dictionary = segment.cache.dictionary(segment.number(), thing, load)?;
+        let mut reader = Self { segment: Arc::clone(segment), place: place.clone(), dictionary, sparse: None };
+        if place.rows.bytes > 0 {
+            let cells = place.cells as usize;
+            let rows = segment.numbers(place.rows, 0, cells)?;
+            let codes = reader.codes(0, cells)?;
+            reader.sparse = Some((rows, widen(&codes)));
+        }
+        Ok(reader)
+    }
+
+    /// The codes of the texts that `wanted` names.
+    pub(super) fn codes_of(&self, wanted: &[Arc<str>]) -> Vec<u32> {
+        let mut codes = Vec::new();
+        for text in wanted {
+            let view = make_view(text.as_bytes(), 0, 0);
+            let views = &self.dictionary.views()[..self.place.texts as usize];
+            // Texts of up to twelve bytes are their views; of longer ones the lower half is length and beginning.
+            let is_short = text.len() <= 12;
+            let same = |known: &u128| if is_short { *known == view } else { *known << 64 == view << 64 };
+            let found = views.iter().enumerate().filter(|(_, known)| same(known)).map(|(code, _)| code);
+            let mut found = found.filter(|code| is_short || self.dictionary.value(*code) == text.as_ref());
+            codes.extend(found.next().and_then(|code| u32::try_from(code).ok()));
+        }
+        codes
+    }
+
+    /// Marks in `mask` the rows from `from` on that have one of `wanted`, or any text when that is none.
+    pub(super) fn mark(&self, from: usize, mask: &mut [bool], wanted: Option<&[u32]>) -> Result<()> {
+        let texts = self.place.texts;
+        let matches = |code: u32| wanted.map_or(code < texts, |wanted| wanted.contains(&code));
+        let to = from + mask.len();
+        if let Some((rows, codes)) = &self.sparse {
+            let begin = rows.partition_point(|row| (*row as usize) < from);
+            for (row, code) in rows[begin..].iter().zip(&codes[begin..]).take_while(|(row, _)| (**row as usize) < to) {
+                mask[*row as usize - from] |= matches(*code);
+            }
+            return Ok(());
+        }
+        if self.place.width == 0 {
+            let is_match = matches(0);
+            mask.iter_mut().for_each(|marked| *marked |= is_match);
+            return Ok(());
+        }
+        match (self.codes(from, to)?, wanted) {
+            // The usual case, in a form that the compiler makes vectors of.
+            (Codes::One(codes), Some([one])) => mark_equal(&codes, u8::try_from(*one).ok(), mask),
+            (Codes::Two(codes), Some([one])) => mark_equal(&codes, u16::try_from(*one).ok(), mask),
+            (Codes::Four(codes), Some([one])) => mark_equal(&codes, Some(*one), mask),
+            (codes, _) => {
+                mask.iter_mut().zip(widen(&codes)).for_each(|(marked, code)| *marked |= matches(code));
+            }
+        }
+        Ok(())
+    }
+
+    /// The texts of the rows that `selection` names.
+    pub(super) fn array(&self, selection: &Selection) -> Result<ArrayRef> {
+        let len = selection.len();
+        if let Some((rows, codes)) = &self.sparse {
+            let mut indices = vec![self.place.texts; len];
+            let (from, to) = selection.bounds();
+            let begin = rows.partition_point(|row| (*row as usize) < from);
+            let cells = rows[begin..].iter().zip(&codes[begin..]).take_while(|(row, _)| (**row as usize) < to);
+            match selection {
+                Selection::Range(from, _) => {
+                    cells.for_each(|(row, code)| indices[*row as usize - from] = *code);
+                }
+                Selection::Rows(wanted) => {
+                    let mut wanted = wanted.iter().enumerate().peekable();
+                    for (row, code) in cells {
+                        while wanted.next_if(|(_, next)| *next < row).is_some() {}
+                        if let Some((at, _)) = wanted.next_if(|(_, next)| *next == row) {
+                            indices[at] = *code;
+                        }
+                    }
+                }
+            }
+            return self.take(&UInt32Array::from(indices));
+        }
+        if self.place.width == 0 {
+            return self.take(&UInt32Array::from(vec![0; len]));
+        }
+        let (from, to) = selection.bounds();
+        let codes = self.codes(from, to)?;
+        match (codes, selection) {
+            (Codes::One(codes), Selection::Range(..)) => self.take(&PrimitiveArray::<types::UInt8Type>::new(codes, None)),
+            (Codes::Two(codes), Selection::Range(..)) => self.take(&PrimitiveArray::<types::UInt16Type>::new(codes, None)),
+            (Codes::Four(codes), Selection::Range(..)) => self.take(&UInt32Array::new(codes, None)),
+            (codes, Selection::Rows(rows)) => {
+                let places = rows.iter().map(|row| *row as usize - from);
+                let codes: Vec<u32> = match &codes {
+                    Codes::One(codes) => places.map(|place| u32::from(codes[place])).collect(),
+                    Codes::Two(codes) => places.map(|place| u32::from(codes[place])).collect(),
+                    Codes::Four(codes) => places.map(|place| codes[place]).collect(),
+                };
+                self.take(&UInt32Array::from(codes))
+            }
+        }
+    }
+
+    fn take<T: arrow_array::ArrowPrimitiveType>(&self, indices: &PrimitiveArray<T>) -> Result<ArrayRef> {
+        // Where no row is without a cell the null is left off, so that nobody looks for nulls.
+        let has_absent = self.place.cells as usize != self.segment.rows();
+        let texts = self.place.texts as usize + usize::from(has_absent);
+        let largest = indices.values().iter().copied().map(ArrowNativeType::as_usize).max();
+        if largest.is_some_and(|largest| largest >= texts) {
+            return Err(failure::corrupt(&self.segment.pack.path, "code without a text"));
+        }
+        let taken = take(&self.dictionary.slice(0, texts), indices, None);
+        taken.map_err(|source| Error::internal("texts could not be taken").with_source(source))
+    }
+
+    fn codes(&self, from: usize, to: usize) -> Result<Codes> {
+        Ok(match self.place.width {
+            1 => Codes::One(self.segment.numbers(self.place.codes, from, to)?),
+            2 => Codes::Two(self.segment.numbers(self.place.codes, from, to)?),
+            _ => Codes::Four(self.segment.numbers(self.place.codes, from, to)?),
+        })
+    }
+}
+
+fn widen(codes: &Codes) -> Vec<u32> {
+    match codes {
+        Codes::One(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
+        Codes::Two(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
+        Codes::Four(codes) => codes.to_vec(),
+    }
+}
+
+fn mark_equal<T: PartialEq + Copy>(codes: &[T], wanted: Option<T>, mask: &mut [bool]) {
+    let Some(wanted) = wanted else { return };
+    mask.iter_mut().zip(codes).for_each(|(marked, code)| *marked |= *code == wanted);
+}
+
+/// Where each text ends, and the bytes of all of them.
+fn dictionary_parts(segment: &Segment, place: &ColumnPlace) -> Result<(ScalarBuffer<u32>, Buffer)> {
+    let damaged = || failure::corrupt(&segment.pack.path, "dictionary is damaged");
+    let texts = place.texts as usize;
+    let bytes = segment.read_all(place.dictionary)?;
+    let text_bytes = bytes.len().checked_sub(4 * texts).ok_or_else(damaged)?;
+    let ends = ScalarBuffer::<u32>::new(bytes.clone(), 0, texts);
+    let text = bytes.slice_with_length(4 * texts, text_bytes);
+    let is_ascending = ends.windows(2).all(|pair| pair[0] <= pair[1]);
+    if !is_ascending || ends.last().is_some_and(|last| *last as usize > text.len()) {
+        return Err(damaged());
+    }
+    Ok((ends, text))
+}
+
+fn load_dictionary(segment: &Segment, place: &ColumnPlace) -> Result<StringViewArray> {
+    let (ends, text) = dictionary_parts(segment, place)?;
+    let mut start = 0;
+    let mut views = Vec::with_capacity(ends.len() + 1);
+    for end in ends.iter().copied() {
+        views.push(make_view(&text[start as usize..end as usize], 0, start));
+        start = end;
+    }
+    views.push(0);
+    let nulls = NullBuffer::from_iter((0..views.len()).map(|number| number < ends.len()));
+    let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![text], Some(nulls));
+    array.map_err(|source| failure::corrupt(&segment.pack.path, "dictionary is damaged").with_source(source))
+}
+
+impl RowSource for Arc<Segment> {
+    fn timestamps(&self) -> Result<Vec<i64>> {
+        Ok(self.numbers::<i64>(self.footer()?.timestamps, 0, self.rows())?.to_vec())
+    }
+
+    fn ingested(&self) -> Result<Vec<i64>> {
+        Ok(self.numbers::<i64>(self.footer()?.ingested, 0, self.rows())?.to_vec())
+    }
+
+    fn ids(&self) -> Result<Vec<fineo_core::EventId>> {
+        Ok(sixteens(&Segment::ids(self, &*self.footer()?, 0, self.rows())?, event_id))
+    }
+
+    fn contents(&self) -> Result<Vec<fineo_core::ContentHash>> {
+        Ok(sixteens(&Segment::contents(self, &*self.footer()?, 0, self.rows())?, content_hash))
+    }
+
+    fn positions(&self) -> Result<Vec<fineo_core::Position>> {
+        Segment::positions(self, &*self.footer()?, 0, self.rows())
+    }
+
+    fn names(&self) -> Result<Vec<Arc<str>>> {
+        Ok(self.footer()?.columns.iter().map(|column| Arc::clone(&column.name)).collect())
+    }
+
+    fn cells(&self, which: Which<'_>) -> Result<Option<Cells>> {
+        let footer = self.footer()?;
+        let found = match which {
+            Which::Alias => Some(&footer.alias),
+            Which::Shard => Some(&footer.shard),
+            Which::Name(name) => footer.column(name).map(|(_, place)| place),
+        };
+        let Some(place) = found else { return Ok(None) };
+        let damaged = || failure::corrupt(&self.pack.path, "dictionary is damaged");
+        let (ends, text) = dictionary_parts(self, place)?;
+        let text = String::from_utf8(text.to_vec()).map_err(|source| damaged().with_source(source))?;
+        let count = if place.rows.bytes > 0 { place.cells as usize } else { self.rows() };
+        let codes = match place.width {
+            0 => vec![0; count],
+            1 => widen(&Codes::One(self.numbers(place.codes, 0, count)?)),
+            2 => widen(&Codes::Two(self.numbers(place.codes, 0, count)?)),
+            _ => widen(&Codes::Four(self.numbers(place.codes, 0, count)?)),
+        };
+        let rows: Vec<u32> = if place.rows.bytes > 0 {
+            self.numbers::<u32>(place.rows, 0, count)?.to_vec()
+        } else {
+            (0..self.entry.rows).collect()
+        };
+        if rows.iter().any(|row| *row >= self.entry.rows) {
+            return Err(damaged());
+        }
+        let present = rows.into_iter().zip(codes).filter(|(_, code)| *code < place.texts);
+        let (rows, codes) = present.unzip();
+        Ok(Some(Cells { text, ends: ends.to_vec(), rows, codes }))
+    }
+}

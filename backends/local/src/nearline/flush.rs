@@ -1,0 +1,197 @@
+//! Moves rows from memory to disk: a few to the journal, many to segments.
+//!
+//! Everything here runs one at a time, behind the store's gate, off the caller's thread.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, atomic::Ordering},
+};
+
+use fineo_core::Result;
+
+use super::{
+    manifest::Change,
+    memtable::Memtable,
+    pack::Pack,
+    segment::Segment,
+    segment_writer::{self, Input, Target},
+    store::{Store, Stored, Table},
+};
+use crate::failure;
+
+/// A memtable of at least this many bytes becomes a segment when it is synced; a smaller one goes to the journal.
+const SEGMENT_BYTES_MIN: usize = 6 << 20;
+
+impl Store {
+    /// Makes every row durable.
+    pub(super) fn sync_rows(&self) -> Result<()> {
+        self.root.check_writable()?;
+        let tables = self.tables();
+        let journal_bytes = self.journal.lock().unwrap_or_else(PoisonError::into_inner).bytes();
+        if journal_bytes > self.root.options.journal_bytes {
+            return self.restart_journal(&tables);
+        }
+        let is_large = |table: &&Arc<Table>| {
+            let state = table.state();
+            !state.frozen.is_empty() || state.active.read().memory_bytes() >= self.segment_bytes_min()
+        };
+        let large: Vec<Arc<Table>> = tables.iter().filter(is_large).cloned().collect();
+        if !large.is_empty() {
+            self.flush(&large)?;
+        }
+        self.journal_rest(&tables)
+    }
+
+    fn segment_bytes_min(&self) -> usize {
+        SEGMENT_BYTES_MIN.min(self.root.options.memtable_bytes / 4)
+    }
+
+    /// Writes the rows that the journal does not have yet.
+    fn journal_rest(&self, tables: &[Arc<Table>]) -> Result<()> {
+        let mut pending: Vec<(Arc<Table>, Arc<Memtable>, usize)> = Vec::new();
+        for table in tables {
+            let active = Arc::clone(&table.state().active);
+            let rows = active.read();
+            if rows.journaled < rows.len() {
+                let len = rows.len();
+                drop(rows);
+                pending.push((Arc::clone(table), active, len));
+            }
+        }
+        if pending.is_empty() {
+            return Ok(());
+        }
+        self.sync_sources()?;
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        for (table, memtable, len) in &pending {
+            let rows = memtable.read();
+            journal.rows(&table.key, &rows, rows.journaled..*len)?;
+        }
+        journal.sync()?;
+        for (_, memtable, len) in &pending {
+            memtable.write().journaled = *len;
+        }
+        Ok(())
+    }
+
+    /// Moves all rows to segments and begins the journal anew.
+    pub(super) fn restart_journal(&self, tables: &[Arc<Table>]) -> Result<()> {
+        self.flush(tables)?;
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).restart()
+    }
+
+    /// Moves the largest memtables to segments until half of the memory is free.
+    pub(super) fn relieve(&self) -> Result<()> {
+        self.root.check_writable()?;
+        let target = self.root.options.memtable_bytes / 2;
+        let size = |table: &Arc<Table>| {
+            let state = table.state();
+            let frozen: usize = state.frozen.iter().map(|memtable| memtable.read().memory_bytes()).sum();
+            frozen + state.active.read().memory_bytes()
+        };
+        let mut sized: Vec<(usize, Arc<Table>)> = self.tables().into_iter().map(|table| (size(&table), table)).collect();
+        sized.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        let mut memory = self.memory.load(Ordering::Relaxed);
+        let mut chosen = Vec::new();
+        for (bytes, table) in sized {
+            if memory <= target || bytes == 0 {
+                break;
+            }
+            memory = memory.saturating_sub(bytes);
+            chosen.push(table);
+        }
+        if chosen.is_empty() { Ok(()) } else { self.flush(&chosen) }
+    }
+
+    /// Moves the rows of `tables` to segments of one new pack.
+    fn flush(&self, tables: &[Arc<Table>]) -> Result<()> {
+        let cut = self.journal.lock().unwrap_or_else(PoisonError::into_inner).place();
+        let mut frozen: Vec<(&Arc<Table>, Arc<Memtable>)> = Vec::new();
+        for table in tables {
+            let mut state = table.state();
+            if state.active.read().len() > 0 {
+                let full = std::mem::replace(&mut state.active, self.memtable());
+                state.frozen.push(full);
+            }
+            frozen.extend(state.frozen.iter().map(|memtable| (table, Arc::clone(memtable))));
+        }
+        if frozen.is_empty() {
+            return Ok(());
+        }
+        self.sync_sources()?;
+        let pack = Pack::open(&self.root, &self.folder, self.number(), true)?;
+        let written = self.write_frozen(&pack, &frozen);
+        let segments = written.inspect_err(|_| self.drop_pack(&pack))?;
+        let change = Change {
+            added: segments.iter().map(|segment| segment.entry.clone()).collect(),
+            removed: Vec::new(),
+            cuts: frozen.iter().map(|(table, _)| (table.key.clone(), cut)).collect(),
+        };
+        self.commit(&change)?;
+        for ((table, memtable), segment) in frozen.iter().zip(segments) {
+            let mut state = table.state();
+            state.frozen.retain(|known| !Arc::ptr_eq(known, memtable));
+            state.segments.push(Stored::Whole(segment));
+            self.memory.fetch_sub(memtable.read().memory_bytes(), Ordering::Relaxed);
+        }
+        for table in frozen.iter().map(|(table, _)| *table) {
+            self.merge(table)?;
+        }
+        Ok(())
+    }
+
+    fn write_frozen(&self, pack: &Arc<Pack>, frozen: &[(&Arc<Table>, Arc<Memtable>)]) -> Result<Vec<Arc<Segment>>> {
+        let mut segments = Vec::with_capacity(frozen.len());
+        let mut start = 0;
+        for (table, memtable) in frozen {
+            let rows = memtable.read();
+            let inputs = [Input { rows: &*rows, is_gone: Vec::new() }];
+            let target = Target { key: &table.key, pack, start, number: self.number() };
+            let (entry, next) = segment_writer::write(&target, &inputs)?;
+            start = next;
+            segments.push(entry);
+        }
+        self.sync_pack(pack)?;
+        segments.into_iter().map(|entry| Ok(Arc::new(Segment::open(entry, Arc::clone(pack), &self.cache)?))).collect()
+    }
+
+    /// Makes a pack durable before anything refers to it.
+    pub(super) fn sync_pack(&self, pack: &Pack) -> Result<()> {
+        self.root.sync_file(&*pack.file, &pack.path)?;
+        self.root.sync_directory(&self.folder)
+    }
+
+    /// Removes a pack that nothing refers to.
+    pub(super) fn drop_pack(&self, pack: &Pack) {
+        if let Err(source) = self.root.disk.remove(&pack.path) {
+            let error = failure::disk_error("remove", &pack.path, source);
+            tracing::warn!(%error, "a pack without segments stays until the directory is opened again");
+        }
+    }
+
+    /// Commits `change`. When nobody knows whether it was made, nothing may be changed any more.
+    pub(super) fn commit(&self, change: &Change) -> Result<()> {
+        self.manifest.commit(change).inspect_err(|error| {
+            if error.may_have_applied() {
+                self.root.poison(error);
+            }
+        })
+    }
+
+    /// Removes the packs of `old` segments that no live segment is in any more. Open scans keep reading.
+    pub(super) fn drop_unused(&self, old: &[Stored]) {
+        self.cache.forget(&old.iter().map(|stored| stored.entry().number).collect::<Vec<_>>());
+        let packs: BTreeSet<u64> = old.iter().map(|stored| stored.entry().pack).collect();
+        let mut live = BTreeSet::new();
+        for table in self.tables() {
+            live.extend(table.state().segments.iter().map(|stored| stored.entry().pack));
+        }
+        for number in packs.difference(&live) {
+            let path = Pack::path(&self.folder, *number);
+            if let Err(source) = self.root.disk.remove(&path) {
+                let error = failure::disk_error("remove", &path, source);
+                tracing::warn!(%error, "a pack without segments stays until the directory is opened again");
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Hashes of ids and texts.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use fineo_core::EventId;
+
+const ONE: u64 = 0x9e37_79b9_7f4a_7c15;
+const TWO: u64 = 0xe703_7ed1_a0b4_28db;
+
+fn fold(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+    let (low, high) = (product as u64, (product >> 64) as u64);
+    low ^ high
+}
+
+/// A hash of an id. Ids are hashes or chance, so nobody can choose many of one hash.
+pub(super) fn id_hash(id: &EventId) -> u64 {
+    let (high, low) = id.0.split_at(8);
+    let number = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("half of 16 bytes"));
+    fold(number(high) ^ ONE, number(low) ^ TWO)
+}
+
+/// A hash of a text; tenants choose texts, so `seed` must be chance.
+pub(super) fn text_hash(text: &[u8], seed: u64) -> u64 {
+    let mut hash = seed ^ (text.len() as u64);
+    let mut chunks = text.chunks_exact(8);
+    for chunk in &mut chunks {
+        hash = fold(hash ^ u64::from_le_bytes(chunk.try_into().expect("8 bytes")), ONE);
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        hash = fold(hash ^ u64::from_le_bytes(last), ONE);
+    }
+    fold(hash, TWO)
+}
+
+/// Hashes [`EventId`]s for a map.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        match bytes.try_into() {
+            Ok(id) => self.0 = id_hash(&EventId(id)),
+            // The length, which an array's hash writes first.
+            Err(_) => self.0 = text_hash(bytes, self.0),
+        }
+    }
+
+    fn write_usize(&mut self, _len: usize) {}
+}
+
+/// Builds [`IdHasher`]s.
+pub(super) type BuildIdHasher = BuildHasherDefault<IdHasher>;

@@ -1,0 +1,135 @@
+//! Which segments are live, and how much of the journal they make needless: two tables in the repository's file.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fineo_core::{Error, MetricId, Position, Result, TenantId};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::image::Section;
+use crate::failure::database_error;
+
+/// Number of a segment to its entry.
+const SEGMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("nearline_segments");
+/// Tenant, 0, metric to the place in the journal up to which the segments hold everything.
+const CUTS: TableDefinition<'_, &[u8], (u64, u64)> = TableDefinition::new("nearline_cuts");
+
+/// A place in the journal: number of the file, offset in it.
+pub(super) type Cut = (u64, u64);
+/// Whose rows.
+pub(super) type TableKey = (TenantId, MetricId);
+
+/// What the manifest knows of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct SegmentEntry {
+    pub(super) number: u64,
+    pub(super) tenant: String,
+    pub(super) metric: String,
+    pub(super) pack: u64,
+    /// Where the image begins in the pack.
+    pub(super) start: u64,
+    pub(super) rows: u32,
+    pub(super) time_min: i64,
+    pub(super) time_max: i64,
+    pub(super) blocks: usize,
+    pub(super) footer: Section,
+    pub(super) tail: Section,
+    pub(super) tail_checksum: u32,
+    /// Per shard the first and last position, in hexadecimal digits.
+    pub(super) positions: BTreeMap<String, (String, String)>,
+}
+
+impl SegmentEntry {
+    /// Whose rows.
+    pub(super) fn key(&self) -> Result<TableKey> {
+        Ok((TenantId::new(&self.tenant)?, MetricId::new(&self.metric)?))
+    }
+
+    /// Per shard the first and last position.
+    pub(super) fn positions(&self) -> Result<Vec<(&str, Position, Position)>> {
+        let mut found = Vec::new();
+        for (shard, (first, last)) in &self.positions {
+            found.push((shard.as_str(), first.parse()?, last.parse()?));
+        }
+        Ok(found)
+    }
+}
+
+/// The live segments.
+pub(super) struct Manifest {
+    database: Arc<Database>,
+}
+
+impl std::fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Manifest")
+    }
+}
+
+/// One atomic change of the manifest.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    pub(super) added: Vec<SegmentEntry>,
+    pub(super) removed: Vec<u64>,
+    pub(super) cuts: Vec<(TableKey, Cut)>,
+}
+
+/// What [`Manifest::load`] found.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) segments: Vec<SegmentEntry>,
+    pub(super) cuts: BTreeMap<Vec<u8>, Cut>,
+}
+
+/// The key of a table's cut.
+pub(super) fn cut_key(tenant: &str, metric: &str) -> Vec<u8> {
+    [tenant.as_bytes(), &[0], metric.as_bytes()].concat()
+}
+
+impl Manifest {
+    /// The manifest in `database`.
+    pub(super) fn open(database: &Arc<Database>) -> Result<Self> {
+        let transaction = database.begin_write().map_err(database_error)?;
+        transaction.open_table(SEGMENTS).map_err(database_error)?;
+        transaction.open_table(CUTS).map_err(database_error)?;
+        transaction.commit().map_err(database_error)?;
+        Ok(Self { database: Arc::clone(database) })
+    }
+
+    /// Everything in it.
+    pub(super) fn load(&self) -> Result<Loaded> {
+        let transaction = self.database.begin_read().map_err(database_error)?;
+        let mut loaded = Loaded::default();
+        for found in transaction.open_table(SEGMENTS).map_err(database_error)?.iter().map_err(database_error)? {
+            let (number, entry) = found.map_err(database_error)?;
+            let entry = serde_json::from_slice(entry.value()).map_err(|source| {
+                Error::corrupt("entry of the nearline manifest is damaged").with("segment", number.value()).with_source(source)
+            })?;
+            loaded.segments.push(entry);
+        }
+        for found in transaction.open_table(CUTS).map_err(database_error)?.iter().map_err(database_error)? {
+            let (key, cut) = found.map_err(database_error)?;
+            loaded.cuts.insert(key.value().to_vec(), cut.value());
+        }
+        Ok(loaded)
+    }
+
+    /// Makes `change`, durably and at once. A failure may have made it.
+    pub(super) fn commit(&self, change: &Change) -> Result<()> {
+        let transaction = self.database.begin_write().map_err(database_error)?;
+        {
+            let mut segments = transaction.open_table(SEGMENTS).map_err(database_error)?;
+            for number in &change.removed {
+                segments.remove(number).map_err(database_error)?;
+            }
+            for entry in &change.added {
+                let bytes = serde_json::to_vec(entry).expect("numbers and texts make JSON");
+                segments.insert(entry.number, &*bytes).map_err(database_error)?;
+            }
+            let mut cuts = transaction.open_table(CUTS).map_err(database_error)?;
+            for ((tenant, metric), cut) in &change.cuts {
+                cuts.insert(&*cut_key(tenant.as_str(), metric.as_str()), *cut).map_err(database_error)?;
+            }
+        }
+        transaction.commit().map_err(|error| database_error(error).and_may_have_applied())
+    }
+}

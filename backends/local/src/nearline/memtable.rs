@@ -1,0 +1,185 @@
+//! Rows in memory: written at once, read at once, column by column, append-only.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use fineo_core::{
+    ContentHash, Cover, EventId, Position, ShardId,
+    nearline::{Row, RowHead, Written},
+};
+
+use super::{hash::BuildIdHasher, text::TextColumn};
+
+/// Rows of one tenant and metric. Who knows how many rows there were once, may read those for ever.
+#[derive(Debug)]
+pub(super) struct Memtable {
+    rows: RwLock<MemRows>,
+}
+
+impl Memtable {
+    /// No rows yet. `seed` is chance.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { rows: RwLock::new(MemRows::new(seed)) }
+    }
+
+    /// The rows, for reading.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, MemRows> {
+        self.rows.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The rows, for adding to.
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, MemRows> {
+        self.rows.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The columns of a [`Memtable`].
+#[derive(Debug)]
+pub(super) struct MemRows {
+    pub(super) timestamps: Vec<i64>,
+    pub(super) ids: Vec<EventId>,
+    pub(super) contents: Vec<ContentHash>,
+    pub(super) positions: Vec<Position>,
+    pub(super) ingested: Vec<i64>,
+    pub(super) aliases: TextColumn,
+    pub(super) shards: TextColumn,
+    /// The cells, each name's in its own column.
+    pub(super) columns: Vec<(Arc<str>, TextColumn)>,
+    names: HashMap<Arc<str>, u32>,
+    by_id: HashMap<EventId, u32, BuildIdHasher>,
+    /// How many rows the journal has.
+    pub(super) journaled: usize,
+    seed: u64,
+    cell_bytes: usize,
+}
+
+impl MemRows {
+    fn new(seed: u64) -> Self {
+        Self {
+            timestamps: Vec::new(),
+            ids: Vec::new(),
+            contents: Vec::new(),
+            positions: Vec::new(),
+            ingested: Vec::new(),
+            aliases: TextColumn::new(seed),
+            shards: TextColumn::new(seed),
+            columns: Vec::new(),
+            names: HashMap::new(),
+            by_id: HashMap::default(),
+            journaled: 0,
+            seed,
+            cell_bytes: 0,
+        }
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The memory that the rows take, about; an estimate that is cheap to ask for after every write.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.cell_bytes + self.ids.len() * 120 + self.columns.len() * 256
+    }
+
+    /// What a row with this id and content would be here; none when the id is not here.
+    pub(super) fn find(&self, head: &RowHead) -> Option<Written> {
+        let row = *self.by_id.get(&head.id)? as usize;
+        Some(if self.contents[row] == head.content { Written::Duplicate } else { Written::Conflict })
+    }
+
+    /// Begins a row whose id is not here.
+    pub(super) fn push(&mut self, head: &RowHead, alias: &str, shard: &str) -> u32 {
+        let row = u32::try_from(self.ids.len()).expect("a memtable is bounded");
+        self.by_id.insert(head.id, row);
+        self.timestamps.push(head.timestamp.micros());
+        self.ids.push(head.id);
+        self.contents.push(head.content);
+        self.positions.push(head.position);
+        self.ingested.push(head.ingested_at.micros());
+        self.aliases.push(row, alias);
+        self.shards.push(row, shard);
+        row
+    }
+
+    /// The number of the column of `name`.
+    pub(super) fn column_number(&mut self, name: &Arc<str>) -> u32 {
+        if let Some(number) = self.names.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.columns.len()).expect("a memtable is bounded");
+        self.columns.push((Arc::clone(name), TextColumn::new(self.seed)));
+        self.names.insert(Arc::clone(name), number);
+        number
+    }
+
+    /// Adds a cell to the row begun last.
+    pub(super) fn cell(&mut self, column: u32, row: u32, text: &str) {
+        let column = &mut self.columns[column as usize].1;
+        let texts = column.texts.len();
+        column.push(row, text);
+        // A text seen before costs its number and its row; a new one itself and its places too.
+        let text_bytes = if column.texts.len() > texts { text.len() + 12 } else { 0 };
+        self.cell_bytes += 8 + text_bytes;
+    }
+
+    /// Adds `row` with its cells. `numbers` remembers the columns of the names of these rows.
+    pub(super) fn push_row(&mut self, row: &Row<'_>, shard: &ShardId, names: &[Arc<str>], numbers: &mut [u32]) {
+        let at = self.push(row.head(), row.alias(), shard.as_str());
+        for (name, text) in row.cells_numbered() {
+            let number = &mut numbers[name as usize];
+            if *number == u32::MAX {
+                *number = self.column_number(&names[name as usize]);
+            }
+            self.cell(*number, at, text);
+        }
+    }
+
+    /// The cells of `name`.
+    pub(super) fn column(&self, name: &str) -> Option<&TextColumn> {
+        self.names.get(name).map(|number| &self.columns[*number as usize].1)
+    }
+
+    /// Which rows `cover` contains.
+    pub(super) fn covered(&self, cover: &Cover) -> Vec<bool> {
+        let texts = &self.shards.texts;
+        let lasts: Vec<Option<Position>> = (0..texts.len())
+            .map(|number| {
+                let shard = texts.text(u32::try_from(number).expect("few shards"));
+                ShardId::new(shard).ok().and_then(|shard| cover.last(&shard))
+            })
+            .collect();
+        let is_covered = |(code, position): (&u32, &Position)| lasts[*code as usize].is_some_and(|last| *position <= last);
+        self.shards.codes.iter().zip(&self.positions).map(is_covered).collect()
+    }
+
+    /// A copy without the rows that `is_gone` marks.
+    pub(super) fn without(&self, is_gone: &[bool]) -> Memtable {
+        let mut kept = Self::new(self.seed);
+        let mut new_rows = vec![u32::MAX; self.len()];
+        for row in (0..self.len()).filter(|row| !is_gone[*row]) {
+            let head = RowHead {
+                timestamp: fineo_core::Timestamp::saturating_from_micros(self.timestamps[row]),
+                id: self.ids[row],
+                content: self.contents[row],
+                position: self.positions[row],
+                ingested_at: fineo_core::Timestamp::saturating_from_micros(self.ingested[row]),
+            };
+            let alias = self.aliases.texts.text(self.aliases.codes[row]);
+            let shard = self.shards.texts.text(self.shards.codes[row]);
+            new_rows[row] = kept.push(&head, alias, shard);
+            kept.journaled += usize::from(row < self.journaled);
+        }
+        for (name, column) in &self.columns {
+            let cells = column.rows.iter().zip(&column.codes).filter(|(row, _)| !is_gone[**row as usize]);
+            let mut number = None;
+            for (row, code) in cells {
+                let number = *number.get_or_insert_with(|| kept.column_number(name));
+                kept.cell(number, new_rows[*row as usize], column.texts.text(*code));
+            }
+        }
+        Memtable { rows: RwLock::new(kept) }
+    }
+}

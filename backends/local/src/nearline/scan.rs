@@ -1,0 +1,147 @@
+//! A scan: a snapshot of memtables and segments, turned into batches window by window.
+
+mod memory;
+mod stored;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, RecordBatch, TimestampMicrosecondArray};
+use arrow_buffer::{Buffer, ScalarBuffer};
+use arrow_schema::SchemaRef;
+use fineo_core::{
+    Error, ErrorKind, Position, Result,
+    nearline::{ScanRequest, scan_schema},
+};
+use futures::stream::{self, BoxStream};
+
+use super::{memtable::Memtable, segment::Segment};
+use memory::MemoryScan;
+use stored::StoredScan;
+
+/// How many rows are tested at a time when there are predicates.
+const WINDOW_ROWS: usize = 1 << 16;
+/// The most batches that one step off the caller's thread makes.
+const BATCHES_PER_STEP: usize = 4;
+
+/// What a scan goes through.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    /// Memtables, and how many of their rows there were.
+    pub(super) memtables: Vec<(Arc<Memtable>, usize)>,
+    pub(super) segments: Vec<Arc<Segment>>,
+}
+
+/// The batches of `request` over `snapshot`.
+pub(super) fn batches(request: ScanRequest, snapshot: Result<Snapshot>) -> BoxStream<'static, Result<RecordBatch>> {
+    let snapshot = match snapshot {
+        Ok(snapshot) => snapshot,
+        Err(error) => return Box::pin(stream::iter([Err(error)])),
+    };
+    let request = Request { schema: scan_schema(&request), scan: request };
+    let mut parts: VecDeque<Part> = VecDeque::new();
+    for (memtable, rows) in snapshot.memtables {
+        parts.push_back(Part::Memory(MemoryScan::new(memtable, rows)));
+    }
+    let time = request.scan.time;
+    for segment in snapshot.segments {
+        if time.overlaps(segment.entry.time_min, segment.entry.time_max) {
+            parts.push_back(Part::Segment(segment));
+        }
+    }
+    let scan = Scan { request: Arc::new(request), parts, done: VecDeque::new() };
+    Box::pin(stream::unfold(Some(scan), |scan| async move {
+        let mut scan = scan?;
+        if let Some(batch) = scan.done.pop_front() {
+            return Some((Ok(batch), Some(scan)));
+        }
+        if scan.parts.is_empty() {
+            return None;
+        }
+        let step = tokio::task::spawn_blocking(move || {
+            let result = scan.step();
+            (scan, result)
+        });
+        match step.await {
+            Ok((mut scan, Ok(()))) => scan.done.pop_front().map(|batch| (Ok(batch), Some(scan))),
+            Ok((_, Err(error))) => Some((Err(error), None)),
+            Err(error) => {
+                let error = Error::new(ErrorKind::Cancelled, "the scan was cut off").with_source(error);
+                Some((Err(error), None))
+            }
+        }
+    }))
+}
+
+#[derive(Debug)]
+struct Request {
+    scan: ScanRequest,
+    schema: SchemaRef,
+}
+
+#[derive(Debug)]
+enum Part {
+    Memory(MemoryScan),
+    Segment(Arc<Segment>),
+    Stored(Box<StoredScan>),
+}
+
+#[derive(Debug)]
+struct Scan {
+    request: Arc<Request>,
+    parts: VecDeque<Part>,
+    done: VecDeque<RecordBatch>,
+}
+
+impl Scan {
+    /// Makes some batches, or finds that there are no more. Blocks.
+    fn step(&mut self) -> Result<()> {
+        while self.done.len() < BATCHES_PER_STEP {
+            let Some(part) = self.parts.pop_front() else { break };
+            match part {
+                Part::Memory(mut scan) => {
+                    if scan.step(&self.request, &mut self.done)? {
+                        self.parts.push_front(Part::Memory(scan));
+                    }
+                }
+                Part::Segment(segment) => {
+                    if let Some(scan) = StoredScan::open(segment, &self.request)? {
+                        self.parts.push_front(Part::Stored(Box::new(scan)));
+                    }
+                }
+                Part::Stored(mut scan) => {
+                    if scan.step(&self.request, &mut self.done)? {
+                        self.parts.push_front(Part::Stored(scan));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn timestamps(micros: ScalarBuffer<i64>) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::new(micros, None).with_timezone("UTC"))
+}
+
+fn sixteens(bytes: Buffer) -> Result<ArrayRef> {
+    fixed(16, bytes)
+}
+
+fn positions(positions: impl Iterator<Item = Position>) -> Result<ArrayRef> {
+    let bytes: Vec<u8> = positions.flat_map(Position::to_bytes).collect();
+    fixed(i32::try_from(Position::LEN).expect("a position is short"), Buffer::from_vec(bytes))
+}
+
+fn fixed(width: i32, bytes: Buffer) -> Result<ArrayRef> {
+    let array = FixedSizeBinaryArray::try_new(width, bytes, None).map_err(arrow_error)?;
+    Ok(Arc::new(array))
+}
+
+fn batch(request: &Request, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    debug_assert!(columns.iter().all(|column| column.len() == columns[0].len()));
+    RecordBatch::try_new(Arc::clone(&request.schema), columns).map_err(arrow_error)
+}
+
+fn arrow_error(source: arrow_schema::ArrowError) -> Error {
+    Error::internal("a batch does not add up").with_source(source)
+}

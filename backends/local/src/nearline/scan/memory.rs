@@ -1,0 +1,121 @@
+//! A scan over a memtable: the lock is held for one window at a time.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use arrow_array::{ArrayRef, RecordBatch, builder::StringViewBuilder};
+use arrow_buffer::Buffer;
+use fineo_core::{Result, nearline::Predicate};
+
+use super::{Request, batch, positions, sixteens, timestamps};
+use crate::nearline::{
+    memtable::{MemRows, Memtable},
+    text::TextColumn,
+};
+
+/// Goes through the rows that a memtable had when the scan began.
+#[derive(Debug)]
+pub(super) struct MemoryScan {
+    memtable: Arc<Memtable>,
+    next: usize,
+    end: usize,
+}
+
+impl MemoryScan {
+    /// A scan of the first `rows` of `memtable`.
+    pub(super) fn new(memtable: Arc<Memtable>, rows: usize) -> Self {
+        Self { memtable, next: 0, end: rows }
+    }
+
+    /// Goes a window on and makes its batches; answers whether there is more.
+    pub(super) fn step(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
+        let to = (self.next + request.scan.batch_rows_max.max(1)).min(self.end);
+        let rows = self.memtable.read();
+        let selected = selected(&rows, request, self.next, to);
+        if !selected.is_empty() {
+            done.push_back(make(&rows, request, &selected)?);
+        }
+        self.next = to;
+        Ok(self.next < self.end)
+    }
+}
+
+/// The rows from `from` to before `to` that are wanted.
+fn selected(rows: &MemRows, request: &Request, from: usize, to: usize) -> Vec<u32> {
+    let time = request.scan.time;
+    let in_time = |micros: &i64| time.from <= *micros && *micros < time.to;
+    let mut all: Vec<bool> = rows.timestamps[from..to].iter().map(in_time).collect();
+    for predicate in &request.scan.predicates {
+        let mut any = vec![false; to - from];
+        match predicate {
+            Predicate::AnyText { names, texts } => {
+                for column in names.iter().filter_map(|name| rows.column(name)) {
+                    let codes: Vec<u32> = texts.iter().filter_map(|text| column.texts.find(text)).collect();
+                    if !codes.is_empty() {
+                        mark(column, from, &mut any, Some(&codes));
+                    }
+                }
+            }
+            Predicate::AnyPresent { names } => {
+                names.iter().filter_map(|name| rows.column(name)).for_each(|column| mark(column, from, &mut any, None));
+            }
+        }
+        all.iter_mut().zip(any).for_each(|(all, any)| *all &= any);
+    }
+    let row = |place: usize| u32::try_from(from + place).expect("a memtable is bounded");
+    all.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(place, _)| row(place)).collect()
+}
+
+fn mark(column: &TextColumn, from: usize, any: &mut [bool], codes: Option<&[u32]>) {
+    let number = |row: usize| u32::try_from(row).expect("a memtable is bounded");
+    for place in column.places(number(from), number(from + any.len())) {
+        if codes.is_none_or(|codes| codes.contains(&column.codes[place])) {
+            any[column.rows[place] as usize - from] = true;
+        }
+    }
+}
+
+fn make(rows: &MemRows, request: &Request, selected: &[u32]) -> Result<RecordBatch> {
+    let system = request.scan.system;
+    let micros = |values: &[i64]| timestamps(selected.iter().map(|row| values[*row as usize]).collect());
+    let bytes = |of: &dyn Fn(usize) -> [u8; 16]| -> Buffer { selected.iter().flat_map(|row| of(*row as usize)).collect() };
+    let mut arrays: Vec<ArrayRef> = vec![micros(&rows.timestamps)];
+    if system.event_id {
+        arrays.push(sixteens(bytes(&|row| rows.ids[row].0))?);
+    }
+    if system.alias {
+        arrays.push(texts(Some(&rows.aliases), selected));
+    }
+    if system.ingested_at {
+        arrays.push(micros(&rows.ingested));
+    }
+    if system.position {
+        arrays.push(texts(Some(&rows.shards), selected));
+        arrays.push(positions(selected.iter().map(|row| rows.positions[*row as usize]))?);
+    }
+    if system.content {
+        arrays.push(sixteens(bytes(&|row| rows.contents[row].0))?);
+    }
+    for name in &request.scan.names {
+        arrays.push(texts(rows.column(name), selected));
+    }
+    batch(request, arrays)
+}
+
+fn texts(column: Option<&TextColumn>, selected: &[u32]) -> ArrayRef {
+    let mut builder = StringViewBuilder::with_capacity(selected.len());
+    let (first, last) = (selected.first().copied().unwrap_or(0), selected.last().copied().unwrap_or(0));
+    let mut wanted = selected.iter().peekable();
+    if let Some(column) = column {
+        for place in column.places(first, last + 1) {
+            let row = column.rows[place];
+            while wanted.next_if(|next| **next < row).is_some() {
+                builder.append_null();
+            }
+            if wanted.next_if(|next| **next == row).is_some() {
+                builder.append_value(column.texts.text(column.codes[place]));
+            }
+        }
+    }
+    wanted.for_each(|_| builder.append_null());
+    Arc::new(builder.finish())
+}

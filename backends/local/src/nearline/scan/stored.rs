@@ -1,0 +1,194 @@
+//! A scan over a segment.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
+use arrow_buffer::{Buffer, ScalarBuffer};
+use fineo_core::{Result, nearline::Predicate};
+
+use super::{Request, WINDOW_ROWS, batch, positions, sixteens, timestamps};
+use crate::nearline::{
+    cache::Thing,
+    column::{ColumnReader, Selection},
+    footer::Footer,
+    segment::Segment,
+};
+
+/// Goes through the rows of a segment that lie in the time range.
+#[derive(Debug)]
+pub(super) struct StoredScan {
+    segment: Arc<Segment>,
+    footer: Arc<Footer>,
+    next: usize,
+    end: usize,
+    tests: Vec<Test>,
+    /// Of the names that are wanted; opened when the first row is.
+    columns: Option<Columns>,
+    /// Rows that passed the tests and wait to become batches.
+    passed: VecDeque<u32>,
+}
+
+#[derive(Debug)]
+struct Columns {
+    alias: Option<ColumnReader>,
+    shard: Option<ColumnReader>,
+    cells: Vec<Option<ColumnReader>>,
+}
+
+/// A predicate over this segment: columns, and the codes of the texts wanted, or none for any text.
+#[derive(Debug)]
+struct Test(Vec<(ColumnReader, Option<Vec<u32>>)>);
+
+impl StoredScan {
+    /// A scan of `segment`; none when no row of it can be wanted.
+    pub(super) fn open(segment: Arc<Segment>, request: &Request) -> Result<Option<Self>> {
+        let footer = segment.footer()?;
+        let time = request.scan.time;
+        let next = segment.row_at(&footer, time.from)?;
+        let end = if time.to == i64::MAX { segment.rows() } else { segment.row_at(&footer, time.to)? };
+        if next >= end {
+            return Ok(None);
+        }
+        let mut tests = Vec::new();
+        for predicate in &request.scan.predicates {
+            let test = Test::open(&segment, &footer, predicate)?;
+            if test.0.is_empty() {
+                return Ok(None);
+            }
+            tests.push(test);
+        }
+        Ok(Some(Self { segment, footer, next, end, tests, columns: None, passed: VecDeque::new() }))
+    }
+
+    /// Makes a batch or goes a window on; answers whether there may be more.
+    pub(super) fn step(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
+        let batch_rows = request.scan.batch_rows_max.max(1);
+        if self.tests.is_empty() {
+            let to = (self.next + batch_rows).min(self.end);
+            done.push_back(self.batch(request, &Selection::Range(self.next, to))?);
+            self.next = to;
+            return Ok(self.next < self.end);
+        }
+        if self.next < self.end && self.passed.len() < batch_rows {
+            self.test_window()?;
+        }
+        let is_over = self.next >= self.end;
+        if self.passed.len() >= batch_rows || (is_over && !self.passed.is_empty()) {
+            let rows: Vec<u32> = self.passed.drain(..batch_rows.min(self.passed.len())).collect();
+            done.push_back(self.batch(request, &Selection::Rows(rows))?);
+        }
+        Ok(!is_over || !self.passed.is_empty())
+    }
+
+    fn test_window(&mut self) -> Result<()> {
+        let to = (self.next + WINDOW_ROWS).min(self.end);
+        let mut all = vec![true; to - self.next];
+        let mut any = vec![false; to - self.next];
+        for test in &self.tests {
+            any.fill(false);
+            for (column, codes) in &test.0 {
+                column.mark(self.next, &mut any, codes.as_deref())?;
+            }
+            all.iter_mut().zip(&any).for_each(|(all, any)| *all &= *any);
+        }
+        let row = |place: usize| u32::try_from(self.next + place).expect("a segment is bounded");
+        self.passed.extend(all.iter().enumerate().filter(|(_, passed)| **passed).map(|(place, _)| row(place)));
+        self.next = to;
+        Ok(())
+    }
+
+    fn columns(&mut self, request: &Request) -> Result<&Columns> {
+        if self.columns.is_none() {
+            let open = |thing: Thing, place| ColumnReader::open(&self.segment, thing, place);
+            let system = request.scan.system;
+            let mut cells = Vec::with_capacity(request.scan.names.len());
+            for name in &request.scan.names {
+                let found = self.footer.column(name);
+                cells.push(found.map(|(number, place)| open(Thing::Column(number), place)).transpose()?);
+            }
+            self.columns = Some(Columns {
+                alias: system.alias.then(|| open(Thing::Alias, &self.footer.alias)).transpose()?,
+                shard: system.position.then(|| open(Thing::Shard, &self.footer.shard)).transpose()?,
+                cells,
+            });
+        }
+        Ok(self.columns.as_ref().expect("they were just opened"))
+    }
+
+    fn batch(&mut self, request: &Request, selection: &Selection) -> Result<RecordBatch> {
+        self.columns(request)?;
+        let columns = self.columns.as_ref().expect("they were just opened");
+        let (segment, footer) = (&self.segment, &*self.footer);
+        let system = request.scan.system;
+        let (from, to) = selection.bounds();
+        let numbers = |section| Ok(select(segment.numbers::<i64>(section, from, to)?, selection));
+        let mut arrays: Vec<ArrayRef> = vec![timestamps(numbers(footer.timestamps)?)];
+        if system.event_id {
+            arrays.push(sixteens(select_sixteens(&segment.ids(footer, from, to)?, selection))?);
+        }
+        if let Some(alias) = &columns.alias {
+            arrays.push(alias.array(selection)?);
+        }
+        if system.ingested_at {
+            arrays.push(timestamps(numbers(footer.ingested)?));
+        }
+        if let Some(shard) = &columns.shard {
+            arrays.push(shard.array(selection)?);
+            let all = segment.positions(footer, from, to)?;
+            arrays.push(match selection {
+                Selection::Range(..) => positions(all.into_iter())?,
+                Selection::Rows(rows) => positions(rows.iter().map(|row| all[*row as usize - from]))?,
+            });
+        }
+        if system.content {
+            arrays.push(sixteens(select_sixteens(&segment.contents(footer, from, to)?, selection))?);
+        }
+        for column in &columns.cells {
+            arrays.push(match column {
+                Some(column) => column.array(selection)?,
+                None => Arc::new(StringViewArray::new_null(selection.len())),
+            });
+        }
+        batch(request, arrays)
+    }
+}
+
+impl Test {
+    /// Opens what `predicate` looks at. A test without columns is one that no row passes.
+    fn open(segment: &Arc<Segment>, footer: &Footer, predicate: &Predicate) -> Result<Self> {
+        let (names, texts) = match predicate {
+            Predicate::AnyText { names, texts } => (names, Some(texts)),
+            Predicate::AnyPresent { names } => (names, None),
+        };
+        let mut columns = Vec::new();
+        for (number, place) in names.iter().filter_map(|name| footer.column(name)) {
+            let column = ColumnReader::open(segment, Thing::Column(number), place)?;
+            match texts.map(|texts| column.codes_of(texts)) {
+                Some(codes) if codes.is_empty() => {}
+                codes => columns.push((column, codes)),
+            }
+        }
+        Ok(Self(columns))
+    }
+}
+
+fn select(numbers: ScalarBuffer<i64>, selection: &Selection) -> ScalarBuffer<i64> {
+    match selection {
+        Selection::Range(..) => numbers,
+        Selection::Rows(rows) => {
+            let (from, _) = selection.bounds();
+            rows.iter().map(|row| numbers[*row as usize - from]).collect()
+        }
+    }
+}
+
+fn select_sixteens(bytes: &Buffer, selection: &Selection) -> Buffer {
+    match selection {
+        Selection::Range(..) => bytes.clone(),
+        Selection::Rows(rows) => {
+            let (from, _) = selection.bounds();
+            let place = |row: &u32| 16 * (*row as usize - from);
+            rows.iter().flat_map(|row| bytes[place(row)..place(row) + 16].iter().copied()).collect()
+        }
+    }
+}

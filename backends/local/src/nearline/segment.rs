@@ -1,0 +1,256 @@
+//! An immutable segment: read section by section, every block checked before a byte of it is used.
+
+use std::sync::Arc;
+
+use arrow_buffer::{Buffer, MutableBuffer, ScalarBuffer};
+use fineo_core::{ContentHash, Error, EventId, Position, Result, nearline::RowHead, nearline::Written};
+
+use super::{
+    bloom::Bloom,
+    cache::{Cache, Thing},
+    codec::Take,
+    footer::{ColumnPlace, Footer},
+    hash::id_hash,
+    image::{BLOCK_BYTES, Section},
+    manifest::{SegmentEntry, TableKey},
+    pack::Pack,
+};
+use crate::{blocks, failure};
+
+/// Every so many rows the tail keeps a timestamp.
+pub(super) const ROWS_PER_MARK: usize = 512;
+
+/// A live segment.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) entry: SegmentEntry,
+    pub(super) key: TableKey,
+    pub(super) pack: Arc<Pack>,
+    checksums: Vec<u32>,
+    bloom: Bloom,
+    marks: Vec<i64>,
+    pub(super) cache: Arc<Cache>,
+}
+
+impl Segment {
+    /// Opens the segment of `entry` in `pack`.
+    pub(super) fn open(entry: SegmentEntry, pack: Arc<Pack>, cache: &Arc<Cache>) -> Result<Self> {
+        let key = entry.key()?;
+        let damaged = || failure::corrupt(&pack.path, "segment is damaged").with("segment", entry.number);
+        let len = usize::try_from(entry.tail.bytes).map_err(|_| damaged())?;
+        let file_len = pack.file.len().map_err(|source| failure::disk_error("open", &pack.path, source))?;
+        if entry.start.saturating_add(entry.tail.offset).saturating_add(entry.tail.bytes) > file_len {
+            return Err(damaged().with("bytes", file_len));
+        }
+        let mut tail = vec![0; len];
+        let read = pack.file.read_at(&mut tail, entry.start + entry.tail.offset);
+        read.map_err(|source| failure::disk_error("read", &pack.path, source))?;
+        if crc32c::crc32c(&tail) != entry.tail_checksum {
+            return Err(damaged().with("from", entry.start + entry.tail.offset).with("bytes", len));
+        }
+        let (checksums, bloom, marks) = parse_tail(&tail, &entry).ok_or_else(damaged)?;
+        Ok(Self { entry, key, pack, checksums, bloom, marks, cache: Arc::clone(cache) })
+    }
+
+    /// Its number; never used again.
+    pub(super) fn number(&self) -> u64 {
+        self.entry.number
+    }
+
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> usize {
+        self.entry.rows as usize
+    }
+
+    fn damaged(&self) -> Error {
+        failure::corrupt(&self.pack.path, "segment is damaged")
+            .with("segment", self.entry.number)
+            .with("tenant", &self.entry.tenant)
+            .with("metric", &self.entry.metric)
+    }
+
+    /// The bytes from `from` to `to` of `section`, checked.
+    pub(super) fn read(&self, section: Section, from: u64, to: u64) -> Result<Buffer> {
+        if from > to || to > section.bytes {
+            return Err(self.damaged().with("reason", "read beyond a section"));
+        }
+        let block = BLOCK_BYTES as u64;
+        let (from, to) = (section.offset + from, section.offset + to);
+        let (begin, end) = (from / block * block, to.next_multiple_of(block));
+        let limit = self.checksums.len() as u64 * block;
+        if end > limit {
+            return Err(self.damaged().with("reason", "section beyond the segment"));
+        }
+        let len = usize::try_from(end - begin).map_err(|_| self.damaged())?;
+        let mut buffer = MutableBuffer::from_len_zeroed(len);
+        let read = self.pack.file.read_at(buffer.as_slice_mut(), self.entry.start + begin);
+        read.map_err(|source| failure::disk_error("read", &self.pack.path, source))?;
+        let first_block = usize::try_from(begin / block).map_err(|_| self.damaged())?;
+        if let Some(bad) = blocks::first_bad(buffer.as_slice(), BLOCK_BYTES, first_block, &self.checksums) {
+            let from = self.entry.start + bad as u64 * block;
+            return Err(self.damaged().with("from", from).with("to", from + block));
+        }
+        let offset = usize::try_from(from - begin).map_err(|_| self.damaged())?;
+        Ok(Buffer::from(buffer).slice_with_length(offset, usize::try_from(to - from).map_err(|_| self.damaged())?))
+    }
+
+    /// The whole `section`.
+    pub(super) fn read_all(&self, section: Section) -> Result<Buffer> {
+        self.read(section, 0, section.bytes)
+    }
+
+    /// Numbers of `section` from the place `from` to before `to`.
+    pub(super) fn numbers<T: arrow_buffer::ArrowNativeType>(
+        &self,
+        section: Section,
+        from: usize,
+        to: usize,
+    ) -> Result<ScalarBuffer<T>> {
+        let width = size_of::<T>();
+        let buffer = self.read(section, (from * width) as u64, (to * width) as u64)?;
+        Ok(ScalarBuffer::new(buffer, 0, to - from))
+    }
+
+    /// Where everything is.
+    pub(super) fn footer(&self) -> Result<Arc<Footer>> {
+        self.cache.footer(self.number(), || {
+            let bytes = self.read_all(self.entry.footer)?;
+            Footer::decode(&bytes).filter(|footer| footer.rows == self.entry.rows).ok_or_else(|| self.damaged())
+        })
+    }
+
+    /// The place of a column in `footer`.
+    pub(super) fn column<'a>(footer: &'a Footer, thing: Thing) -> Option<&'a ColumnPlace> {
+        match thing {
+            Thing::Alias => Some(&footer.alias),
+            Thing::Shard => Some(&footer.shard),
+            Thing::Column(number) => footer.columns.get(number),
+            Thing::Footer => None,
+        }
+    }
+
+    /// The first row at or behind `instant`.
+    pub(super) fn row_at(&self, footer: &Footer, instant: i64) -> Result<usize> {
+        if instant <= self.entry.time_min {
+            return Ok(0);
+        }
+        if instant > self.entry.time_max {
+            return Ok(self.rows());
+        }
+        let mark = self.marks.partition_point(|mark| *mark < instant);
+        let from = mark.saturating_sub(1) * ROWS_PER_MARK;
+        let to = (mark * ROWS_PER_MARK).min(self.rows());
+        let timestamps: ScalarBuffer<i64> = self.numbers(footer.timestamps, from, to)?;
+        Ok(from + timestamps.partition_point(|timestamp| *timestamp < instant))
+    }
+
+    /// Whether the id of `hash` may be here.
+    pub(super) fn may_contain(&self, hash: u64) -> bool {
+        self.bloom.may_contain(hash)
+    }
+
+    /// What a row with this id and content would be here; none when the id is not here.
+    pub(super) fn find(&self, head: &RowHead) -> Result<Option<Written>> {
+        let footer = self.footer()?;
+        let hash = id_hash(&head.id);
+        for row in self.rows_of_hash(&footer, hash)? {
+            let row = row as usize;
+            let id = self.read(footer.ids, 16 * row as u64, 16 * (row as u64 + 1))?;
+            if id.as_slice() != head.id.0 {
+                continue;
+            }
+            let content = if footer.contents.bytes == 0 {
+                id
+            } else {
+                self.read(footer.contents, 16 * row as u64, 16 * (row as u64 + 1))?
+            };
+            let is_same = content.as_slice() == head.content.0;
+            return Ok(Some(if is_same { Written::Duplicate } else { Written::Conflict }));
+        }
+        Ok(None)
+    }
+
+    /// The rows whose ids have `hash`: guesses the place, for hashes are spread evenly.
+    fn rows_of_hash(&self, footer: &Footer, hash: u64) -> Result<Vec<u32>> {
+        const HALF_WINDOW: usize = 256;
+        let rows = self.rows();
+        let guess = usize::try_from((u128::from(hash) * rows as u128) >> 64).map_err(|_| self.damaged())?;
+        let mut from = guess.saturating_sub(HALF_WINDOW);
+        let mut to = (guess + HALF_WINDOW).min(rows);
+        let hashes = loop {
+            let hashes: ScalarBuffer<u64> = self.numbers(footer.hashes, from, to)?;
+            let is_low_enough = from == 0 || hashes.first().is_some_and(|first| *first < hash);
+            let is_high_enough = to == rows || hashes.last().is_some_and(|last| *last > hash);
+            if is_low_enough && is_high_enough {
+                break hashes;
+            }
+            let len = (to - from).max(HALF_WINDOW);
+            from = if is_low_enough { from } else { from.saturating_sub(2 * len) };
+            to = if is_high_enough { to } else { (to + 2 * len).min(rows) };
+        };
+        let begin = from + hashes.partition_point(|known| *known < hash);
+        let end = from + hashes.partition_point(|known| *known <= hash);
+        if begin == end {
+            return Ok(Vec::new());
+        }
+        let found: ScalarBuffer<u32> = self.numbers(footer.hash_rows, begin, end)?;
+        if found.iter().any(|row| *row as usize >= rows) {
+            return Err(self.damaged());
+        }
+        Ok(found.to_vec())
+    }
+
+    /// The ids of the rows from `from` to before `to`.
+    pub(super) fn ids(&self, footer: &Footer, from: usize, to: usize) -> Result<Buffer> {
+        self.read(footer.ids, 16 * from as u64, 16 * to as u64)
+    }
+
+    /// Likewise the contents.
+    pub(super) fn contents(&self, footer: &Footer, from: usize, to: usize) -> Result<Buffer> {
+        let section = if footer.contents.bytes == 0 { footer.ids } else { footer.contents };
+        self.read(section, 16 * from as u64, 16 * to as u64)
+    }
+
+    /// Likewise the positions.
+    pub(super) fn positions(&self, footer: &Footer, from: usize, to: usize) -> Result<Vec<Position>> {
+        if footer.positions.bytes == 8 * self.rows() as u64 {
+            let numbers: ScalarBuffer<u64> = self.numbers(footer.positions, from, to)?;
+            return Ok(numbers.iter().map(|number| Position::from(*number)).collect());
+        }
+        let width = Position::LEN as u64;
+        let bytes = self.read(footer.positions, from as u64 * width, to as u64 * width)?;
+        let position = |bytes: &[u8]| Position::from_bytes(bytes.try_into().expect("a chunk of that length"));
+        Ok(bytes.chunks_exact(Position::LEN).map(position).collect())
+    }
+}
+
+fn parse_tail(tail: &[u8], entry: &SegmentEntry) -> Option<(Vec<u32>, Bloom, Vec<i64>)> {
+    let mut take = Take(tail);
+    let checksums = take.bytes(4 * entry.blocks)?;
+    let checksums = checksums.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+    let checksums = checksums.collect();
+    let words = usize::try_from(take.u64()?).ok()?;
+    let words = take.bytes(words.checked_mul(8)?)?;
+    let words = words.chunks_exact(8).map(|eight| u64::from_le_bytes(eight.try_into().expect("8 bytes")));
+    let bloom = Bloom::from_words(words.collect())?;
+    let mut marks = Vec::new();
+    for _ in 0..(entry.rows as usize).div_ceil(ROWS_PER_MARK) {
+        marks.push(take.i64()?);
+    }
+    Some((checksums, bloom, marks))
+}
+
+/// Sixteen bytes at a time.
+pub(super) fn sixteens<T>(bytes: &[u8], make: impl Fn([u8; 16]) -> T) -> Vec<T> {
+    bytes.chunks_exact(16).map(|id| make(id.try_into().expect("a chunk of that length"))).collect()
+}
+
+/// An id from its bytes.
+pub(super) fn event_id(bytes: [u8; 16]) -> EventId {
+    EventId(bytes)
+}
+
+/// A content from its bytes.
+pub(super) fn content_hash(bytes: [u8; 16]) -> ContentHash {
+    ContentHash(bytes)
+}

@@ -1,0 +1,229 @@
+//! The schema repository on redb: one file, every append one durable transaction.
+
+mod key;
+mod value;
+
+pub(crate) mod database;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use fineo_core::{
+    Error, ErrorKind, Outcome, Result, SchemaRepo, TenantId, Timestamp,
+    repo::{Compared, Keep, RepoCapabilities, Subject, Version, Versioned, Write},
+};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+
+use crate::{failure::database_error, root::Root};
+
+/// Subject to its latest version.
+const LATEST: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("latest");
+/// Subject and version to that version; of subjects that keep their history.
+const HISTORY: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("history");
+
+const BODY_BYTES_MAX: usize = 16 << 20;
+const WRITES_MAX: usize = 10_000;
+
+/// The repository of a directory.
+#[derive(Debug)]
+pub(crate) struct LocalRepo {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: Arc<Root>,
+    database: Arc<Database>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("root", &self.root.path).finish_non_exhaustive()
+    }
+}
+
+impl LocalRepo {
+    /// The repository in `database`.
+    pub(crate) fn open(root: &Arc<Root>, database: &Arc<Database>) -> Result<Self> {
+        let transaction = database.begin_write().map_err(database_error)?;
+        transaction.open_table(LATEST).map_err(database_error)?;
+        transaction.open_table(HISTORY).map_err(database_error)?;
+        transaction.commit().map_err(database_error)?;
+        Ok(Self { shared: Arc::new(Shared { root: Arc::clone(root), database: Arc::clone(database) }) })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        done.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Cancelled, "the work was cut off").with_source(error).and_may_have_applied())
+        })
+    }
+}
+
+impl Shared {
+    fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
+        let transaction = self.database.begin_read().map_err(database_error)?;
+        let table = transaction.open_table(LATEST).map_err(database_error)?;
+        let found = table.get(&*key::of(subject)).map_err(database_error)?;
+        found.map(|found| value::decode(found.value(), subject)).transpose()
+    }
+
+    fn history(&self, subject: &Subject, first: Version, count_max: usize) -> Result<Vec<Versioned>> {
+        match subject.keep() {
+            Keep::Latest => {
+                let latest = self.latest(subject)?;
+                Ok(latest.into_iter().filter(|latest| latest.version >= first).take(count_max).collect())
+            }
+            Keep::History => {
+                let transaction = self.database.begin_read().map_err(database_error)?;
+                let table = transaction.open_table(HISTORY).map_err(database_error)?;
+                let (from, to) = (key::version(subject, first), key::version(subject, Version(u64::MAX)));
+                let mut versions = Vec::new();
+                for found in table.range(&*from..=&*to).map_err(database_error)?.take(count_max) {
+                    let (_, found) = found.map_err(database_error)?;
+                    versions.push(value::decode(found.value(), subject)?);
+                }
+                Ok(versions)
+            }
+        }
+    }
+
+    fn append(&self, writes: &[Write], now: Timestamp) -> Result<Compared> {
+        self.root.check_writable()?;
+        let transaction = self.database.begin_write().map_err(database_error)?;
+        if let Some(conflict) = write_all(&transaction, writes, now)? {
+            transaction.abort().map_err(database_error)?;
+            return Ok(conflict);
+        }
+        transaction.commit().map_err(|error| {
+            let error = database_error(error).and_may_have_applied();
+            self.root.poison(&error);
+            error
+        })?;
+        Ok(Compared::Written)
+    }
+
+    fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
+        let transaction = self.database.begin_read().map_err(database_error)?;
+        let table = transaction.open_table(LATEST).map_err(database_error)?;
+        let from = key::prefix(owner, prefix);
+        let mut subjects = Vec::new();
+        for found in table.range(&*from..).map_err(database_error)? {
+            let (found, _) = found.map_err(database_error)?;
+            if !found.value().starts_with(&from) {
+                break;
+            }
+            subjects.push(key::subject(found.value())?);
+        }
+        Ok(subjects)
+    }
+
+    fn tenants(&self) -> Result<Vec<TenantId>> {
+        let transaction = self.database.begin_read().map_err(database_error)?;
+        let table = transaction.open_table(LATEST).map_err(database_error)?;
+        let mut tenants = Vec::new();
+        let mut from = key::first_of_tenants();
+        while let Some(found) = table.range(&*from..).map_err(database_error)?.next() {
+            let (found, _) = found.map_err(database_error)?;
+            let subject = key::subject(found.value())?;
+            let Some(tenant) = subject.owner() else { break };
+            from = key::behind_tenant(tenant);
+            tenants.push(tenant.clone());
+        }
+        Ok(tenants)
+    }
+}
+
+/// Makes the writes within `transaction`; answers the first that does not stand as expected.
+fn write_all(transaction: &WriteTransaction, writes: &[Write], now: Timestamp) -> Result<Option<Compared>> {
+    let mut latest = transaction.open_table(LATEST).map_err(database_error)?;
+    let mut history = transaction.open_table(HISTORY).map_err(database_error)?;
+    for write in writes {
+        let subject = key::of(&write.subject);
+        let current = match latest.get(&*subject).map_err(database_error)? {
+            Some(found) => value::version(found.value(), &write.subject)?,
+            None => Version::NONE,
+        };
+        if current != write.expected {
+            return Ok(Some(Compared::Conflict { subject: write.subject.clone(), current }));
+        }
+    }
+    for write in writes {
+        let Some(body) = &write.body else { continue };
+        let version = write.expected.next();
+        let bytes = value::encode(version, now, body);
+        latest.insert(&*key::of(&write.subject), &*bytes).map_err(database_error)?;
+        match write.subject.keep() {
+            Keep::History => {
+                history.insert(&*key::version(&write.subject, version), &*bytes).map_err(database_error)?;
+            }
+            Keep::Latest => {}
+        }
+    }
+    Ok(None)
+}
+
+fn check(writes: &[Write]) -> Result<()> {
+    if writes.len() > WRITES_MAX {
+        return Err(Error::invalid("too many writes").with("writes", writes.len()).with("writes_max", WRITES_MAX));
+    }
+    let mut subjects: Vec<&Subject> = writes.iter().map(|write| &write.subject).collect();
+    subjects.sort_unstable();
+    if let Some(twice) = subjects.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Error::invalid("a subject occurs twice").with("subject", twice[0]));
+    }
+    for write in writes {
+        let bytes = write.body.as_ref().map_or(0, bytes::Bytes::len);
+        if bytes > BODY_BYTES_MAX {
+            let error = Error::invalid("body too large").with("subject", &write.subject).with("bytes", bytes);
+            return Err(error.with("bytes_max", BODY_BYTES_MAX));
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for LocalRepo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "local repository in {}", self.shared.root.path.display())
+    }
+}
+
+#[async_trait]
+impl SchemaRepo for LocalRepo {
+    fn capabilities(&self) -> RepoCapabilities {
+        RepoCapabilities {
+            durability: self.shared.root.durability(),
+            body_bytes_max: BODY_BYTES_MAX,
+            writes_max: WRITES_MAX,
+        }
+    }
+
+    async fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
+        let subject = subject.clone();
+        self.blocking(move |shared| shared.latest(&subject)).await
+    }
+
+    async fn history(&self, subject: &Subject, first: Version, count_max: usize) -> Result<Vec<Versioned>> {
+        let subject = subject.clone();
+        self.blocking(move |shared| shared.history(&subject, first, count_max)).await
+    }
+
+    async fn append(&self, writes: Vec<Write>, now: Timestamp) -> Outcome<Compared> {
+        if let Err(error) = check(&writes) {
+            return Outcome::NotDone(error);
+        }
+        self.blocking(move |shared| shared.append(&writes, now)).await.into()
+    }
+
+    async fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
+        let (owner, prefix) = (owner.cloned(), prefix.to_owned());
+        self.blocking(move |shared| shared.subjects(owner.as_ref(), &prefix)).await
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        self.blocking(Shared::tenants).await
+    }
+}

@@ -1,0 +1,111 @@
+//! Opens redb over our disk, with the ballast behind it.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use fineo_core::{Error, ErrorKind, Result};
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+
+use crate::{
+    disk::DiskFile,
+    failure::{self, database_error},
+    root::Root,
+};
+
+/// Numbers of the directory itself.
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("directory");
+const CACHE_BYTES: usize = 16 << 20;
+/// The format of the whole directory.
+const FORMAT: u64 = 1;
+
+/// A file that redb writes; a full disk releases the ballast and is asked again, so that checkpoints go on.
+struct EssentialFile {
+    file: Arc<dyn DiskFile>,
+    root: Arc<Root>,
+    path: PathBuf,
+    len: RwLock<u64>,
+}
+
+impl std::fmt::Debug for EssentialFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EssentialFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl EssentialFile {
+    fn with_ballast(&self, deed: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        match deed() {
+            Err(error) if failure::is_full(&error) && self.root.ballast.release() => deed(),
+            other => other,
+        }
+    }
+}
+
+impl StorageBackend for EssentialFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(*self.len.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.with_ballast(|| self.file.set_len(len))?;
+        *self.len.write().unwrap_or_else(PoisonError::into_inner) = len;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync().inspect_err(|_| {
+            self.root.poison(&Error::unavailable("sync of the repository failed").with("path", self.path.display()));
+        })
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.with_ballast(|| self.file.write_at(data, offset))
+    }
+}
+
+/// Opens the database of the directory and begins a new epoch, greater than any before.
+pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<Database>, u64)> {
+    let path = root.path.join("repo.redb");
+    let failed = |source| failure::disk_error("open", &path, source);
+    let file = root.disk.open(&path, true).map_err(failed)?;
+    root.sync_directory(&root.path)?;
+    let len = file.len().map_err(failed)?;
+    let backend = EssentialFile { file, root: Arc::clone(root), path: path.clone(), len: RwLock::new(len) };
+    let opened = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend);
+    let database = opened.map_err(|source| database_error(source).with("path", path.display()))?;
+    let epoch = begin_epoch(&database)?;
+    Ok((Arc::new(database), epoch))
+}
+
+fn begin_epoch(database: &Database) -> Result<u64> {
+    let transaction = database.begin_write().map_err(database_error)?;
+    let epoch = {
+        let mut numbers = transaction.open_table(NUMBERS).map_err(database_error)?;
+        let format = numbers.get("format").map_err(database_error)?.map_or(FORMAT, |found| found.value());
+        if format > FORMAT {
+            let error = Error::new(ErrorKind::Unsupported, "directory was written by a newer version");
+            return Err(error.with("format", format).with("format_max", FORMAT));
+        }
+        let epoch = numbers.get("epoch").map_err(database_error)?.map_or(0, |found| found.value()) + 1;
+        numbers.insert("format", FORMAT).map_err(database_error)?;
+        numbers.insert("epoch", epoch).map_err(database_error)?;
+        epoch
+    };
+    transaction.commit().map_err(database_error)?;
+    Ok(epoch)
+}
+
+/// Whether the database answers: a smoke test for a directory just opened.
+pub(crate) fn format(database: &Database) -> Result<u64> {
+    let transaction = database.begin_read().map_err(database_error)?;
+    let numbers = transaction.open_table(NUMBERS).map_err(database_error)?;
+    let found = numbers.get("format").map_err(database_error)?;
+    Ok(found.map_or(0, |found| found.value()))
+}

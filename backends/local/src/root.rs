@@ -1,0 +1,128 @@
+//! What all parts of a directory share: the disk, the options, the lock and the health.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use fineo_core::{Durability, Error, Result};
+
+use crate::{ballast::Ballast, disk::Disk, disk::DiskFile, failure, options::LocalOptions};
+
+/// The directory as its parts see it.
+#[derive(Debug)]
+pub(crate) struct Root {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// What was chosen.
+    pub(crate) options: LocalOptions,
+    /// The file system.
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Space for bad times.
+    pub(crate) ballast: Ballast,
+    poisoned: OnceLock<String>,
+    closed: AtomicBool,
+    lock: Mutex<Option<File>>,
+}
+
+impl Root {
+    /// Takes the directory for this process.
+    pub(crate) fn open(path: &Path, options: LocalOptions, disk: Arc<dyn Disk>) -> Result<Self> {
+        crate::disk::create_directories(&*disk, path)
+            .map_err(|source| failure::disk_error("create directory", path, source))?;
+        let lock = take_lock(&path.join("lock"))?;
+        let ballast_path = path.join("ballast");
+        let ballast = Ballast::open(&*disk, ballast_path.clone(), options.ballast_bytes)
+            .map_err(|source| failure::disk_error("open", &ballast_path, source))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            options,
+            disk,
+            ballast,
+            poisoned: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+
+    /// What done changes survive.
+    pub(crate) fn durability(&self) -> Durability {
+        if self.options.fsync { Durability::PowerLoss } else { Durability::ProcessCrash }
+    }
+
+    /// Fails when the directory takes no more changes.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if let Some(cause) = self.poisoned.get() {
+            return Err(Error::unavailable("the directory is poisoned: close it and open it again").with("cause", cause));
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::unavailable("the directory is closed"));
+        }
+        Ok(())
+    }
+
+    /// Refuses all further changes until the directory is opened again: after a failed fsync nobody knows what
+    /// is on the disk, and a second fsync would lie about it.
+    pub(crate) fn poison(&self, cause: &Error) {
+        if self.poisoned.set(cause.to_string()).is_ok() {
+            tracing::error!(%cause, "the directory is poisoned");
+        }
+    }
+
+    /// Syncs `file`; poisons the directory when that fails.
+    pub(crate) fn sync_file(&self, file: &dyn DiskFile, path: &Path) -> Result<()> {
+        file.sync().map_err(|source| self.poisoned_by(path, source))
+    }
+
+    /// Syncs the entries of the directory `path`; poisons when that fails.
+    pub(crate) fn sync_directory(&self, path: &Path) -> Result<()> {
+        self.disk.sync_directory(path).map_err(|source| self.poisoned_by(path, source))
+    }
+
+    fn poisoned_by(&self, path: &Path, source: std::io::Error) -> Error {
+        let error = failure::disk_error("sync", path, source).and_may_have_applied();
+        self.poison(&error);
+        error
+    }
+
+    /// Refuses further changes and lets another process in.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn take_lock(path: &Path) -> Result<File> {
+    let failed = |source| failure::disk_error("lock", path, source);
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // The holder's name is a courtesy: without it the refusal stands.
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+            return Err(Error::unavailable(format!("directory is in use by {}", holder.trim()))
+                .with("path", path.parent().unwrap_or(path).display()));
+        }
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    file.set_len(0).map_err(failed)?;
+    file.write_all(holder_text().as_bytes()).map_err(failed)?;
+    Ok(file)
+}
+
+/// The process and the first words of its command line; what follows may be private.
+fn holder_text() -> String {
+    let mut words = std::env::args();
+    let program = words.next().unwrap_or_default();
+    let program = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let deed = words.next().filter(|word| !word.starts_with('-')).unwrap_or_default();
+    format!("process {} ({})", std::process::id(), format!("{program} {deed}").trim_end())
+}

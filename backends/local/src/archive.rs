@@ -116,7 +116,10 @@ impl Shared {
         }
         let (from, to) = range.unwrap_or((0, len));
         if from > to || to > len {
-            return Err(Error::invalid("range beyond the segment").with("from", from).with("to", to).with("bytes", len));
+            return Err(Error::invalid("range beyond the segment")
+                .with("from", from)
+                .with("to", to)
+                .with("bytes", len));
         }
         let block = BLOCK_BYTES as u64;
         let first_block = from / block;

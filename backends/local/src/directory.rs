@@ -118,12 +118,12 @@ impl LocalDirectory {
     /// When something could not be made durable. The directory is let go all the same.
     pub async fn close(self) -> Result<()> {
         let rows = self.nearline.close().await;
-        let logs: Vec<Arc<Log>> = self.streams.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let logs: Vec<Arc<Log>> =
+            self.streams.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let root = Arc::clone(&self.root);
         let sealed = tokio::task::spawn_blocking(move || logs.iter().try_for_each(|log| log.seal())).await;
-        let sealed = sealed.unwrap_or_else(|error| {
-            Err(Error::new(ErrorKind::Cancelled, "closing was cut off").with_source(error))
-        });
+        let sealed = sealed
+            .unwrap_or_else(|error| Err(Error::new(ErrorKind::Cancelled, "closing was cut off").with_source(error)));
         root.close();
         rows.and(sealed)
     }

@@ -176,7 +176,9 @@ impl Stream for Log {
                 Outcome::Done(())
             }
             Ok(Err(error)) => Outcome::of_error(error),
-            Err(error) => Outcome::Unknown(Error::new(ErrorKind::Cancelled, "the flush was cut off").with_source(error)),
+            Err(error) => {
+                Outcome::Unknown(Error::new(ErrorKind::Cancelled, "the flush was cut off").with_source(error))
+            }
         }
     }
 

@@ -102,11 +102,12 @@ impl LocalNearline {
         let memory = || self.store.memory.load(Ordering::Relaxed);
         let memory_max = self.store.root.options.memtable_bytes;
         if memory() > memory_max {
-            return self.behind_gate(move |store| {
-                let is_still = store.memory.load(Ordering::Relaxed) > memory_max;
-                if is_still { store.relieve() } else { Ok(()) }
-            })
-            .await;
+            return self
+                .behind_gate(move |store| {
+                    let is_still = store.memory.load(Ordering::Relaxed) > memory_max;
+                    if is_still { store.relieve() } else { Ok(()) }
+                })
+                .await;
         }
         if memory() > memory_max / 4 * 3 && !self.is_relieving.swap(true, Ordering::AcqRel) {
             let (gate, store, is_relieving) =

@@ -58,7 +58,9 @@ impl Root {
     /// Fails when the directory takes no more changes.
     pub(crate) fn check_writable(&self) -> Result<()> {
         if let Some(cause) = self.poisoned.get() {
-            return Err(Error::unavailable("the directory is poisoned: close it and open it again").with("cause", cause));
+            return Err(
+                Error::unavailable("the directory is poisoned: close it and open it again").with("cause", cause)
+            );
         }
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::unavailable("the directory is closed"));
@@ -99,8 +101,7 @@ impl Root {
 
 fn take_lock(path: &Path) -> Result<File> {
     let failed = |source| failure::disk_error("lock", path, source);
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -35,7 +35,9 @@ pub(super) fn segments(root: PathBuf, query: SegmentQuery) -> BoxStream<'static,
                 }
             })
         })
-        .flat_map(|found| stream::iter(found.map_or_else(|error| vec![Err(error)], |all| all.into_iter().map(Ok).collect())))
+        .flat_map(|found| {
+            stream::iter(found.map_or_else(|error| vec![Err(error)], |all| all.into_iter().map(Ok).collect()))
+        })
         .scan(false, |is_over, item: Result<SegmentInfo>| {
             let was_over = std::mem::replace(is_over, item.is_err());
             std::future::ready((!was_over).then_some(item))

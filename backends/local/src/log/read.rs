@@ -126,9 +126,8 @@ impl Reader {
             Ok((cursor, frames, passed))
         };
         let done = tokio::task::spawn_blocking(work).await;
-        let done: Result<_> = done.map_err(|error| {
-            Error::new(ErrorKind::Cancelled, "the read was cut off").with_source(error)
-        })?;
+        let done: Result<_> =
+            done.map_err(|error| Error::new(ErrorKind::Cancelled, "the read was cut off").with_source(error))?;
         let (cursor, frames, passed) = match done {
             Ok(done) => done,
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(trimmed(self.shard.start().1)),
@@ -196,7 +195,8 @@ impl Cursor {
         let mut expected = self.expected;
         while at < bytes.len() {
             let rest = bytes.slice(at..);
-            let is_cut = rest.len() < frame::HEADER_BYTES || frame::frame_bytes(&rest).is_some_and(|len| len > rest.len());
+            let is_cut =
+                rest.len() < frame::HEADER_BYTES || frame::frame_bytes(&rest).is_some_and(|len| len > rest.len());
             if is_cut && at > 0 {
                 break;
             }

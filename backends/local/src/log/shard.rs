@@ -77,7 +77,15 @@ impl ShardLog {
             cache: Cache { frames: VecDeque::new(), bytes: 0, after: found.last },
         };
         let end = watch::Sender::new(found.last);
-        Ok(Self { id, root: Arc::clone(root), folder, is_closed, state: Mutex::new(state), syncing: Mutex::new(()), end })
+        Ok(Self {
+            id,
+            root: Arc::clone(root),
+            folder,
+            is_closed,
+            state: Mutex::new(state),
+            syncing: Mutex::new(()),
+            end,
+        })
     }
 
     pub(super) fn id(&self) -> &ShardId {

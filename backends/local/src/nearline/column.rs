@@ -152,8 +152,12 @@ impl ColumnReader {
         let (from, to) = selection.bounds();
         let codes = self.codes(from, to)?;
         match (codes, selection) {
-            (Codes::One(codes), Selection::Range(..)) => self.take(&PrimitiveArray::<types::UInt8Type>::new(codes, None)),
-            (Codes::Two(codes), Selection::Range(..)) => self.take(&PrimitiveArray::<types::UInt16Type>::new(codes, None)),
+            (Codes::One(codes), Selection::Range(..)) => {
+                self.take(&PrimitiveArray::<types::UInt8Type>::new(codes, None))
+            }
+            (Codes::Two(codes), Selection::Range(..)) => {
+                self.take(&PrimitiveArray::<types::UInt16Type>::new(codes, None))
+            }
             (Codes::Four(codes), Selection::Range(..)) => self.take(&UInt32Array::new(codes, None)),
             (codes, Selection::Rows(rows)) => {
                 let places = rows.iter().map(|row| *row as usize - from);

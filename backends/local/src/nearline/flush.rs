@@ -89,7 +89,8 @@ impl Store {
             let frozen: usize = state.frozen.iter().map(|memtable| memtable.read().memory_bytes()).sum();
             frozen + state.active.read().memory_bytes()
         };
-        let mut sized: Vec<(usize, Arc<Table>)> = self.tables().into_iter().map(|table| (size(&table), table)).collect();
+        let mut sized: Vec<(usize, Arc<Table>)> =
+            self.tables().into_iter().map(|table| (size(&table), table)).collect();
         sized.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         let mut memory = self.memory.load(Ordering::Relaxed);
         let mut chosen = Vec::new();

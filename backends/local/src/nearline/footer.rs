@@ -52,15 +52,8 @@ impl Footer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.put_u32(self.rows);
-        let sections = [
-            self.timestamps,
-            self.ingested,
-            self.ids,
-            self.contents,
-            self.positions,
-            self.hashes,
-            self.hash_rows,
-        ];
+        let sections =
+            [self.timestamps, self.ingested, self.ids, self.contents, self.positions, self.hashes, self.hash_rows];
         sections.into_iter().for_each(|section| put_section(&mut bytes, section));
         put_column(&mut bytes, &self.alias);
         put_column(&mut bytes, &self.shard);

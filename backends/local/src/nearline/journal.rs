@@ -112,7 +112,8 @@ impl Journal {
     fn write(&mut self, body: &[u8]) -> Result<()> {
         if self.active.is_none() {
             let path = path(&self.folder, self.next);
-            let file = self.root.disk.open(&path, true).map_err(|source| failure::disk_error("create", &path, source))?;
+            let file =
+                self.root.disk.open(&path, true).map_err(|source| failure::disk_error("create", &path, source))?;
             self.active = Some((file, path));
             self.files.push(self.next);
             self.next += 1;

@@ -102,7 +102,9 @@ impl Manifest {
         for found in transaction.open_table(SEGMENTS).map_err(database_error)?.iter().map_err(database_error)? {
             let (number, entry) = found.map_err(database_error)?;
             let entry = serde_json::from_slice(entry.value()).map_err(|source| {
-                Error::corrupt("entry of the nearline manifest is damaged").with("segment", number.value()).with_source(source)
+                Error::corrupt("entry of the nearline manifest is damaged")
+                    .with("segment", number.value())
+                    .with_source(source)
             })?;
             loaded.segments.push(entry);
         }

@@ -151,7 +151,8 @@ impl MemRows {
                 ShardId::new(shard).ok().and_then(|shard| cover.last(&shard))
             })
             .collect();
-        let is_covered = |(code, position): (&u32, &Position)| lasts[*code as usize].is_some_and(|last| *position <= last);
+        let is_covered =
+            |(code, position): (&u32, &Position)| lasts[*code as usize].is_some_and(|last| *position <= last);
         self.shards.codes.iter().zip(&self.positions).map(is_covered).collect()
     }
 

@@ -7,12 +7,12 @@ use fineo_core::{ContentHash, Error, EventId, Position, Result, nearline::RowHea
 
 use super::{
     bloom::Bloom,
-    cache::{Cache, Thing},
+    cache::Cache,
     codec::Take,
-    footer::{ColumnPlace, Footer},
+    footer::Footer,
     hash::id_hash,
     image::{BLOCK_BYTES, Section},
-    manifest::{SegmentEntry, TableKey},
+    manifest::SegmentEntry,
     pack::Pack,
 };
 use crate::{blocks, failure};
@@ -24,7 +24,6 @@ pub(super) const ROWS_PER_MARK: usize = 512;
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) entry: SegmentEntry,
-    pub(super) key: TableKey,
     pub(super) pack: Arc<Pack>,
     checksums: Vec<u32>,
     bloom: Bloom,
@@ -35,7 +34,6 @@ pub(super) struct Segment {
 impl Segment {
     /// Opens the segment of `entry` in `pack`.
     pub(super) fn open(entry: SegmentEntry, pack: Arc<Pack>, cache: &Arc<Cache>) -> Result<Self> {
-        let key = entry.key()?;
         let damaged = || failure::corrupt(&pack.path, "segment is damaged").with("segment", entry.number);
         let len = usize::try_from(entry.tail.bytes).map_err(|_| damaged())?;
         let file_len = pack.file.len().map_err(|source| failure::disk_error("open", &pack.path, source))?;
@@ -49,7 +47,7 @@ impl Segment {
             return Err(damaged().with("from", entry.start + entry.tail.offset).with("bytes", len));
         }
         let (checksums, bloom, marks) = parse_tail(&tail, &entry).ok_or_else(damaged)?;
-        Ok(Self { entry, key, pack, checksums, bloom, marks, cache: Arc::clone(cache) })
+        Ok(Self { entry, pack, checksums, bloom, marks, cache: Arc::clone(cache) })
     }
 
     /// Its number; never used again.
@@ -117,16 +115,6 @@ impl Segment {
             let bytes = self.read_all(self.entry.footer)?;
             Footer::decode(&bytes).filter(|footer| footer.rows == self.entry.rows).ok_or_else(|| self.damaged())
         })
-    }
-
-    /// The place of a column in `footer`.
-    pub(super) fn column<'a>(footer: &'a Footer, thing: Thing) -> Option<&'a ColumnPlace> {
-        match thing {
-            Thing::Alias => Some(&footer.alias),
-            Thing::Shard => Some(&footer.shard),
-            Thing::Column(number) => footer.columns.get(number),
-            Thing::Footer => None,
-        }
     }
 
     /// The first row at or behind `instant`.

@@ -105,7 +105,8 @@ impl Table {
 
     fn has_rows(&self) -> bool {
         let state = self.state();
-        !state.segments.is_empty() || state.frozen.iter().chain([&state.active]).any(|memtable| memtable.read().len() > 0)
+        !state.segments.is_empty()
+            || state.frozen.iter().chain([&state.active]).any(|memtable| memtable.read().len() > 0)
     }
 }
 

@@ -96,11 +96,6 @@ impl Texts {
         }
         self.table = table;
     }
-
-    /// The memory that the texts take, about.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + 4 * (self.ends.capacity() + self.table.len())
-    }
 }
 
 /// Cells of one name.
@@ -137,10 +132,5 @@ impl TextColumn {
             return (from as usize).min(self.rows.len())..(to as usize).min(self.rows.len());
         }
         self.rows.partition_point(|row| *row < from)..self.rows.partition_point(|row| *row < to)
-    }
-
-    /// The memory that the column takes, about.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.texts.memory_bytes() + 8 * self.rows.capacity() + 96
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use fineo_core::{Error, ErrorKind, Result};
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{Database, ReadableTable, StorageBackend, TableDefinition};
 
 use crate::{
     disk::DiskFile,
@@ -100,12 +100,4 @@ fn begin_epoch(database: &Database) -> Result<u64> {
     };
     transaction.commit().map_err(database_error)?;
     Ok(epoch)
-}
-
-/// Whether the database answers: a smoke test for a directory just opened.
-pub(crate) fn format(database: &Database) -> Result<u64> {
-    let transaction = database.begin_read().map_err(database_error)?;
-    let numbers = transaction.open_table(NUMBERS).map_err(database_error)?;
-    let found = numbers.get("format").map_err(database_error)?;
-    Ok(found.map_or(0, |found| found.value()))
 }

@@ -77,7 +77,8 @@ fn mark(column: &TextColumn, from: usize, any: &mut [bool], codes: Option<&[u32]
 fn make(rows: &MemRows, request: &Request, selected: &[u32]) -> Result<RecordBatch> {
     let system = request.scan.system;
     let micros = |values: &[i64]| timestamps(selected.iter().map(|row| values[*row as usize]).collect());
-    let bytes = |of: &dyn Fn(usize) -> [u8; 16]| -> Buffer { selected.iter().flat_map(|row| of(*row as usize)).collect() };
+    let bytes =
+        |of: &dyn Fn(usize) -> [u8; 16]| -> Buffer { selected.iter().flat_map(|row| of(*row as usize)).collect() };
     let mut arrays: Vec<ArrayRef> = vec![micros(&rows.timestamps)];
     if system.event_id {
         arrays.push(sixteens(bytes(&|row| rows.ids[row].0))?);

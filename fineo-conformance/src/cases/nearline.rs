@@ -1,0 +1,5 @@
+//! The cases of the nearline contract.
+
+pub(super) mod cells;
+pub(super) mod scan;
+pub(super) mod write;

@@ -7,6 +7,7 @@ mod change;
 mod column;
 mod discovery;
 mod document;
+mod edit;
 mod field;
 mod metric;
 mod policy;
@@ -17,6 +18,7 @@ mod store;
 mod time;
 mod undo;
 mod unit;
+mod wire;
 
 pub use change::{Applied, Change, ChangeId, ChangeRequest, HistoryEntry, StatedConversion};
 pub use column::{LogicalColumn, Source};

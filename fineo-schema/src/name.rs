@@ -91,7 +91,7 @@ pub fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String>
     let mut found: Vec<(usize, &str)> = names
         .filter_map(|candidate| {
             let lower = candidate.to_lowercase();
-            let distance = distance_within(&wanted, &lower, 1 + wanted.chars().count() / 4);
+            let distance = distance_within(&wanted, &lower, (wanted.chars().count() + 1) / 4);
             let is_part = wanted.len() >= 3 && (lower.contains(&wanted) || wanted.contains(&lower) && lower.len() >= 3);
             distance.or(is_part.then_some(3)).map(|distance| (distance, candidate))
         })

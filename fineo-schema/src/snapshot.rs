@@ -55,6 +55,7 @@ pub struct DeletedMetric {
 pub struct TenantSchema {
     tenant: TenantId,
     version: Version,
+    changed_at: Timestamp,
     settings: Settings,
     metrics: Vec<Arc<Metric>>,
     by_id: HashMap<MetricId, usize>,
@@ -67,18 +68,31 @@ pub struct TenantSchema {
 impl TenantSchema {
     /// The schema of a tenant that never changed anything.
     pub fn empty(tenant: &TenantId) -> Self {
-        Self::of_state(tenant, Version::NONE, State::default(), None).expect("an empty schema has nothing illegal")
+        Self::of_state(tenant, Version::NONE, Timestamp::MIN, State::default(), None)
+            .expect("an empty schema has nothing illegal")
     }
 
     /// Prepares `state`, taking over what did not change from `previous`.
-    pub(crate) fn of_state(tenant: &TenantId, version: Version, state: State, previous: Option<&Self>) -> Result<Self> {
+    pub(crate) fn of_state(
+        tenant: &TenantId,
+        version: Version,
+        changed_at: Timestamp,
+        state: State,
+        previous: Option<&Self>,
+    ) -> Result<Self> {
         let settings = prepare_settings(&state)?;
         let rows = row_metrics(&state);
-        let same_formats = previous.is_some_and(|old| old.settings.timestamp_formats == settings.timestamp_formats);
-        let reusable = previous.filter(|_| same_formats);
+        // A metric holds what the settings say about times.
+        let is_same = |old: &&Self| {
+            old.settings.timestamp_formats == settings.timestamp_formats
+                && old.settings.timestamp_aliases == settings.timestamp_aliases
+                && old.settings.missing_timestamp == settings.missing_timestamp
+        };
+        let reusable = previous.filter(is_same);
         let mut schema = Self {
             tenant: tenant.clone(),
             version,
+            changed_at,
             settings,
             metrics: Vec::new(),
             by_id: HashMap::new(),
@@ -89,7 +103,8 @@ impl TenantSchema {
         };
         for (number, entry) in &schema.state.tenant.metrics {
             let id = MetricId::numbered(*number);
-            if let Some(through) = &entry.deleted {
+            let root = schema.state.tenant.metrics.get(&root_of(&schema.state, *number)).unwrap_or(entry);
+            if let Some(through) = &root.deleted {
                 schema.deleted.push(DeletedMetric { id, through: through.0.clone() });
                 continue;
             }
@@ -126,6 +141,11 @@ impl TenantSchema {
     /// Its version: every change, also of one metric alone, has its own.
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// When this version was made; never before an earlier version.
+    pub fn changed_at(&self) -> Timestamp {
+        self.changed_at
     }
 
     /// What holds for all metrics.

@@ -1,24 +1,49 @@
 //! Schemas in a repository: read through a cache, changed by one compare-and-append.
 
-use std::{fmt, sync::Arc};
+mod commit;
+mod load;
+mod plan;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use fineo_core::{Clock, Error, Result, SchemaRepo, TenantId, Timestamp, repo::Version};
 
-use crate::{Applied, ChangeId, ChangeRequest, HistoryEntry, TenantSchema};
+use crate::{Applied, Change, ChangeId, ChangeRequest, HistoryEntry, TenantSchema};
+
+/// How often a change is thought out anew when others were faster or its outcome stays unknown.
+const ATTEMPTS_MAX: usize = 32;
+/// How many former versions of a tenant's schema are kept in memory.
+const FORMER_KEPT_MAX: usize = 64;
 
 /// The schemas of all tenants. Cloning is cheap; clones share the cache.
+///
+/// A cached schema may be older than the latest one, never newer; it never goes backward.
 #[derive(Clone)]
 pub struct SchemaStore(Arc<Inner>);
 
 struct Inner {
     repo: Arc<dyn SchemaRepo>,
     clock: Arc<dyn Clock>,
+    cache: Mutex<HashMap<TenantId, Cached>>,
+    /// Whether the schemas of schemas are known to stand in the repository.
+    is_prepared: std::sync::atomic::AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    latest: Option<Arc<TenantSchema>>,
+    former: HashMap<Version, Arc<TenantSchema>>,
 }
 
 impl SchemaStore {
     /// Keeps schemas in `repo`.
     pub fn new(repo: Arc<dyn SchemaRepo>, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { repo, clock }))
+        let is_prepared = std::sync::atomic::AtomicBool::new(false);
+        Self(Arc::new(Inner { repo, clock, cache: Mutex::new(HashMap::new()), is_prepared }))
     }
 
     /// The schema of `tenant` from the cache; read from the repository the first time.
@@ -27,22 +52,26 @@ impl SchemaStore {
     ///
     /// A failure of the repository while nothing is cached, or `Corrupt`.
     pub async fn snapshot(&self, tenant: &TenantId) -> Result<Arc<TenantSchema>> {
-        Ok(Arc::new(TenantSchema::empty(tenant)))
+        match self.cached(tenant) {
+            Some(schema) => Ok(schema),
+            None => self.refresh(tenant).await,
+        }
     }
 
-    /// The schema of `tenant` as it is cached.
+    /// The schema of `tenant` as it is cached; never waits.
     pub fn cached(&self, tenant: &TenantId) -> Option<Arc<TenantSchema>> {
-        let _ = tenant;
-        None
+        self.cache().get(tenant)?.latest.clone()
     }
 
     /// Reads the latest schema of `tenant`. What is cached never goes backward.
     ///
     /// # Errors
     ///
-    /// A failure of the repository, or `Corrupt`.
+    /// A failure of the repository, or `Corrupt`; what is cached stays as it is.
     pub async fn refresh(&self, tenant: &TenantId) -> Result<Arc<TenantSchema>> {
-        self.snapshot(tenant).await
+        let known = self.cached(tenant);
+        let schema = load::latest(&*self.0.repo, tenant, known.as_ref()).await?;
+        Ok(self.remember(schema))
     }
 
     /// The schema of `tenant` under `version`.
@@ -51,8 +80,21 @@ impl SchemaStore {
     ///
     /// `NotFound` when there is no such version, a failure of the repository, or `Corrupt`.
     pub async fn at(&self, tenant: &TenantId, version: Version) -> Result<Arc<TenantSchema>> {
-        let _ = version;
-        self.snapshot(tenant).await
+        let known = self.cached(tenant);
+        if let Some(latest) = known.as_ref().filter(|latest| latest.version() == version) {
+            return Ok(Arc::clone(latest));
+        }
+        if let Some(former) = self.cache().get(tenant).and_then(|cached| cached.former.get(&version)) {
+            return Ok(Arc::clone(former));
+        }
+        let schema = Arc::new(load::at(&*self.0.repo, tenant, version, known.as_deref()).await?);
+        let mut cache = self.cache();
+        let former = &mut cache.entry(tenant.clone()).or_default().former;
+        if former.len() >= FORMER_KEPT_MAX {
+            former.clear();
+        }
+        former.insert(version, Arc::clone(&schema));
+        Ok(schema)
     }
 
     /// The schema of `tenant` that was the latest at `time`.
@@ -61,20 +103,33 @@ impl SchemaStore {
     ///
     /// As [`SchemaStore::at`].
     pub async fn at_time(&self, tenant: &TenantId, time: Timestamp) -> Result<Arc<TenantSchema>> {
-        let _ = time;
-        self.snapshot(tenant).await
+        let latest = self.refresh(tenant).await?.version();
+        let version = load::version_at(&*self.0.repo, tenant, latest, time).await?;
+        self.at(tenant, version).await
     }
 
     /// Makes a change, whole or not at all. Asking again with the same change id has no second effect.
     ///
     /// # Errors
     ///
-    /// `Invalid` when the change is illegal, clashes, or was thought out on a version that is not the latest
-    /// (the context names the current one); `NotFound` and `AlreadyExists` for what it names;
-    /// `LimitExceeded`; or a failure of the repository.
+    /// `Invalid` when the change is illegal, or was thought out on a version that is not the latest (the
+    /// context `current` names that); `NotFound` and `AlreadyExists` for what it names; `LimitExceeded`; or
+    /// a failure of the repository.
     pub async fn apply(&self, tenant: &TenantId, request: ChangeRequest) -> Result<Applied> {
-        let _ = (tenant, request, self.0.clock.now());
-        Err(Error::internal("not yet"))
+        if request.changes.iter().any(|change| matches!(change, Change::Undo { .. } | Change::DiscoverMetrics { .. })) {
+            return Err(Error::invalid("an undo or a discovery is no step of a change"));
+        }
+        commit::run(self, tenant, &request).await
+    }
+
+    /// What `changes` would do, one line per step, without doing it.
+    ///
+    /// # Errors
+    ///
+    /// As [`SchemaStore::apply`].
+    pub async fn preview(&self, tenant: &TenantId, changes: &[Change]) -> Result<Vec<String>> {
+        let schema = self.refresh(tenant).await?;
+        Ok(plan::edited(&schema, changes, self.0.clock.now())?.summary)
     }
 
     /// Brings in those of `names` that no metric has, undeclared.
@@ -83,8 +138,13 @@ impl SchemaStore {
     ///
     /// As [`SchemaStore::apply`].
     pub async fn discover_metrics(&self, tenant: &TenantId, names: &[Arc<str>]) -> Result<Arc<TenantSchema>> {
-        let _ = names;
-        self.snapshot(tenant).await
+        let schema = self.snapshot(tenant).await?;
+        if names.iter().all(|name| schema.metric_named(name).is_some()) {
+            return Ok(schema);
+        }
+        let changes = vec![Change::DiscoverMetrics { names: names.to_vec() }];
+        let request = ChangeRequest::new(commit::id_of_discovery(tenant, schema.version(), names), changes);
+        Ok(commit::run(self, tenant, &request).await?.schema)
     }
 
     /// Every change, oldest first.
@@ -93,11 +153,10 @@ impl SchemaStore {
     ///
     /// A failure of the repository, or `Corrupt`.
     pub async fn history(&self, tenant: &TenantId) -> Result<Vec<HistoryEntry>> {
-        let _ = tenant;
-        Ok(Vec::new())
+        load::history(&*self.0.repo, tenant, Version::NONE.next()).await
     }
 
-    /// Makes the inverse of `change`, as change `id`.
+    /// Makes the inverse of `change`, as the new change `id`.
     ///
     /// # Errors
     ///
@@ -110,8 +169,25 @@ impl SchemaStore {
         id: ChangeId,
         author: Option<String>,
     ) -> Result<Applied> {
-        let _ = (change, author);
-        self.apply(tenant, ChangeRequest::new(id, Vec::new())).await
+        let request = ChangeRequest { id, base: None, changes: vec![Change::Undo { change: *change }], author };
+        commit::run(self, tenant, &request).await
+    }
+
+    /// Keeps `schema` unless a later one is kept already; answers the later one.
+    fn remember(&self, schema: Arc<TenantSchema>) -> Arc<TenantSchema> {
+        let mut cache = self.cache();
+        let latest = &mut cache.entry(schema.tenant().clone()).or_default().latest;
+        match latest {
+            Some(known) if known.version() >= schema.version() => Arc::clone(known),
+            Some(_) | None => {
+                *latest = Some(Arc::clone(&schema));
+                schema
+            }
+        }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, HashMap<TenantId, Cached>> {
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,3 +196,6 @@ impl fmt::Debug for SchemaStore {
         f.debug_struct("SchemaStore").field("repo", &self.0.repo).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

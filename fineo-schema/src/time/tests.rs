@@ -66,7 +66,7 @@ fn what_fits_no_format_is_no_time() {
 
 #[test]
 fn a_pattern_is_checked_when_it_is_saved() {
-    for text in ["", "%H:%M", "%Q %Y-%m-%d", "uuuu-MM-dd", "%Y", "%Y-%m-%d @ Mars/Olympus", "%Y-%m-%d @ +99"] {
+    for text in ["", "%H:%M", "%K %Y-%m-%d", "uuuu-MM-dd", "%Y", "%Y-%m-%d @ Mars/Olympus", "%Y-%m-%d @ +99"] {
         TimeFormat::parse(text).unwrap_err();
     }
     assert_eq!(TimeFormat::parse(" epoch_s ").unwrap().to_string(), "epoch_s");

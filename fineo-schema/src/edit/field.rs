@@ -1,0 +1,203 @@
+//! Steps about fields: add, rename, alias, retype, hide, undeclare, delete, rule out.
+
+use fineo_core::{Cover, Error, ErrorKind, Result};
+
+use super::{
+    Edit, FIELDS_MAX, NAMES_MAX, clash,
+    metric::{move_to_front, remove_alias},
+    too_many,
+};
+use crate::{
+    FieldType, Unit,
+    document::{FieldDocument, Positions},
+    name,
+};
+
+impl Edit {
+    pub(super) fn add_field(
+        &mut self,
+        metric: &str,
+        wanted: &str,
+        field_type: &str,
+        aliases: &[String],
+        unit: Option<&str>,
+    ) -> Result<()> {
+        let number = self.metric_number(metric)?;
+        let parsed: FieldType = field_type.parse()?;
+        let unit = unit.map(Unit::new).transpose()?;
+        if unit.is_some() && !parsed.is_number() {
+            return Err(Error::invalid("only numbers have units").with("field", wanted).with("type", parsed));
+        }
+        if let Some(holder) = self.holder_of_field_name(number, wanted) {
+            let document = self.document(number);
+            let display = document.fields.get(&holder).map_or("", |field| &field.names[0]);
+            return Err(match display == wanted {
+                true => Error::new(ErrorKind::AlreadyExists, "the field is declared already").with("field", wanted),
+                false => clash("field", wanted, display),
+            });
+        }
+        self.check_free_field_name(number, wanted)?;
+        self.declare_for_field(number)?;
+        let document = self.document(number);
+        if document.fields.len() >= FIELDS_MAX {
+            return Err(too_many("declared fields of a metric", FIELDS_MAX));
+        }
+        let id = document.next_field.max(1);
+        document.next_field = id + 1;
+        let field = FieldDocument {
+            names: vec![wanted.into()],
+            field_type: parsed.to_string(),
+            unit: unit.map(|unit| unit.to_string()),
+            conversions: Vec::new(),
+            hidden_since: None,
+        };
+        document.fields.insert(id, field);
+        self.note(format!("metric {}: declare field {wanted} as {parsed} (f{id})", self.display(number)))?;
+        for alias in aliases.iter().filter(|alias| !alias.is_empty()) {
+            self.claim_field_name(number, id, alias)?;
+        }
+        Ok(())
+    }
+
+    fn check_free_field_name(&mut self, metric: u64, wanted: &str) -> Result<()> {
+        name::check_field(wanted)?;
+        let document = self.document(metric);
+        if document.ruled_out.iter().any(|name| **name == *wanted) {
+            return Err(Error::invalid("the field is ruled out; rule it in first").with("field", wanted));
+        }
+        let names: usize = document.fields.values().map(|field| field.names.len()).sum();
+        if names >= NAMES_MAX {
+            return Err(too_many("names of a metric's fields", NAMES_MAX));
+        }
+        Ok(())
+    }
+
+    /// Gives the field a name. An undeclared field of that name is thereby taken over.
+    fn claim_field_name(&mut self, metric: u64, field: u32, wanted: &str) -> Result<()> {
+        match self.holder_of_field_name(metric, wanted) {
+            Some(holder) if holder == field => return Ok(()),
+            Some(holder) => {
+                let document = self.document(metric);
+                let display = document.fields.get(&holder).map_or("", |field| &field.names[0]);
+                return Err(clash("field", wanted, display));
+            }
+            None => self.check_free_field_name(metric, wanted)?,
+        }
+        let display = self.display(metric);
+        let changed = self.field(metric, field)?;
+        changed.names.push(wanted.into());
+        let line = format!("metric {display}: field {}: add alias {wanted}", changed.names[0]);
+        self.note(line)
+    }
+
+    pub(super) fn field(&mut self, metric: u64, field: u32) -> Result<&mut FieldDocument> {
+        let found = self.document(metric).fields.get_mut(&field);
+        found.ok_or_else(|| Error::internal("a field has no document"))
+    }
+
+    pub(super) fn rename_field(&mut self, metric: &str, field: &str, to: &str) -> Result<()> {
+        let (number, id) = self.field_number(metric, field)?;
+        let before = self.field(number, id)?.names[0].clone();
+        if *before == *to {
+            return Ok(());
+        }
+        self.claim_field_name(number, id, to)?;
+        move_to_front(&mut self.field(number, id)?.names, to);
+        self.note(format!("metric {metric}: rename field {before} to {to}; {before} stays as its first alias"))
+    }
+
+    pub(super) fn add_field_alias(&mut self, metric: &str, field: &str, alias: &str) -> Result<()> {
+        let (number, id) = self.field_number(metric, field)?;
+        self.claim_field_name(number, id, alias)
+    }
+
+    pub(super) fn remove_field_alias(&mut self, metric: &str, field: &str, alias: &str) -> Result<()> {
+        let (number, id) = self.field_number(metric, field)?;
+        let changed = self.field(number, id)?;
+        if changed.conversions.iter().any(|stated| stated.name.as_deref() == Some(alias)) {
+            return Err(Error::invalid("a conversion is stated for the alias; take it back first").with("alias", alias));
+        }
+        remove_alias(&mut changed.names, alias)?;
+        self.note(format!("metric {metric}: field {field}: remove alias {alias}"))
+    }
+
+    pub(super) fn retype_field(&mut self, metric: &str, field: &str, field_type: &str) -> Result<()> {
+        let (number, id) = self.field_number(metric, field)?;
+        let parsed: FieldType = field_type.parse()?;
+        let changed = self.field(number, id)?;
+        if !parsed.is_number() && (changed.unit.is_some() || !changed.conversions.is_empty()) {
+            return Err(Error::invalid("the field has a unit or conversions, which only numbers have")
+                .with("field", field)
+                .with("type", parsed));
+        }
+        if changed.field_type == parsed.to_string() {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut changed.field_type, parsed.to_string());
+        self.note(format!("metric {metric}: field {field}: read as {parsed} instead of {before}"))
+    }
+
+    pub(super) fn hide_field(&mut self, metric: &str, field: &str, is_hidden: bool) -> Result<()> {
+        let (number, id) = self.field_number(metric, field)?;
+        let now = self.now.micros();
+        let changed = self.field(number, id)?;
+        if changed.hidden_since.is_some() == is_hidden {
+            return Ok(());
+        }
+        changed.hidden_since = is_hidden.then_some(now);
+        let verb = if is_hidden { "hide" } else { "unhide" };
+        self.note(format!("metric {metric}: {verb} field {field}"))
+    }
+
+    pub(super) fn undeclare_field(&mut self, metric: &str, field: &str) -> Result<()> {
+        let (number, id) = self.field_number(metric, field)?;
+        self.document(number).fields.remove(&id);
+        self.note(format!("metric {metric}: undeclare field {field}; its values become undeclared text"))
+    }
+
+    pub(super) fn delete_field(&mut self, metric: &str, field: &str, through: &Cover) -> Result<()> {
+        let number = self.metric_number(metric)?;
+        name::check_field(field)?;
+        let names = match self.holder_of_field_name(number, field) {
+            Some(id) => self.document(number).fields.remove(&id).map_or_else(Vec::new, |field| field.names),
+            None => vec![field.into()],
+        };
+        let deletions = &mut self.document(number).deletions;
+        for stored in &names {
+            deletions.entry(stored.to_string()).or_insert_with(Positions::default).0.merge(through);
+        }
+        if deletions.len() > NAMES_MAX {
+            return Err(too_many("deleted names of a metric", NAMES_MAX));
+        }
+        self.note(format!("metric {metric}: delete field {field}; its values so far are unreadable for ever"))
+    }
+
+    pub(super) fn rule_field(&mut self, metric: &str, field: &str, is_out: bool) -> Result<()> {
+        let number = self.metric_number(metric)?;
+        name::check_field(field)?;
+        if let Some(holder) = self.holder_of_field_name(number, field) {
+            let display = self.field(number, holder)?.names[0].clone();
+            return Err(Error::invalid("only an undeclared field can be ruled out; this one is declared")
+                .with("name", field)
+                .with("field", display));
+        }
+        let known = self.state.metrics.get(&number);
+        let at = known.and_then(|document| document.ruled_out.iter().position(|name| **name == *field));
+        match (at, is_out) {
+            (None, true) => {
+                let ruled_out = &mut self.document(number).ruled_out;
+                if ruled_out.len() >= FIELDS_MAX {
+                    return Err(too_many("ruled out fields of a metric", FIELDS_MAX));
+                }
+                ruled_out.push(field.into());
+                self.note(format!("metric {metric}: rule field {field} out: events that bear it are errors"))
+            }
+            (Some(at), false) => {
+                self.document(number).ruled_out.remove(at);
+                self.note(format!("metric {metric}: rule field {field} in"))
+            }
+            (Some(_), true) => Ok(()),
+            (None, false) => Err(Error::not_found("the field is not ruled out").with("field", field)),
+        }
+    }
+}

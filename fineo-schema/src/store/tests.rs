@@ -1,0 +1,448 @@
+use std::{sync::Arc, time::Duration};
+
+use fineo_backend_memory::MemoryRepo;
+use fineo_core::{
+    Clock, Cover, ErrorKind, ManualClock, MetricId, Outcome, Position, SchemaRepo, ShardId, TenantId, Timestamp,
+    repo::{Keep, Subject, Version, Write},
+};
+
+use super::SchemaStore;
+use crate::{
+    Applied, Change, ChangeId, ChangeRequest, Found, Identity, MissingTimestamp, SeenNames, StatedConversion,
+    TenantSchema, UnknownMetric,
+};
+
+/// A store over memory; changes are numbered.
+struct Desk {
+    store: SchemaStore,
+    repo: Arc<MemoryRepo>,
+    clock: Arc<ManualClock>,
+    tenant: TenantId,
+    changes: u8,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let repo = Arc::new(MemoryRepo::new());
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_000_000).unwrap()));
+        let store = SchemaStore::new(repo.clone(), clock.clone());
+        Self { store, repo, clock, tenant: TenantId::new("acme").unwrap(), changes: 0 }
+    }
+
+    fn other(&self) -> SchemaStore {
+        SchemaStore::new(self.repo.clone(), self.clock.clone())
+    }
+
+    fn id(&mut self) -> ChangeId {
+        self.changes += 1;
+        ChangeId::of_bytes([self.changes; 16])
+    }
+
+    async fn try_apply(&mut self, changes: Vec<Change>) -> fineo_core::Result<Applied> {
+        self.clock.advance(Duration::from_secs(1));
+        let request = ChangeRequest::new(self.id(), changes);
+        self.store.apply(&self.tenant, request).await
+    }
+
+    async fn apply(&mut self, change: Change) -> Applied {
+        self.try_apply(vec![change]).await.unwrap()
+    }
+
+    async fn refuses(&mut self, change: Change) -> fineo_core::Error {
+        self.try_apply(vec![change]).await.unwrap_err()
+    }
+
+    async fn undo(&mut self, change: &Applied) -> fineo_core::Result<Applied> {
+        let id = self.id();
+        self.store.undo(&self.tenant, &change.id, id, None).await
+    }
+
+    fn now(&self) -> Arc<TenantSchema> {
+        self.store.cached(&self.tenant).unwrap()
+    }
+
+    async fn discover(&mut self, names: &[&str]) -> Arc<TenantSchema> {
+        let names: Vec<Arc<str>> = names.iter().map(|name| (*name).into()).collect();
+        self.store.discover_metrics(&self.tenant, &names).await.unwrap()
+    }
+}
+
+fn create(name: &str, aliases: &[&str]) -> Change {
+    Change::CreateMetric { name: name.into(), aliases: aliases.iter().map(|alias| (*alias).into()).collect() }
+}
+
+fn add(metric: &str, name: &str, field_type: &str, aliases: &[&str]) -> Change {
+    let aliases = aliases.iter().map(|alias| (*alias).into()).collect();
+    Change::AddField { metric: metric.into(), name: name.into(), field_type: field_type.into(), aliases, unit: None }
+}
+
+fn alias(metric: &str, field: &str, alias: &str) -> Change {
+    Change::AddFieldAlias { metric: metric.into(), field: field.into(), alias: alias.into() }
+}
+
+fn metric_alias(metric: &str, alias: &str) -> Change {
+    Change::AddMetricAlias { metric: metric.into(), alias: alias.into() }
+}
+
+fn rename(metric: &str, field: &str, to: &str) -> Change {
+    Change::RenameField { metric: metric.into(), field: field.into(), to: to.into() }
+}
+
+fn undeclare(metric: &str, field: &str) -> Change {
+    Change::UndeclareField { metric: metric.into(), field: field.into() }
+}
+
+fn cover(position: u64) -> Cover {
+    [(ShardId::new("s0").unwrap(), Position::from(position))].into_iter().collect()
+}
+
+fn sources(schema: &TenantSchema, metric: &str, name: &str) -> Vec<String> {
+    let metric = schema.metric_named(metric).unwrap();
+    let column = metric.column(name, false, &SeenNames::default()).one();
+    column.map(|column| column.sources.iter().map(|source| source.name.to_string()).collect()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_metric_and_its_fields_are_declared_renamed_and_found_by_any_name() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &["pmp"])).await;
+    desk.apply(add("pump", "pressure", "double", &["press", "psi"])).await;
+    let applied = desk.apply(rename("pmp", "psi", "p")).await;
+    assert_eq!(applied.version, Version(3));
+    let schema = desk.now();
+    assert_eq!(sources(&schema, "pump", "PRESS"), ["p", "pressure", "press", "psi"]);
+    let metric = schema.metric_named("pmp").unwrap();
+    assert_eq!(metric.fields()[0].id.to_string(), "f1");
+    assert_eq!(metric.id(), &MetricId::numbered(1));
+    let asked = metric.column("Psi", false, &SeenNames::default()).one().unwrap();
+    assert_eq!(&*asked.name, "Psi");
+    assert!(matches!(metric.column("Psi", true, &SeenNames::default()), Found::None { near } if near == ["psi"]));
+    assert!(matches!(schema.find_metric("PUMP", false), Found::One(found) if found.id() == metric.id()));
+    let again = desk.other().snapshot(&desk.tenant).await.unwrap();
+    assert_eq!(sources(&again, "pump", "press"), ["p", "pressure", "press", "psi"]);
+}
+
+#[tokio::test]
+async fn a_name_that_something_declared_holds_is_refused_naming_the_holder() {
+    // S04, SC4
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &["pmp"])).await;
+    desk.apply(create("fan", &[])).await;
+    desk.apply(add("pump", "pressure", "double", &["psi"])).await;
+    for change in [
+        create("pump", &[]),
+        create("pmp", &[]),
+        create("new", &["pmp"]),
+        metric_alias("fan", "pmp"),
+        Change::RenameMetric { metric: "fan".into(), to: "pump".into() },
+        add("pump", "pressure", "long", &[]),
+        add("pump", "psi", "long", &[]),
+        add("pump", "other", "long", &["psi"]),
+    ] {
+        let error = desk.refuses(change.clone()).await;
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{change:?}: {error}");
+    }
+    let error = desk.refuses(metric_alias("fan", "pmp")).await;
+    assert!(error.to_string().contains("metric=pump"), "{error}");
+    assert!(desk.now().metric_named("new").is_none());
+    assert_eq!(desk.now().version(), Version(3));
+}
+
+#[tokio::test]
+async fn a_discovered_metric_is_taken_over_by_an_alias_and_declared_by_a_create() {
+    let mut desk = Desk::new();
+    desk.discover(&["machine1", "machine1c", "machine1"]).await;
+    assert_eq!(desk.now().metrics().count(), 2);
+    let taken = desk.apply(create("machine1", &["machine1c"])).await;
+    assert!(taken.summary.iter().any(|line| line.contains("merge metric machine1c")), "{:?}", taken.summary);
+    let schema = desk.now();
+    let metric = schema.metric_named("machine1c").unwrap();
+    assert!(metric.is_declared());
+    assert_eq!(metric.row_metrics(), [MetricId::numbered(1), MetricId::numbered(2)]);
+    assert_eq!(schema.metric(&MetricId::numbered(2)).unwrap().name(), metric.name());
+    desk.undo(&taken).await.unwrap();
+    let schema = desk.now();
+    assert_eq!(schema.metric_named("machine1c").unwrap().id(), &MetricId::numbered(2));
+    assert!(!schema.metric_named("machine1").unwrap().is_declared());
+}
+
+#[tokio::test]
+async fn of_two_changes_on_one_version_one_wins_and_the_other_learns_the_current_one() {
+    // S01, SC1
+    let mut desk = Desk::new();
+    let base = desk.apply(create("pump", &[])).await.version;
+    let mine = ChangeRequest::new(ChangeId::of_bytes([91; 16]), vec![add("pump", "a", "long", &[])]).with_base(base);
+    let yours = ChangeRequest::new(ChangeId::of_bytes([92; 16]), vec![add("pump", "b", "long", &[])]).with_base(base);
+    let other = desk.other();
+    let (mine, yours) = tokio::join!(desk.store.apply(&desk.tenant, mine), other.apply(&desk.tenant, yours));
+    let (won, lost) = if mine.is_ok() { (mine, yours) } else { (yours, mine) };
+    assert_eq!(won.unwrap().version, Version(2));
+    let lost = lost.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Invalid);
+    assert!(lost.to_string().contains("current=2"), "{lost}");
+}
+
+#[tokio::test]
+async fn a_change_asked_for_again_has_no_second_effect() {
+    // S02
+    let mut desk = Desk::new();
+    let request = ChangeRequest::new(ChangeId::of_bytes([90; 16]), vec![create("pump", &[])]);
+    let first = desk.store.apply(&desk.tenant, request.clone()).await.unwrap();
+    desk.apply(add("pump", "a", "long", &[])).await;
+    let again = desk.other().apply(&desk.tenant, request.with_base(Version::NONE)).await.unwrap();
+    assert!(again.is_repeated && !first.is_repeated);
+    assert_eq!(again.version, first.version);
+    assert_eq!(again.summary, first.summary);
+    assert_eq!(desk.now().version(), Version(2));
+}
+
+#[tokio::test]
+async fn any_former_version_is_read_by_number_and_by_time() {
+    // SC2
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    let noon = desk.clock.now();
+    desk.apply(add("pump", "a", "long", &[])).await;
+    desk.apply(add("pump", "b", "long", &[])).await;
+    let other = desk.other();
+    let fields = |schema: &TenantSchema| schema.metric_named("pump").map(|metric| metric.fields().len());
+    assert_eq!(fields(&*other.at(&desk.tenant, Version(2)).await.unwrap()), Some(1));
+    assert_eq!(fields(&*other.at_time(&desk.tenant, noon).await.unwrap()), Some(0));
+    assert_eq!(fields(&*other.at_time(&desk.tenant, Timestamp::MIN).await.unwrap()), None);
+    assert_eq!(fields(&*other.at_time(&desk.tenant, Timestamp::MAX).await.unwrap()), Some(2));
+    assert_eq!(other.at(&desk.tenant, Version(9)).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let history = other.history(&desk.tenant).await.unwrap();
+    assert_eq!(history.len(), 3);
+    assert_eq!(history[1].changes, [add("pump", "a", "long", &[])]);
+}
+
+#[tokio::test]
+async fn undo_takes_back_what_nothing_later_depends_on() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    let declared = desk.apply(add("pump", "a", "long", &[])).await;
+    let first = desk.apply(alias("pump", "a", "x")).await;
+    let renamed = desk.apply(rename("pump", "a", "n")).await;
+    let second = desk.apply(alias("pump", "a", "y")).await;
+    assert_eq!(sources(&desk.now(), "pump", "a"), ["n", "a", "x", "y"]);
+    let error = desk.undo(&declared).await.unwrap_err();
+    assert!(error.to_string().contains(&second.id.to_string()), "{error}");
+    desk.undo(&first).await.unwrap();
+    assert_eq!(sources(&desk.now(), "pump", "a"), ["n", "a", "y"]);
+    desk.undo(&renamed).await.unwrap();
+    assert_eq!(sources(&desk.now(), "pump", "a"), ["a", "y"]);
+    desk.undo(&second).await.unwrap();
+    desk.undo(&declared).await.unwrap();
+    assert!(desk.now().metric_named("pump").unwrap().fields().is_empty());
+    desk.apply(add("pump", "a", "long", &[])).await;
+    assert_eq!(desk.now().metric_named("pump").unwrap().fields()[0].id.to_string(), "f2", "ids are never used again");
+}
+
+#[tokio::test]
+async fn undo_of_an_undo_brings_the_change_back() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "a", "long", &[])).await;
+    let retyped =
+        desk.apply(Change::RetypeField { metric: "pump".into(), field: "a".into(), field_type: "double".into() }).await;
+    let type_now = |desk: &Desk| desk.now().metric_named("pump").unwrap().fields()[0].field_type.to_string();
+    let undone = desk.undo(&retyped).await.unwrap();
+    assert_eq!(type_now(&desk), "long");
+    desk.undo(&undone).await.unwrap();
+    assert_eq!(type_now(&desk), "double");
+    assert_eq!(desk.now().version(), Version(5));
+}
+
+#[tokio::test]
+async fn undoing_a_creation_leaves_the_events_readable() {
+    let mut desk = Desk::new();
+    let created = desk.apply(create("pump", &["pmp"])).await;
+    let field = desk.apply(add("pump", "a", "long", &[])).await;
+    assert!(desk.undo(&created).await.unwrap_err().to_string().contains(&field.id.to_string()));
+    desk.undo(&field).await.unwrap();
+    desk.undo(&created).await.unwrap();
+    let schema = desk.now();
+    assert!(!schema.metric_named("pump").unwrap().is_declared());
+    assert!(schema.metric_named("pmp").is_none());
+}
+
+#[tokio::test]
+async fn hidden_fields_answer_by_no_name_and_come_back_whole() {
+    // S11
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "a", "long", &["b"])).await;
+    desk.apply(Change::HideField { metric: "pump".into(), field: "b".into() }).await;
+    let seen = SeenNames::of_names(["a", "b", "c"]);
+    let schema = desk.now();
+    let metric = schema.metric_named("pump").unwrap();
+    for name in ["a", "b", "A"] {
+        assert!(matches!(metric.column(name, false, &seen), Found::None { near } if near.is_empty()), "{name}");
+    }
+    assert_eq!(metric.columns(&seen).iter().map(|column| &*column.name).collect::<Vec<_>>(), ["c"]);
+    desk.apply(Change::UnhideField { metric: "pump".into(), field: "a".into() }).await;
+    assert_eq!(sources(&desk.now(), "pump", "b"), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn deleted_values_are_gone_up_to_a_position_and_the_name_begins_anew() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "a", "long", &["b"])).await;
+    let delete = Change::DeleteField { metric: "pump".into(), field: "a".into(), through: cover(20) };
+    let deleted = desk.apply(delete).await;
+    let schema = desk.now();
+    let metric = schema.metric_named("pump").unwrap();
+    let seen = SeenNames::of_names(["a", "b"]);
+    assert!(metric.columns(&seen).is_empty());
+    assert!(metric.column("b", false, &seen).one().is_none());
+    assert!(desk.undo(&deleted).await.unwrap_err().to_string().contains("for ever"));
+    desk.apply(add("pump", "a", "long", &[])).await;
+    let schema = desk.now();
+    let field = schema.metric_named("pump").unwrap().column("a", false, &seen).one().unwrap();
+    assert_eq!(field.field.unwrap().to_string(), "f2");
+    assert_eq!(field.sources[0].unreadable_through, Some(cover(20)));
+}
+
+#[tokio::test]
+async fn a_deleted_metric_is_created_again_under_another_id() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(Change::DeleteMetric { metric: "pump".into(), through: cover(5) }).await;
+    assert!(desk.now().metric_named("pump").is_none());
+    desk.apply(create("pump", &[])).await;
+    let schema = desk.now();
+    assert_eq!(schema.metric_named("pump").unwrap().id(), &MetricId::numbered(2));
+    assert_eq!(schema.deleted_metrics()[0].id, MetricId::numbered(1));
+}
+
+#[tokio::test]
+async fn what_is_ruled_out_is_undeclared_and_not_readable() {
+    let mut desk = Desk::new();
+    desk.discover(&["junk"]).await;
+    desk.apply(create("pump", &[])).await;
+    desk.apply(Change::RuleOutMetric { metric: "junk".into() }).await;
+    desk.refuses(Change::RuleOutMetric { metric: "pump".into() }).await;
+    desk.apply(Change::RuleOutField { metric: "pump".into(), field: "bad".into() }).await;
+    let schema = desk.now();
+    assert!(schema.metric_named("junk").unwrap().is_ruled_out());
+    let pump = schema.metric_named("pump").unwrap();
+    assert!(pump.is_field_ruled_out("bad"));
+    assert!(pump.column("bad", false, &SeenNames::of_names(["bad"])).one().is_none());
+    desk.refuses(add("pump", "bad", "long", &[])).await;
+    desk.apply(Change::RuleInField { metric: "pump".into(), field: "bad".into() }).await;
+    desk.apply(add("pump", "bad", "long", &[])).await;
+}
+
+#[tokio::test]
+async fn identity_holds_by_arrival_and_its_undo_does_not_rewrite_the_past() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    let early = desk.clock.now();
+    let set = desk.apply(Change::SetIdentity { metric: Some("pump".into()), identity: Some(Identity::Arrival) }).await;
+    let during = desk.clock.now();
+    desk.clock.advance(Duration::from_secs(1));
+    desk.undo(&set).await.unwrap();
+    let late = desk.clock.now();
+    let schema = desk.now();
+    let identity = |at| schema.metric_named("pump").unwrap().identity_at(&schema, at);
+    assert_eq!(
+        [identity(early), identity(during), identity(late)],
+        [Identity::Content, Identity::Arrival, Identity::Content]
+    );
+}
+
+#[tokio::test]
+async fn units_and_conversions_are_scoped() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "temp", "double", &["tempF"])).await;
+    let state = |conversion| Change::AddConversion { metric: "pump".into(), field: "temp".into(), conversion };
+    let fahrenheit =
+        StatedConversion { unit: Some("F".into()), name: Some("tempF".into()), ..StatedConversion::default() };
+    desk.refuses(state(fahrenheit.clone())).await;
+    desk.apply(Change::SetUnit { metric: "pump".into(), field: "temp".into(), unit: Some("C".into()) }).await;
+    desk.apply(state(fahrenheit)).await;
+    desk.apply(state(StatedConversion { scale: 2.0, offset: 1.0, ..StatedConversion::default() })).await;
+    let schema = desk.now();
+    let column = schema.metric_named("pump").unwrap().column("temp", false, &SeenNames::default()).one().unwrap();
+    assert_eq!(column.sources[0].conversions.len(), 1);
+    assert_eq!(column.sources[1].conversions.len(), 2);
+    assert!((column.sources[1].conversions[1].scale - 5.0 / 9.0).abs() < 1e-12);
+    desk.refuses(Change::SetUnit { metric: "pump".into(), field: "temp".into(), unit: Some("bar".into()) }).await;
+    let alias = Change::RemoveFieldAlias { metric: "pump".into(), field: "temp".into(), alias: "tempF".into() };
+    desk.refuses(alias).await;
+}
+
+#[tokio::test]
+async fn settings_are_kept_and_checked() {
+    let mut desk = Desk::new();
+    desk.apply(Change::SetMetricKeys { keys: vec!["kind".into(), "kind".into()] }).await;
+    desk.apply(Change::SetUnknownMetric { policy: UnknownMetric::Reject }).await;
+    desk.apply(Change::SetMissingTimestamp { metric: None, policy: Some(MissingTimestamp::Arrival) }).await;
+    desk.apply(Change::SetTimestampFormats { metric: None, formats: vec!["epoch_s".into()] }).await;
+    desk.refuses(Change::SetTimestampFormats { metric: None, formats: vec!["uuuu-MM".into()] }).await;
+    let schema = desk.other().snapshot(&desk.tenant).await.unwrap();
+    let settings = schema.settings();
+    assert_eq!(settings.metric_keys, ["kind".into()]);
+    assert_eq!(settings.unknown_metric, UnknownMetric::Reject);
+    assert_eq!(settings.timestamp_formats[0].to_string(), "epoch_s");
+    let nothing = desk.apply(Change::SetUnknownMetric { policy: UnknownMetric::Reject }).await;
+    assert_eq!(nothing.version, Version(4), "a change that changes nothing makes no version");
+}
+
+#[tokio::test]
+async fn garbage_in_the_repository_is_corrupt_and_the_cache_stays() {
+    // S14
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    let subject = Subject::tenant(&desk.tenant, "schema/tenant", Keep::History).unwrap();
+    let write = Write { subject, expected: Version(1), body: Some("garbage".into()) };
+    assert!(matches!(desk.repo.append(vec![write], desk.clock.now()).await, Outcome::Done(_)));
+    assert_eq!(desk.store.refresh(&desk.tenant).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(desk.store.snapshot(&desk.tenant).await.unwrap().version(), Version(1));
+}
+
+#[tokio::test]
+async fn tenants_see_nothing_of_each_other() {
+    // T5
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    let other = TenantId::new("globex").unwrap();
+    assert_eq!(desk.store.snapshot(&other).await.unwrap().version(), Version::NONE);
+    assert!(desk.store.snapshot(&other).await.unwrap().metric_named("pump").is_none());
+}
+
+#[tokio::test]
+async fn a_field_that_is_undeclared_becomes_text_again_under_every_name() {
+    let mut desk = Desk::new();
+    desk.discover(&["pump"]).await;
+    desk.apply(add("pump", "a", "long", &["b"])).await;
+    assert!(desk.now().metric_named("pump").unwrap().is_declared(), "declaring a field declares its metric");
+    desk.apply(undeclare("pump", "b")).await;
+    let seen = SeenNames::of_names(["b", "a"]);
+    let schema = desk.now();
+    let columns = schema.metric_named("pump").unwrap().columns(&seen);
+    assert_eq!(columns.iter().map(|column| &*column.name).collect::<Vec<_>>(), ["b", "a"]);
+    assert!(columns.iter().all(|column| column.field_type.is_none()));
+}
+
+#[tokio::test]
+async fn merged_metrics_share_fields_and_unmerge_by_undo() {
+    let mut desk = Desk::new();
+    desk.apply(create("a", &[])).await;
+    desk.apply(create("b", &["bb"])).await;
+    desk.apply(add("a", "temp", "double", &[])).await;
+    desk.apply(add("b", "temp", "long", &["t"])).await;
+    desk.apply(add("b", "only", "string", &[])).await;
+    let merged = desk.apply(Change::MergeMetric { from: "bb".into(), into: "a".into() }).await;
+    let schema = desk.now();
+    assert_eq!(sources(&schema, "bb", "t"), ["temp", "t"]);
+    assert_eq!(schema.metric_named("b").unwrap().fields().len(), 2);
+    assert_eq!(&**schema.metric_named("bb").unwrap().name(), "a");
+    desk.undo(&merged).await.unwrap();
+    let schema = desk.now();
+    assert_eq!(schema.metric_named("a").unwrap().fields().len(), 1);
+    assert_eq!(schema.metric_named("bb").unwrap().fields().len(), 2);
+    assert_eq!(sources(&schema, "a", "temp"), ["temp"]);
+}

@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use fineo_core::{Cover, ErrorKind, MetricId, Position, ShardId, TenantId, Timestamp, repo::Version};
+
+use super::{ChangeRecord, TenantVersion, decode_metric, encode_metric};
+use crate::{Change, ChangeId, Identity, StatedConversion, edit::Edit};
+
+fn sample() -> (Edit, Vec<Change>) {
+    let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let shard = ShardId::new("s0").unwrap();
+    let through: Cover = [(shard, Position::from(20))].into_iter().collect();
+    let (pump, temp) = ("pump".to_owned(), "temp".to_owned());
+    let changes = vec![
+        Change::CreateMetric { name: pump.clone(), aliases: strings(&["pmp"]) },
+        Change::AddField {
+            metric: pump.clone(),
+            name: temp.clone(),
+            field_type: "double".into(),
+            aliases: strings(&["t", "温度"]),
+            unit: Some("C".into()),
+        },
+        Change::AddConversion {
+            metric: pump.clone(),
+            field: temp.clone(),
+            conversion: StatedConversion {
+                unit: Some("F".into()),
+                name: Some("t".into()),
+                from: Some(Timestamp::from_micros(5).unwrap()),
+                ..StatedConversion::default()
+            },
+        },
+        Change::HideField { metric: pump.clone(), field: temp },
+        Change::DeleteField { metric: pump.clone(), field: "old".into(), through },
+        Change::RuleOutField { metric: pump.clone(), field: "bad".into() },
+        Change::SetTimestampFormats { metric: Some(pump.clone()), formats: strings(&["epoch_s"]) },
+        Change::SetTimestampAliases { metric: Some(pump.clone()), aliases: strings(&["at"]) },
+        Change::SetIdentity { metric: Some(pump), identity: Some(Identity::Arrival) },
+        Change::SetMetricKeys { keys: strings(&["kind"]) },
+        Change::SetIdentity { metric: None, identity: Some(Identity::Key) },
+        Change::DiscoverMetrics { names: vec!["fan".into()] },
+        Change::MergeMetric { from: "fan".into(), into: "pump".into() },
+    ];
+    // The merge is refused after the deletion, so it is left out of what is applied.
+    let mut edit = Edit::new(crate::document::State::default(), Timestamp::from_micros(7).unwrap());
+    for change in &changes[..12] {
+        edit.apply(change).unwrap();
+    }
+    edit.apply(&changes[12]).unwrap_err();
+    (edit, changes)
+}
+
+#[test]
+fn documents_are_read_as_they_were_written() {
+    let (edit, changes) = sample();
+    let tenant = TenantId::new("acme").unwrap();
+    let change = ChangeRecord {
+        id: ChangeId::of_bytes([3; 16]),
+        at: Timestamp::from_micros(7).unwrap(),
+        author: Some("ada".into()),
+        changes,
+        summary: edit.summary.clone(),
+        deltas: crate::undo::deltas(&crate::document::State::default(), &edit.state).unwrap(),
+    };
+    let version = TenantVersion { version: Version(4), document: edit.state.tenant.clone(), change };
+    let body = version.encode(&tenant).unwrap();
+    assert_eq!(TenantVersion::decode(&body, &tenant, Version(4)).unwrap(), version);
+
+    let document = Arc::clone(&edit.state.metrics[&1]);
+    let id = MetricId::numbered(1);
+    let body = encode_metric(&id, Version(2), &document).unwrap();
+    assert_eq!(decode_metric(&body, &id, Version(2)).unwrap(), document);
+}
+
+#[test]
+fn what_is_no_document_or_another_one_is_corrupt() {
+    // S14
+    let (edit, _) = sample();
+    let id = MetricId::numbered(1);
+    let body = encode_metric(&id, Version(2), &edit.state.metrics[&1]).unwrap();
+    let kind = |body: &[u8], version| decode_metric(body, &id, Version(version)).unwrap_err().kind();
+    assert_eq!(kind(&body, 3), ErrorKind::Corrupt);
+    assert_eq!(kind(b"garbage", 2), ErrorKind::Corrupt);
+    for length in 0..body.len() {
+        assert_eq!(kind(&body[..length], 2), ErrorKind::Corrupt);
+    }
+    for at in 0..body.len() {
+        let mut flipped = body.to_vec();
+        flipped[at] ^= 0x80;
+        // Some flips leave a legal document; none may panic.
+        let _ = decode_metric(&flipped, &id, Version(2));
+    }
+}

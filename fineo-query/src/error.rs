@@ -1,0 +1,163 @@
+//! Foreign errors, classified where they enter.
+//!
+//! Every error of a query has a context `code`: lower snake case and stable. Where there is something to do
+//! about it, a context `hint` says what; `position` says where in the text, where that is known.
+
+use arrow::error::ArrowError;
+use datafusion::{
+    common::{Column, SchemaError, Span},
+    error::DataFusionError,
+};
+use fineo_core::{Error, ErrorKind};
+
+/// An error of the caller's with a stable code.
+pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Error {
+    Error::invalid(message).with("code", code)
+}
+
+/// A bound that was reached.
+pub(crate) fn exceeded(code: &'static str, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::LimitExceeded, message).with("code", code)
+}
+
+/// A defect.
+pub(crate) fn defect(message: impl Into<String>) -> Error {
+    Error::internal(message).with("code", "query_defect")
+}
+
+/// One of our errors on its way through the engine.
+pub(crate) fn foreign(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// The column that the planner did not find, where that is what went wrong.
+pub(crate) fn missing_column(error: &DataFusionError) -> Option<Column> {
+    match root(error) {
+        DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => Some((**field).clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The innermost error that says something.
+fn root(error: &DataFusionError) -> &DataFusionError {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => root(inner),
+        DataFusionError::Shared(inner) => root(inner),
+        DataFusionError::Collection(errors) => errors.first().map_or(error, root),
+        DataFusionError::External(inner) => inner.downcast_ref().map_or(error, root),
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::ExternalError(inner) => inner.downcast_ref().map_or(error, root),
+            _ => error,
+        },
+        _ => error,
+    }
+}
+
+/// Says what `error` means to the caller.
+pub(crate) fn classify(error: &DataFusionError) -> Error {
+    let classified = match root(error) {
+        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => return ours.clone(),
+            None => defect("the engine failed").with("detail", first_line(&inner.to_string())),
+        },
+        DataFusionError::ArrowError(arrow, _) => computation(arrow),
+        DataFusionError::SchemaError(schema_error, _) => schema(schema_error),
+        DataFusionError::ResourcesExhausted(_) => exceeded("memory_limit", "the query needs more memory than it may have")
+            .with("hint", "ask for fewer rows, groups or columns at once"),
+        DataFusionError::NotImplemented(text) => Error::new(ErrorKind::Unsupported, "this SQL is not supported")
+            .with("code", "unsupported_sql")
+            .with("detail", first_line(text)),
+        DataFusionError::Plan(text) | DataFusionError::Configuration(text) => planning(text),
+        DataFusionError::Execution(text) => execution(text),
+        DataFusionError::Internal(text) => defect("the engine met a defect").with("detail", first_line(text)),
+        other => planning(&other.strip_backtrace()),
+    };
+    match span(error) {
+        Some(span) => classified.with("position", place(span.start.line, span.start.column)),
+        None => classified,
+    }
+}
+
+/// Where in the text something is.
+pub(crate) fn place(line: u64, column: u64) -> String {
+    format!("line {line}, column {column}")
+}
+
+fn span(error: &DataFusionError) -> Option<Span> {
+    error.diagnostic().and_then(|diagnostic| diagnostic.span)
+}
+
+fn planning(text: &str) -> Error {
+    let text = first_line(text);
+    if let Some(name) = text.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next()) {
+        return refused("unknown_function", "no such function").with("function", name);
+    }
+    if let Some(name) = text.strip_prefix("table function '").and_then(|rest| rest.split('\'').next()) {
+        return refused("unknown_function", "no such table function").with("function", name);
+    }
+    refused("query_invalid", "the query has no meaning").with("detail", text)
+}
+
+fn execution(text: &str) -> Error {
+    if text.contains("verflow") {
+        return refused("overflow", "a value left the range of its type").with("detail", first_line(text));
+    }
+    refused("query_failed", "the query met a value that it cannot work with").with("detail", first_line(text))
+}
+
+fn schema(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, .. } => {
+            refused("unknown_column", "no such column").with("column", field.flat_name())
+        }
+        SchemaError::AmbiguousReference { field } => {
+            refused("ambiguous_column", "more than one table has this column").with("column", &field.name)
+                .with("hint", "write the table before the column")
+        }
+        other => refused("query_invalid", "the query has no meaning").with("detail", first_line(&other.to_string())),
+    }
+}
+
+fn computation(error: &ArrowError) -> Error {
+    match error {
+        ArrowError::CastError(text) => cast(text),
+        ArrowError::ParseError(text) => cast(text),
+        ArrowError::DivideByZero => refused("division_by_zero", "division by zero")
+            .with("hint", "NULLIF(divisor, 0) gives null instead"),
+        ArrowError::ArithmeticOverflow(text) => {
+            refused("overflow", "a value left the range of its type").with("detail", first_line(text))
+        }
+        ArrowError::ExternalError(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => ours.clone(),
+            None => defect("the engine failed").with("detail", first_line(&inner.to_string())),
+        },
+        ArrowError::ComputeError(text) if text.contains("verflow") => {
+            refused("overflow", "a value left the range of its type").with("detail", first_line(text))
+        }
+        other => refused("query_failed", "the query met a value that it cannot work with")
+            .with("detail", first_line(&other.to_string())),
+    }
+}
+
+/// "Cannot cast string 'warm' to value of Float64 type" and its like.
+fn cast(text: &str) -> Error {
+    let refused = refused("cannot_cast", "a value does not fit the type it is cast to");
+    let value = text.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).map(|(value, _)| value);
+    let named = match value {
+        Some(value) => refused.with("value", value.chars().take(200).collect::<String>()),
+        None => refused.with("detail", first_line(text)),
+    };
+    let type_name = text.rsplit_once("to value of ").and_then(|(_, rest)| rest.split(' ').next());
+    let typed = match type_name {
+        Some(type_name) => named.with("type", type_name),
+        None => named,
+    };
+    typed.with("hint", "TRY_CAST gives null for values that do not fit")
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(300).collect()
+}

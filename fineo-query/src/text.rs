@@ -1,0 +1,220 @@
+//! From SQL text to one statement that may be asked, checked before anything recurses.
+
+use datafusion::sql::sqlparser::{
+    ast::{Query, SetExpr, Statement},
+    dialect::GenericDialect,
+    keywords::Keyword,
+    parser::{Parser, ParserError},
+    tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError},
+};
+use fineo_core::{Error, Result};
+
+use crate::{
+    QueryLimits,
+    error::{exceeded, place, refused},
+};
+
+/// How deep the parser may recurse: more than any text that passed the checks needs.
+const PARSER_DEPTH_MAX: usize = 300;
+
+/// The one statement that `text` holds, if it only reads.
+pub(crate) fn parse(text: &str, limits: &QueryLimits) -> Result<Statement> {
+    if text.len() > limits.text_bytes_max {
+        return Err(exceeded("too_complex", "the SQL text is too long")
+            .with("bytes", text.len())
+            .with("bytes_max", limits.text_bytes_max));
+    }
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| unreadable(&error))?;
+    check_tokens(&tokens, limits)?;
+    check_first_word(&tokens)?;
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
+    let statement = parser.parse_statement().map_err(|error| unparsable(&error))?;
+    while parser.consume_token(&Token::SemiColon) {}
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        return Err(refused("sql_syntax", "the statement goes on where it should end")
+            .with("found", &rest.token)
+            .with("position", place(rest.span.start.line, rest.span.start.column)));
+    }
+    check_statement(&statement)?;
+    Ok(statement)
+}
+
+fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<()> {
+    let words = || tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+    let count = words().count();
+    if count == 0 {
+        return Err(refused("sql_syntax", "there is no statement"));
+    }
+    if count > limits.tokens_max {
+        return Err(exceeded("too_complex", "the statement has too many words")
+            .with("words", count)
+            .with("words_max", limits.tokens_max));
+    }
+    let mut depth = 0_usize;
+    let mut operators = 0_usize;
+    for token in words() {
+        match token.token {
+            Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
+            Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        operators += usize::from(deepens(&token.token));
+        if depth > limits.nesting_max {
+            return Err(exceeded("too_complex", "the statement is nested too deeply")
+                .with("nesting_max", limits.nesting_max)
+                .with("position", place(token.span.start.line, token.span.start.column)));
+        }
+    }
+    if operators > limits.operators_max {
+        return Err(exceeded("too_complex", "the statement has too many operators")
+            .with("operators", operators)
+            .with("operators_max", limits.operators_max)
+            .with("hint", "x IN (a, b, …) has none"));
+    }
+    let mut after_end = words().skip_while(|token| token.token != Token::SemiColon);
+    let another = after_end.find(|token| token.token != Token::SemiColon);
+    match another {
+        Some(token) => Err(refused("multiple_statements", "one statement at a time")
+            .with("position", place(token.span.start.line, token.span.start.column))),
+        None => Ok(()),
+    }
+}
+
+/// Whether the syntax tree may become one level deeper for `token`.
+fn deepens(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::XOR
+                | Keyword::IS
+                | Keyword::IN
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::BETWEEN
+                | Keyword::JOIN
+                | Keyword::UNION
+                | Keyword::INTERSECT
+                | Keyword::EXCEPT
+                | Keyword::CASE
+                | Keyword::AT
+                | Keyword::COLLATE
+                | Keyword::INTERVAL
+                | Keyword::SELECT
+                | Keyword::EXPLAIN
+        ),
+        Token::EOF
+        | Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::Whitespace(_)
+        | Token::Comma
+        | Token::Period
+        | Token::LParen
+        | Token::RParen
+        | Token::LBracket
+        | Token::RBracket
+        | Token::LBrace
+        | Token::RBrace
+        | Token::SemiColon
+        | Token::Placeholder(_) => false,
+        // The parser's own list of signs: each may be an operator.
+        _ => true,
+    }
+}
+
+/// Refuses statements that write before the parser has an opinion on their details.
+fn check_first_word(tokens: &[TokenWithSpan]) -> Result<()> {
+    let first = tokens.iter().find(|token| !matches!(token.token, Token::Whitespace(_) | Token::LParen));
+    let Some(TokenWithSpan { token: Token::Word(word), .. }) = first else {
+        return Ok(());
+    };
+    let reads = [
+        Keyword::SELECT,
+        Keyword::WITH,
+        Keyword::VALUES,
+        Keyword::FROM,
+        Keyword::EXPLAIN,
+        Keyword::DESCRIBE,
+        Keyword::DESC,
+        Keyword::SHOW,
+        Keyword::NoKeyword,
+    ];
+    if word.quote_style.is_none() && !reads.contains(&word.keyword) {
+        return Err(not_allowed(&word.value.to_uppercase()));
+    }
+    Ok(())
+}
+
+fn not_allowed(what: &str) -> Error {
+    refused("not_allowed", "a session only reads").with("statement", what.chars().take(40).collect::<String>())
+}
+
+fn check_statement(statement: &Statement) -> Result<()> {
+    match statement {
+        Statement::Query(query) => check_query(query),
+        Statement::Explain { statement, .. } => match statement.as_ref() {
+            Statement::Query(query) => check_query(query),
+            other => Err(not_allowed(&first_word(other))),
+        },
+        Statement::ExplainTable { .. } | Statement::ShowTables { .. } | Statement::ShowColumns { .. } => Ok(()),
+        other => Err(not_allowed(&first_word(other))),
+    }
+}
+
+fn check_query(query: &Query) -> Result<()> {
+    if !query.locks.is_empty() {
+        return Err(not_allowed("FOR UPDATE"));
+    }
+    for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+        check_query(&cte.query)?;
+    }
+    check_body(&query.body)
+}
+
+fn check_body(body: &SetExpr) -> Result<()> {
+    match body {
+        SetExpr::Select(select) if select.into.is_some() => Err(not_allowed("SELECT INTO")),
+        SetExpr::Select(_) | SetExpr::Values(_) | SetExpr::Table(_) => Ok(()),
+        SetExpr::Query(query) => check_query(query),
+        SetExpr::SetOperation { left, right, .. } => {
+            check_body(left)?;
+            check_body(right)
+        }
+        SetExpr::Insert(statement)
+        | SetExpr::Update(statement)
+        | SetExpr::Delete(statement)
+        | SetExpr::Merge(statement) => Err(not_allowed(&first_word(statement))),
+    }
+}
+
+fn first_word(statement: &Statement) -> String {
+    statement.to_string().split(' ').next().unwrap_or_default().to_uppercase()
+}
+
+fn unreadable(error: &TokenizerError) -> Error {
+    refused("sql_syntax", "the SQL text is not readable")
+        .with("detail", &error.message)
+        .with("position", place(error.location.line, error.location.column))
+}
+
+fn unparsable(error: &ParserError) -> Error {
+    match error {
+        ParserError::RecursionLimitExceeded => exceeded("too_complex", "the statement is nested too deeply"),
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+            let (detail, position) = match text.rsplit_once(" at Line: ") {
+                Some((detail, position)) => (detail, format!("line {}", position.replace("Column: ", "column "))),
+                None => (text.as_str(), String::new()),
+            };
+            let refused = refused("sql_syntax", "the statement is not SQL").with("detail", detail);
+            if position.is_empty() { refused } else { refused.with("position", position) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

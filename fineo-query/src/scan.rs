@@ -5,7 +5,7 @@ mod reader;
 use std::{fmt, sync::Arc};
 
 use datafusion::{
-    arrow::datatypes::{Schema, SchemaRef},
+    arrow::{array::RecordBatch, datatypes::{Schema, SchemaRef}},
     common::tree_node::TreeNodeRecursion,
     error::{DataFusionError, Result},
     execution::{SendableRecordBatchStream, TaskContext},
@@ -16,8 +16,11 @@ use datafusion::{
         stream::RecordBatchStreamAdapter,
     },
 };
-use fineo_core::{TimeRange, nearline::Predicate};
-use futures::StreamExt;
+use fineo_core::{
+    TimeRange,
+    nearline::{Predicate, ScanRequest},
+};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use crate::{
     column::{Column, Content},
@@ -137,23 +140,35 @@ impl ExecutionPlan for FineoScan {
             let nothing = futures::stream::empty();
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
-        let batch_rows_max = context.session_config().batch_size();
-        let reader = Reader::new(Arc::clone(&self.columns), Arc::clone(&schema));
-        let request = reader
-            .request(&self.rows.tenant, metric, batch_rows_max)
-            .with_time(self.time);
-        let request = self.predicates.iter().cloned().fold(request, |request, predicate| request.with_predicate(predicate));
-        let repairs = reader.repairs(&self.rows);
-        let batches = self.rows.store.scan(request);
-        let mut rows_left = self.limit.unwrap_or(usize::MAX);
-        let read = futures::stream::once(repairs).flat_map(move |repairs| {
-            let reader = reader.clone();
-            match repairs {
-                Ok(repairs) => reader.read(repairs),
-                Err(error) => futures::stream::once(async { Err(error) }).boxed(),
-            }
-        });
-        let _ = (batches, read, &mut rows_left, foreign);
-        todo!()
+        let reader = Reader::new(&self.columns, Arc::clone(&schema));
+        let request = reader.request(&self.rows.tenant, metric, context.session_config().batch_size());
+        let request = request.with_time(self.time);
+        let request = self.predicates.iter().cloned().fold(request, ScanRequest::with_predicate);
+        let rows = Arc::clone(&self.rows);
+        let read = async move {
+            let repairs = reader.repairs(&rows).await?;
+            Ok(rows.store.scan(request).map(move |batch| reader.convert(&batch?, &repairs)))
+        };
+        let batches = futures::stream::once(read).try_flatten().map_err(foreign);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, at_most(self.limit, batches))))
     }
+}
+
+/// The first `limit` rows of `batches`.
+fn at_most(
+    limit: Option<usize>,
+    batches: impl Stream<Item = Result<RecordBatch>>,
+) -> impl Stream<Item = Result<RecordBatch>> {
+    batches.scan(limit.unwrap_or(usize::MAX), |left, batch| {
+        let kept = match batch {
+            Ok(_) if *left == 0 => None,
+            Ok(batch) => {
+                let kept = batch.slice(0, batch.num_rows().min(*left));
+                *left -= kept.num_rows();
+                Some(Ok(kept))
+            }
+            Err(error) => Some(Err(error)),
+        };
+        futures::future::ready(kept)
+    })
 }

@@ -1,0 +1,232 @@
+//! Knows which stored columns a scan needs and makes the asked columns of them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use datafusion::arrow::{
+    array::{
+        Array, ArrayRef, AsArray, BinaryViewBuilder, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions,
+        StringViewBuilder, TimestampMicrosecondBuilder,
+    },
+    datatypes::{SchemaRef, TimestampMicrosecondType},
+};
+use fineo_core::{
+    Error, MetricId, Result, TenantId,
+    nearline::{ScanRequest, SystemColumns},
+};
+use fineo_schema::{LogicalColumn, coerce};
+use futures::TryStreamExt;
+
+use crate::{
+    column::{Column, Content},
+    convert::{Cells, Converted, RowContext, has_conversions, needs_position},
+    table::Rows,
+};
+
+/// When errors were repaired, by the hexadecimal text of their event ids.
+pub(super) type Repairs = HashMap<Box<str>, i64>;
+
+/// The metric whose rows say which errors were repaired.
+const REPAIRS: &str = "repairs";
+
+/// Where system columns stand in a scan's batches; see `fineo_core::nearline::scan_schema`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    event_id: usize,
+    alias: usize,
+    ingested_at: usize,
+    shard: usize,
+    position: usize,
+    cells: usize,
+}
+
+impl Places {
+    fn of(system: SystemColumns) -> Self {
+        let mut next = 1;
+        let mut take = |is_there: bool, count: usize| {
+            let place = next;
+            next += if is_there { count } else { 0 };
+            place
+        };
+        let event_id = take(system.event_id, 1);
+        let alias = take(system.alias, 1);
+        let ingested_at = take(system.ingested_at, 1);
+        let shard = take(system.position, 2);
+        take(system.content, 1);
+        let cells = take(false, 0);
+        Self { event_id, alias, ingested_at, shard, position: shard + 1, cells }
+    }
+}
+
+/// Reads a scan's batches as the asked columns.
+#[derive(Debug)]
+pub(super) struct Reader {
+    columns: Vec<Column>,
+    schema: SchemaRef,
+    names: Vec<Arc<str>>,
+    /// Per column, where its sources stand among `names`.
+    sources: Vec<Vec<usize>>,
+    system: SystemColumns,
+    places: Places,
+}
+
+const RAW: &str = "raw";
+const RAW_BYTES: &str = "raw_bytes";
+
+impl Reader {
+    pub(super) fn new(columns: &[Column], schema: SchemaRef) -> Self {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        let mut numbers: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut system = SystemColumns::default();
+        let mut number = |name: &Arc<str>| {
+            *numbers.entry(Arc::clone(name)).or_insert_with(|| {
+                names.push(Arc::clone(name));
+                names.len() - 1
+            })
+        };
+        let mut sources = Vec::with_capacity(columns.len());
+        for column in columns {
+            sources.push(match &column.content {
+                Content::Cells(logical) => {
+                    system.position |= needs_position(logical);
+                    system.alias |= has_conversions(logical);
+                    logical.sources.iter().map(|source| number(&source.name)).collect()
+                }
+                Content::RawBytes => vec![number(&RAW_BYTES.into()), number(&RAW.into())],
+                Content::Timestamp => Vec::new(),
+                Content::IngestedAt => {
+                    system.ingested_at = true;
+                    Vec::new()
+                }
+                Content::Alias => {
+                    system.alias = true;
+                    Vec::new()
+                }
+                Content::EventId | Content::RepairedAt => {
+                    system.event_id = true;
+                    Vec::new()
+                }
+            });
+        }
+        Self { columns: columns.to_vec(), schema, names, sources, system, places: Places::of(system) }
+    }
+
+    /// A request for all that the columns need.
+    pub(super) fn request(&self, tenant: &TenantId, metric: &MetricId, batch_rows_max: usize) -> ScanRequest {
+        let mut request = ScanRequest::new(tenant.clone(), metric.clone());
+        request.batch_rows_max = batch_rows_max;
+        request.with_names(self.names.iter().cloned()).with_system(self.system)
+    }
+
+    /// The repairs of errors, where a column shows them.
+    pub(super) async fn repairs(&self, rows: &Rows) -> Result<Repairs> {
+        let mut repairs = Repairs::new();
+        if !self.columns.iter().any(|column| matches!(column.content, Content::RepairedAt)) {
+            return Ok(repairs);
+        }
+        let request = ScanRequest::new(rows.tenant.clone(), MetricId::new(REPAIRS)?).with_names(["error", "repaired_at"]);
+        let mut batches = rows.store.scan(request);
+        while let Some(batch) = batches.try_next().await? {
+            let (errors, times) = (batch.column(1).as_string_view(), batch.column(2).as_string_view());
+            for row in 0..batch.num_rows() {
+                if errors.is_null(row) || times.is_null(row) {
+                    continue;
+                }
+                if let Some(at) = coerce::timestamp(times.value(row)) {
+                    repairs.insert(errors.value(row).into(), at);
+                }
+            }
+        }
+        Ok(repairs)
+    }
+
+    /// The asked columns of one batch.
+    pub(super) fn convert(&self, batch: &RecordBatch, repairs: &Repairs) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        let arrays: Result<Vec<ArrayRef>> = self
+            .columns
+            .iter()
+            .zip(&self.sources)
+            .map(|(column, sources)| self.column(column, sources, batch, repairs))
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays?, &options)
+            .map_err(|source| Error::internal("a scan's columns do not fit its schema").with_source(source))
+    }
+
+    fn column(&self, column: &Column, sources: &[usize], batch: &RecordBatch, repairs: &Repairs) -> Result<ArrayRef> {
+        let cells = || sources.iter().map(|number| batch.column(self.places.cells + number).as_string_view());
+        Ok(match &column.content {
+            Content::Timestamp => Arc::clone(batch.column(0)),
+            Content::IngestedAt => Arc::clone(batch.column(self.places.ingested_at)),
+            Content::Alias => Arc::clone(batch.column(self.places.alias)),
+            Content::EventId => hexadecimal(batch.column(self.places.event_id).as_fixed_size_binary()),
+            Content::RepairedAt => repaired(batch.column(self.places.event_id).as_fixed_size_binary(), repairs),
+            Content::RawBytes => {
+                let mut cells = cells();
+                match (cells.next(), cells.next()) {
+                    (Some(encoded), Some(text)) => raw_bytes(encoded, text),
+                    (Some(_) | None, _) => return Err(Error::internal("a scan left out the bytes it needs")),
+                }
+            }
+            Content::Cells(logical) if needs_position(logical) || has_conversions(logical) => {
+                let converted = Converted { column: logical, context: self.context(logical, batch) };
+                converted.values(batch.num_rows(), cells().cloned().collect())?
+            }
+            Content::Cells(logical) => {
+                Cells::new(batch.num_rows(), cells()).typed(logical.field_type.as_ref())?
+            }
+        })
+    }
+
+    fn context<'a>(&self, logical: &LogicalColumn, batch: &'a RecordBatch) -> RowContext<'a> {
+        let at = |index: usize| batch.column(index);
+        RowContext {
+            timestamps: at(0).as_primitive::<TimestampMicrosecondType>().values(),
+            aliases: has_conversions(logical).then(|| at(self.places.alias).as_string_view()),
+            positions: needs_position(logical)
+                .then(|| (at(self.places.shard).as_string_view(), at(self.places.position).as_fixed_size_binary())),
+        }
+    }
+}
+
+fn hexadecimal(ids: &FixedSizeBinaryArray) -> ArrayRef {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut texts = StringViewBuilder::with_capacity(ids.len());
+    let mut text = String::with_capacity(32);
+    for id in ids.iter().flatten() {
+        text.clear();
+        for byte in id {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        texts.append_value(&text);
+    }
+    Arc::new(texts.finish())
+}
+
+fn repaired(ids: &FixedSizeBinaryArray, repairs: &Repairs) -> ArrayRef {
+    let texts = hexadecimal(ids);
+    let mut times = TimestampMicrosecondBuilder::with_capacity(ids.len());
+    for text in texts.as_string_view() {
+        times.append_option(text.and_then(|text| repairs.get(text).copied()));
+    }
+    Arc::new(times.finish().with_timezone("UTC"))
+}
+
+/// The bytes of each row's text; where they are no text they were stored encoded.
+fn raw_bytes(
+    encoded: &datafusion::arrow::array::StringViewArray,
+    text: &datafusion::arrow::array::StringViewArray,
+) -> ArrayRef {
+    let mut bytes = BinaryViewBuilder::with_capacity(text.len());
+    for row in 0..text.len() {
+        if encoded.is_valid(row) {
+            bytes.append_option(coerce::bytes(encoded.value(row)));
+        } else if text.is_valid(row) {
+            bytes.append_value(text.value(row).as_bytes());
+        } else {
+            bytes.append_null();
+        }
+    }
+    Arc::new(bytes.finish())
+}

@@ -27,6 +27,8 @@ pub(crate) const ERRORS: &str = "errors";
 /// The schema that lists tables and columns.
 pub(crate) const INFORMATION_SCHEMA: &str = "information_schema";
 
+pub(crate) use metric::visible as visible_columns;
+
 /// Where a catalog finds what it shows.
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
@@ -224,9 +226,8 @@ fn unknown(sources: &Sources, parts: &[Ident]) -> fineo_core::Error {
 }
 
 fn meaning(sources: &Sources, parts: &[Ident]) -> Result<Option<Meaning>> {
-    let is = |part: &Ident, name: &str| {
-        part.value == name || (!is_quoted(part) && part.value.eq_ignore_ascii_case(name))
-    };
+    let is =
+        |part: &Ident, name: &str| part.value == name || (!is_quoted(part) && part.value.eq_ignore_ascii_case(name));
     match parts {
         [catalog, rest @ ..] if rest.len() == 2 && is(catalog, CATALOG) => meaning(sources, rest),
         [schema, table] if is(schema, PUBLIC) => meaning(sources, std::slice::from_ref(table)),

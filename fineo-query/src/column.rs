@@ -72,6 +72,19 @@ impl Column {
         }
     }
 
+    /// The name of its type as schema and catalog show it.
+    pub(crate) fn type_name(&self) -> String {
+        match &self.content {
+            Content::Timestamp | Content::IngestedAt | Content::RepairedAt => "timestamp".to_owned(),
+            Content::EventId | Content::Alias => "string".to_owned(),
+            Content::RawBytes => "bytes".to_owned(),
+            Content::Cells(column) => match &column.field_type {
+                Some(field_type) => field_type.to_string(),
+                None => "string".to_owned(),
+            },
+        }
+    }
+
     /// Whether a row may have no value.
     pub(crate) fn is_nullable(&self) -> bool {
         match &self.content {

@@ -5,15 +5,13 @@ mod conversion;
 use std::sync::Arc;
 
 use arrow::{
+    array::NullBufferBuilder,
     array::{
         Array, ArrayRef, ArrowPrimitiveType, BinaryViewBuilder, BooleanArray, BooleanBuilder, PrimitiveArray,
         StringViewArray, StringViewBuilder, new_null_array,
     },
-    buffer::NullBufferBuilder,
     compute::interleave,
-    datatypes::{
-        Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    },
+    datatypes::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use fineo_core::{Error, Result};
 use fineo_schema::{FieldType, LogicalColumn, coerce};
@@ -158,6 +156,3 @@ pub(crate) fn needs_position(column: &LogicalColumn) -> bool {
 pub(crate) fn has_conversions(column: &LogicalColumn) -> bool {
     column.sources.iter().any(|source| !source.conversions.is_empty())
 }
-
-#[cfg(test)]
-mod tests;

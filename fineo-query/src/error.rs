@@ -65,8 +65,10 @@ pub(crate) fn classify(error: &DataFusionError) -> Error {
         },
         DataFusionError::ArrowError(arrow, _) => computation(arrow),
         DataFusionError::SchemaError(schema_error, _) => schema(schema_error),
-        DataFusionError::ResourcesExhausted(_) => exceeded("memory_limit", "the query needs more memory than it may have")
-            .with("hint", "ask for fewer rows, groups or columns at once"),
+        DataFusionError::ResourcesExhausted(_) => {
+            exceeded("memory_limit", "the query needs more memory than it may have")
+                .with("hint", "ask for fewer rows, groups or columns at once")
+        }
         DataFusionError::NotImplemented(text) => Error::new(ErrorKind::Unsupported, "this SQL is not supported")
             .with("code", "unsupported_sql")
             .with("detail", first_line(text)),
@@ -113,10 +115,9 @@ fn schema(error: &SchemaError) -> Error {
         SchemaError::FieldNotFound { field, .. } => {
             refused("unknown_column", "no such column").with("column", field.flat_name())
         }
-        SchemaError::AmbiguousReference { field } => {
-            refused("ambiguous_column", "more than one table has this column").with("column", &field.name)
-                .with("hint", "write the table before the column")
-        }
+        SchemaError::AmbiguousReference { field } => refused("ambiguous_column", "more than one table has this column")
+            .with("column", &field.name)
+            .with("hint", "write the table before the column"),
         other => refused("query_invalid", "the query has no meaning").with("detail", first_line(&other.to_string())),
     }
 }
@@ -125,8 +126,9 @@ fn computation(error: &ArrowError) -> Error {
     match error {
         ArrowError::CastError(text) => cast(text),
         ArrowError::ParseError(text) => cast(text),
-        ArrowError::DivideByZero => refused("division_by_zero", "division by zero")
-            .with("hint", "NULLIF(divisor, 0) gives null instead"),
+        ArrowError::DivideByZero => {
+            refused("division_by_zero", "division by zero").with("hint", "NULLIF(divisor, 0) gives null instead")
+        }
         ArrowError::ArithmeticOverflow(text) => {
             refused("overflow", "a value left the range of its type").with("detail", first_line(text))
         }

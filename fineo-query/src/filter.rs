@@ -118,8 +118,12 @@ fn micros(literal: &Expr) -> Option<Instant> {
     let Expr::Literal(value, _) = literal else { return None };
     let whole = |micros| Some(Instant { micros, is_whole: true });
     match value {
-        ScalarValue::TimestampSecond(Some(value), zone) if is_utc(zone.as_ref()) => whole(value.checked_mul(1_000_000)?),
-        ScalarValue::TimestampMillisecond(Some(value), zone) if is_utc(zone.as_ref()) => whole(value.checked_mul(1_000)?),
+        ScalarValue::TimestampSecond(Some(value), zone) if is_utc(zone.as_ref()) => {
+            whole(value.checked_mul(1_000_000)?)
+        }
+        ScalarValue::TimestampMillisecond(Some(value), zone) if is_utc(zone.as_ref()) => {
+            whole(value.checked_mul(1_000)?)
+        }
         ScalarValue::TimestampMicrosecond(Some(value), _) => whole(*value),
         ScalarValue::TimestampNanosecond(Some(value), zone) if is_utc(zone.as_ref()) => {
             Some(Instant { micros: value.div_euclid(1_000), is_whole: value.rem_euclid(1_000) == 0 })
@@ -244,10 +248,9 @@ fn names(column: &Column) -> Option<Vec<Arc<str>>> {
 /// A test that passes where `left` or `right` does, where one can say it.
 fn either(left: Predicate, right: Predicate) -> Option<Predicate> {
     match (left, right) {
-        (
-            Predicate::AnyText { names, texts: mut left },
-            Predicate::AnyText { names: right_names, texts: right },
-        ) if names == right_names => {
+        (Predicate::AnyText { names, texts: mut left }, Predicate::AnyText { names: right_names, texts: right })
+            if names == right_names =>
+        {
             left.extend(right);
             Some(Predicate::AnyText { names, texts: left })
         }
@@ -277,11 +280,8 @@ pub(crate) fn is_one_text_test(filter: &Expr, columns: &[Column]) -> bool {
     match filter {
         Expr::IsNotNull(tested) => is_plain(tested),
         Expr::InList(list) => !list.negated && is_plain(&list.expr) && texts(list.list.iter()).is_some(),
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
-            sides(left, right).is_some_and(|(tested, literal)| {
-                is_plain(tested) && texts(std::iter::once(literal)).is_some()
-            })
-        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => sides(left, right)
+            .is_some_and(|(tested, literal)| is_plain(tested) && texts(std::iter::once(literal)).is_some()),
         _ => false,
     }
 }
@@ -300,6 +300,3 @@ pub(crate) fn describe(time: &TimeRange) -> String {
     }
     format!("{TIMESTAMP}=[{}, {})", show(time.from, "-∞"), show(time.to, "∞"))
 }
-
-#[cfg(test)]
-mod tests;

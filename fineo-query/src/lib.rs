@@ -1,1 +1,30 @@
 //! One SQL table per metric, wherever its rows are.
+//!
+//! An [`Engine`] opens [`Session`]s; a session belongs to one tenant and answers its queries as a stream of
+//! Arrow batches. A table exposes every name that a field ever had, types are applied as stored texts are
+//! read, and a query reads only the stored names and the time range that it needs.
+
+mod catalog;
+mod column;
+mod convert;
+mod engine;
+mod error;
+mod filter;
+mod limits;
+mod parameter;
+mod plan;
+mod scan;
+mod session;
+mod sql;
+mod stream;
+mod table;
+mod view;
+
+pub use engine::{Engine, EngineParts};
+pub use limits::QueryLimits;
+pub use parameter::Parameter;
+pub use session::{ColumnInfo, Session, TableInfo};
+pub use stream::QueryStream;
+
+/// Why a query failed. Its context has a stable `code`, and where they are known a `hint` and a `position`.
+pub type QueryError = fineo_core::Error;

@@ -5,7 +5,10 @@ mod reader;
 use std::{fmt, sync::Arc};
 
 use datafusion::{
-    arrow::{array::RecordBatch, datatypes::{Schema, SchemaRef}},
+    arrow::{
+        array::RecordBatch,
+        datatypes::{Schema, SchemaRef},
+    },
     common::tree_node::TreeNodeRecursion,
     error::{DataFusionError, Result},
     execution::{SendableRecordBatchStream, TaskContext},

@@ -106,9 +106,8 @@ impl TableProvider for RowTable {
             Some(wanted) => wanted.iter().map(|index| self.columns[*index].clone()).collect(),
             None => self.columns.clone(),
         };
-        let time = filters
-            .iter()
-            .fold(TimeRange::ALL, |time, filter| time.intersect(&implied(filter, &self.columns).time));
+        let time =
+            filters.iter().fold(TimeRange::ALL, |time, filter| time.intersect(&implied(filter, &self.columns).time));
         let scan = FineoScan::new(Arc::clone(&self.rows), columns, time, self.predicates(filters), limit);
         Ok(Arc::new(scan))
     }

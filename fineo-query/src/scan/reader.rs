@@ -123,7 +123,8 @@ impl Reader {
         if !self.columns.iter().any(|column| matches!(column.content, Content::RepairedAt)) {
             return Ok(repairs);
         }
-        let request = ScanRequest::new(rows.tenant.clone(), MetricId::new(REPAIRS)?).with_names(["error", "repaired_at"]);
+        let request =
+            ScanRequest::new(rows.tenant.clone(), MetricId::new(REPAIRS)?).with_names(["error", "repaired_at"]);
         let mut batches = rows.store.scan(request);
         while let Some(batch) = batches.try_next().await? {
             let (errors, times) = (batch.column(1).as_string_view(), batch.column(2).as_string_view());
@@ -172,9 +173,7 @@ impl Reader {
                 let converted = Converted { column: logical, context: self.context(logical, batch) };
                 converted.values(batch.num_rows(), cells().cloned().collect())?
             }
-            Content::Cells(logical) => {
-                Cells::new(batch.num_rows(), cells()).typed(logical.field_type.as_ref())?
-            }
+            Content::Cells(logical) => Cells::new(batch.num_rows(), cells()).typed(logical.field_type.as_ref())?,
         })
     }
 

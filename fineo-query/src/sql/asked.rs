@@ -40,9 +40,10 @@ impl Asked {
         let parts: Vec<Ident> = parts(name).into_iter().cloned().collect();
         let is_known = |known: &Vec<Ident>| {
             known.len() == parts.len()
-                && known.iter().zip(&parts).all(|(left, right)| {
-                    left.value == right.value && left.quote_style == right.quote_style
-                })
+                && known
+                    .iter()
+                    .zip(&parts)
+                    .all(|(left, right)| left.value == right.value && left.quote_style == right.quote_style)
         };
         if !self.tables.iter().any(is_known) {
             self.tables.push(parts);

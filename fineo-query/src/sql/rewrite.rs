@@ -150,11 +150,8 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let with = query.with.as_ref();
-        let names: Vec<String> = with
-            .iter()
-            .flat_map(|with| &with.cte_tables)
-            .map(|cte| cte.alias.name.value.clone())
-            .collect();
+        let names: Vec<String> =
+            with.iter().flat_map(|with| &with.cte_tables).map(|cte| cte.alias.name.value.clone()).collect();
         let is_recursive = with.is_some_and(|with| with.recursive);
         // The body sees all of them, so its stars are expanded before the definitions are visited.
         let all = names.len();
@@ -211,6 +208,3 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 }
-
-#[cfg(test)]
-mod tests;

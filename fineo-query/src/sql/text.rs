@@ -28,8 +28,7 @@ pub(crate) fn parse(text: &str, limits: &QueryLimits) -> Result<Statement> {
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| unreadable(&error))?;
     check_tokens(&tokens, limits)?;
     check_first_word(&tokens)?;
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
     let statement = parser.parse_statement().map_err(|error| unparsable(&error))?;
     while parser.consume_token(&Token::SemiColon) {}
     let rest = parser.peek_token();
@@ -215,6 +214,3 @@ fn unparsable(error: &ParserError) -> Error {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,106 @@
+//! What the planner may know: one statement's catalog and the functions.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::{DataType, SchemaRef},
+    catalog::TableFunctionArgs,
+    common::{DFSchema, TableReference, plan_datafusion_err},
+    config::ConfigOptions,
+    datasource::{cte_worktable::CteWorkTable, provider_as_source},
+    error::Result,
+    execution::session_state::SessionState,
+    logical_expr::{
+        AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
+        planner::{ContextProvider, ExprPlanner},
+        simplify::SimplifyContext,
+    },
+    optimizer::simplify_expressions::ExprSimplifier,
+};
+
+use crate::catalog::Catalog;
+
+/// The planner's view of one statement's tables.
+pub(super) struct Context<'a> {
+    pub(super) state: &'a SessionState,
+    pub(super) catalog: &'a Catalog,
+}
+
+impl ContextProvider for Context<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let parts = match &name {
+            TableReference::Bare { table } => vec![&**table],
+            TableReference::Partial { schema, table } => vec![&**schema, &**table],
+            TableReference::Full { catalog, schema, table } => vec![&**catalog, &**schema, &**table],
+        };
+        match self.catalog.provider(&parts) {
+            Some(provider) => Ok(provider_as_source(provider)),
+            None => Err(plan_datafusion_err!("no such table: {name}")),
+        }
+    }
+
+    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+        let function = self.state.table_functions().get(name);
+        let function = function.ok_or_else(|| plan_datafusion_err!("table function '{name}' not found"))?;
+        let context = SimplifyContext::builder()
+            .with_config_options(Arc::clone(self.state.config_options()))
+            .with_query_execution_start_time(self.state.execution_props().query_execution_start_time)
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let schema = DFSchema::empty();
+        let args: Result<Vec<Expr>> = args
+            .into_iter()
+            .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
+            .collect();
+        let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args?, self.state))?;
+        Ok(provider_as_source(provider))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}

@@ -1,0 +1,215 @@
+//! A tenant's way to SQL.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use datafusion::{
+    arrow::array::AsArray,
+    execution::TaskContext,
+    physical_plan::{ExecutionPlan, execute_stream},
+};
+use fineo_core::{Result, TenantId};
+use fineo_schema::TenantSchema;
+use futures::future::{BoxFuture, Either, select};
+
+use crate::{
+    Parameter, QueryStream,
+    catalog::{ERRORS, PUBLIC, Sources, visible_columns},
+    engine::Inner,
+    error::classify,
+    plan::{Question, on_deep_stack, panicked, plan},
+    stream::time_is_up,
+    view::error_columns,
+};
+
+/// A session of one tenant. Cloning is cheap.
+#[derive(Clone)]
+pub struct Session {
+    engine: Arc<Inner>,
+    tenant: TenantId,
+}
+
+/// A table that a session can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableInfo {
+    /// Its schema: `public` may be left out in SQL.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its other names.
+    pub aliases: Vec<String>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ColumnInfo {
+    /// Its name.
+    pub name: String,
+    /// Its other names, best first.
+    pub aliases: Vec<String>,
+    /// The name of its type; undeclared fields are `string`.
+    pub type_name: String,
+    /// Whether it is declared in the schema.
+    pub is_declared: bool,
+}
+
+impl Session {
+    pub(crate) fn new(engine: Arc<Inner>, tenant: TenantId) -> Self {
+        Self { engine, tenant }
+    }
+
+    /// Whose session it is.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Begins the query `sql`; `parameters` are the values of `$1`, `$2`, ….
+    ///
+    /// Must be called within a tokio runtime, which also computes the result.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the text is not one statement that reads what the tenant has, `LimitExceeded` when it
+    /// is too complex or takes too long, or a failure of a store. The context has a stable `code`.
+    pub async fn query(&self, sql: &str, parameters: &[Parameter]) -> Result<QueryStream> {
+        let limits = &self.engine.limits;
+        let time_is_up = self.engine.parts.clock.sleep(limits.time_max);
+        let planned = Box::pin(self.plan(sql, parameters));
+        let (plan, time_is_up) = match select(planned, time_is_up).await {
+            Either::Left((plan, time_is_up)) => (plan?, time_is_up),
+            Either::Right(((), _)) => return Err(time_is_up()),
+        };
+        self.run(plan, time_is_up)
+    }
+
+    /// How `sql` would be answered: the plan as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::query`].
+    pub async fn explain(&self, sql: &str) -> Result<String> {
+        let batches = self.query(&format!("EXPLAIN {sql}"), &[]).await?.collect().await?;
+        let mut lines = Vec::new();
+        for batch in &batches {
+            let plans = batch.column(1).as_string_opt::<i32>();
+            lines.extend(plans.into_iter().flatten().flatten().map(str::to_owned));
+        }
+        Ok(lines.join("\n"))
+    }
+
+    /// The tables that the session can ask for.
+    ///
+    /// # Errors
+    ///
+    /// When the schema cannot be read.
+    pub async fn tables(&self) -> Result<Vec<TableInfo>> {
+        let sources = self.sources(self.engine.parts.schemas.snapshot(&self.tenant).await?);
+        let metrics = sources.metrics().map(|metric| TableInfo {
+            schema: PUBLIC.to_owned(),
+            name: metric.name().to_string(),
+            aliases: metric.names().iter().skip(1).map(|name| name.to_string()).collect(),
+        });
+        let own = |schema: &str, name: &str| TableInfo {
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            aliases: Vec::new(),
+        };
+        let views = [own(PUBLIC, "fineo_conflicts"), own(PUBLIC, "fineo_discovered"), own(ERRORS, "stream")];
+        Ok(metrics.chain(views).collect())
+    }
+
+    /// The columns of the metric that is called `table`, or of `errors.stream`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is none; when the schema cannot be read.
+    pub async fn columns(&self, table: &str) -> Result<Vec<ColumnInfo>> {
+        let schema = self.engine.parts.schemas.snapshot(&self.tenant).await?;
+        self.engine.parts.discovery.load(&self.tenant).await?;
+        let sources = self.sources(schema);
+        if table == "errors.stream" {
+            let column = |column: &crate::column::Column| ColumnInfo {
+                name: column.name.to_string(),
+                aliases: Vec::new(),
+                type_name: column.type_name(),
+                is_declared: true,
+            };
+            return Ok(error_columns().iter().map(column).collect());
+        }
+        let Some(metric) = sources.schema.find_metric(table, false).one().filter(|metric| !metric.is_ruled_out())
+        else {
+            return Err(fineo_core::Error::not_found("no such table")
+                .with("code", "unknown_table")
+                .with("table", table));
+        };
+        let seen = sources.seen(metric);
+        let column = |column: crate::column::Column| {
+            let field = column.logical().and_then(|logical| logical.field).and_then(|id| metric.field(id));
+            let aliases = field.map(|field| field.names.iter().skip(1).map(|name| name.to_string()).collect());
+            ColumnInfo {
+                type_name: column.type_name(),
+                aliases: aliases.unwrap_or_default(),
+                is_declared: field.is_some() || column.logical().is_none(),
+                name: column.name.to_string(),
+            }
+        };
+        Ok(visible_columns(metric, &seen).into_iter().map(column).collect())
+    }
+
+    fn sources(&self, schema: Arc<TenantSchema>) -> Sources {
+        let parts = &self.engine.parts;
+        Sources { nearline: Arc::clone(&parts.nearline), discovery: Arc::clone(&parts.discovery), schema }
+    }
+
+    /// The plan for `sql`. A name that is not known is looked for once more in what is stored.
+    async fn plan(&self, sql: &str, parameters: &[Parameter]) -> Result<Arc<dyn ExecutionPlan>> {
+        let parts = &self.engine.parts;
+        let schema = parts.schemas.snapshot(&self.tenant).await?;
+        parts.discovery.load(&self.tenant).await?;
+        match self.plan_under(schema, sql, parameters).await {
+            Err(error) if is_unknown_name(&error) => {
+                let schema = parts.schemas.refresh(&self.tenant).await?;
+                self.plan_under(schema, sql, parameters).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn plan_under(
+        &self,
+        schema: Arc<TenantSchema>,
+        sql: &str,
+        parameters: &[Parameter],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let question = Question {
+            text: sql.to_owned(),
+            parameters: parameters.to_vec(),
+            sources: self.sources(schema),
+            state: self.engine.state.clone(),
+            limits: self.engine.limits.clone(),
+            now: self.engine.parts.clock.now(),
+        };
+        on_deep_stack(move || plan(question)).await
+    }
+
+    fn run(&self, plan: Arc<dyn ExecutionPlan>, time_is_up: BoxFuture<'static, ()>) -> Result<QueryStream> {
+        let runtime = self.engine.runtime()?;
+        let config = self.engine.state.config().clone();
+        let context = TaskContext::default().with_session_config(config).with_runtime(runtime);
+        let started = std::panic::catch_unwind(AssertUnwindSafe(|| execute_stream(plan, Arc::new(context))));
+        let batches = started.map_err(|panic| panicked(panic.as_ref()))?.map_err(|error| classify(&error))?;
+        Ok(QueryStream::new(batches, time_is_up, &self.engine.limits))
+    }
+}
+
+fn is_unknown_name(error: &fineo_core::Error) -> bool {
+    let code = error.context().iter().find(|(name, _)| *name == "code");
+    code.is_some_and(|(_, code)| code == "unknown_table" || code == "unknown_column")
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({})", self.tenant)
+    }
+}

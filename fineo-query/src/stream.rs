@@ -1,0 +1,129 @@
+//! The rows of a result, as they come, within the query's limits.
+
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use datafusion::{
+    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    execution::SendableRecordBatchStream,
+};
+use fineo_core::Result;
+use futures::{Stream, StreamExt, future::BoxFuture};
+
+use crate::{
+    QueryLimits,
+    error::{classify, exceeded},
+    plan::panicked,
+};
+
+/// The result of a query: Arrow batches as they are computed.
+///
+/// Dropping it cancels the query and releases what it holds. After an error it ends.
+pub struct QueryStream {
+    schema: SchemaRef,
+    batches: Option<SendableRecordBatchStream>,
+    time_is_up: BoxFuture<'static, ()>,
+    rows_left: u64,
+    bytes_left: u64,
+}
+
+impl QueryStream {
+    pub(crate) fn new(
+        batches: SendableRecordBatchStream,
+        time_is_up: BoxFuture<'static, ()>,
+        limits: &QueryLimits,
+    ) -> Self {
+        Self {
+            schema: batches.schema(),
+            batches: Some(batches),
+            time_is_up,
+            rows_left: limits.result_rows_max,
+            bytes_left: limits.result_bytes_max,
+        }
+    }
+
+    /// The columns of the result.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next rows; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// What ended the query; nothing follows.
+    pub async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        self.next().await.transpose()
+    }
+
+    /// All rows.
+    ///
+    /// # Errors
+    ///
+    /// What ended the query.
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next_batch().await? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    /// Counts `batch` against the limits of the result.
+    fn count(&mut self, batch: &RecordBatch) -> Result<()> {
+        let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+        // What a slice keeps alive is counted, not only what it shows.
+        let bytes = u64::try_from(batch.get_array_memory_size()).unwrap_or(u64::MAX);
+        match (self.rows_left.checked_sub(rows), self.bytes_left.checked_sub(bytes)) {
+            (Some(rows_left), Some(bytes_left)) => {
+                self.rows_left = rows_left;
+                self.bytes_left = bytes_left;
+                Ok(())
+            }
+            (None, _) => Err(exceeded("result_limit", "the result has too many rows")
+                .with("hint", "aggregate, or ask for a part with LIMIT or a time range")),
+            (_, None) => Err(exceeded("result_limit", "the result has too many bytes")
+                .with("hint", "aggregate, or ask for a part with LIMIT or a time range")),
+        }
+    }
+}
+
+/// The error of a query whose time is up.
+pub(crate) fn time_is_up() -> fineo_core::Error {
+    exceeded("time_limit", "the query took too long").with("hint", "ask for a shorter time range or fewer columns")
+}
+
+impl Stream for QueryStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(batches) = &mut this.batches else { return Poll::Ready(None) };
+        if this.time_is_up.as_mut().poll(context).is_ready() {
+            this.batches = None;
+            return Poll::Ready(Some(Err(time_is_up())));
+        }
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| batches.poll_next_unpin(context)));
+        let outcome = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(None)) => None,
+            Ok(Poll::Ready(Some(Ok(batch)))) => Some(this.count(&batch).map(|()| batch)),
+            Ok(Poll::Ready(Some(Err(error)))) => Some(Err(classify(&error))),
+            Err(panic) => Some(Err(panicked(panic.as_ref()))),
+        };
+        if !matches!(outcome, Some(Ok(_))) {
+            this.batches = None;
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+impl fmt::Debug for QueryStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryStream").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}

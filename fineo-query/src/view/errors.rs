@@ -1,0 +1,42 @@
+//! `errors.stream`: one row per rejected or failed event.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use fineo_core::MetricId;
+use fineo_schema::FieldType;
+
+use crate::{
+    catalog::Sources,
+    column::{Column, Content},
+    table::{RowTable, Rows},
+};
+
+pub(super) fn table(sources: &Sources) -> Arc<dyn TableProvider> {
+    let rows = Rows {
+        store: Arc::clone(&sources.nearline),
+        tenant: sources.schema.tenant().clone(),
+        title: "errors.stream".into(),
+        metrics: vec![MetricId::errors()],
+    };
+    Arc::new(RowTable::new(Arc::new(rows), columns()))
+}
+
+/// Its columns: texts of cells, but for times and bytes.
+pub(crate) fn columns() -> Vec<Column> {
+    let own = |name: &str, content: Content| Column { name: name.into(), content };
+    vec![
+        Column::text("stage"),
+        Column::text("class"),
+        Column::text("code"),
+        Column::text("message"),
+        Column::text("raw"),
+        own("raw_bytes", Content::RawBytes),
+        Column::text("metric"),
+        own("received_at", Content::Timestamp),
+        Column::cells("handled_at", "handled_at", Some(FieldType::Timestamp)),
+        Column::text("build"),
+        Column::text("replay_pointer"),
+        own("repaired_at", Content::RepairedAt),
+    ]
+}

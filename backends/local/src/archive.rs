@@ -20,8 +20,8 @@ use crate::{blocks, disk, failure, root::Root};
 
 const BLOCK_BYTES: usize = 64 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-/// What ends the name of the checksums of a file.
-const SIDECAR: &str = "crc32c";
+/// What the name of the checksums of a file ends with instead of `avro`: the longest name leaves no room for more.
+const SIDECAR: &str = "sums";
 /// What ends the name of a file that is being written.
 const TEMPORARY: &str = "tmp";
 
@@ -74,10 +74,10 @@ impl Shared {
         let folder = path.parent().expect("a segment lies in folders");
         let failed = |source| failure::disk_error("write", &path, source);
         disk::create_directories(&*self.root.disk, folder).map_err(failed)?;
-        let temporary = with_ending(&path, TEMPORARY);
+        let temporary = folder.join("segment.tmp");
         let written = self.put(&temporary, bytes).and_then(|()| {
-            let sidecar = with_ending(&path, SIDECAR);
-            let sidecar_temporary = with_ending(&sidecar, TEMPORARY);
+            let sidecar = path.with_extension(SIDECAR);
+            let sidecar_temporary = folder.join("sums.tmp");
             let written = self.put(&sidecar_temporary, &sidecar_of(bytes));
             if let Err(error) = written {
                 let _ = self.root.disk.remove(&sidecar_temporary);
@@ -110,7 +110,7 @@ impl Shared {
             _ => failure::disk_error("open", &path, source),
         };
         let file = self.root.disk.open(&path, false).map_err(absent)?;
-        let (len, checksums) = self.checksums(&with_ending(&path, SIDECAR))?;
+        let (len, checksums) = self.checksums(&path.with_extension(SIDECAR))?;
         if file.len().map_err(absent)? != len {
             return Err(failure::corrupt(&path, "segment has another length").with("bytes", len));
         }
@@ -166,13 +166,6 @@ fn parse_sidecar(bytes: &[u8]) -> Option<(u64, Vec<u32>)> {
     let (len, checksums) = body.split_first_chunk::<8>()?;
     let checksums = checksums.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
     Some((u64::from_le_bytes(*len), checksums.collect()))
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    PathBuf::from(name)
 }
 
 impl fmt::Display for LocalArchive {

@@ -17,7 +17,7 @@ use crate::{
     engine::Inner,
     error::classify,
     plan::{Question, on_deep_stack, panicked, plan},
-    stream::time_is_up,
+    stream::took_too_long,
     view::error_columns,
 };
 
@@ -78,7 +78,7 @@ impl Session {
         let planned = Box::pin(self.plan(sql, parameters));
         let (plan, time_is_up) = match select(planned, time_is_up).await {
             Either::Left((plan, time_is_up)) => (plan?, time_is_up),
-            Either::Right(((), _)) => return Err(time_is_up()),
+            Either::Right(((), _)) => return Err(took_too_long()),
         };
         self.run(plan, time_is_up)
     }

@@ -93,7 +93,7 @@ impl QueryStream {
 }
 
 /// The error of a query whose time is up.
-pub(crate) fn time_is_up() -> fineo_core::Error {
+pub(crate) fn took_too_long() -> fineo_core::Error {
     exceeded("time_limit", "the query took too long").with("hint", "ask for a shorter time range or fewer columns")
 }
 
@@ -105,7 +105,7 @@ impl Stream for QueryStream {
         let Some(batches) = &mut this.batches else { return Poll::Ready(None) };
         if this.time_is_up.as_mut().poll(context).is_ready() {
             this.batches = None;
-            return Poll::Ready(Some(Err(time_is_up())));
+            return Poll::Ready(Some(Err(took_too_long())));
         }
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| batches.poll_next_unpin(context)));
         let outcome = match polled {

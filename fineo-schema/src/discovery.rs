@@ -1,22 +1,27 @@
 //! What events brought in: the stored names of every metric, counted as rows are stored.
 
+mod saved;
 mod tracker;
+mod union;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use fineo_core::{Clock, MetricId, Result, SchemaRepo, TenantId, nearline::Rows};
+use fineo_core::{
+    Clock, Error, MetricId, Outcome, Result, SchemaRepo, ShardId, TenantId, nearline::Rows, repo::Compared,
+};
 
 use crate::SeenNames;
+use saved::Key;
 use tracker::Tracker;
 
 /// Tracks names and their statistics; shared by whoever stores rows and whoever asks.
 ///
 /// In-process state is visible at once; [`Discovery::save`] puts it into the repository together with the
-/// positions that it counts, so that a restart counts every row once.
+/// positions that it counts, so that a restart counts every row once. One process at a time counts a shard.
 #[derive(Clone)]
 pub struct Discovery(Arc<Inner>);
 
@@ -28,12 +33,16 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct TenantTrackers {
-    metrics: BTreeMap<MetricId, Tracker>,
+    metrics: BTreeMap<MetricId, HashMap<ShardId, Tracker>>,
+    /// Answers that still hold, with the sum of the generations that they are of.
     seen: HashMap<Vec<MetricId>, (u64, Arc<SeenNames>)>,
+    is_loaded: bool,
 }
 
 /// Answers for this many sets of metrics are kept per tenant.
 const SEEN_KEPT_MAX: usize = 256;
+/// How often a save is tried anew after somebody else saved.
+const SAVES_MAX: usize = 3;
 
 impl Discovery {
     /// Keeps its state in `repo`.
@@ -41,7 +50,9 @@ impl Discovery {
         Self(Arc::new(Inner { repo, clock, tenants: Mutex::new(HashMap::new()) }))
     }
 
-    /// Counts the names of `rows` that `is_new` holds for, as far as their positions were not counted before.
+    /// Counts the names of the rows that `is_new` holds for and whose positions were not counted before.
+    ///
+    /// [`Discovery::load`] comes first, once per tenant: without it, what was saved is counted again.
     pub fn observe(&self, tenant: &TenantId, metric: &MetricId, rows: &Rows, is_new: &dyn Fn(usize) -> bool) {
         let mut tenants = self.tenants();
         if !tenants.contains_key(tenant) {
@@ -49,9 +60,13 @@ impl Discovery {
         }
         let Some(trackers) = tenants.get_mut(tenant) else { return };
         if !trackers.metrics.contains_key(metric) {
-            trackers.metrics.insert(metric.clone(), Tracker::default());
+            trackers.metrics.insert(metric.clone(), HashMap::new());
         }
-        if let Some(tracker) = trackers.metrics.get_mut(metric) {
+        let Some(shards) = trackers.metrics.get_mut(metric) else { return };
+        if !shards.contains_key(rows.shard()) {
+            shards.insert(rows.shard().clone(), Tracker::default());
+        }
+        if let Some(tracker) = shards.get_mut(rows.shard()) {
             tracker.observe(rows, is_new);
         }
     }
@@ -60,14 +75,14 @@ impl Discovery {
     pub fn seen(&self, tenant: &TenantId, metrics: &[MetricId]) -> Arc<SeenNames> {
         let mut tenants = self.tenants();
         let Some(trackers) = tenants.get_mut(tenant) else { return Arc::default() };
-        let of_metrics: Vec<&Tracker> = metrics.iter().filter_map(|metric| trackers.metrics.get(metric)).collect();
+        let of_metrics: Vec<&Tracker> = trackers.of(metrics).collect();
         let generation = of_metrics.iter().map(|tracker| tracker.generation).sum();
         if let Some((known, seen)) = trackers.seen.get(metrics)
             && *known == generation
         {
             return Arc::clone(seen);
         }
-        let seen = Arc::new(union(&of_metrics));
+        let seen = Arc::new(union::union(&of_metrics));
         if trackers.seen.len() >= SEEN_KEPT_MAX {
             trackers.seen.clear();
         }
@@ -75,8 +90,18 @@ impl Discovery {
         seen
     }
 
-    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, TenantTrackers>> {
-        self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether no row of `metrics` bore both names; none when that is not tracked for them.
+    pub fn is_never_together(&self, tenant: &TenantId, metrics: &[MetricId], left: &str, right: &str) -> Option<bool> {
+        let tenants = self.tenants();
+        let mut is_known = false;
+        for tracker in tenants.get(tenant)?.of(metrics) {
+            let has_both = tracker.numbers.contains_key(left) && tracker.numbers.contains_key(right);
+            if has_both && !tracker.is_never_together(left, right)? {
+                return Some(false);
+            }
+            is_known = true;
+        }
+        is_known.then_some(true)
     }
 
     /// Takes in what was saved for `tenant`; nothing when that happened before.
@@ -85,7 +110,47 @@ impl Discovery {
     ///
     /// A failure of the repository, or `Corrupt`.
     pub async fn load(&self, tenant: &TenantId) -> Result<()> {
-        let _ = (tenant, &self.0.repo);
+        if self.tenants().get(tenant).is_some_and(|trackers| trackers.is_loaded) {
+            return Ok(());
+        }
+        self.refresh(tenant).await
+    }
+
+    /// Takes in what other processes saved for `tenant` since.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the repository, or `Corrupt`.
+    pub async fn refresh(&self, tenant: &TenantId) -> Result<()> {
+        let keys = saved::keys(&*self.0.repo, tenant).await?;
+        let mut read = HashSet::new();
+        for key in keys {
+            if read.insert((key.metric.clone(), key.shard.clone())) {
+                self.reload(&key).await?;
+            }
+        }
+        self.tenants().entry(tenant.clone()).or_default().is_loaded = true;
+        Ok(())
+    }
+
+    /// Brings one tracker together with what is saved of it.
+    async fn reload(&self, key: &Key) -> Result<()> {
+        let known = self.tracker(key).map(|tracker| (tracker.head_version, tracker.generation));
+        let mut loaded = Tracker::default();
+        if let Some((head_version, _)) = known {
+            loaded.head_version = head_version;
+        }
+        if !saved::load_into(&*self.0.repo, key, &mut loaded).await? {
+            return Ok(());
+        }
+        let mut tenants = self.tenants();
+        let shards = tenants.entry(key.tenant.clone()).or_default().metrics.entry(key.metric.clone()).or_default();
+        match shards.get_mut(&key.shard) {
+            Some(tracker) => tracker.take_in(loaded),
+            None => {
+                shards.insert(key.shard.clone(), loaded);
+            }
+        }
         Ok(())
     }
 
@@ -93,10 +158,85 @@ impl Discovery {
     ///
     /// # Errors
     ///
-    /// A failure of the repository.
+    /// A failure of the repository; what was not saved is saved the next time.
     pub async fn save(&self) -> Result<()> {
-        let _ = &self.0.clock;
+        let keys: Vec<Key> = {
+            let tenants = self.tenants();
+            let changed = tenants.iter().flat_map(|(tenant, trackers)| trackers.changed(tenant));
+            changed.collect()
+        };
+        for key in keys {
+            self.save_one(&key).await?;
+        }
         Ok(())
+    }
+
+    async fn save_one(&self, key: &Key) -> Result<()> {
+        for _ in 0..SAVES_MAX {
+            let draft = match self.tenants().get_mut(&key.tenant).and_then(|trackers| trackers.get_mut(key)) {
+                Some(tracker) => saved::draft(key, tracker)?,
+                None => None,
+            };
+            let Some(draft) = draft else { return Ok(()) };
+            match self.write(&draft).await {
+                Ok(true) => return Ok(()),
+                // Somebody else saved, or an earlier save of ours was thought lost: take that in, try again.
+                Ok(false) => self.reload(key).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::unavailable("somebody else keeps saving the names of a metric").with("metric", &key.metric))
+    }
+
+    /// Whether the draft was written.
+    async fn write(&self, draft: &saved::Draft) -> Result<bool> {
+        let writes_max = self.0.repo.capabilities().writes_max;
+        let mut result = Ok(true);
+        for part in saved::parts(&draft.writes, writes_max) {
+            match self.0.repo.append(part, self.0.clock.now()).await {
+                Outcome::Done(Compared::Written) => {}
+                Outcome::Done(Compared::Conflict { .. }) => result = Ok(false),
+                Outcome::NotDone(error) | Outcome::Unknown(error) => result = Err(error),
+            }
+            if !matches!(result, Ok(true)) {
+                break;
+            }
+        }
+        if let Some(tracker) =
+            self.tenants().get_mut(&draft.key.tenant).and_then(|trackers| trackers.get_mut(&draft.key))
+        {
+            match &result {
+                Ok(true) => saved::note_saved(tracker, draft),
+                Ok(false) | Err(_) => saved::note_unsaved(tracker, draft),
+            }
+        }
+        result
+    }
+
+    fn tracker(&self, key: &Key) -> Option<Tracker> {
+        let tenants = self.tenants();
+        tenants.get(&key.tenant)?.metrics.get(&key.metric)?.get(&key.shard).cloned()
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, TenantTrackers>> {
+        self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TenantTrackers {
+    fn of<'a>(&'a self, metrics: &'a [MetricId]) -> impl Iterator<Item = &'a Tracker> {
+        metrics.iter().filter_map(|metric| self.metrics.get(metric)).flat_map(HashMap::values)
+    }
+
+    fn get_mut(&mut self, key: &Key) -> Option<&mut Tracker> {
+        self.metrics.get_mut(&key.metric)?.get_mut(&key.shard)
+    }
+
+    fn changed<'a>(&'a self, tenant: &'a TenantId) -> impl Iterator<Item = Key> + 'a {
+        self.metrics.iter().flat_map(move |(metric, shards)| {
+            let changed = shards.iter().filter(|(_, tracker)| tracker.generation != tracker.saved_generation);
+            changed.map(move |(shard, _)| Key { tenant: tenant.clone(), metric: metric.clone(), shard: shard.clone() })
+        })
     }
 }
 
@@ -106,41 +246,5 @@ impl fmt::Debug for Discovery {
     }
 }
 
-/// The names of several metrics as one list: the statistics of a name that several have are added.
-fn union(trackers: &[&Tracker]) -> SeenNames {
-    let is_full = trackers.iter().any(|tracker| tracker.is_full);
-    if let [only] = trackers {
-        return SeenNames::new(only.names.iter().map(|tracked| tracked.stats.clone()), is_full);
-    }
-    let mut all: Vec<crate::NameStats> = Vec::new();
-    let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
-    for tracked in trackers.iter().flat_map(|tracker| &tracker.names) {
-        let stats = &tracked.stats;
-        match by_name.get(&stats.name).and_then(|index| all.get_mut(*index)) {
-            Some(sum) => add(sum, stats),
-            None => {
-                by_name.insert(Arc::clone(&stats.name), all.len());
-                all.push(stats.clone());
-            }
-        }
-    }
-    all.sort_by_key(|stats| stats.first);
-    SeenNames::new(all, is_full)
-}
-
-fn add(sum: &mut crate::NameStats, other: &crate::NameStats) {
-    sum.count += other.count;
-    if other.last >= sum.last {
-        sum.last_position.clone_from(&other.last_position);
-    }
-    sum.first = sum.first.min(other.first);
-    sum.last = sum.last.max(other.last);
-    sum.tried = sum.tried.saturating_add(other.tried);
-    for (fits, more) in sum.fits.iter_mut().zip(other.fits) {
-        *fits = fits.saturating_add(more);
-    }
-    sum.range = match (sum.range, other.range) {
-        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-        (one, another) => one.or(another),
-    };
-}
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod metadata;
 mod metric;
+mod names;
 
 use std::sync::LazyLock;
 
@@ -12,6 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use metadata::{ChangeRecord, TenantVersion};
 pub(crate) use metric::{decode_metric, encode_metric};
+pub(crate) use names::{NamesHead, decode_head, decode_names, encode_head, encode_names};
 
 /// The Avro schema of a tenant's document.
 pub(crate) const METADATA_SCHEMA: &str = include_str!("../avro/metadata.avsc");
@@ -61,6 +63,11 @@ static METADATA: LazyLock<Format> = LazyLock::new(|| {
 
 static METRIC: LazyLock<Format> = LazyLock::new(|| {
     Format::new(Schema::parse_str(&METRIC_SCHEMA).expect("the files in the source tree are an avro schema"))
+});
+
+static NAMES: LazyLock<Format> = LazyLock::new(|| {
+    let schema = Schema::parse_str(include_str!("../avro/names.avsc"));
+    Format::new(schema.expect("the file in the source tree is an avro schema"))
 });
 
 fn none_if_empty<T>(list: Vec<T>) -> Option<Vec<T>> {

@@ -1,10 +1,11 @@
-//! Counts the names of one metric, batch by batch.
+//! Counts the names of one metric in the rows of one shard, batch by batch.
 
 use std::{collections::HashMap, sync::Arc};
 
 use fineo_core::{
-    Cover, Position, ShardId, Timestamp,
+    Position, Timestamp,
     nearline::{Row, Rows},
+    repo::Version,
 };
 
 use crate::{FieldType, NameStats, SeenNames, coerce};
@@ -22,11 +23,16 @@ pub(crate) struct Tracker {
     pub(crate) numbers: HashMap<Arc<str>, u32>,
     /// Bit `b` of entry `a`: both were in one event.
     pub(crate) together: Vec<u128>,
-    /// The staged positions that were counted.
-    pub(crate) cover: Cover,
+    /// The last staged position that was counted.
+    pub(crate) counted_through: Option<Position>,
     pub(crate) is_full: bool,
     /// Grows with every counted batch.
     pub(crate) generation: u64,
+    /// The generation that stands in the repository.
+    pub(crate) saved_generation: u64,
+    /// The versions there: of the head, and of each chunk of names.
+    pub(crate) head_version: Version,
+    pub(crate) chunk_versions: Vec<Version>,
     last_mask: u128,
 }
 
@@ -51,7 +57,7 @@ struct Tally {
 impl Tracker {
     /// Counts the rows beyond the cover for which `is_new` holds, and moves the cover.
     pub(crate) fn observe(&mut self, rows: &Rows, is_new: &dyn Fn(usize) -> bool) {
-        let counted_through = self.cover.last(rows.shard());
+        let counted_through = self.counted_through;
         let mut tallies: Vec<Option<Tally>> = vec![None; rows.names().len()];
         let mut last_position = None;
         for (index, row) in rows.iter().enumerate() {
@@ -64,9 +70,7 @@ impl Tracker {
         for tally in tallies.into_iter().flatten() {
             self.settle(rows, tally);
         }
-        if let Some(position) = last_position {
-            self.cover.advance(rows.shard(), position);
-        }
+        self.counted_through = counted_through.max(last_position);
         self.generation += 1;
     }
 
@@ -148,7 +152,7 @@ impl Tracker {
         tracked.is_dirty = true;
         tracked.stats.count += tally.count;
         tracked.stats.last = tracked.stats.last.max(row.head().ingested_at);
-        note_position(&mut tracked.stats.last_position, rows.shard(), row.head().position);
+        tracked.stats.last_position = Some((rows.shard().clone(), row.head().position));
     }
 
     /// Whether no event bore both names; none when they are beyond what is tracked.
@@ -158,21 +162,45 @@ impl Tracker {
         Some(self.together.get(left as usize)? & (1 << right) == 0)
     }
 
-    /// Takes the statistics of `name` as they were saved.
+    /// Takes in statistics that were saved; of a name that is here too, whichever counted more.
     pub(crate) fn restore(&mut self, stats: NameStats) {
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(Arc::clone(&stats.name), number);
-        self.names.push(Tracked { stats, is_dirty: false });
-        if self.together.len() < PAIRED_NAMES_MAX {
-            self.together.push(0);
+        let known = self.numbers.get(&stats.name).copied();
+        let number = known.or_else(|| self.admit(&stats.name, stats.first));
+        let Some(number) = number else { return };
+        let tracked = &mut self.names[number as usize];
+        if stats.count >= tracked.stats.count {
+            tracked.is_dirty = false;
+            tracked.stats = stats;
         }
     }
-}
 
-fn note_position(slot: &mut Option<(ShardId, Position)>, shard: &ShardId, position: Position) {
-    match slot {
-        Some((known, last)) if known == shard => *last = position.max(*last),
-        Some(_) | None => *slot = Some((shard.clone(), position)),
+    /// Brings this together with what somebody else saved, whose order of names counts.
+    pub(crate) fn take_in(&mut self, mut saved: Self) {
+        let is_same_order =
+            self.names.iter().zip(&saved.names).all(|(ours, theirs)| ours.stats.name == theirs.stats.name);
+        for tracked in self.names.drain(..) {
+            let is_ahead = saved
+                .numbers
+                .get(&tracked.stats.name)
+                .is_none_or(|number| saved.names[*number as usize].stats.count < tracked.stats.count);
+            if is_ahead {
+                saved.restore(tracked.stats.clone());
+                let number = saved.numbers.get(&tracked.stats.name).copied();
+                if let Some(theirs) = number.and_then(|number| saved.names.get_mut(number as usize)) {
+                    theirs.is_dirty = true;
+                }
+            }
+        }
+        saved.together.resize(saved.names.len().min(PAIRED_NAMES_MAX), 0);
+        for (number, mask) in saved.together.iter_mut().enumerate() {
+            // Without a common order the evidence is lost, and "both were in one event" is the careful answer.
+            *mask |= if is_same_order { self.together.get(number).copied().unwrap_or(0) } else { u128::MAX };
+        }
+        saved.counted_through = saved.counted_through.max(self.counted_through);
+        saved.is_full |= self.is_full;
+        saved.generation = self.generation.max(saved.generation) + 1;
+        saved.saved_generation = 0;
+        *self = saved;
     }
 }
 

@@ -5,6 +5,7 @@ pub mod name;
 
 mod change;
 mod column;
+mod declaration;
 mod discovery;
 mod document;
 mod edit;
@@ -22,6 +23,10 @@ mod wire;
 
 pub use change::{Applied, Change, ChangeId, ChangeRequest, HistoryEntry, StatedConversion};
 pub use column::{LogicalColumn, Source};
+pub use declaration::{
+    ConversionDeclaration, Declaration, FieldDeclaration, MetricDeclaration, Ordered, Plan, TimestampDeclaration,
+    fields_of_example,
+};
 pub use discovery::Discovery;
 pub use field::{Conversion, Field, FieldId, FieldType, ScopedConversion};
 pub use metric::{Metric, Slot};

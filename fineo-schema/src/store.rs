@@ -122,16 +122,6 @@ impl SchemaStore {
         commit::run(self, tenant, &request).await
     }
 
-    /// What `changes` would do, one line per step, without doing it.
-    ///
-    /// # Errors
-    ///
-    /// As [`SchemaStore::apply`].
-    pub async fn preview(&self, tenant: &TenantId, changes: &[Change]) -> Result<Vec<String>> {
-        let schema = self.refresh(tenant).await?;
-        Ok(plan::edited(&schema, changes, self.0.clock.now())?.summary)
-    }
-
     /// Brings in those of `names` that no metric has, undeclared.
     ///
     /// # Errors

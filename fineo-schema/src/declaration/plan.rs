@@ -19,6 +19,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What `changes` do to `schema`, without doing it. `seen` tells which names a metric's events bore.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, `NotFound` or `AlreadyExists` when a step is illegal or clashes, naming the holder.
+    pub fn new(schema: &TenantSchema, changes: Vec<Change>, seen: &dyn Fn(&Metric) -> Arc<SeenNames>) -> Result<Self> {
+        let mut edit = Edit::new(schema.state().clone(), Timestamp::default());
+        for change in &changes {
+            edit.apply(change)?;
+        }
+        let mut lines = edit.summary;
+        lines.extend(take_overs(schema, &changes, seen));
+        Ok(Self { base: schema.version(), changes, lines })
+    }
+
     /// Whether the schema holds already what the file says.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
@@ -56,14 +71,7 @@ impl Declaration {
                 changes.push(Change::RuleOutMetric { metric: name.clone() });
             }
         }
-        // Steps that make no difference are left out; what the others do is told by doing them.
-        let mut edit = Edit::new(schema.state().clone(), Timestamp::default());
-        for change in &changes {
-            edit.apply(change)?;
-        }
-        let mut lines = edit.summary;
-        lines.extend(take_overs(schema, &changes, seen));
-        Ok(Plan { base: schema.version(), changes, lines })
+        Plan::new(schema, changes, seen)
     }
 
     fn settings(&self, schema: &TenantSchema) -> Vec<Change> {
@@ -222,11 +230,7 @@ impl ConversionDeclaration {
 }
 
 /// A line for every name, declared or added as an alias, under which events have sent values already.
-pub(crate) fn take_overs(
-    schema: &TenantSchema,
-    changes: &[Change],
-    seen: &dyn Fn(&Metric) -> Arc<SeenNames>,
-) -> Vec<String> {
+fn take_overs(schema: &TenantSchema, changes: &[Change], seen: &dyn Fn(&Metric) -> Arc<SeenNames>) -> Vec<String> {
     let mut lines = Vec::new();
     for change in changes {
         let (metric, field, names) = if let Change::AddField { metric, name, aliases, .. } = change {

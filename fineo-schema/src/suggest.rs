@@ -1,0 +1,252 @@
+//! Proposals: what events brought in and how it could be declared, each with its evidence.
+
+mod likeness;
+
+use std::{fmt, sync::Arc};
+
+use fineo_core::MetricId;
+
+use crate::{Change, Discovery, Field, FieldType, Metric, NameStats, SeenNames, TenantSchema};
+use likeness::{is_like, overlap};
+
+/// The share of tried values that must be of a type for it to be proposed.
+const SHARE_MIN: f64 = 0.95;
+/// The share of the smaller range that must lie in both.
+const OVERLAP_MIN: f64 = 0.5;
+/// The share of names that a metric must have in common with another to be proposed as one.
+const COMMON_MIN: f64 = 0.8;
+/// The most undeclared names of a metric that are looked at, in order of first sight.
+const NAMES_MAX: usize = 2000;
+
+/// What is proposed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SuggestionKind {
+    /// To declare an undeclared field as a type.
+    DeclareField {
+        /// Its name as sent.
+        name: Arc<str>,
+        /// The type that its values fit.
+        field_type: FieldType,
+    },
+    /// To read an undeclared field as another name of a field.
+    MergeField {
+        /// Its name as sent.
+        name: Arc<str>,
+        /// The other field, declared or not.
+        into: Arc<str>,
+    },
+    /// To declare a metric that events brought in.
+    NewMetric,
+    /// To merge a metric that events brought in into another.
+    MergeMetric {
+        /// The other metric.
+        into: Arc<str>,
+    },
+}
+
+/// A proposal with its evidence; applying it is one change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suggestion {
+    /// The same for the same proposal.
+    pub id: String,
+    /// The metric that it is about.
+    pub metric: Arc<str>,
+    /// What is proposed.
+    pub kind: SuggestionKind,
+    /// Why.
+    pub evidence: Vec<String>,
+    /// The steps that do it.
+    pub changes: Vec<Change>,
+}
+
+impl fmt::Display for Suggestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: metric {}: ", self.id, self.metric)?;
+        match &self.kind {
+            SuggestionKind::DeclareField { name, field_type } => write!(f, "declare {name} as {field_type}")?,
+            SuggestionKind::MergeField { name, into } => write!(f, "read {name} as an alias of {into}")?,
+            SuggestionKind::NewMetric => f.write_str("declare it")?,
+            SuggestionKind::MergeMetric { into } => write!(f, "merge it into {into}")?,
+        }
+        write!(f, " ({})", self.evidence.join("; "))
+    }
+}
+
+/// Every proposal for `metric`, or for all metrics of `schema`.
+pub fn suggest(schema: &TenantSchema, discovery: &Discovery, metric: Option<&MetricId>) -> Vec<Suggestion> {
+    let wanted = |candidate: &&Arc<Metric>| metric.is_none_or(|id| candidate.id() == id) && !candidate.is_ruled_out();
+    let mut found = Vec::new();
+    for metric in schema.metrics().filter(wanted) {
+        let seen = discovery.seen(schema.tenant(), metric.row_metrics());
+        if !metric.is_declared() {
+            found.push(of_metric(schema, discovery, metric, &seen));
+        }
+        let is_apart = |left: &str, right: &str| {
+            discovery.is_never_together(schema.tenant(), metric.row_metrics(), left, right) == Some(true)
+        };
+        let undeclared: Vec<&NameStats> = metric
+            .undeclared(&seen)
+            .filter(|name| !crate::name::is_reserved(name) && &***name != "timestamp")
+            .take(NAMES_MAX)
+            .filter_map(|name| seen.stats_of(name))
+            .collect();
+        for (index, stats) in undeclared.iter().enumerate() {
+            let field = best_field(metric, stats, &seen, &is_apart);
+            let earlier = undeclared[..index].iter().find(|other| is_same_field(stats, other, &is_apart));
+            found.push(match (field, earlier) {
+                (Some(field), _) => merge_into_field(metric, stats, field),
+                (None, Some(other)) => merge_into_undeclared(metric, stats, other),
+                (None, None) => declare(metric, stats),
+            });
+        }
+    }
+    found
+}
+
+fn of_metric(schema: &TenantSchema, discovery: &Discovery, metric: &Metric, seen: &SeenNames) -> Suggestion {
+    let (name, events) = (metric.name(), seen.stats().iter().map(|stats| stats.count).max().unwrap_or(0));
+    let evidence = vec![format!("{} names seen, the most frequent {events} times", seen.len())];
+    for other in schema.metrics().filter(|other| other.is_declared() && is_like(name, other.name())) {
+        let others = discovery.seen(schema.tenant(), other.row_metrics());
+        let common =
+            seen.names().filter(|name| others.get(name).is_some() || other.field_named(name).is_some()).count();
+        if share(common, seen.len()) >= COMMON_MIN && !seen.is_empty() {
+            let mut evidence = evidence;
+            evidence.push(format!("{common} of them are also names of {}", other.name()));
+            let change = Change::MergeMetric { from: name.to_string(), into: other.name().to_string() };
+            let kind = SuggestionKind::MergeMetric { into: Arc::clone(other.name()) };
+            return suggestion(metric, kind, evidence, change);
+        }
+    }
+    let change = Change::CreateMetric { name: name.to_string(), aliases: Vec::new() };
+    suggestion(metric, SuggestionKind::NewMetric, evidence, change)
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    let number = |count: usize| u32::try_from(count).map_or(f64::from(u32::MAX), f64::from);
+    number(part) / number(whole).max(1.0)
+}
+
+/// The declared field that an undeclared name seems to be another name of.
+fn best_field<'a>(
+    metric: &'a Metric,
+    stats: &NameStats,
+    seen: &SeenNames,
+    is_apart: &dyn Fn(&str, &str) -> bool,
+) -> Option<&'a Field> {
+    let visible = metric.fields().iter().filter(|field| !field.is_hidden());
+    let is_same = |field: &&Arc<Field>| {
+        let mut known = field.names.iter().filter_map(|name| seen.stats_of(name)).peekable();
+        known.peek().is_some()
+            && field.names.iter().any(|name| is_like(name, &stats.name))
+            && known.all(|other| is_apart(&other.name, &stats.name) && is_alike_in_values(stats, other))
+    };
+    visible.filter(is_same).map(|field| &**field).next()
+}
+
+fn is_same_field(stats: &NameStats, other: &NameStats, is_apart: &dyn Fn(&str, &str) -> bool) -> bool {
+    is_like(&stats.name, &other.name) && is_alike_in_values(stats, other) && is_apart(&stats.name, &other.name)
+}
+
+/// Whether both are of one type and, if numbers, in one range.
+fn is_alike_in_values(left: &NameStats, right: &NameStats) -> bool {
+    match (left.range, right.range) {
+        (Some(left), Some(right)) => overlap(left, right) >= OVERLAP_MIN,
+        (None, None) => best_type(left).0 == best_type(right).0,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// The narrowest type that nearly all tried values fit, and their share.
+fn best_type(stats: &NameStats) -> (FieldType, f64) {
+    const NARROWEST_FIRST: [FieldType; 6] = [
+        FieldType::Boolean,
+        FieldType::Long,
+        FieldType::Double,
+        FieldType::Date,
+        FieldType::Timestamp,
+        FieldType::Json,
+    ];
+    // An instant fits a date too, as its day.
+    let is_day = stats.samples.iter().all(|sample| sample.len() <= 10);
+    for candidate in NARROWEST_FIRST.into_iter().filter(|candidate| *candidate != FieldType::Date || is_day) {
+        let share = stats.shares().find(|(known, _)| *known == candidate).map_or(0.0, |(_, share)| share);
+        if stats.tried > 0 && share >= SHARE_MIN {
+            return (candidate, share);
+        }
+    }
+    (FieldType::String, 1.0)
+}
+
+fn declare(metric: &Metric, stats: &NameStats) -> Suggestion {
+    let (field_type, share) = best_type(stats);
+    let kind = SuggestionKind::DeclareField { name: Arc::clone(&stats.name), field_type };
+    let change = Change::AddField {
+        metric: metric.name().to_string(),
+        name: stats.name.to_string(),
+        field_type: field_type.to_string(),
+        aliases: Vec::new(),
+        unit: None,
+    };
+    let mut evidence = vec![format!("{} values", stats.count)];
+    evidence.push(format!("{:.0} % of {} tried are {field_type}", share * 100.0, stats.tried));
+    evidence.push(format!("for example {}", stats.samples.join(", ")));
+    suggestion(metric, kind, evidence, change)
+}
+
+fn merge_into_field(metric: &Metric, stats: &NameStats, field: &Field) -> Suggestion {
+    let kind = SuggestionKind::MergeField { name: Arc::clone(&stats.name), into: Arc::clone(field.name()) };
+    let change = Change::AddFieldAlias {
+        metric: metric.name().to_string(),
+        field: field.name().to_string(),
+        alias: stats.name.to_string(),
+    };
+    suggestion(metric, kind, merge_evidence(stats, field.name()), change)
+}
+
+fn merge_into_undeclared(metric: &Metric, stats: &NameStats, other: &NameStats) -> Suggestion {
+    let kind = SuggestionKind::MergeField { name: Arc::clone(&stats.name), into: Arc::clone(&other.name) };
+    let change = Change::AddField {
+        metric: metric.name().to_string(),
+        name: other.name.to_string(),
+        field_type: wider(best_type(stats).0, best_type(other).0).to_string(),
+        aliases: vec![stats.name.to_string()],
+        unit: None,
+    };
+    suggestion(metric, kind, merge_evidence(stats, &other.name), change)
+}
+
+fn wider(left: FieldType, right: FieldType) -> FieldType {
+    if left == right {
+        left
+    } else if left.is_number() && right.is_number() {
+        FieldType::Double
+    } else {
+        FieldType::String
+    }
+}
+
+fn merge_evidence(stats: &NameStats, into: &str) -> Vec<String> {
+    let mut evidence = vec![format!("the names are alike ({} values)", stats.count)];
+    evidence.push(match stats.range {
+        Some((least, greatest)) => format!("same range, here {least} to {greatest}"),
+        None => format!("same type, for example {}", stats.samples.join(", ")),
+    });
+    evidence.push(format!("no event bore both {} and {into}", stats.name));
+    evidence
+}
+
+fn suggestion(metric: &Metric, kind: SuggestionKind, evidence: Vec<String>, change: Change) -> Suggestion {
+    let what = match &kind {
+        SuggestionKind::DeclareField { name, .. } => format!("declare {name}"),
+        SuggestionKind::MergeField { name, into } => format!("merge {name} into {into}"),
+        SuggestionKind::NewMetric => "new".to_owned(),
+        SuggestionKind::MergeMetric { into } => format!("merge into {into}"),
+    };
+    let hash = blake3::hash(format!("{} {what}", metric.id()).as_bytes());
+    let id = format!("{}-{}", metric.id(), &hash.to_hex()[..8]);
+    Suggestion { id, metric: Arc::clone(metric.name()), kind, evidence, changes: vec![change] }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use fineo_backend_memory::MemoryRepo;
+use fineo_core::{
+    ContentHash, EventId, ManualClock, Position, ShardId, TenantId, Timestamp,
+    nearline::{RowHead, Rows},
+};
+
+use super::{likeness::is_like, suggest};
+use crate::{Change, ChangeId, ChangeRequest, Discovery, SchemaStore};
+
+fn rows(events: &[&[(&str, &str)]]) -> Rows {
+    let mut rows = Rows::new(ShardId::new("s0").unwrap());
+    for (number, cells) in (1_u64..).zip(events) {
+        let at = Timestamp::default();
+        let (id, content, position) = (EventId([0; 16]), ContentHash([0; 16]), Position::from(number));
+        rows.row(RowHead { timestamp: at, id, content, position, ingested_at: at }, "pump");
+        cells.iter().for_each(|(name, text)| rows.cell(name, text));
+    }
+    rows
+}
+
+#[test]
+fn names_are_alike_when_a_person_would_say_so() {
+    for (left, right) in
+        [("temp", "temperature"), ("Temp_C", "tempC"), ("preasure", "pressure"), ("humidity", "Humidity")]
+    {
+        assert!(is_like(left, right), "{left} {right}");
+    }
+    for (left, right) in [("temp1", "temp2"), ("temp", "pressure"), ("a", "b"), ("", ""), ("lat", "lon")] {
+        assert!(!is_like(left, right), "{left} {right}");
+    }
+}
+
+#[tokio::test]
+async fn fields_are_proposed_with_types_and_merges_with_their_evidence_and_applied_in_one_change() {
+    let repo = Arc::new(MemoryRepo::new());
+    let clock = Arc::new(ManualClock::new(Timestamp::default()));
+    let (store, discovery) = (SchemaStore::new(repo.clone(), clock.clone()), Discovery::new(repo, clock));
+    let tenant = TenantId::new("acme").unwrap();
+    let schema = store.discover_metrics(&tenant, &["pump".into()]).await.unwrap();
+    let metric = schema.metric_named("pump").unwrap().id().clone();
+    let events = rows(&[
+        &[("temp", "20.5"), ("on", "true"), ("note", "fine")],
+        &[("temp", "22"), ("on", "false")],
+        &[("temperature", "21"), ("on", "true")],
+        &[("temperature", "21.5"), ("day", "2016-02-14")],
+    ]);
+    discovery.observe(&tenant, &metric, &events, &|_| true);
+    let found = suggest(&schema, &discovery, None);
+    let text: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let expects = |part: &str| assert!(text.iter().any(|line| line.contains(part)), "{part}: {text:#?}");
+    expects("declare it (5 names seen");
+    expects("declare temp as double");
+    expects("declare on as boolean");
+    expects("declare note as string");
+    expects("declare day as date");
+    expects("read temperature as an alias of temp");
+    expects("no event bore both temperature and temp");
+
+    let merge = found.iter().find(|suggestion| suggestion.to_string().contains("temperature as an alias")).unwrap();
+    let request = ChangeRequest::new(ChangeId::of_bytes([1; 16]), merge.changes.clone());
+    let applied = store.apply(&tenant, request).await.unwrap();
+    let metric = applied.schema.metric_named("pump").unwrap();
+    assert_eq!(metric.field_named("temperature").unwrap().names, ["temp".into(), "temperature".into()]);
+    let later = suggest(&applied.schema, &discovery, Some(metric.id()));
+    assert!(later.iter().all(|suggestion| !suggestion.to_string().contains("temp")), "{later:?}");
+    store.undo(&tenant, &applied.id, ChangeId::of_bytes([2; 16]), None).await.unwrap();
+    assert_eq!(suggest(&store.cached(&tenant).unwrap(), &discovery, None), found);
+}
+
+#[tokio::test]
+async fn names_that_one_event_bore_together_are_not_proposed_as_one() {
+    let repo = Arc::new(MemoryRepo::new());
+    let clock = Arc::new(ManualClock::new(Timestamp::default()));
+    let (store, discovery) = (SchemaStore::new(repo.clone(), clock.clone()), Discovery::new(repo, clock));
+    let tenant = TenantId::new("acme").unwrap();
+    store.discover_metrics(&tenant, &["pump".into()]).await.unwrap();
+    let change = Change::AddField {
+        metric: "pump".into(),
+        name: "temp".into(),
+        field_type: "double".into(),
+        aliases: vec![],
+        unit: None,
+    };
+    let applied = store.apply(&tenant, ChangeRequest::new(ChangeId::of_bytes([1; 16]), vec![change])).await.unwrap();
+    let id = applied.schema.metric_named("pump").unwrap().id().clone();
+    let events = rows(&[&[("temp", "1")], &[("temperature", "1"), ("temp", "1")], &[("temps", "900")]]);
+    discovery.observe(&tenant, &id, &events, &|_| true);
+    let found = suggest(&applied.schema, &discovery, Some(&id));
+    let text: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(text.len(), 2, "{text:?}");
+    assert!(text[0].contains("declare temperature as long") && text[1].contains("declare temps as long"), "{text:?}");
+}

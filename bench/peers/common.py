@@ -28,7 +28,8 @@ def args(extra=()) -> argparse.Namespace:
     for k in ("config", "data", "work", "out"):
         p.add_argument("--" + k, required=True)
     p.add_argument("--load-runs", type=int, default=3)
-    p.add_argument("--query-runs", type=int, default=7)
+    p.add_argument("--query-runs", type=int, default=7, help="0: load only")
+    p.add_argument("--only", default="", help="comma list of queries")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     for e in extra:
         p.add_argument(*e[0], **e[1])
@@ -270,6 +271,12 @@ def digest(rows) -> list:
             if math.isfinite(x):
                 s += x
     return [n, float(f"{s:.6g}")]
+
+
+def only(a, queries: dict) -> dict:
+    """The queries that were asked for; all unless --only names some."""
+    wanted = a.only.split(",") if a.only else list(queries)
+    return {k: v for k, v in queries.items() if k in wanted}
 
 
 def run_queries(qs: dict, execute, runs: int, cpu=None) -> dict:

@@ -58,7 +58,8 @@ def catalogue(cf: Conf, points: list) -> dict:
         "q05_topk": f"SELECT {device}, max({name(topk['field'])}) AS v FROM {name(topk['metric'])} WHERE {name(topk['field'])} IS NOT NULL GROUP BY {device} ORDER BY v DESC, {device} LIMIT 10",
         "q06_undeclared_cast": undeclared(cf, **roles["undeclared"]),
         "q07_count_distinct": " UNION ALL ".join(
-            f"SELECT '{m}' AS metric, count(DISTINCT {device}) AS n FROM {name(m)} HAVING count(*) > 0" for m in cf.metrics
+            f"SELECT '{m}' AS metric, count(DISTINCT {device}) AS n FROM {name(m)} HAVING count(*) > 0"
+            for m in cf.metrics
         ),
         "q08_range_1h": f"SELECT count(*), avg({value}) FROM {table} WHERE {within(hour, hour + HOUR)}",
         "q09_range_full": f"SELECT count(*), avg({value}), max({value}) FROM {table}",
@@ -69,7 +70,10 @@ def catalogue(cf: Conf, points: list) -> dict:
     out["q12_small_tenant_1d"] = {"parts": [{"tenant": small, "sql": small_tenant_day(cf, day)}], "each": False}
     out["q10_point_lookup"] = {
         "parts": [
-            {"tenant": t, "sql": f"SELECT {TS} AS ts, {value} FROM {table} WHERE {device} = '{dev}' AND {within(at, at + HOUR)}"}
+            {
+                "tenant": t,
+                "sql": f"SELECT {TS} AS ts, {value} FROM {table} WHERE {device} = '{dev}' AND {within(at, at + HOUR)}",
+            }
             for t, dev, at in points
         ],
         "each": True,

@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import os
 
-from common import Conf, args, catalogue, count_lines, fresh, in_child, load, point_params, run_queries, save
+from common import Conf, args, catalogue, count_lines, fresh, in_child, load, only, point_params, run_queries, save
 
 a = args([(("--jobs",), {"default": "raw,etl,etl_parquet"})])
 jobs = a.jobs.split(",")
@@ -145,7 +145,7 @@ def queries_in(path, dialect, pts):
         r = str(s.query(sql, "JSONCompactEachRow"))
         return [json.loads(x) for x in r.splitlines()]
 
-    out = run_queries(catalogue(cf, dialect, pts), ex, a.query_runs)
+    out = run_queries(only(a, catalogue(cf, dialect, pts)), ex, a.query_runs)
     s.close()
     return out
 

@@ -5,7 +5,7 @@ import os
 import time
 
 import datafusion
-from common import Conf, args, catalogue, point_params, run_queries, save
+from common import Conf, args, catalogue, only, point_params, run_queries, save
 from datafusion import SessionConfig, SessionContext
 
 a = args([(("--parquet",), {"required": True}), (("--errors",), {"required": True})])
@@ -57,5 +57,5 @@ def ex(sql):
     return [tuple(r.values()) for b in c.sql(sql).collect() for r in b.to_pylist()]
 
 
-out = run_queries(catalogue(cf, D(), point_params(cf, a.data)), ex, a.query_runs)
+out = run_queries(only(a, catalogue(cf, D(), point_params(cf, a.data))), ex, a.query_runs)
 save(a, "datafusion", datafusion.__version__, [], {"etl": out})

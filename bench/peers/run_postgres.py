@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import psycopg2
-from common import Conf, args, catalogue, count_lines, fresh, point_params, run_queries, save, spread
+from common import Conf, args, catalogue, count_lines, fresh, only, point_params, run_queries, save, spread
 
 a = args([(("--pgbin",), {"required": True}), (("--run-as",), {"default": "postgres"})])
 cf = Conf(a.config)
@@ -147,7 +147,7 @@ try:
         cur.execute(s)
         return cur.fetchall()
 
-    q = run_queries(catalogue(cf, D(), point_params(cf, a.data)), ex, a.query_runs, cpu)
+    q = run_queries(only(a, catalogue(cf, D(), point_params(cf, a.data))), ex, a.query_runs, cpu)
     ver = cn.server_version
     cn.close()
     save(a, "postgres", str(ver), loads, {"raw": q})

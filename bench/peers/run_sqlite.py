@@ -3,7 +3,7 @@
 import os
 import sqlite3
 
-from common import Conf, args, catalogue, count_lines, fresh, load, point_params, run_queries, save
+from common import Conf, args, catalogue, count_lines, fresh, load, only, point_params, run_queries, save
 
 a = args()
 cf = Conf(a.config)
@@ -50,7 +50,7 @@ class D:
     frm = "ev"
 
     def _n(self, n):  # numbers as they are; text only where it looks like a number
-        e = f"json_extract(j,'$.{n}')"
+        e = f"json_extract(j,'$.\"{n}\"')"
         return f"CASE WHEN typeof({e}) IN ('integer','real') OR {e} GLOB '[0-9]*' OR {e} GLOB '-[0-9]*' THEN CAST({e} AS REAL) END"
 
     def metric(self, m):
@@ -79,5 +79,7 @@ class D:
 
 loads = [load("raw", min(2, a.load_runs), raw, events=ev, raw_bytes=rb, disk=db)]
 c = con()
-q = run_queries(catalogue(cf, D(), point_params(cf, a.data)), lambda s: c.execute(s).fetchall(), min(3, a.query_runs))
+q = run_queries(
+    only(a, catalogue(cf, D(), point_params(cf, a.data))), lambda s: c.execute(s).fetchall(), min(3, a.query_runs)
+)
 save(a, "sqlite", sqlite3.sqlite_version, loads, {"raw": q})

@@ -184,7 +184,7 @@ loads = [
 ]
 if "value" in loads[-1]:
     loads[-1]["disk_bytes"] = loads[-1]["value"]["active_bytes"]
-out = {"duckdb": in_child(q_duck)["value"], "chdb": in_child(q_ch)["value"]}
+out = {"duckdb": in_child(q_duck)["value"], "chdb": in_child(q_ch)["value"]} if a.query_runs else {}
 if a.victoria or a.influxd:
     points = to_line_protocol()
     enc = urllib.parse.quote

@@ -1,0 +1,152 @@
+"""The gates: right answers on this config, and the same ratios on another one."""
+
+import json
+import math
+import os
+
+from common import Conf, distinct_errors
+from oracle import same
+
+from ratios.results import Missing, Results
+from ratios.rows import ROWS, measure
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# Rows that G2 compares between the two configs.
+GATE_ROWS = ["1", "2", "3", "6", "15", "18", "19"]
+
+
+def errors_of(r: Results) -> dict:
+    """Distinct error events per tenant of the run's file, counted once and kept."""
+    kept = os.path.join(r.folder, "errors.json")
+    if not os.path.exists(kept):
+        with open(os.path.join(r.folder, "run.json")) as f:
+            run = json.load(f)
+        with open(kept, "w") as f:
+            json.dump(distinct_errors(Conf(run["config_path"]), run["data"]), f)
+    with open(kept) as f:
+        return json.load(f)
+
+
+def oracle(r: Results) -> dict:
+    """The saved answers, where this is the run they were saved from."""
+    with open(os.path.join(r.folder, "run.json")) as f:
+        run = json.load(f)
+    name = f"{run['config'].removesuffix('.json')}_{run['events'] // 1_000_000}m_seed{run['seed']}.json"
+    path = os.path.join(os.path.dirname(HERE), "expected", name)
+    if r.tag or run["events"] % 1_000_000 or not os.path.exists(path):
+        return {}
+    with open(path) as f:
+        return json.load(f)["digests"]["etl"]
+
+
+def expected(r: Results) -> dict:
+    """Per query the digest of the etl peers; the error rows by the rule of exactly-once stores."""
+    out = {}
+    for name in ("duckdb", "datafusion", "chdb"):
+        try:
+            for q, x in r.get(name, 0)["queries"].get("etl", {}).items():
+                if "digest" in x:
+                    out.setdefault(q, []).append((name, x["digest"]))
+        except Missing:
+            continue
+    for q, digest in oracle(r).items():
+        out.setdefault(q, []).append(("the oracle", digest))
+    if not r.tag:
+        counts = errors_of(r)
+        out["q11_error_records"] = [("the file itself", [len(counts), float(sum(counts.values()))])]
+    else:
+        out.pop("q11_error_records", None)
+    return out
+
+
+def gate_1(r: Results) -> dict:
+    """Every digest of every round against every peer that does the whole job."""
+    peers, wrong, right = expected(r), [], 0
+    if not peers:
+        return {"missing": "no peer to compare with"}
+    for i in r.rounds("fineo"):
+        try:
+            r.load("fineo", "ingest", i)
+        except Missing as e:
+            return {"missing": str(e)}
+        for q in sorted(peers):
+            try:
+                mine = r.query("fineo", "uncompacted", q, i)["digest"]
+            except Missing as e:
+                wrong.append(str(e))
+                continue
+            others = [f"{q} {mine} against {n} {d}" for n, d in peers[q] if not same(mine, d)]
+            wrong += others
+            right += not others
+    total = len(peers) * len(r.rounds("fineo"))
+    return {
+        "value": right / total,
+        "min": right / total,
+        "max": 1,
+        "rounds": len(r.rounds("fineo")),
+        "note": "; ".join(wrong[:4]) or f"{len(peers)} queries agree",
+        "ok": not wrong,
+    }
+
+
+def gate_2(r: Results) -> dict:
+    """The same ratios on a config with other names and another drift, and its digests."""
+    other, worst, notes = Results(r.folder, "other_"), 0.0, []
+    for row in ROWS:
+        if row.id.rstrip("ab") not in GATE_ROWS:
+            continue
+        here, there = measure(row, r), measure(row, other)
+        if "missing" in here or "missing" in there:
+            continue
+        off = there["value"] / here["value"] if here["value"] else math.inf
+        worse = (1 / off if row.higher else off) - 1  # better on the other config is no fault
+        notes.append(f"{row.id} {worse:+.0%}")
+        worst = max(worst, worse)
+    digests = gate_1(other)
+    if not notes:
+        return {"missing": digests.get("missing", "no row could be compared")}
+    said = "digests " + (
+        "agree" if digests.get("ok") else "differ: " + str(digests.get("note", digests.get("missing")))
+    )
+    return {
+        "value": worst,
+        "min": 0,
+        "max": worst,
+        "rounds": 1,
+        "note": ", ".join(notes) + "; " + said,
+        "ok": digests.get("ok", False),
+    }
+
+
+def gates(r: Results) -> list:
+    g1, g2 = gate_1(r), gate_2(r)
+    first = "not measured" if "missing" in g1 else "pass" if g1["ok"] else "miss"
+    second = (
+        "not measured"
+        if "missing" in g2
+        else "miss"
+        if not g2["ok"] or g2["value"] > 0.2
+        else "stretch"
+        if g2["value"] <= 0.1
+        else "pass"
+    )
+    return [
+        {
+            "row": "G1",
+            "what": "digests of all queries",
+            "against": "peers that do the whole job",
+            "must": "all",
+            "stretch": "all",
+            **g1,
+            "verdict": first,
+        },
+        {
+            "row": "G2",
+            "what": "worst ratio on another config",
+            "against": "this config",
+            "must": "0.2",
+            "stretch": "0.1",
+            **g2,
+            "verdict": second,
+        },
+    ]

@@ -104,7 +104,7 @@ def queries(a, cf: Conf, data_dir: str) -> dict:
     run = metered([a.driver, "queries", "--data-dir", data_dir, "--queries", path, "--runs", str(a.query_runs)])
     if not run["ok"]:
         return {"_": {"error": refusal(run)}}
-    return json.loads(run["out"])
+    return last_json(run["out"]) or {"_": {"error": "the driver said nothing"}}
 
 
 def main() -> None:

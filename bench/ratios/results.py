@@ -10,6 +10,11 @@ import re
 TYPED = ["q02", "q03", "q04", "q05", "q07", "q08", "q09", "q12", "q13"]
 
 
+def last_line(text: str) -> str:
+    """What a program said last is why it failed."""
+    return (text.strip().splitlines() or ["no reason given"])[-1].strip()[-160:]
+
+
 class Missing(Exception):
     """A figure is not there, and why."""
 
@@ -33,14 +38,14 @@ class Results:
         if found is None:
             raise Missing(f"{name} was not run")
         if "missing" in found:
-            raise Missing(f"{found['peer']}: {found['missing'][:160]}")
+            raise Missing(f"{found['peer']}: {last_line(found['missing'])}")
         return found
 
     def load(self, name: str, job: str, i: int) -> dict:
         for row in self.get(name, i)["loads"]:
             if row["job"] == job:
                 if "error" in row:
-                    raise Missing(f"{name} {job}: {row['error'][:160]}")
+                    raise Missing(f"{name} {job}: {last_line(row['error'])}")
                 return row
         raise Missing(f"{name} {job} was not run")
 

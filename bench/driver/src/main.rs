@@ -1,0 +1,50 @@
+//! Times Fineo's library in one process, so that neither the start of a program nor its printing counts.
+//!
+//! `driver queries --data-dir D --queries Q.json [--runs 7]` times a catalogue, warm;
+//! `driver ingest --data-dir D --tenant-field KEY FILE` loads JSON lines;
+//! `driver freshness --work D [--rate 2000] [--batch 100] [--seconds 10] FILE` sends in an open loop and watches for
+//! what it sent, by turns with the bare floor. Each prints one JSON object.
+
+mod digest;
+mod engine;
+mod freshness;
+mod ingest;
+mod meter;
+mod options;
+mod queries;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use options::Options;
+
+/// Whatever went wrong ends the run.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const USAGE: &str = "usage: driver queries|ingest|freshness, see the head of bench/driver/src/main.rs";
+
+async fn run() -> Result<serde_json::Value> {
+    let mut arguments = std::env::args().skip(1);
+    let verb = arguments.next().ok_or(USAGE)?;
+    let options = Options::read(arguments)?;
+    match verb.as_str() {
+        "queries" => queries::run(&options).await,
+        "ingest" => ingest::run(&options).await,
+        "freshness" => freshness::run(&options).await,
+        _ => Err(USAGE.into()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Clocks and spreads.
+
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// The wall clock; a benchmark measures the machine, so no other clock will do.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// CPU seconds of all threads of this process.
+pub fn cpu_seconds() -> f64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
+}
+
+/// Milliseconds between two instants, zero if the second came first.
+pub fn milliseconds(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64() * 1e3
+}
+
+/// The `fraction`-th of a sorted sample.
+fn quantile(sorted: &[f64], fraction: f64) -> f64 {
+    sorted[((sorted.len() as f64 * fraction) as usize).min(sorted.len() - 1)]
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+/// Median, extremes and 99th percentile, as the other subjects report them.
+pub fn spread(mut sample: Vec<f64>) -> Value {
+    sample.sort_by(f64::total_cmp);
+    json!({
+        "median": median(&sample), "min": sample[0], "max": sample[sample.len() - 1],
+        "p99": quantile(&sample, 0.99), "n": sample.len(),
+    })
+}
+
+/// The tail of a sample of latencies.
+pub fn tail(mut sample: Vec<f64>) -> Value {
+    sample.sort_by(f64::total_cmp);
+    let round = |x: f64| (x * 100.0).round() / 100.0;
+    json!({
+        "p50": round(quantile(&sample, 0.5)), "p90": round(quantile(&sample, 0.9)), "p99": round(quantile(&sample, 0.99)),
+        "p99.9": round(quantile(&sample, 0.999)), "max": round(sample[sample.len() - 1]),
+    })
+}

@@ -37,6 +37,8 @@ async fn run() -> Result<serde_json::Value> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run().await {
         Ok(said) => {
             println!("{said}");

@@ -1,8 +1,9 @@
 //! Clocks and spreads.
 
-use rustix::time::{ClockId, clock_gettime};
-use serde_json::{Value, json};
 use std::time::Instant;
+
+use cpu_time::ProcessTime;
+use serde_json::{Value, json};
 
 /// The wall clock; a benchmark measures the machine, so no other clock will do.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -12,8 +13,7 @@ pub fn now() -> Instant {
 
 /// CPU seconds of all threads of this process.
 pub fn cpu_seconds() -> f64 {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
-    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
+    ProcessTime::now().as_duration().as_secs_f64()
 }
 
 /// Milliseconds between two instants, zero if the second came first.

@@ -81,7 +81,8 @@ impl<'a> Sender<'a> {
         let from = rfc3339(START_MS + known as i64);
         let newest = "SELECT max(CAST(\"timestamp\" AS BIGINT)) AS newest FROM reading";
         let batches = self.engine.sql(TENANT, &format!("{newest} WHERE \"timestamp\" >= '{from}'")).await?;
-        let newest = batches.iter().filter_map(|b| b.column(0).as_primitive::<Int64Type>().iter().next()).flatten().max();
+        let newest =
+            batches.iter().filter_map(|b| b.column(0).as_primitive::<Int64Type>().iter().next()).flatten().max();
         Ok(newest.map_or(known, |micros| (micros / 1000 - START_MS) as usize + 1))
     }
 
@@ -122,7 +123,8 @@ impl<'a> Sender<'a> {
     pub async fn lost(&self) -> Result<i64> {
         self.engine.settle().await?;
         let batches = self.engine.sql(TENANT, "SELECT count(*) AS n FROM reading").await?;
-        let found = batches.iter().filter_map(|b| b.column(0).as_primitive::<Int64Type>().iter().next()).flatten().max();
+        let found =
+            batches.iter().filter_map(|b| b.column(0).as_primitive::<Int64Type>().iter().next()).flatten().max();
         Ok(self.sent as i64 - found.unwrap_or(0))
     }
 }

@@ -1,75 +1,64 @@
 //! The one place where the driver calls Fineo.
 
-use std::collections::BTreeMap;
-use std::ops::AddAssign;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use fineo::Fineo;
-use fineo::core::{Cover, TenantId};
-use futures::TryStreamExt;
+use fineo::ingest::{ImportOptions, ImportSource, Routing};
+use fineo::{Fineo, Receipt, TenantId};
 
 use crate::Result;
 
-/// How long acknowledged events may take until they can be queried.
-const SETTLE_WITHIN: Duration = Duration::from_secs(600);
-
-/// What became of the events of one request, or of many.
+/// What became of the events of a file.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Taken {
-    /// Kept, and to be queried.
+    /// Kept; stage raw may still find that some break the contract.
     pub accepted: u64,
-    /// Kept as errors, or refused.
+    /// Refused at the edge.
     pub rejected: u64,
-}
-
-impl AddAssign for Taken {
-    fn add_assign(&mut self, more: Self) {
-        self.accepted += more.accepted;
-        self.rejected += more.rejected;
-    }
 }
 
 /// An open local store.
 pub struct Engine {
     fineo: Fineo,
-    /// Up to where each tenant's acknowledged events reach.
-    acknowledged: Mutex<BTreeMap<String, Cover>>,
+    /// Requests that nobody has waited for yet.
+    receipts: Mutex<Vec<Receipt>>,
 }
 
 impl Engine {
     /// Opens the store in a folder.
     pub async fn open(folder: &str) -> Result<Self> {
         let fineo = Fineo::local(folder).with_holder("the benchmark driver").open().await?;
-        Ok(Self { fineo, acknowledged: Mutex::default() })
+        Ok(Self { fineo, receipts: Mutex::default() })
+    }
+
+    /// Loads a file whose events name their tenant under `tenant_field`, and waits until they can be queried.
+    pub async fn import(&self, file: &str, tenant_field: &str) -> Result<Taken> {
+        let options = ImportOptions::new(Routing::Field(tenant_field.to_owned()));
+        let report = self.fineo.import(ImportSource::Path(file.into()), options).await?;
+        self.fineo.wait_until_queryable(&report).await?;
+        Ok(Taken { accepted: report.accepted, rejected: report.rejected.values().sum() })
     }
 
     /// Sends one request; it returns when the events are durable.
-    pub async fn ingest(&self, tenant: &str, lines: Bytes) -> Result<Taken> {
+    pub async fn ingest(&self, tenant: &str, lines: Bytes) -> Result<()> {
         let receipt = self.fineo.ingest(&TenantId::new(tenant)?, lines).await?;
-        let taken = Taken { accepted: receipt.accepted() as u64, rejected: receipt.rejected() as u64 };
-        let mut acknowledged = self.acknowledged.lock().expect("no holder of the lock panics");
-        acknowledged.insert(tenant.to_owned(), receipt.token().clone());
-        Ok(taken)
+        self.receipts.lock().expect("no holder of the lock panics").push(receipt);
+        Ok(())
     }
 
-    /// Waits until everything acknowledged can be queried.
+    /// Waits until everything that was sent can be queried.
     pub async fn settle(&self) -> Result<()> {
-        let tokens: Vec<Cover> = {
-            let acknowledged = self.acknowledged.lock().expect("no holder of the lock panics");
-            acknowledged.values().cloned().collect()
-        };
-        for token in tokens {
-            self.fineo.wait_until_queryable(&token, SETTLE_WITHIN).await?;
+        let receipts = std::mem::take(&mut *self.receipts.lock().expect("no holder of the lock panics"));
+        for receipt in receipts {
+            self.fineo.wait_until_queryable(&receipt).await?;
         }
         Ok(())
     }
 
     /// All rows of a statement.
     pub async fn sql(&self, tenant: &str, statement: &str) -> Result<Vec<RecordBatch>> {
-        Ok(self.fineo.sql(&TenantId::new(tenant)?, statement).await?.try_collect().await?)
+        Ok(self.fineo.sql(&TenantId::new(tenant)?, statement).await?.collect().await?)
     }
 
     /// Drains and lets go of the folder.

@@ -43,7 +43,7 @@ def undeclared(cf: Conf, field: str, op: str, value: float) -> str:
 
 
 def catalogue(cf: Conf, points: list) -> dict:
-    """All thirteen queries, and q12 once more for the large tenant."""
+    """All thirteen queries, q12 once more for the large tenant, and a count of everything."""
     roles = cf.roles
     tenant, small = roles["tenant"], roles["small_tenant"]
     device, avg, high, topk = name(cf.k["device"]), roles["avg"], roles["high"], roles["topk"]
@@ -78,6 +78,8 @@ def catalogue(cf: Conf, points: list) -> dict:
         ],
         "each": True,
     }
+    everything = " UNION ALL ".join(f"SELECT count(*) AS n FROM {name(m)}" for m in cf.metrics)
+    out["x00_rows"] = {"parts": [{"tenant": t["id"], "sql": everything} for t in cf.c["tenants"]], "each": False}
     errors = "SELECT count(*) AS n FROM errors.stream HAVING count(*) > 0"
     out["q11_error_records"] = {"parts": [{"tenant": t["id"], "sql": errors} for t in cf.c["tenants"]], "each": False}
     return out

@@ -47,7 +47,6 @@ def row(job: str, run: dict, events: int, raw_bytes: int, data_dir: str, counts:
         "us_cpu_per_event": cpu / events * 1e6,
         "disk_bytes": du(data_dir),
         "value": {
-            "rows": counts.get("accepted", 0) - counts.get("duplicates", 0),
             **counts,
             "folders": folders(data_dir),
         },

@@ -102,3 +102,6 @@ impl Drop for Said {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

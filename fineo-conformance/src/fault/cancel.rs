@@ -14,7 +14,8 @@ pub struct CancelAt<F> {
 }
 
 impl<F> CancelAt<F> {
-    /// `future`, dropped once it was polled `polls` times; with 0 it is never polled.
+    /// `future`, dropped once it was polled `polls` times; with 0 it is never polled. It is polled again only
+    /// when it wakes: one that never does needs `polls` of 1.
     pub fn new(future: F, polls: u64) -> Self {
         Self { future: Some(Box::pin(future)), polls_left: polls }
     }

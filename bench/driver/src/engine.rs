@@ -1,11 +1,9 @@
 //! The one place where the driver calls Fineo.
 
-use std::sync::Mutex;
-
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use fineo::ingest::{ImportOptions, ImportSource, Routing};
-use fineo::{Fineo, Receipt, TenantId};
+use fineo::ingest::Routing;
+use fineo::{Fineo, ImportOptions, ImportSource, TenantId};
 
 use crate::Result;
 
@@ -19,50 +17,40 @@ pub struct Taken {
 }
 
 /// An open local store.
-pub struct Engine {
-    fineo: Fineo,
-    /// Requests that nobody has waited for yet.
-    receipts: Mutex<Vec<Receipt>>,
-}
+pub struct Engine(Fineo);
 
 impl Engine {
     /// Opens the store in a folder.
     pub async fn open(folder: &str) -> Result<Self> {
-        let fineo = Fineo::local(folder).with_holder("the benchmark driver").open().await?;
-        Ok(Self { fineo, receipts: Mutex::default() })
+        Ok(Self(Fineo::local(folder).with_holder("the benchmark driver").open().await?))
     }
 
     /// Loads a file whose events name their tenant under `tenant_field`, and waits until they can be queried.
     pub async fn import(&self, file: &str, tenant_field: &str) -> Result<Taken> {
         let options = ImportOptions::new(Routing::Field(tenant_field.to_owned()));
-        let report = self.fineo.import(ImportSource::Path(file.into()), options).await?;
-        self.fineo.wait_until_queryable(&report).await?;
+        let report = self.0.import(ImportSource::Path(file.into()), options, |_| {}).await?;
+        self.settle().await?;
         Ok(Taken { accepted: report.accepted, rejected: report.rejected.values().sum() })
     }
 
     /// Sends one request; it returns when the events are durable.
     pub async fn ingest(&self, tenant: &str, lines: Bytes) -> Result<()> {
-        let receipt = self.fineo.ingest(&TenantId::new(tenant)?, lines).await?;
-        self.receipts.lock().expect("no holder of the lock panics").push(receipt);
+        self.0.ingest(&TenantId::new(tenant)?, lines).await?;
         Ok(())
     }
 
     /// Waits until everything that was sent can be queried.
     pub async fn settle(&self) -> Result<()> {
-        let receipts = std::mem::take(&mut *self.receipts.lock().expect("no holder of the lock panics"));
-        for receipt in receipts {
-            self.fineo.wait_until_queryable(&receipt).await?;
-        }
-        Ok(())
+        Ok(self.0.wait_until_drained().await?)
     }
 
     /// All rows of a statement.
     pub async fn sql(&self, tenant: &str, statement: &str) -> Result<Vec<RecordBatch>> {
-        Ok(self.fineo.sql(&TenantId::new(tenant)?, statement).await?.collect().await?)
+        Ok(self.0.sql(&TenantId::new(tenant)?, statement).await?.collect().await?)
     }
 
     /// Drains and lets go of the folder.
     pub async fn close(self) -> Result<()> {
-        Ok(self.fineo.close().await?)
+        Ok(self.0.close().await?)
     }
 }

@@ -1,4 +1,5 @@
 //! Disk and loopback, in wall time: waiting is what they cost.
+#![expect(clippy::disallowed_methods, reason = "real time is what is measured here")]
 
 use std::fs::File;
 use std::io::{Read, Result, Write};

@@ -1,11 +1,16 @@
 //! The one place where the driver calls Fineo.
 
+use std::time::Duration;
+
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use fineo::ingest::Routing;
 use fineo::{Fineo, ImportOptions, ImportSource, TenantId};
 
 use crate::Result;
+
+/// How long the stages may take over what an import has stored.
+const IMPORT_VISIBLE_WITHIN: Duration = Duration::from_secs(1800);
 
 /// What became of the events of a file.
 #[derive(Debug, Default, Clone, Copy)]
@@ -29,7 +34,7 @@ impl Engine {
     pub async fn import(&self, file: &str, tenant_field: &str) -> Result<Taken> {
         let options = ImportOptions::new(Routing::Field(tenant_field.to_owned()));
         let report = self.0.import(ImportSource::Path(file.into()), options, |_| {}).await?;
-        self.settle().await?;
+        self.0.wait_until_visible(&report.token, IMPORT_VISIBLE_WITHIN).await?;
         Ok(Taken { accepted: report.accepted, rejected: report.rejected.values().sum() })
     }
 

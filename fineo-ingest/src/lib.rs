@@ -1,1 +1,28 @@
 //! Edge, the two stages, drivers, archives, errors and replay.
+//!
+//! An event's way: the [`Edge`] frames it and stores it with its arrival; stage raw makes it a record under the
+//! tenant's schema; stage staged makes that a row. A [`Pipeline`] runs both stages. What goes no further has a row
+//! among the tenant's errors.
+
+mod archive;
+mod counters;
+mod decode;
+mod driver;
+mod edge;
+mod envelope;
+mod errors;
+mod limits;
+mod pipeline;
+mod retry;
+mod scan;
+mod stage;
+
+pub use archive::{ArchivedRecord, SegmentReader};
+pub use counters::{Counters, TenantCounts};
+pub use decode::Decoder;
+pub use driver::parts::{PipelineOptions, PipelineParts};
+pub use edge::{Edge, EventResult, ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, Routing};
+pub use envelope::Format;
+pub use errors::{ErrorClass, repairs};
+pub use limits::Limits;
+pub use pipeline::{Pipeline, PipelineStatus, ShardStatus};

@@ -1,0 +1,37 @@
+//! Segments: what the stages received, in Avro object container files (`docs/formats/archive.md`).
+//!
+//! Every block holds one tenant's records, and the header's index says where each tenant's blocks are, so that
+//! one tenant is read without touching another's bytes. The same records make the same bytes: no clock and no
+//! chance goes in.
+
+pub(crate) mod avro;
+mod read;
+pub(crate) mod record;
+mod write;
+
+pub use read::{ArchivedRecord, SegmentReader};
+pub(crate) use write::{Segment, encode_errors, encode_received};
+
+/// The metadata key of the index.
+const INDEX_KEY: &str = "fineo.index";
+/// The metadata key of the schemas of staged records, by `tenant/metric/version`.
+const RECORDS_KEY: &str = "fineo.records";
+/// Records are compressed in blocks of about so many bytes.
+const BLOCK_BYTES: usize = 1 << 20;
+/// No block may be larger when it is unpacked: a block, the largest event, and room.
+const BLOCK_BYTES_MAX: usize = 64 << 20;
+const MAGIC: &[u8; 4] = b"Obj\x01";
+const SYNC_LEN: usize = 16;
+
+/// Where a block is and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct BlockInfo {
+    tenant: String,
+    /// Where it begins, counted from the end of the header.
+    offset: u64,
+    bytes: u64,
+    records: u64,
+    /// Arrival times, in microseconds.
+    time_first: i64,
+    time_last: i64,
+}

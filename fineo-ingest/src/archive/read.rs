@@ -1,0 +1,173 @@
+//! Reads segments, one tenant at a time.
+
+use std::{collections::BTreeMap, io::Read};
+
+use bytes::Bytes;
+use fineo_core::{
+    Archive, Error, Result, TenantId, TimeRange, Timestamp,
+    archive::{SegmentInfo, SegmentKind, SegmentName},
+    stream::Delivery,
+};
+
+use super::{BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, avro::Reader, record::read_received};
+
+/// So much is read first, in the hope that the header is in it.
+const HEADER_BYTES: u64 = 64 << 10;
+/// A header that is larger is none.
+const HEADER_BYTES_MAX: u64 = 64 << 20;
+
+/// An archived delivery.
+#[derive(Debug, Clone)]
+pub struct ArchivedRecord {
+    /// What the stage received.
+    pub delivery: Delivery,
+    /// When its event arrived at the edge.
+    pub arrived_at: Timestamp,
+}
+
+/// A segment whose header was read.
+#[derive(Debug)]
+pub struct SegmentReader {
+    name: SegmentName,
+    index: Vec<BlockInfo>,
+    record_schemas: BTreeMap<String, serde_json::Value>,
+    sync: [u8; SYNC_LEN],
+    blocks_at: u64,
+    size: u64,
+}
+
+impl SegmentReader {
+    /// Reads the header of a segment.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when it is no segment, or a failure of the archive.
+    pub async fn open(archive: &dyn Archive, info: &SegmentInfo) -> Result<Self> {
+        let mut wanted = HEADER_BYTES;
+        loop {
+            let end = wanted.min(info.bytes);
+            let bytes = archive.read(&info.name, Some((0, end))).await?;
+            match Self::of_header(&info.name, &bytes, info.bytes) {
+                Ok(reader) => return Ok(reader),
+                // The header may be longer than what was read of it.
+                Err(_) if end < info.bytes && wanted < HEADER_BYTES_MAX => wanted *= 8,
+                Err(error) => return Err(error.with("segment", info.name.path())),
+            }
+        }
+    }
+
+    fn of_header(name: &SegmentName, bytes: &[u8], size: u64) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.take(MAGIC.len())? != MAGIC {
+            return Err(Error::corrupt("not an avro file"));
+        }
+        let mut metadata = BTreeMap::new();
+        loop {
+            let count = reader.long()?;
+            if count == 0 {
+                break;
+            }
+            if !(0..=64).contains(&count) {
+                return Err(Error::corrupt("a segment's header has an impossible number of entries"));
+            }
+            for _ in 0..count {
+                let key = reader.text()?;
+                metadata.insert(key, reader.bytes()?);
+            }
+        }
+        let sync = reader.fixed()?;
+        let blocks_at = (bytes.len() - reader.left()) as u64;
+        if metadata.get("avro.codec") != Some(&b"zstandard".as_slice()) {
+            return Err(Error::corrupt("a segment has another compression"));
+        }
+        let index = metadata.get(INDEX_KEY).ok_or_else(|| Error::corrupt("a segment has no index"))?;
+        let index = serde_json::from_slice(index)
+            .map_err(|source| Error::corrupt("a segment's index cannot be read").with_source(source))?;
+        let record_schemas = match metadata.get(RECORDS_KEY) {
+            Some(schemas) => serde_json::from_slice(schemas)
+                .map_err(|source| Error::corrupt("a segment's schemas cannot be read").with_source(source))?,
+            None => BTreeMap::new(),
+        };
+        Ok(Self { name: name.clone(), index, record_schemas, sync, blocks_at, size })
+    }
+
+    /// The tenants that have records here, in order.
+    pub fn tenants(&self) -> Vec<&str> {
+        let mut tenants: Vec<&str> = self.index.iter().map(|block| &*block.tenant).collect();
+        tenants.dedup();
+        tenants
+    }
+
+    /// The Avro schemas of staged records, by `tenant/metric/version`.
+    pub fn record_schemas(&self) -> &BTreeMap<String, serde_json::Value> {
+        &self.record_schemas
+    }
+
+    /// Reads what was received for `tenant` and arrived in `time`. Other tenants' bytes are not read.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the segment holds no received records, `Corrupt`, or a failure of the archive.
+    pub async fn read(&self, archive: &dyn Archive, tenant: &TenantId, time: TimeRange) -> Result<Vec<ArchivedRecord>> {
+        match self.name.kind {
+            SegmentKind::Received => {}
+            SegmentKind::Malformed | SegmentKind::Commit => {
+                return Err(Error::invalid("the segment holds errors").with("segment", self.name.path()));
+            }
+        }
+        let mut records = Vec::new();
+        for block in &self.index {
+            if block.tenant != tenant.as_str() || !time.overlaps(block.time_first, block.time_last) {
+                continue;
+            }
+            let start = self.blocks_at.checked_add(block.offset);
+            let end = start.and_then(|start| start.checked_add(block.bytes));
+            let (Some(start), Some(end)) = (start, end.filter(|end| *end <= self.size)) else {
+                return Err(Error::corrupt("a segment's index points outside").with("segment", self.name.path()));
+            };
+            let bytes = archive.read(&self.name, Some((start, end))).await?;
+            self.read_block(&bytes, block, tenant, time, &mut records)
+                .map_err(|error| error.with("segment", self.name.path()))?;
+        }
+        Ok(records)
+    }
+
+    fn read_block(
+        &self,
+        bytes: &Bytes,
+        block: &BlockInfo,
+        tenant: &TenantId,
+        time: TimeRange,
+        records: &mut Vec<ArchivedRecord>,
+    ) -> Result<()> {
+        let mut reader = Reader::new(bytes);
+        let count = reader.long()?.unsigned_abs();
+        let packed = reader.bytes()?;
+        if reader.take(SYNC_LEN)? != self.sync || count != block.records {
+            return Err(Error::corrupt("a segment's block is not where its index says"));
+        }
+        let unpacked = unpack(packed)?;
+        let mut reader = Reader::new(&unpacked);
+        for _ in 0..count {
+            let (delivery, arrived_at) = read_received(self.name.stage, &mut reader)?;
+            if delivery.tenant != *tenant {
+                return Err(Error::corrupt("a tenant's block holds another tenant's record"));
+            }
+            if time.contains(arrived_at) {
+                records.push(ArchivedRecord { delivery, arrived_at });
+            }
+        }
+        if reader.left() == 0 { Ok(()) } else { Err(Error::corrupt("a block holds more than its records")) }
+    }
+}
+
+fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
+    let broken = |source: std::io::Error| Error::corrupt("a block cannot be unpacked").with_source(source);
+    let decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(broken)?;
+    let mut unpacked = Vec::new();
+    let read = decoder.take(BLOCK_BYTES_MAX as u64 + 1).read_to_end(&mut unpacked).map_err(broken)?;
+    if read > BLOCK_BYTES_MAX {
+        return Err(Error::corrupt("a block unpacks to more than a block may be"));
+    }
+    Ok(unpacked)
+}

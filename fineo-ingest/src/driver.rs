@@ -1,0 +1,9 @@
+//! Carries the stages: reads a shard, passes batches on, and moves its checkpoint once everything is durable.
+
+pub(crate) mod checkpoint;
+pub(crate) mod cut;
+pub(crate) mod lease;
+pub(crate) mod parts;
+pub(crate) mod progress;
+pub(crate) mod work;
+pub(crate) mod worker;

@@ -1,0 +1,140 @@
+//! Checkpoints: up to which position a consumer's effects are all durable.
+
+use fineo_core::{
+    Clock, Error, Position, Result, SchemaRepo, ShardId,
+    repo::{Compared, Keep, Subject, Version, Versioned, Write},
+};
+use serde::{Deserialize, Serialize};
+
+use super::lease::Lease;
+use crate::retry::Retry;
+
+/// A checkpoint as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct CheckpointBody {
+    /// None before the first delivery.
+    position: Option<String>,
+    epoch: u64,
+    /// Whether the shard was read to its end.
+    is_finished: bool,
+}
+
+/// A checkpoint that was read, and where the next version goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Checkpoint {
+    subject: Subject,
+    version: Version,
+    pub(crate) position: Option<Position>,
+    pub(crate) is_finished: bool,
+}
+
+/// What the checkpoints of a stream's shard begin with.
+pub(crate) fn subject(pipeline: &str, stream: &str, consumer: &str, shard: &ShardId) -> Result<Subject> {
+    Subject::system(&format!("{}{consumer}", prefix(pipeline, stream, shard)), Keep::Latest)
+}
+
+fn prefix(pipeline: &str, stream: &str, shard: &ShardId) -> String {
+    format!("checkpoint/{pipeline}/{stream}/{shard}/")
+}
+
+impl Checkpoint {
+    /// Reads the checkpoint of `subject`.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, or a failure of the repository.
+    pub(crate) async fn read(repo: &dyn SchemaRepo, subject: Subject) -> Result<Self> {
+        match repo.latest(&subject).await? {
+            None => Ok(Self { subject, version: Version::NONE, position: None, is_finished: false }),
+            Some(found) => Self::of_version(subject, &found),
+        }
+    }
+
+    fn of_version(subject: Subject, found: &Versioned) -> Result<Self> {
+        let body: CheckpointBody = serde_json::from_slice(&found.body).map_err(|source| {
+            Error::corrupt("a checkpoint cannot be read").with("subject", &subject).with_source(source)
+        })?;
+        let position = body.position.map(|text| text.parse()).transpose()?;
+        Ok(Self { subject, version: found.version, position, is_finished: body.is_finished })
+    }
+
+    /// Moves the checkpoint to `position`, if `lease` is still held; renews it with the same stroke.
+    ///
+    /// # Errors
+    ///
+    /// [`fineo_core::ErrorKind::Cancelled`] when the lease is another's by now: nothing was moved. `Internal`
+    /// when the position lies behind the checkpoint.
+    pub(crate) async fn advance(
+        &mut self,
+        repo: &dyn SchemaRepo,
+        lease: &mut Lease,
+        position: Option<Position>,
+        is_finished: bool,
+        clock: &dyn Clock,
+        retry: &Retry,
+    ) -> Result<()> {
+        if position < self.position {
+            return Err(Error::internal("a checkpoint cannot move backward").with("subject", &self.subject));
+        }
+        let body = CheckpointBody {
+            position: position.map(|position| position.to_string()),
+            epoch: lease.epoch(),
+            is_finished,
+        };
+        let body: bytes::Bytes = serde_json::to_vec(&body).expect("a checkpoint is plain data").into();
+        let mut tries = 0;
+        loop {
+            let now = clock.now();
+            let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.clone()) };
+            let error = match repo.append(vec![write, lease.renewal(now)], now).await.into_result() {
+                Ok(Compared::Written) => break,
+                // Our own append whose answer was lost, or another worker's.
+                Ok(Compared::Conflict { .. }) if tries > 0 && self.is_ours(repo, lease, &body).await? => break,
+                Ok(Compared::Conflict { subject, current }) => {
+                    return Err(Error::new(fineo_core::ErrorKind::Cancelled, "the lease was taken over")
+                        .with("subject", subject)
+                        .with("version", current));
+                }
+                Err(error) => error,
+            };
+            tries += 1;
+            if !Retry::may_pass(&error) {
+                return Err(error);
+            }
+            retry.wait(tries, &error).await;
+        }
+        self.version = self.version.next();
+        self.position = position;
+        self.is_finished = is_finished;
+        lease.renewed();
+        Ok(())
+    }
+
+    /// Whether both writes of a lost append are there: then they are ours, for they expected our versions.
+    async fn is_ours(&self, repo: &dyn SchemaRepo, lease: &Lease, body: &bytes::Bytes) -> Result<bool> {
+        let found = repo.latest(&self.subject).await?;
+        let same = found.is_some_and(|found| found.version == self.version.next() && found.body == *body);
+        let held = repo.latest(lease.kept_in()).await?;
+        Ok(same && held.is_some_and(|held| held.version == lease.version().next()))
+    }
+}
+
+/// Up to where every consumer of `stream` has come on `shard`; none when one of them has not begun.
+pub(crate) async fn lowest(
+    repo: &dyn SchemaRepo,
+    pipeline: &str,
+    stream: &str,
+    shard: &ShardId,
+) -> Result<Option<Position>> {
+    let prefix = prefix(pipeline, stream, shard);
+    let mut lowest: Option<Position> = None;
+    for subject in repo.subjects(None, &prefix).await? {
+        let position = Checkpoint::read(repo, subject).await?.position;
+        match (position, lowest) {
+            (None, _) => return Ok(None),
+            (Some(position), None) => lowest = Some(position),
+            (Some(position), Some(before)) => lowest = Some(before.min(position)),
+        }
+    }
+    Ok(lowest)
+}

@@ -1,0 +1,176 @@
+//! The cut: archives what a stage received since the last one, makes its effects durable, moves the checkpoint.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use fineo_core::{
+    Error, Position, Result, ShardId, Timestamp,
+    archive::{Created, SegmentKind, Stage},
+    stream::Delivery,
+};
+use serde_json::Value;
+
+use super::{
+    checkpoint::{self, Checkpoint},
+    lease::Lease,
+    parts::Shared,
+};
+use crate::{
+    archive::{Segment, encode_errors, encode_received},
+    errors::{ErrorClass, ErrorRow},
+};
+
+/// What was passed on since the last cut.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) batches: Vec<Vec<Delivery>>,
+    pub(crate) errors: Vec<ErrorRow>,
+    pub(crate) records: BTreeMap<String, Value>,
+    pub(crate) bytes: usize,
+    /// Whether the shard ended behind it.
+    pub(crate) is_finished: bool,
+}
+
+impl Pending {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty() && !self.is_finished
+    }
+
+    fn last(&self) -> Option<Position> {
+        self.batches.last().and_then(|batch| batch.last()).map(|delivery| delivery.position)
+    }
+}
+
+/// The right to a shard and how far it was used.
+#[derive(Debug)]
+pub(crate) struct Ownership {
+    pub(crate) stage: Stage,
+    pub(crate) shard: ShardId,
+    pub(crate) lease: Lease,
+    pub(crate) checkpoint: Checkpoint,
+    /// Checkpoints that are not trimmed yet, and when they were made.
+    passed: VecDeque<(Timestamp, Position)>,
+}
+
+impl Ownership {
+    pub(crate) fn new(stage: Stage, shard: ShardId, lease: Lease, checkpoint: Checkpoint) -> Self {
+        Self { stage, shard, lease, checkpoint, passed: VecDeque::new() }
+    }
+}
+
+/// Archives `pending` and moves the checkpoint behind it.
+pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, pending: Pending) -> Result<Ownership> {
+    let position = pending.last();
+    let is_finished = pending.is_finished;
+    let (stage, shard) = (owned.stage, owned.shard.clone());
+    // First the source: what may still vanish from it must not be archived.
+    sync_all(&shared, stage).await?;
+    for segment in encode(stage, shard.clone(), pending).await? {
+        write(&shared, segment).await?;
+    }
+    if stage == Stage::Staged {
+        shared.retry.until_done(|| async { shared.parts.discovery.save().await }).await?;
+    }
+    let parts = &shared.parts;
+    let position = position.max(owned.checkpoint.position);
+    owned
+        .checkpoint
+        .advance(&*parts.repo, &mut owned.lease, position, is_finished, &*parts.clock, &shared.retry)
+        .await?;
+    if let Some(position) = position {
+        shared.progress.checkpointed(stage, &shard, position);
+        owned.passed.push_back((parts.clock.now(), position));
+        trim(&shared, &mut owned).await;
+    }
+    Ok(owned)
+}
+
+/// Makes what the stage read and what it made durable.
+async fn sync_all(shared: &Shared, stage: Stage) -> Result<()> {
+    let parts = &shared.parts;
+    let source = shared.source(stage);
+    shared.retry.until_done(|| async { source.sync().await.into_result() }).await?;
+    if stage == Stage::Raw {
+        shared.retry.until_done(|| async { parts.staged.sync().await.into_result() }).await?;
+    }
+    // Rows, and the error rows of both stages.
+    shared.retry.until_done(|| async { parts.nearline.sync().await.into_result() }).await
+}
+
+/// Packs the segments off the runtime's threads.
+async fn encode(stage: Stage, shard: ShardId, pending: Pending) -> Result<Vec<Segment>> {
+    let packed = tokio::task::spawn_blocking(move || {
+        let mut segments = Vec::new();
+        segments.extend(encode_received(stage, &shard, &pending.batches, &pending.records)?);
+        for (kind, class) in
+            [(SegmentKind::Malformed, ErrorClass::Malformed), (SegmentKind::Commit, ErrorClass::Commit)]
+        {
+            let errors: Vec<&ErrorRow> = pending.errors.iter().filter(|error| error.class == class).collect();
+            segments.extend(encode_errors(stage, &shard, kind, &errors)?);
+        }
+        Ok(segments)
+    });
+    packed.await.map_err(|source| Error::internal("packing a segment broke off").with_source(source))?
+}
+
+async fn write(shared: &Shared, segment: Segment) -> Result<()> {
+    let Segment { name, bytes } = segment;
+    let archive = &shared.parts.archive;
+    let created = shared.retry.until_done(|| async { archive.write(&name, bytes.clone()).await.into_result() }).await?;
+    match created {
+        Created::New | Created::Same => Ok(()),
+        Created::Conflict => {
+            // The name says which positions are in it, and those never change: another build packed them.
+            tracing::warn!(segment = name.path(), "the segment is there with other bytes, it was left alone");
+            Ok(())
+        }
+    }
+}
+
+/// Lets go of what every consumer has passed long enough ago. A failure only delays it.
+async fn trim(shared: &Shared, owned: &mut Ownership) {
+    let Some(retention) = shared.options.retention else {
+        owned.passed.clear();
+        return;
+    };
+    let source = shared.source(owned.stage);
+    if !source.capabilities().can_trim {
+        owned.passed.clear();
+        return;
+    }
+    let before = now_minus(shared.parts.clock.now(), retention);
+    let mut due = None;
+    while let Some((time, position)) = owned.passed.front().copied() {
+        if time > before {
+            break;
+        }
+        due = Some(position);
+        owned.passed.pop_front();
+    }
+    let Some(due) = due else { return };
+    let trimmed = trim_to(shared, owned.stage, &owned.shard, due).await;
+    if let Err(error) = trimmed {
+        tracing::warn!(%error, shard = %owned.shard, "a stream could not be trimmed");
+    }
+}
+
+async fn trim_to(shared: &Shared, stage: Stage, shard: &ShardId, due: Position) -> Result<()> {
+    let repo = &*shared.parts.repo;
+    let lowest = checkpoint::lowest(repo, &shared.options.name, stage.as_str(), shard).await?;
+    let Some(lowest) = lowest else { return Ok(()) };
+    shared.source(stage).trim(shard, due.min(lowest)).await.into_result()
+}
+
+fn now_minus(now: Timestamp, wait: Duration) -> Timestamp {
+    now.plus_micros(-i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Renews the lease while there is nothing to cut.
+pub(crate) async fn renew(shared: &Shared, owned: &mut Ownership) -> Result<()> {
+    let parts = &shared.parts;
+    let (position, is_finished) = (owned.checkpoint.position, owned.checkpoint.is_finished);
+    owned.checkpoint.advance(&*parts.repo, &mut owned.lease, position, is_finished, &*parts.clock, &shared.retry).await
+}

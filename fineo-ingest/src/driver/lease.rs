@@ -1,0 +1,132 @@
+//! The right of one worker to move a shard's checkpoint, with an epoch that fences its predecessors.
+
+use std::time::Duration;
+
+use fineo_core::{
+    Error, Result, SchemaRepo, ShardId, Timestamp,
+    repo::{Compared, Keep, Subject, Version, Versioned, Write},
+};
+use serde::{Deserialize, Serialize};
+
+/// A lease as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LeaseBody {
+    owner: String,
+    epoch: u64,
+    /// In microseconds; 0 when it was given back.
+    expires: i64,
+}
+
+/// Who wants a lease, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) owner: &'a str,
+    pub(crate) hold_for: Duration,
+    /// Whether a lease that has not run out is taken over too.
+    pub(crate) at_once: bool,
+}
+
+/// A lease that this worker holds, as far as it knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    subject: Subject,
+    version: Version,
+    body: LeaseBody,
+    hold_for: Duration,
+}
+
+/// What came of a wish for a lease.
+#[derive(Debug)]
+pub(crate) enum Claimed {
+    Held(Lease),
+    /// Somebody else has it until then.
+    Taken(Timestamp),
+}
+
+/// The subject of the lease of `consumer` on `shard`.
+pub(crate) fn subject(pipeline: &str, consumer: &str, shard: &ShardId) -> Result<Subject> {
+    Subject::system(&format!("lease/{pipeline}/{consumer}/{shard}"), Keep::Latest)
+}
+
+impl Lease {
+    /// Takes the lease of `subject` if nobody else holds it.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the repository.
+    pub(crate) async fn claim(
+        repo: &dyn SchemaRepo,
+        subject: Subject,
+        claim: Claim<'_>,
+        now: Timestamp,
+    ) -> Result<Claimed> {
+        let found = repo.latest(&subject).await?;
+        let (version, held) = match &found {
+            Some(Versioned { version, body, .. }) => {
+                let body: LeaseBody = serde_json::from_slice(body).map_err(|source| {
+                    Error::corrupt("a lease cannot be read").with("subject", &subject).with_source(source)
+                })?;
+                (*version, Some(body))
+            }
+            None => (Version::NONE, None),
+        };
+        if let Some(held) = &held {
+            let is_ours = held.owner == claim.owner;
+            let runs = held.expires > now.micros();
+            if runs && !is_ours && !claim.at_once {
+                return Ok(Claimed::Taken(Timestamp::saturating_from_micros(held.expires)));
+            }
+        }
+        let epoch = held.map_or(1, |held| held.epoch + 1);
+        let body = LeaseBody { owner: claim.owner.to_owned(), epoch, expires: expiry(now, claim.hold_for) };
+        let write = Write { subject: subject.clone(), expected: version, body: Some(encode(&body)) };
+        match repo.append(vec![write], now).await.into_result()? {
+            Compared::Written => {
+                Ok(Claimed::Held(Self { subject, version: version.next(), body, hold_for: claim.hold_for }))
+            }
+            // Somebody was faster; he may be as short-lived, so look again soon.
+            Compared::Conflict { .. } => Ok(Claimed::Taken(now)),
+        }
+    }
+
+    /// Which holder this is, counted from 1.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.body.epoch
+    }
+
+    /// The part of an append that renews the lease, and fails it when the lease is no longer ours.
+    pub(crate) fn renewal(&self, now: Timestamp) -> Write {
+        let body = LeaseBody { expires: expiry(now, self.hold_for), ..self.body.clone() };
+        Write { subject: self.subject.clone(), expected: self.version, body: Some(encode(&body)) }
+    }
+
+    /// Notes that a renewal was written.
+    pub(crate) fn renewed(&mut self) {
+        self.version = self.version.next();
+    }
+
+    /// The version that is ours while nobody else took the lease.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Where it is kept.
+    pub(crate) fn kept_in(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Gives the lease back, so that the next worker need not wait.
+    pub(crate) async fn release(self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
+        let body = LeaseBody { expires: 0, ..self.body };
+        let write = Write { subject: self.subject, expected: self.version, body: Some(encode(&body)) };
+        repo.append(vec![write], now).await.into_result().map(|_| ())
+    }
+}
+
+fn expiry(now: Timestamp, hold_for: Duration) -> i64 {
+    now.plus_micros(i64::try_from(hold_for.as_micros()).unwrap_or(i64::MAX)).micros()
+}
+
+fn encode(body: &LeaseBody) -> bytes::Bytes {
+    serde_json::to_vec(body).expect("a lease is plain data").into()
+}

@@ -1,0 +1,117 @@
+//! How far each stage has come, for whoever waits for it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use fineo_core::{Cover, Error, Position, ShardId, archive::Stage};
+use tokio::sync::watch;
+
+/// How far a pipeline has come.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What stage raw has passed on.
+    raw: Cover,
+    /// What it made of that, in the staged stream.
+    forwarded: Cover,
+    /// What stage staged has made visible.
+    staged: Cover,
+    checkpoints: BTreeMap<(Stage, ShardId), Position>,
+    failures: BTreeMap<(Stage, ShardId), Error>,
+}
+
+/// Where the wait for a token stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Stage raw has not come so far.
+    Raw,
+    /// Stage staged must come so far.
+    Staged(Cover),
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Everything of `stage` up to `position` is passed on; stage raw says where to.
+    pub(crate) fn passed(&self, stage: Stage, shard: &ShardId, position: Position, forwarded: &Cover) {
+        self.change(|state| match stage {
+            Stage::Raw => {
+                state.forwarded.merge(forwarded);
+                state.raw.advance(shard, position);
+            }
+            Stage::Staged => state.staged.advance(shard, position),
+        });
+    }
+
+    /// What was in the staged stream before this process began.
+    pub(crate) fn forwarded_before(&self, forwarded: &Cover) {
+        self.change(|state| state.forwarded.merge(forwarded));
+    }
+
+    pub(crate) fn checkpointed(&self, stage: Stage, shard: &ShardId, position: Position) {
+        self.change(|state| {
+            state.checkpoints.insert((stage, shard.clone()), position);
+            state.failures.remove(&(stage, shard.clone()));
+        });
+    }
+
+    pub(crate) fn failed(&self, stage: Stage, shard: &ShardId, error: Option<Error>) {
+        self.change(|state| {
+            let key = (stage, shard.clone());
+            match error {
+                Some(error) => {
+                    state.failures.insert(key, error);
+                }
+                None => {
+                    state.failures.remove(&key);
+                }
+            }
+        });
+    }
+
+    /// What the wait for `token` is for next; `target` is what an earlier call answered. None when it is over.
+    pub(crate) fn waiting(&self, token: &Cover, target: Option<&Cover>) -> Option<Waiting> {
+        let state = self.state();
+        let target = match target {
+            Some(target) => target.clone(),
+            None if !state.raw.includes(token) => return Some(Waiting::Raw),
+            None => state.forwarded.clone(),
+        };
+        if state.staged.includes(&target) { None } else { Some(Waiting::Staged(target)) }
+    }
+
+    pub(crate) fn covers(&self) -> (Cover, Cover) {
+        let state = self.state();
+        (state.raw.clone(), state.staged.clone())
+    }
+
+    pub(crate) fn checkpoint(&self, stage: Stage, shard: &ShardId) -> Option<Position> {
+        self.state().checkpoints.get(&(stage, shard.clone())).copied()
+    }
+
+    pub(crate) fn failure(&self, stage: Stage, shard: &ShardId) -> Option<Error> {
+        self.state().failures.get(&(stage, shard.clone())).cloned()
+    }
+}

@@ -1,0 +1,130 @@
+//! Stage raw in a driver: schemas in, records out.
+
+use std::sync::Arc;
+
+use fineo_core::{Code, Cover, Rejection, Result, ShardId, archive::Stage, stream::Delivery};
+
+use super::{Passed, write_errors};
+use crate::{
+    driver::parts::Shared,
+    errors::{ErrorClass, ErrorRow},
+    stage::raw::{RawOutcome, RawStage, Schemas},
+};
+
+/// Metrics may be missing once more after they were discovered, when somebody deletes them just then.
+const ROUNDS_MAX: usize = 3;
+
+#[derive(Debug)]
+pub(crate) struct RawWork {
+    shared: Arc<Shared>,
+    shard: ShardId,
+    stage: RawStage,
+    /// Records of a raw shard stay together, in order.
+    key: u64,
+}
+
+impl RawWork {
+    pub(crate) fn new(shared: Arc<Shared>, shard: ShardId) -> Self {
+        let hash = blake3::hash(shard.as_str().as_bytes());
+        let key = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let stage = RawStage::new(shared.options.limits.fields_max);
+        Self { shared, shard, stage, key }
+    }
+
+    pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
+        let mut schemas = self.schemas(batch).await?;
+        let mut passed = Passed::default();
+        let mut wanted: Option<Vec<usize>> = None;
+        for round in 0..ROUNDS_MAX {
+            let may_discover = round + 1 < ROUNDS_MAX;
+            let outcome = match &wanted {
+                None => self.stage.apply(&schemas, batch, 0..batch.len(), self.key, may_discover),
+                Some(wanted) => self.stage.apply(&schemas, batch, wanted.iter().copied(), self.key, may_discover),
+            };
+            let RawOutcome { forward, errors, missing_metrics, deferred } = outcome;
+            passed.errors.extend(errors);
+            self.forward(forward, batch, &mut passed).await?;
+            if deferred.is_empty() {
+                break;
+            }
+            for (tenant, names) in missing_metrics {
+                let names: Vec<Arc<str>> = names.into_iter().collect();
+                let store = &self.shared.parts.schemas;
+                let schema =
+                    self.shared.retry.until_done(|| async { store.discover_metrics(&tenant, &names).await }).await?;
+                schemas.insert(tenant, schema);
+            }
+            wanted = Some(deferred);
+        }
+        write_errors(&self.shared, Stage::Raw, &self.shard, &passed.errors, batch.len()).await?;
+        Ok(passed)
+    }
+
+    async fn schemas(&self, batch: &[Delivery]) -> Result<Schemas> {
+        let store = &self.shared.parts.schemas;
+        let mut schemas = Schemas::new();
+        let mut last = None;
+        for delivery in batch {
+            if last == Some(&delivery.tenant) {
+                continue;
+            }
+            last = Some(&delivery.tenant);
+            if schemas.contains_key(&delivery.tenant) {
+                continue;
+            }
+            let schema = match store.cached(&delivery.tenant) {
+                Some(schema) => schema,
+                None => self.shared.retry.until_done(|| async { store.snapshot(&delivery.tenant).await }).await?,
+            };
+            schemas.insert(delivery.tenant.clone(), schema);
+        }
+        Ok(schemas)
+    }
+
+    async fn forward(
+        &self,
+        entries: Vec<fineo_core::stream::Entry>,
+        batch: &[Delivery],
+        passed: &mut Passed,
+    ) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let kept: Vec<_> = entries.iter().map(|entry| (entry.tenant.clone(), entry.payload.clone())).collect();
+        let outcomes = self.shared.retry.append(&*self.shared.parts.staged, entries).await;
+        for ((tenant, payload), outcome) in kept.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(appended) => advance(&mut passed.forwarded, &appended),
+                Err(error) => passed.errors.push(refused(batch, &tenant, &payload, &error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn advance(cover: &mut Cover, appended: &fineo_core::stream::Appended) {
+    cover.advance(&appended.shard, appended.position);
+}
+
+/// The row of a record that the staged stream does not take.
+fn refused(
+    batch: &[Delivery],
+    tenant: &fineo_core::TenantId,
+    record: &bytes::Bytes,
+    error: &fineo_core::Error,
+) -> ErrorRow {
+    let arrived_at = crate::stage::payload::read(record).map(|entry| (entry.id, entry.arrived_at)).ok();
+    let position = batch.last().map(|delivery| delivery.position).unwrap_or_default();
+    let (id, received_at) = arrived_at.unwrap_or_default();
+    ErrorRow {
+        tenant: tenant.clone(),
+        stage: Stage::Raw,
+        class: ErrorClass::Commit,
+        rejection: Rejection::new(Code::Internal, format!("the staged stream did not take the record: {error}")),
+        id: crate::errors::error_id(&[&id.0], Stage::Raw),
+        received_at,
+        position,
+        metric: None,
+        raw: record.clone(),
+    }
+}

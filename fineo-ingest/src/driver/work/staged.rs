@@ -1,0 +1,107 @@
+//! Stage staged in a driver: records in, rows out.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use fineo_core::{ErrorKind, Result, ShardId, TenantId, archive::Stage, nearline::Written, stream::Delivery};
+use serde_json::Value;
+
+use super::{Passed, write_errors, write_rows};
+use crate::{
+    driver::parts::Shared,
+    stage::staged::{self, Group, LayoutKey, Layouts},
+};
+
+/// More layouts than this are not kept.
+const LAYOUTS_MAX: usize = 10_000;
+
+#[derive(Debug)]
+pub(crate) struct StagedWork {
+    shared: Arc<Shared>,
+    shard: ShardId,
+    layouts: Layouts,
+    /// The layouts used since the last segment.
+    used: HashSet<LayoutKey>,
+    /// The tenants whose discovered names are loaded.
+    loaded: HashSet<TenantId>,
+}
+
+impl StagedWork {
+    pub(crate) fn new(shared: Arc<Shared>, shard: ShardId) -> Self {
+        Self { shared, shard, layouts: Layouts::new(), used: HashSet::new(), loaded: HashSet::new() }
+    }
+
+    pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
+        self.load_layouts(batch).await?;
+        let outcome = staged::apply(&self.layouts, &self.shard, batch);
+        let mut errors = outcome.errors;
+        for group in &outcome.groups {
+            self.load_names(&group.tenant).await?;
+            let written = write_rows(&self.shared, &group.tenant, &group.metric, &group.rows).await?;
+            let is_new = |row: usize| written.get(row) == Some(&Written::New);
+            self.shared.parts.discovery.observe(&group.tenant, &group.metric, &group.rows, &is_new);
+            self.count(group, &written);
+            for (row, _) in written.iter().enumerate().filter(|(_, written)| **written == Written::Conflict) {
+                let delivery = group.deliveries.get(row).and_then(|index| batch.get(*index as usize));
+                errors.extend(delivery.and_then(|delivery| staged::conflict(group, row, delivery)));
+            }
+        }
+        write_errors(&self.shared, Stage::Staged, &self.shard, &errors, batch.len()).await?;
+        Ok(Passed { errors, ..Passed::default() })
+    }
+
+    fn count(&self, group: &Group, written: &[Written]) {
+        let count = |wanted| written.iter().filter(|written| **written == wanted).count() as u64;
+        let (new, duplicate, conflict) = (count(Written::New), count(Written::Duplicate), count(Written::Conflict));
+        self.shared.counters.add(&group.tenant, |counts| {
+            counts.rows += new;
+            counts.duplicates += duplicate;
+            counts.conflicts += conflict;
+        });
+    }
+
+    async fn load_names(&mut self, tenant: &TenantId) -> Result<()> {
+        if !self.loaded.contains(tenant) {
+            let discovery = &self.shared.parts.discovery;
+            self.shared.retry.until_done(|| async { discovery.load(tenant).await }).await?;
+            self.loaded.insert(tenant.clone());
+        }
+        Ok(())
+    }
+
+    async fn load_layouts(&mut self, batch: &[Delivery]) -> Result<()> {
+        for key in staged::missing_layouts(batch, &self.layouts) {
+            if self.layouts.len() >= LAYOUTS_MAX {
+                self.layouts.clear();
+                return Box::pin(self.load_layouts(batch)).await;
+            }
+            let store = &self.shared.parts.schemas;
+            let found = self.shared.retry.until_done(|| async { store.at(&key.tenant, key.schema).await }).await;
+            let layout = match found {
+                Ok(schema) => schema.metric(&key.metric).map(|metric| Arc::clone(metric.layout())),
+                // A record of a version that never was: its own error, not the store's.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => None,
+                Err(error) => return Err(error),
+            };
+            self.layouts.insert(key, layout);
+        }
+        self.note_used(batch);
+        Ok(())
+    }
+
+    fn note_used(&mut self, batch: &[Delivery]) {
+        let used = staged::missing_layouts(batch, &Layouts::new());
+        self.used.extend(used);
+    }
+
+    pub(crate) fn take_record_schemas(&mut self) -> BTreeMap<String, Value> {
+        let used = std::mem::take(&mut self.used);
+        let schemas = used.into_iter().filter_map(|key| {
+            let layout = self.layouts.get(&key)?.as_ref()?;
+            Some((format!("{}/{}/{}", key.tenant, key.metric, key.schema), layout.avro_schema()))
+        });
+        schemas.collect()
+    }
+}

@@ -1,0 +1,281 @@
+//! One shard's loop: claim, read, pass on, cut.
+
+use std::{sync::Arc, time::Duration};
+
+use fineo_core::{
+    Error, ErrorKind, Position, Result, ShardId,
+    archive::Stage,
+    repo::{Keep, Subject, Write},
+    stream::{Delivery, ReadFrom},
+};
+use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
+use tokio::sync::watch;
+
+use super::{
+    checkpoint::{self, Checkpoint},
+    cut::{Ownership, Pending, cut, renew},
+    lease::{self, Claim, Claimed, Lease},
+    parts::Shared,
+    work::Work,
+};
+
+/// How a worker ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// The shard will never have more.
+    Finished,
+}
+
+/// Why the loop over deliveries ended.
+enum Left {
+    Stopped,
+    Finished,
+    /// What was to be read next is gone.
+    Trimmed(Error),
+}
+
+/// Works on a shard until it ends or `stop` says so, beginning again after failures.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    stage: Stage,
+    shard: ShardId,
+    mut stop: watch::Receiver<bool>,
+) -> (ShardId, Stage, Ended) {
+    loop {
+        let ended = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone() }.once().await;
+        let error = match ended {
+            Ok(ended) => return (shard, stage, ended),
+            Err(error) => error,
+        };
+        tracing::error!(%error, %stage, %shard, "the stage failed and begins again at its checkpoint");
+        shared.progress.failed(stage, &shard, Some(error));
+        tokio::select! {
+            () = shared.parts.clock.sleep(shared.options.restart_after) => {}
+            () = stopped(&mut stop) => return (shard, stage, Ended::Stopped),
+        }
+    }
+}
+
+/// Completes when the pipeline is told to stop.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error says that the pipeline is gone, which is the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+struct Worker<'a> {
+    shared: &'a Arc<Shared>,
+    stage: Stage,
+    shard: &'a ShardId,
+    stop: watch::Receiver<bool>,
+}
+
+/// A cut under way, or the right to begin one.
+enum Cutting {
+    Idle(Ownership),
+    Busy(BoxFuture<'static, Result<Ownership>>),
+}
+
+impl Worker<'_> {
+    async fn once(mut self) -> Result<Ended> {
+        let Some(lease) = self.claim().await? else { return Ok(Ended::Stopped) };
+        let shared = self.shared;
+        let subject = checkpoint::subject(&shared.options.name, self.stage.as_str(), "stage", self.shard)?;
+        let checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
+        if checkpoint.is_finished {
+            self.release(lease).await;
+            return Ok(Ended::Finished);
+        }
+        let mut from = checkpoint.position;
+        if let Some(position) = from {
+            shared.progress.passed(self.stage, self.shard, position, &fineo_core::Cover::default());
+        }
+        let mut owned = Ownership::new(self.stage, self.shard.clone(), lease, checkpoint);
+        // Registers this consumer, and fences whoever held the lease before.
+        renew(shared, &mut owned).await?;
+        let mut read_from = from.map_or(ReadFrom::Start, ReadFrom::After);
+        loop {
+            let deliveries = shared.source(self.stage).read(self.shard, read_from);
+            let (left, still_owned) = self.consume(deliveries, owned).await?;
+            owned = still_owned;
+            match left {
+                Left::Stopped => {
+                    self.release(owned.lease).await;
+                    return Ok(Ended::Stopped);
+                }
+                Left::Finished => {
+                    self.release(owned.lease).await;
+                    return Ok(Ended::Finished);
+                }
+                Left::Trimmed(error) => {
+                    from = owned.checkpoint.position;
+                    self.note_loss(from, &error).await?;
+                    read_from = ReadFrom::Start;
+                }
+            }
+        }
+    }
+
+    async fn claim(&mut self) -> Result<Option<Lease>> {
+        let shared = self.shared;
+        let subject = lease::subject(&shared.options.name, self.stage.as_str(), self.shard)?;
+        let options = &shared.options;
+        loop {
+            let claim = Claim { owner: &shared.owner, hold_for: options.lease_for, at_once: options.is_alone };
+            let now = shared.parts.clock.now();
+            let until = match Lease::claim(&*shared.parts.repo, subject.clone(), claim, now).await {
+                Ok(Claimed::Held(lease)) => return Ok(Some(lease)),
+                Ok(Claimed::Taken(until)) => until,
+                Err(error) if error.is_retryable() || error.may_have_applied() => now,
+                Err(error) => return Err(error),
+            };
+            let micros = u64::try_from(until.micros() - now.micros()).unwrap_or(0);
+            let wait = Duration::from_micros(micros).clamp(Duration::from_millis(50), options.lease_for / 3);
+            tokio::select! {
+                () = shared.parts.clock.sleep(wait) => {}
+                () = stopped(&mut self.stop) => return Ok(None),
+            }
+        }
+    }
+
+    async fn release(&self, lease: Lease) {
+        let parts = &self.shared.parts;
+        if let Err(error) = lease.release(&*parts.repo, parts.clock.now()).await {
+            tracing::warn!(%error, shard = %self.shard, "a lease could not be given back, it will run out");
+        }
+    }
+
+    /// Passes deliveries on until there are no more or the pipeline stops; everything passed is then checkpointed.
+    async fn consume(
+        &mut self,
+        mut deliveries: BoxStream<'static, Result<Vec<Delivery>>>,
+        owned: Ownership,
+    ) -> Result<(Left, Ownership)> {
+        let shared = self.shared;
+        let mut work = Work::new(self.stage, shared, self.shard);
+        let mut pending = Pending::default();
+        let mut cutting = Cutting::Idle(owned);
+        let mut timer = shared.parts.clock.sleep(self.tick());
+        let left = loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut self.stop) => break Left::Stopped,
+                owned = finish(&mut cutting) => cutting = Cutting::Idle(owned?),
+                () = &mut timer => {
+                    timer = shared.parts.clock.sleep(self.tick());
+                    cutting = self.tick_over(cutting, &mut pending, &mut work).await?;
+                }
+                batch = deliveries.next() => match batch {
+                    None => {
+                        pending.is_finished = true;
+                        break Left::Finished;
+                    }
+                    Some(Err(error)) if is_trimmed(&error) => break Left::Trimmed(error),
+                    Some(Err(error)) => return Err(error),
+                    Some(Ok(batch)) => {
+                        if !self.pass(&mut work, batch, &mut pending).await? {
+                            break Left::Stopped;
+                        }
+                        if pending.bytes >= shared.options.cut_bytes {
+                            cutting = begin_cut(shared, cutting, &mut pending, &mut work).await?;
+                        }
+                    }
+                },
+            }
+        };
+        let owned = settle(shared, cutting, &mut pending, &mut work).await?;
+        Ok((left, owned))
+    }
+
+    fn tick(&self) -> Duration {
+        self.shared.options.cut_after.min(self.shared.options.lease_for / 3)
+    }
+
+    /// Cuts what is due; renews the lease when nothing is.
+    async fn tick_over(&self, cutting: Cutting, pending: &mut Pending, work: &mut Work) -> Result<Cutting> {
+        match cutting {
+            Cutting::Busy(busy) => Ok(Cutting::Busy(busy)),
+            Cutting::Idle(owned) if !pending.is_empty() => {
+                begin_cut(self.shared, Cutting::Idle(owned), pending, work).await
+            }
+            // Nobody else can take a lease from the only worker, so the repository is left in peace.
+            Cutting::Idle(owned) if self.shared.options.is_alone => Ok(Cutting::Idle(owned)),
+            Cutting::Idle(mut owned) => {
+                renew(self.shared, &mut owned).await?;
+                Ok(Cutting::Idle(owned))
+            }
+        }
+    }
+
+    /// Passes one batch on; false when the pipeline stopped before that was done.
+    async fn pass(&mut self, work: &mut Work, batch: Vec<Delivery>, pending: &mut Pending) -> Result<bool> {
+        let Some(last) = batch.last().map(|delivery| delivery.position) else { return Ok(true) };
+        let passed = tokio::select! {
+            // What is passed twice is there once, so a batch may be left in the middle.
+            biased;
+            passed = work.pass(&batch) => passed?,
+            () = stopped(&mut self.stop) => return Ok(false),
+        };
+        self.shared.progress.passed(self.stage, self.shard, last, &passed.forwarded);
+        pending.bytes += batch.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
+        pending.batches.push(batch);
+        pending.errors.extend(passed.errors);
+        Ok(true)
+    }
+
+    /// Keeps the record of entries that were gone before they were read.
+    async fn note_loss(&self, after: Option<Position>, error: &Error) -> Result<()> {
+        let parts = &self.shared.parts;
+        let first = error.context().iter().find(|(name, _)| *name == "first").map(|(_, value)| value.clone());
+        tracing::error!(%error, stage = %self.stage, shard = %self.shard, "entries were gone before they were read");
+        self.shared.counters.lose();
+        let name = format!("loss/{}/{}/{}", self.shared.options.name, self.stage, self.shard);
+        let subject = Subject::system(&name, Keep::History)?;
+        let body = serde_json::json!({
+            "shard": self.shard.as_str(),
+            "after": after.map(|position| position.to_string()),
+            "before": first,
+            "reason": "trimmed before it was read",
+        });
+        let body: bytes::Bytes = serde_json::to_vec(&body).expect("a loss is plain data").into();
+        let write = || async {
+            let expected = parts.repo.latest(&subject).await?.map(|found| found.version).unwrap_or_default();
+            let write = Write { subject: subject.clone(), expected, body: Some(body.clone()) };
+            parts.repo.append(vec![write], parts.clock.now()).await.into_result()
+        };
+        self.shared.retry.until_done(write).await.map(|_| ())
+    }
+}
+
+fn is_trimmed(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound && error.context().iter().any(|(name, _)| *name == "first")
+}
+
+/// Waits for the cut under way; for ever when there is none.
+async fn finish(cutting: &mut Cutting) -> Result<Ownership> {
+    match cutting {
+        Cutting::Idle(_) => std::future::pending().await,
+        Cutting::Busy(busy) => busy.await,
+    }
+}
+
+/// Begins a cut, after the one under way.
+async fn begin_cut(shared: &Arc<Shared>, cutting: Cutting, pending: &mut Pending, work: &mut Work) -> Result<Cutting> {
+    let owned = match cutting {
+        Cutting::Idle(owned) => owned,
+        Cutting::Busy(busy) => busy.await?,
+    };
+    let mut pending = std::mem::take(pending);
+    pending.records = work.take_record_schemas();
+    Ok(Cutting::Busy(Box::pin(cut(Arc::clone(shared), owned, pending))))
+}
+
+/// Cuts what is left and waits for it.
+async fn settle(shared: &Arc<Shared>, cutting: Cutting, pending: &mut Pending, work: &mut Work) -> Result<Ownership> {
+    let cutting = if pending.is_empty() { cutting } else { begin_cut(shared, cutting, pending, work).await? };
+    match cutting {
+        Cutting::Idle(owned) => Ok(owned),
+        Cutting::Busy(busy) => busy.await,
+    }
+}

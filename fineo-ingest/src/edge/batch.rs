@@ -1,0 +1,76 @@
+//! Events on their way into the stream: slices of one buffer.
+
+use bytes::{BufMut, BytesMut};
+use fineo_core::{Entropy, TenantId, Timestamp, stream::Entry};
+
+use crate::envelope::{self, Circumstances, Format};
+
+/// Room for an envelope, so that a batch grows once.
+const HEAD_BYTES: usize = 32;
+
+/// Events to be appended together. They go to one shard, in order.
+#[derive(Debug, Default)]
+pub(super) struct Batch<'a> {
+    events: Vec<Event<'a>>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Event<'a> {
+    tenant: &'a TenantId,
+    format: Format,
+    circumstances: &'a Circumstances,
+    /// The parts of the event: a CSV row has its header before it.
+    parts: [&'a [u8]; 2],
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn push(
+        &mut self,
+        tenant: &'a TenantId,
+        format: Format,
+        circumstances: &'a Circumstances,
+        event: &'a [u8],
+    ) {
+        self.push_parts(tenant, format, circumstances, [&[], event]);
+    }
+
+    pub(super) fn push_parts(
+        &mut self,
+        tenant: &'a TenantId,
+        format: Format,
+        circumstances: &'a Circumstances,
+        parts: [&'a [u8]; 2],
+    ) {
+        self.bytes += parts[0].len() + parts[1].len() + HEAD_BYTES;
+        self.events.push(Event { tenant, format, circumstances, parts });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// The entries of events that arrive at `now`.
+    pub(super) fn entries(&self, now: Timestamp, entropy: &dyn Entropy) -> Vec<Entry> {
+        let mut ids = vec![0; 16 * self.events.len()];
+        entropy.fill(&mut ids);
+        let key = ids.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let mut buffer = BytesMut::with_capacity(self.bytes);
+        let mut ends = Vec::with_capacity(self.events.len());
+        for (event, id) in self.events.iter().zip(ids.chunks_exact(16)) {
+            let id = id.try_into().expect("sixteen bytes");
+            envelope::write_head(id, now, event.format, event.circumstances, &mut buffer);
+            buffer.put_slice(event.parts[0]);
+            buffer.put_slice(event.parts[1]);
+            ends.push(buffer.len());
+        }
+        let buffer = buffer.freeze();
+        let mut start = 0;
+        let entries = self.events.iter().zip(ends).map(|(event, end)| {
+            let payload = buffer.slice(start..end);
+            start = end;
+            Entry { tenant: event.tenant.clone(), key, payload }
+        });
+        entries.collect()
+    }
+}

@@ -1,0 +1,259 @@
+//! Takes in files of any size: read in pieces, several of them under way.
+
+mod piece;
+
+use std::{collections::BTreeMap, fmt, fs::File, io::Read, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use fineo_core::{Cover, Durability, Error, ErrorKind, Result, TenantId};
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::mpsc;
+
+use super::Edge;
+use crate::{Decoder, retry::Retry};
+use piece::{Cutter, Piece};
+
+/// How much is read at a time.
+const READ_BYTES: usize = 2 << 20;
+/// How many pieces are read ahead.
+const PIECES_AHEAD: usize = 2;
+/// How many pieces are under way into the stream.
+const IN_FLIGHT_MAX: usize = 4;
+
+/// Where an import reads.
+pub enum ImportSource {
+    /// A file, perhaps packed.
+    Path(PathBuf),
+    /// Anything that can be read, perhaps packed.
+    Reader(Box<dyn Read + Send>),
+    /// Bytes, perhaps packed.
+    Bytes(Bytes),
+}
+
+impl fmt::Debug for ImportSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "Path({})", path.display()),
+            Self::Reader(_) => f.write_str("Reader"),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+        }
+    }
+}
+
+/// Whose events an import holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Routing {
+    /// One tenant's.
+    Tenant(TenantId),
+    /// That of the tenant whose id stands under this top-level key, which is then no field.
+    Field(String),
+}
+
+/// How an import's events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ImportFormat {
+    /// CSV when the path says so, else JSON.
+    #[default]
+    Auto,
+    /// JSON objects: in an array, on lines, or one after another.
+    Json,
+    /// A header row, then a row per event; every value is a text.
+    Csv,
+}
+
+/// How an import works.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ImportOptions {
+    /// Whose events they are.
+    pub routing: Routing,
+    /// How they are written.
+    pub format: ImportFormat,
+    /// The metric of events that name none.
+    pub metric: Option<String>,
+}
+
+impl ImportOptions {
+    /// Imports events of `routing`.
+    pub fn new(routing: Routing) -> Self {
+        Self { routing, format: ImportFormat::Auto, metric: None }
+    }
+
+    /// Written so.
+    #[must_use]
+    pub fn with_format(mut self, format: ImportFormat) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Of this metric, where an event names none.
+    #[must_use]
+    pub fn with_metric(mut self, metric: Option<String>) -> Self {
+        self.metric = metric;
+        self
+    }
+}
+
+/// What an import has done so far.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ImportReport {
+    /// Events that are in the stream.
+    pub accepted: u64,
+    /// Events that were refused at the edge, by code.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// What the first refused events had wrong, with their index in the source.
+    pub first_rejections: Vec<(u64, String)>,
+    /// Unpacked bytes that were read.
+    pub bytes: u64,
+    /// Bytes that were read as they are.
+    pub packed_bytes: u64,
+    /// Where the accepted events stand.
+    pub token: Cover,
+    /// What they survive.
+    pub durability: Option<Durability>,
+}
+
+/// What the reading thread sends.
+enum Read1 {
+    Bytes(Vec<u8>, u64),
+    Failed(Error),
+}
+
+impl Edge {
+    /// Takes in everything that `source` holds; `on_progress` hears of every piece that became durable.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` or `Unavailable` when the source cannot be read, `Invalid` when its packing is broken or an
+    /// option cannot be; what `on_progress` heard of is durable all the same. Importing again is safe under the
+    /// identities `content` and `key`.
+    pub async fn import(
+        &self,
+        source: ImportSource,
+        options: ImportOptions,
+        on_progress: &(dyn Fn(&ImportReport) + Send + Sync),
+    ) -> Result<ImportReport> {
+        if let Some(metric) = &options.metric {
+            fineo_schema::name::check_metric(metric)?;
+        }
+        let mut cutter = Cutter::new(&options, is_csv(&source, options.format), self.0.limits)?;
+        let (sender, mut receiver) = mpsc::channel(PIECES_AHEAD);
+        let reading = tokio::task::spawn_blocking(move || read_all(source, &sender));
+        let retry = Retry::new(Arc::clone(&self.0.clock), Arc::clone(&self.0.entropy));
+        let mut report =
+            ImportReport { durability: Some(self.0.stream.capabilities().durability), ..Default::default() };
+        let mut in_flight = FuturesUnordered::new();
+        let mut failure = None;
+        loop {
+            let (bytes, is_end) = match receiver.recv().await {
+                Some(Read1::Bytes(bytes, packed)) => {
+                    report.bytes += bytes.len() as u64;
+                    report.packed_bytes = packed;
+                    (bytes, false)
+                }
+                Some(Read1::Failed(error)) => {
+                    failure = Some(error);
+                    (Vec::new(), true)
+                }
+                None => (Vec::new(), true),
+            };
+            let piece = cutter.cut(&bytes, is_end && failure.is_none());
+            in_flight.push(self.store(piece, &retry));
+            while in_flight.len() >= IN_FLIGHT_MAX || is_end && !in_flight.is_empty() {
+                if let Some(stored) = in_flight.next().await {
+                    self.add(&mut report, stored?);
+                    on_progress(&report);
+                }
+            }
+            if is_end {
+                break;
+            }
+        }
+        reading.await.map_err(|source| Error::internal("reading the import broke off").with_source(source))?;
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(report),
+        }
+    }
+
+    /// Stores one piece.
+    async fn store(&self, piece: Piece, retry: &Retry) -> Result<(Piece, Cover, u64)> {
+        let outcomes = self.append(piece.batch(), retry).await?;
+        let mut token = Cover::default();
+        let mut accepted = 0;
+        for outcome in outcomes {
+            let appended = outcome?;
+            token.advance(&appended.shard, appended.position);
+            accepted += 1;
+        }
+        Ok((piece, token, accepted))
+    }
+
+    fn add(&self, report: &mut ImportReport, (piece, token, accepted): (Piece, Cover, u64)) {
+        const SHOWN_MAX: usize = 20;
+        report.accepted += accepted;
+        report.token.merge(&token);
+        for (tenant, count) in piece.accepted_by_tenant() {
+            self.0.counters.add(tenant, |counts| counts.accepted += count);
+        }
+        for refused in piece.refused() {
+            *report.rejected.entry(refused.rejection.code.as_str()).or_default() += 1;
+            self.0.counters.reject(refused.tenant.as_ref(), refused.rejection.code);
+            if report.first_rejections.len() < SHOWN_MAX {
+                report.first_rejections.push((refused.index, refused.rejection.to_string()));
+            }
+        }
+    }
+}
+
+fn is_csv(source: &ImportSource, format: ImportFormat) -> bool {
+    match format {
+        ImportFormat::Csv => true,
+        ImportFormat::Json => false,
+        ImportFormat::Auto => match source {
+            ImportSource::Path(path) => {
+                let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+                let plain = name.trim_end_matches(".gz").trim_end_matches(".zst");
+                std::path::Path::new(plain).extension().is_some_and(|extension| extension == "csv")
+            }
+            ImportSource::Reader(_) | ImportSource::Bytes(_) => false,
+        },
+    }
+}
+
+fn read_all(source: ImportSource, sender: &mpsc::Sender<Read1>) {
+    if let Err(error) = try_read_all(source, sender) {
+        // Nobody listens when the import was dropped.
+        let _ = sender.blocking_send(Read1::Failed(error));
+    }
+}
+
+fn try_read_all(source: ImportSource, sender: &mpsc::Sender<Read1>) -> Result<()> {
+    let mut decoder = match source {
+        ImportSource::Path(path) => {
+            let opened = File::open(&path).and_then(Decoder::new);
+            opened.map_err(|error| classify(error).with("path", path.display()))?
+        }
+        ImportSource::Reader(reader) => Decoder::new(reader).map_err(classify)?,
+        ImportSource::Bytes(bytes) => Decoder::new(std::io::Cursor::new(bytes)).map_err(classify)?,
+    };
+    loop {
+        let mut bytes = Vec::with_capacity(READ_BYTES);
+        let read = (&mut decoder).take(READ_BYTES as u64).read_to_end(&mut bytes).map_err(classify)?;
+        if read == 0 || sender.blocking_send(Read1::Bytes(bytes, decoder.packed_bytes())).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn classify(source: std::io::Error) -> Error {
+    let (kind, message) = match source.kind() {
+        std::io::ErrorKind::NotFound => (ErrorKind::NotFound, "there is no such file"),
+        std::io::ErrorKind::InvalidData => {
+            (ErrorKind::Invalid, "bad_compression: the file is broken or becomes absurdly large")
+        }
+        _ => (ErrorKind::Unavailable, "the file cannot be read"),
+    };
+    Error::new(kind, message).with_source(source)
+}

@@ -1,0 +1,281 @@
+//! Cuts what is read into pieces that end with an event.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use fineo_core::{Code, Rejection, Result, TenantId};
+
+use super::{ImportOptions, Routing};
+use crate::{
+    Limits,
+    edge::{BYTE_ORDER_MARK, Judge, batch::Batch},
+    envelope::{Circumstances, Format},
+    scan::{delimited, event::Fields, frame::Framer, names::Names},
+};
+
+/// More tenants than this are not remembered.
+const TENANTS_MAX: usize = 10_000;
+
+/// Events to be stored together, and those that were refused.
+#[derive(Debug)]
+pub(super) struct Piece {
+    buffer: Bytes,
+    header: Bytes,
+    format: Format,
+    circumstances: Arc<Circumstances>,
+    events: Vec<(TenantId, Range<usize>)>,
+    refused: Vec<Refused>,
+}
+
+/// An event that was refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) index: u64,
+    pub(super) tenant: Option<TenantId>,
+    pub(super) rejection: Rejection,
+}
+
+impl Piece {
+    pub(super) fn batch(&self) -> Batch<'_> {
+        let mut batch = Batch::default();
+        for (tenant, range) in &self.events {
+            batch.push_parts(tenant, self.format, &self.circumstances, [&self.header, &self.buffer[range.clone()]]);
+        }
+        batch
+    }
+
+    pub(super) fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
+    pub(super) fn accepted_by_tenant(&self) -> HashMap<&TenantId, u64> {
+        let mut counts = HashMap::new();
+        for (tenant, _) in &self.events {
+            *counts.entry(tenant).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Cuts pieces.
+#[derive(Debug)]
+pub(super) struct Cutter {
+    rest: BytesMut,
+    framer: Framer,
+    judge: Judge,
+    routing: Router,
+    format: Format,
+    circumstances: Arc<Circumstances>,
+    /// The header line of CSV, once it is read.
+    header: Option<Bytes>,
+    limits: Limits,
+    index: u64,
+    is_first: bool,
+    /// Whether the event under way was refused for its size and is being skipped.
+    is_skipping: bool,
+}
+
+#[derive(Debug)]
+enum Router {
+    One(TenantId),
+    Field { key: String, names: Names, fields: Fields, known: HashMap<String, TenantId> },
+}
+
+impl Cutter {
+    pub(super) fn new(options: &ImportOptions, is_csv: bool, limits: Limits) -> Result<Self> {
+        let (routing, dropped_key) = match &options.routing {
+            Routing::Tenant(tenant) => (Router::One(tenant.clone()), None),
+            Routing::Field(key) => {
+                fineo_schema::name::check_field(key)?;
+                let router = Router::Field {
+                    key: key.clone(),
+                    names: Names::new(),
+                    fields: Fields::default(),
+                    known: HashMap::new(),
+                };
+                (router, Some(key.as_str().into()))
+            }
+        };
+        Ok(Self {
+            rest: BytesMut::new(),
+            framer: Framer::new(),
+            judge: Judge::new(limits),
+            routing,
+            format: if is_csv { Format::Csv } else { Format::Json },
+            circumstances: Arc::new(Circumstances { metric: options.metric.as_deref().map(Into::into), dropped_key }),
+            header: None,
+            limits,
+            index: 0,
+            is_first: true,
+            is_skipping: false,
+        })
+    }
+
+    /// Takes in `bytes`; answers the events that are complete now.
+    pub(super) fn cut(&mut self, bytes: &[u8], is_end: bool) -> Piece {
+        self.rest.extend_from_slice(bytes);
+        if self.is_first && self.rest.starts_with(BYTE_ORDER_MARK) {
+            let _ = self.rest.split_to(BYTE_ORDER_MARK.len());
+        }
+        self.is_first = self.is_first && self.rest.is_empty();
+        let mut found = Vec::new();
+        let mut refused = Vec::new();
+        let consumed = match self.format {
+            Format::Json => self.cut_json(is_end, &mut found, &mut refused),
+            Format::Csv => self.cut_csv(is_end, &mut found, &mut refused),
+        };
+        let buffer = self.rest.split_to(consumed).freeze();
+        self.framer.shift(consumed);
+        let mut events = Vec::with_capacity(found.len());
+        for (index, range) in found {
+            match self.routing.tenant(&buffer[range.clone()], self.header.as_deref(), self.format, &self.limits) {
+                Ok(tenant) => events.push((tenant, range)),
+                Err(rejection) => refused.push(Refused { index, tenant: None, rejection }),
+            }
+        }
+        Piece {
+            buffer,
+            header: self.header.clone().unwrap_or_default(),
+            format: self.format,
+            circumstances: Arc::clone(&self.circumstances),
+            events,
+            refused,
+        }
+    }
+
+    fn one_tenant(&self) -> Option<TenantId> {
+        match &self.routing {
+            Router::One(tenant) => Some(tenant.clone()),
+            Router::Field { .. } => None,
+        }
+    }
+
+    fn cut_json(&mut self, is_end: bool, found: &mut Vec<(u64, Range<usize>)>, refused: &mut Vec<Refused>) -> usize {
+        let is_utf8 = std::str::from_utf8(&self.rest).is_ok();
+        while let Some(frame) = self.framer.next(&self.rest, is_end) {
+            let index = self.index;
+            self.index += 1;
+            if std::mem::take(&mut self.is_skipping) {
+                // It was refused when it grew too large.
+                continue;
+            }
+            let is_alone = frame.is_broken && is_end && index == 0 && self.framer.is_at_end(&self.rest);
+            match self.judge.check(&frame, &self.rest, is_utf8, is_alone) {
+                Ok(()) => found.push((index, frame.start..frame.end)),
+                Err(rejection) => refused.push(Refused { index, tenant: self.one_tenant(), rejection }),
+            }
+        }
+        if self.framer.pending_bytes() <= self.limits.event_bytes_max {
+            return self.framer.consumed().min(self.rest.len());
+        }
+        if !self.is_skipping {
+            self.is_skipping = true;
+            let message = format!("the event has more than {} bytes", self.limits.event_bytes_max);
+            let rejection = Rejection::new(Code::EventTooLarge, message);
+            refused.push(Refused { index: self.index, tenant: self.one_tenant(), rejection });
+        }
+        // Its bytes are not needed any more, only its end is.
+        self.framer.consumed().max(self.rest.len().saturating_sub(8))
+    }
+
+    fn cut_csv(&mut self, is_end: bool, found: &mut Vec<(u64, Range<usize>)>, refused: &mut Vec<Refused>) -> usize {
+        let mut at = 0;
+        while let Some(end) = row_end(&self.rest, at, is_end) {
+            let row = at..end;
+            at = end;
+            if self.rest[row.clone()].iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let Some(header) = &self.header else {
+                let mut header = self.rest[row].to_vec();
+                if header.last() != Some(&b'\n') {
+                    header.push(b'\n');
+                }
+                self.header = Some(header.into());
+                continue;
+            };
+            let index = self.index;
+            self.index += 1;
+            if header.len() + row.len() > self.limits.event_bytes_max {
+                let message = format!("the row and its header have more than {} bytes", self.limits.event_bytes_max);
+                let rejection = Rejection::new(Code::EventTooLarge, message);
+                refused.push(Refused { index, tenant: self.one_tenant(), rejection });
+            } else {
+                found.push((index, row));
+            }
+        }
+        // A quote that never closes would hold everything behind it.
+        if self.rest.len() - at > self.limits.event_bytes_max {
+            let rejection = Rejection::new(Code::CsvUnreadable, "a row does not end: is a quote left open?");
+            refused.push(Refused { index: self.index, tenant: self.one_tenant(), rejection });
+            self.index += 1;
+            at = memchr::memchr(b'\n', &self.rest[at..]).map_or(self.rest.len(), |length| at + length + 1);
+        }
+        at
+    }
+}
+
+/// The end of the CSV row at `at`, its line break included; none when more bytes must come.
+fn row_end(bytes: &[u8], at: usize, is_end: bool) -> Option<usize> {
+    let mut in_quotes = false;
+    for (index, byte) in bytes.get(at..)?.iter().enumerate() {
+        match byte {
+            b'"' => in_quotes = !in_quotes,
+            b'\n' if !in_quotes => return Some(at + index + 1),
+            _ => {}
+        }
+    }
+    (is_end && at < bytes.len()).then_some(bytes.len())
+}
+
+impl Router {
+    fn tenant(
+        &mut self,
+        event: &[u8],
+        header: Option<&[u8]>,
+        format: Format,
+        limits: &Limits,
+    ) -> std::result::Result<TenantId, Rejection> {
+        let (key, names, fields, known) = match self {
+            Self::One(tenant) => return Ok(tenant.clone()),
+            Self::Field { key, names, fields, known } => (key, names, fields, known),
+        };
+        names.forget_if_full();
+        let joined;
+        let source = match format {
+            Format::Json => {
+                let source =
+                    std::str::from_utf8(event).map_err(|_| Rejection::new(Code::BadUtf8, "the event is not UTF-8"))?;
+                let read = fields.read(names, source, limits.fields_max);
+                // Names are stage raw's to judge; whose event it is can be told all the same.
+                if let Err(rejection) = read
+                    && rejection.code != Code::NameReserved
+                    && rejection.code != Code::NameUnreadable
+                {
+                    return Err(rejection);
+                }
+                source
+            }
+            Format::Csv => {
+                joined = [header.unwrap_or_default(), event].concat();
+                delimited::read(fields, names, &joined, limits.fields_max)?;
+                ""
+            }
+        };
+        let number = names.number(key);
+        let cell = fields.cells().iter().find(|cell| Some(cell.name) == number);
+        let Some(cell) = cell else {
+            return Err(Rejection::new(Code::TenantMissing, format!("the event has no {key:?} to say whose it is")));
+        };
+        let text = fields.text(source, cell);
+        if let Some(tenant) = known.get(text) {
+            return Ok(tenant.clone());
+        }
+        let tenant = TenantId::new(text).map_err(|error| Rejection::new(Code::TenantInvalid, error.to_string()))?;
+        if known.len() >= TENANTS_MAX {
+            known.clear();
+        }
+        known.insert(text.to_owned(), tenant.clone());
+        Ok(tenant)
+    }
+}

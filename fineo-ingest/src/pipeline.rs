@@ -1,0 +1,249 @@
+//! The pipeline of one process: the edge and a worker per shard of each stage.
+
+mod status;
+
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+
+use fineo_core::{Cover, Error, ErrorKind, Result, ShardId, archive::Stage, stream::Shard};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+pub use status::{PipelineStatus, ShardStatus};
+
+use crate::{
+    Counters, Edge,
+    driver::{
+        checkpoint::{self, Checkpoint},
+        parts::{PipelineOptions, PipelineParts, Shared},
+        progress::{Progress, Waiting},
+        worker::{self, Ended},
+    },
+    retry::Retry,
+};
+
+/// The running stages. Dropping it abandons what is under way, which a restart repeats; [`Pipeline::stop`] ends it
+/// in order.
+pub struct Pipeline {
+    shared: Arc<Shared>,
+    edge: Edge,
+    stop: watch::Sender<bool>,
+    supervisor: JoinHandle<()>,
+}
+
+impl Pipeline {
+    /// Begins to work at the checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// When a stream or the repository cannot be reached.
+    pub async fn start(parts: PipelineParts, options: PipelineOptions) -> Result<Self> {
+        let counters = Arc::new(Counters::default());
+        let retry = Retry::new(Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
+        let owner = options.owner.clone().unwrap_or_else(|| {
+            let id = u128::from_be_bytes(parts.entropy.id());
+            format!("{id:032x}")
+        });
+        let edge = Edge::new(
+            Arc::clone(&parts.raw),
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.entropy),
+            options.limits,
+            Arc::clone(&counters),
+        );
+        let shared = Arc::new(Shared { parts, options, owner, counters, progress: Progress::new(), retry });
+        note_tails(&shared).await?;
+        let (stop, stopped) = watch::channel(false);
+        let supervisor = tokio::spawn(supervise(Arc::clone(&shared), stopped));
+        Ok(Self { shared, edge, stop, supervisor })
+    }
+
+    /// Where events go in.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// What became of events since the start.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.shared.counters
+    }
+
+    /// How the pipeline works.
+    pub fn options(&self) -> &PipelineOptions {
+        &self.shared.options
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Completes once a query sees everything that `token` stands for: as rows, or as errors.
+    ///
+    /// # Errors
+    ///
+    /// `LimitExceeded` when that is not so within `within`, with the stage's last failure as its source.
+    pub async fn wait_until_queryable(&self, token: &Cover, within: Duration) -> Result<()> {
+        let mut changed = self.shared.progress.subscribe();
+        let mut timeout = self.shared.parts.clock.sleep(within);
+        let mut target: Option<Cover> = None;
+        loop {
+            changed.mark_unchanged();
+            match self.shared.progress.waiting(token, target.as_ref()) {
+                None => return Ok(()),
+                Some(Waiting::Raw) => {}
+                Some(Waiting::Staged(cover)) => {
+                    let is_new = target.as_ref() != Some(&cover);
+                    target = Some(cover);
+                    if is_new {
+                        continue;
+                    }
+                }
+            }
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = &mut timeout => return Err(self.too_late(token, target.as_ref())),
+            }
+        }
+    }
+
+    fn too_late(&self, token: &Cover, target: Option<&Cover>) -> Error {
+        let (stage, cover) = match target {
+            None => (Stage::Raw, token),
+            Some(target) => (Stage::Staged, target),
+        };
+        let error = Error::new(ErrorKind::LimitExceeded, "freshness_timeout: the events are not queryable yet")
+            .with("stage", stage);
+        let failure = cover.iter().find_map(|(shard, _)| self.shared.progress.failure(stage, shard));
+        match failure {
+            Some(failure) => error.with("because", failure.message()).with_source(failure),
+            None => error,
+        }
+    }
+
+    /// Waits until everything that is in the raw stream now is queryable.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::wait_until_queryable`], or when the stream cannot be reached.
+    pub async fn drain(&self, within: Duration) -> Result<()> {
+        let tails = tails(&*self.shared.parts.raw).await?;
+        self.wait_until_queryable(&tails, within).await
+    }
+
+    /// Drains the streams as long as the options allow, archives, checkpoints and ends. What was not drained is
+    /// passed on after the next start.
+    ///
+    /// # Errors
+    ///
+    /// When a worker broke off; nothing accepted is lost by that.
+    pub async fn stop(mut self) -> Result<()> {
+        if let Err(error) = self.drain(self.shared.options.drain_for).await {
+            tracing::warn!(%error, "the pipeline stops before its streams are drained");
+        }
+        self.stop.send_replace(true);
+        let ended = (&mut self.supervisor).await;
+        ended.map_err(|source| Error::internal("a worker of the pipeline broke off").with_source(source))
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+/// The last positions of every shard of a stream.
+async fn tails(stream: &dyn fineo_core::Stream) -> Result<Cover> {
+    let mut cover = Cover::default();
+    for shard in stream.shards().await? {
+        if let Some(position) = stream.tail(&shard.id).await? {
+            cover.advance(&shard.id, position);
+        }
+    }
+    Ok(cover)
+}
+
+/// What an earlier process forwarded is to be waited for too.
+async fn note_tails(shared: &Shared) -> Result<()> {
+    let staged = &shared.parts.staged;
+    let forwarded = shared.retry.until_done(|| async { tails(&**staged).await }).await?;
+    for stage in Stage::ALL {
+        let source = shared.source(stage);
+        for shard in shared.retry.until_done(|| async { source.shards().await }).await? {
+            let subject = checkpoint::subject(&shared.options.name, stage.as_str(), "stage", &shard.id)?;
+            let found = shared
+                .retry
+                .until_done(|| async { Checkpoint::read(&*shared.parts.repo, subject.clone()).await })
+                .await?;
+            if let Some(position) = found.position {
+                shared.progress.passed(stage, &shard.id, position, &forwarded);
+                shared.progress.checkpointed(stage, &shard.id, position);
+            }
+        }
+    }
+    shared.progress.forwarded_before(&forwarded);
+    Ok(())
+}
+
+/// Keeps one worker per shard that can be read; children only after their parents.
+async fn supervise(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let mut workers: JoinSet<(ShardId, Stage, Ended)> = JoinSet::new();
+    let mut begun: HashSet<(Stage, ShardId)> = HashSet::new();
+    let mut finished: HashSet<(Stage, ShardId)> = HashSet::new();
+    loop {
+        for stage in Stage::ALL {
+            match shared.source(stage).shards().await {
+                Ok(shards) => {
+                    for shard in ready(stage, &shards, &begun, &finished) {
+                        begun.insert((stage, shard.clone()));
+                        workers.spawn(worker::run(Arc::clone(&shared), stage, shard, stop.clone()));
+                    }
+                }
+                Err(error) => tracing::warn!(%error, %stage, "the shards of a stream cannot be listed"),
+            }
+        }
+        tokio::select! {
+            () = worker::stopped(&mut stop) => break,
+            Some(ended) = workers.join_next() => match ended {
+                Ok((shard, stage, Ended::Finished)) => {
+                    finished.insert((stage, shard));
+                }
+                Ok((_, _, Ended::Stopped)) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a worker broke off");
+                    // Which one it was is not told: every shard without a worker gets one again.
+                    begun.clone_from(&finished);
+                    workers.shutdown().await;
+                }
+            },
+            () = shared.parts.clock.sleep(shared.options.shards_every) => {}
+        }
+    }
+    while let Some(ended) = workers.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a worker broke off while it stopped");
+        }
+    }
+}
+
+fn ready(
+    stage: Stage,
+    shards: &[Shard],
+    begun: &HashSet<(Stage, ShardId)>,
+    finished: &HashSet<(Stage, ShardId)>,
+) -> Vec<ShardId> {
+    let is_there = |id: &ShardId| shards.iter().any(|shard| shard.id == *id);
+    let may_begin = |shard: &&Shard| {
+        let parents_done =
+            shard.parents.iter().all(|parent| finished.contains(&(stage, parent.clone())) || !is_there(parent));
+        parents_done && !begun.contains(&(stage, shard.id.clone()))
+    };
+    shards.iter().filter(may_begin).map(|shard| shard.id.clone()).collect()
+}

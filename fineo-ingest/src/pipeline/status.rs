@@ -1,0 +1,79 @@
+//! How far a pipeline has come, to be shown.
+
+use fineo_core::{Position, Result, ShardId, archive::Stage};
+
+use super::Pipeline;
+
+/// How far the pipeline has come, shard by shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PipelineStatus {
+    /// Each stage's shards.
+    pub shards: Vec<ShardStatus>,
+    /// How often entries were gone before they were read.
+    pub losses: u64,
+}
+
+/// How far a stage has come on a shard of its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShardStatus {
+    /// Which stage.
+    pub stage: Stage,
+    /// Which shard.
+    pub shard: ShardId,
+    /// The last position of the shard.
+    pub tail: Option<Position>,
+    /// What was passed on.
+    pub passed: Option<Position>,
+    /// What was passed on for good.
+    pub checkpoint: Option<Position>,
+    /// Why the stage does not go on, in a line.
+    pub failure: Option<String>,
+}
+
+impl ShardStatus {
+    /// Positions that are not passed on yet, where they can be counted.
+    pub fn lag(&self) -> Option<u128> {
+        let tail = match self.tail {
+            None => return Some(0),
+            Some(tail) => tail.to_u128()?,
+        };
+        let passed = match self.passed {
+            None => 0,
+            Some(passed) => passed.to_u128()?,
+        };
+        Some(tail.saturating_sub(passed))
+    }
+}
+
+impl Pipeline {
+    /// How far the pipeline has come.
+    ///
+    /// # Errors
+    ///
+    /// When a stream cannot be reached.
+    pub async fn status(&self) -> Result<PipelineStatus> {
+        let shared = self.shared();
+        let (raw, staged) = shared.progress.covers();
+        let mut shards = Vec::new();
+        for stage in Stage::ALL {
+            let source = shared.source(stage);
+            let cover = match stage {
+                Stage::Raw => &raw,
+                Stage::Staged => &staged,
+            };
+            for shard in source.shards().await? {
+                shards.push(ShardStatus {
+                    stage,
+                    tail: source.tail(&shard.id).await?,
+                    passed: cover.last(&shard.id),
+                    checkpoint: shared.progress.checkpoint(stage, &shard.id),
+                    failure: shared.progress.failure(stage, &shard.id).map(|error| error.to_string()),
+                    shard: shard.id,
+                });
+            }
+        }
+        Ok(PipelineStatus { shards, losses: shared.counters.losses() })
+    }
+}

@@ -1,0 +1,44 @@
+//! CSV: rows under a header, every value a text.
+//!
+//! A row is kept as its header line and its own line, so that it can be read alone.
+
+use fineo_core::{Code, Rejection};
+
+use super::{
+    event::{Fields, duplicate_key},
+    names::Names,
+};
+
+/// Reads the event `source`, a header line and a row, into `fields`.
+pub(crate) fn read(fields: &mut Fields, names: &mut Names, source: &[u8], fields_max: usize) -> Result<(), Rejection> {
+    fields.clear();
+    let event = names.begin_event();
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(source);
+    let mut header = csv::StringRecord::new();
+    let mut row = csv::StringRecord::new();
+    let has_both =
+        reader.read_record(&mut header).map_err(unreadable)? && reader.read_record(&mut row).map_err(unreadable)?;
+    if !has_both {
+        return Err(Rejection::new(Code::CsvUnreadable, "the row has no values"));
+    }
+    if header.len() > fields_max {
+        return Err(Rejection::new(Code::TooManyFields, format!("an event has at most {fields_max} fields")));
+    }
+    for (name, text) in header.iter().zip(&row) {
+        if !fields.push_text(names, name, text, event)? {
+            return Err(duplicate_key(name));
+        }
+    }
+    fields.check_names(names)
+}
+
+fn unreadable(error: csv::Error) -> Rejection {
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("the row has {len} values under a header of {expected_len} names")
+        }
+        csv::ErrorKind::Utf8 { .. } => return Rejection::new(Code::BadUtf8, "the row is not UTF-8"),
+        _ => "the row cannot be read as CSV".to_owned(),
+    };
+    Rejection::new(Code::CsvUnreadable, message)
+}

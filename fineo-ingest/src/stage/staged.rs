@@ -1,0 +1,252 @@
+//! Stage staged: records become rows, grouped by tenant and metric.
+
+use std::{collections::HashMap, sync::Arc};
+
+use fineo_core::{
+    Code, MetricId, Rejection, ShardId, TenantId,
+    archive::Stage,
+    nearline::{RowHead, Rows},
+    repo::Version,
+    stream::Delivery,
+};
+use fineo_schema::{RecordHead, RecordLayout, RecordVisitor};
+
+use super::payload::{self, StagedEntry};
+use crate::errors::{ErrorClass, ErrorRow, error_id};
+
+/// A layout's place in the schema's history.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct LayoutKey {
+    pub(crate) tenant: TenantId,
+    pub(crate) metric: MetricId,
+    pub(crate) schema: Version,
+}
+
+/// The layouts that records were written under. None for one that the schema does not know.
+pub(crate) type Layouts = HashMap<LayoutKey, Option<Arc<RecordLayout>>>;
+
+/// The rows of one tenant and metric in a batch.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) tenant: TenantId,
+    pub(crate) metric: MetricId,
+    pub(crate) rows: Rows,
+    /// Which delivery of the batch each row is.
+    pub(crate) deliveries: Vec<u32>,
+    /// The names of the last row, in order: the next one's guess.
+    order: Vec<u32>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct StagedOutcome {
+    pub(crate) groups: Vec<Group>,
+    pub(crate) errors: Vec<ErrorRow>,
+}
+
+/// What one run of deliveries shares.
+struct Run<'a> {
+    tenant: &'a TenantId,
+    metric: &'a str,
+    schema: Version,
+    layout: Option<&'a Arc<RecordLayout>>,
+    group: usize,
+}
+
+/// The layouts that `deliveries` need and `known` does not have.
+pub(crate) fn missing_layouts(deliveries: &[Delivery], known: &Layouts) -> Vec<LayoutKey> {
+    let mut missing: Vec<LayoutKey> = Vec::new();
+    let mut last: Option<(&TenantId, &str, Version)> = None;
+    for delivery in deliveries {
+        let Ok(entry) = payload::read(&delivery.payload) else { continue };
+        let this = (&delivery.tenant, entry.metric, entry.schema);
+        if last == Some(this) {
+            continue;
+        }
+        last = Some(this);
+        let Ok(metric) = MetricId::new(entry.metric) else { continue };
+        let key = LayoutKey { tenant: delivery.tenant.clone(), metric, schema: entry.schema };
+        if !known.contains_key(&key) && !missing.contains(&key) {
+            missing.push(key);
+        }
+    }
+    missing
+}
+
+/// Reads records into rows of `shard`.
+pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery]) -> StagedOutcome {
+    let mut outcome = StagedOutcome::default();
+    let mut runs: Vec<Run<'_>> = Vec::new();
+    let mut last = 0;
+    for (index, delivery) in (0_u32..).zip(deliveries) {
+        let entry = match payload::read(&delivery.payload) {
+            Ok(entry) => entry,
+            Err(error) => {
+                outcome.errors.push(failed(delivery, None, &error.to_string()));
+                continue;
+            }
+        };
+        let is_of =
+            |run: &Run<'_>| run.metric == entry.metric && run.schema == entry.schema && *run.tenant == delivery.tenant;
+        if !runs.get(last).is_some_and(is_of) {
+            last = match runs.iter().position(is_of) {
+                Some(known) => known,
+                None => {
+                    runs.push(begin_run(layouts, shard, delivery, &entry, &mut outcome));
+                    runs.len() - 1
+                }
+            };
+        }
+        let run = &runs[last];
+        let read = match run.layout {
+            Some(layout) => read_row(layout, &mut outcome.groups[run.group], delivery, &entry, index),
+            None => Err("the schema has no layout for the record".to_owned()),
+        };
+        if let Err(message) = read {
+            outcome.errors.push(failed(delivery, Some(&entry), &message));
+        }
+    }
+    outcome.groups.retain(|group| !group.rows.is_empty());
+    outcome
+}
+
+fn begin_run<'a>(
+    layouts: &'a Layouts,
+    shard: &ShardId,
+    delivery: &'a Delivery,
+    entry: &StagedEntry<'a>,
+    outcome: &mut StagedOutcome,
+) -> Run<'a> {
+    let metric = MetricId::new(entry.metric).unwrap_or_else(|_| MetricId::errors());
+    let key = LayoutKey { tenant: delivery.tenant.clone(), metric, schema: entry.schema };
+    let layout = layouts.get(&key).and_then(Option::as_ref);
+    let LayoutKey { tenant, metric, .. } = key;
+    let known = outcome.groups.iter().position(|group| group.metric == metric && group.tenant == tenant);
+    let group = known.unwrap_or_else(|| {
+        let rows = Rows::new(shard.clone());
+        outcome.groups.push(Group { tenant, metric, rows, deliveries: Vec::new(), order: Vec::new() });
+        outcome.groups.len() - 1
+    });
+    Run { tenant: &delivery.tenant, metric: entry.metric, schema: entry.schema, layout, group }
+}
+
+fn read_row(
+    layout: &RecordLayout,
+    group: &mut Group,
+    delivery: &Delivery,
+    entry: &StagedEntry<'_>,
+    index: u32,
+) -> Result<(), String> {
+    let rows_before = group.rows.len();
+    let mut filling = Filling { group, delivery, entry, at: 0 };
+    match layout.read(entry.record, &mut filling) {
+        Ok(_) => {
+            let at = filling.at;
+            group.order.truncate(at);
+            group.deliveries.push(index);
+            Ok(())
+        }
+        Err(error) => {
+            remove_last(group, rows_before);
+            Err(error.to_string())
+        }
+    }
+}
+
+/// Takes back a row that turned out to be unreadable. Rare, so the rows are built anew.
+fn remove_last(group: &mut Group, rows_before: usize) {
+    if group.rows.len() == rows_before {
+        return;
+    }
+    let mut kept = Rows::new(group.rows.shard().clone());
+    for row in group.rows.iter().take(rows_before) {
+        kept.row(*row.head(), row.alias());
+        for (name, text) in row.cells() {
+            kept.cell(name, text);
+        }
+    }
+    group.rows = kept;
+    group.order.clear();
+}
+
+fn failed(delivery: &Delivery, entry: Option<&StagedEntry<'_>>, message: &str) -> ErrorRow {
+    let id = match entry {
+        Some(entry) => error_id(&[&entry.id.0], Stage::Staged),
+        None => error_id(&[&delivery.position.to_bytes(), &delivery.payload], Stage::Staged),
+    };
+    ErrorRow {
+        tenant: delivery.tenant.clone(),
+        stage: Stage::Staged,
+        class: ErrorClass::Commit,
+        rejection: Rejection::new(Code::Internal, format!("the record cannot be read: {message}")),
+        id,
+        received_at: entry.map(|entry| entry.arrived_at).unwrap_or_default(),
+        position: delivery.position,
+        metric: None,
+        raw: delivery.payload.clone(),
+    }
+}
+
+/// The error row of a row whose id is taken by other content.
+pub(crate) fn conflict(group: &Group, row: usize, delivery: &Delivery) -> Option<ErrorRow> {
+    let read = group.rows.get(row)?;
+    let head = read.head();
+    let mut event = serde_json::Map::new();
+    for (name, text) in read.cells() {
+        event.insert(name.to_owned(), text.into());
+    }
+    let raw = serde_json::to_vec(&event).unwrap_or_default();
+    let message = "another event with this event_id and other content came first".to_owned();
+    Some(ErrorRow {
+        tenant: group.tenant.clone(),
+        stage: Stage::Staged,
+        class: ErrorClass::Malformed,
+        rejection: Rejection::new(Code::IdConflict, message),
+        // Several events may conflict over one id; each has its row.
+        id: error_id(&[&head.id.0, &head.content.0], Stage::Staged),
+        received_at: head.ingested_at,
+        position: delivery.position,
+        metric: Some(read.alias().to_owned()),
+        raw: raw.into(),
+    })
+}
+
+/// Takes in a record as a row of a group.
+struct Filling<'a> {
+    group: &'a mut Group,
+    delivery: &'a Delivery,
+    entry: &'a StagedEntry<'a>,
+    /// How many cells the row has.
+    at: usize,
+}
+
+impl RecordVisitor for Filling<'_> {
+    fn head(&mut self, head: &RecordHead<'_>) {
+        let row = RowHead {
+            timestamp: head.timestamp,
+            id: self.entry.id,
+            content: head.content,
+            position: self.delivery.position,
+            ingested_at: head.written_at,
+        };
+        self.group.rows.row(row, head.alias);
+    }
+
+    fn cell(&mut self, name: &str, text: &str) {
+        let Group { rows, order, .. } = &mut *self.group;
+        let guess = order.get(self.at).copied();
+        let number = match guess {
+            Some(guess) if *rows.names()[guess as usize] == *name => guess,
+            Some(_) | None => {
+                let number = rows.name_number(name);
+                match order.get_mut(self.at) {
+                    Some(place) => *place = number,
+                    None => order.push(number),
+                }
+                number
+            }
+        };
+        rows.cell_numbered(number, text);
+        self.at += 1;
+    }
+}

@@ -188,4 +188,6 @@ impl fmt::Debug for SchemaStore {
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;

@@ -237,6 +237,3 @@ fn edit(root: &mut Value, path: &[&str], delta: &Delta) -> Result<(), Refused> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

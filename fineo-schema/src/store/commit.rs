@@ -24,10 +24,21 @@ use crate::{
 /// Makes the change, anew on each later version that others make, until it happened or is refused.
 pub(super) async fn run(store: &SchemaStore, tenant: &TenantId, request: &ChangeRequest) -> Result<Applied> {
     prepare(store).await?;
-    let mut attempt_was_unknown = false;
+    let mut is_unknown = false;
+    let result = attempts(store, tenant, request, &mut is_unknown).await;
+    // An append whose outcome was unknown may have been made, and a refusal may be of its own second try.
+    result.map_err(|error| if is_unknown { error.and_may_have_applied() } else { error })
+}
+
+async fn attempts(
+    store: &SchemaStore,
+    tenant: &TenantId,
+    request: &ChangeRequest,
+    is_unknown: &mut bool,
+) -> Result<Applied> {
     for _ in 0..ATTEMPTS_MAX {
         if let Some(version) = version_made_by(store, tenant, &request.id).await? {
-            return repeated(store, tenant, version, attempt_was_unknown).await;
+            return repeated(store, tenant, version, *is_unknown).await;
         }
         let schema = store.refresh(tenant).await?;
         if let Some(base) = request.base.filter(|base| *base != schema.version()) {
@@ -53,13 +64,12 @@ pub(super) async fn run(store: &SchemaStore, tenant: &TenantId, request: &Change
             Outcome::NotDone(error) => return Err(error),
             // It happened whole or not at all; the receipt of the next round says which.
             Outcome::Unknown(error) => {
-                attempt_was_unknown = true;
+                *is_unknown = true;
                 tracing::debug!(%tenant, %error, "whether the schema changed is unknown yet");
             }
         }
     }
-    let error = Error::unavailable("the schema keeps changing, or the repository does not say whether it changed");
-    Err(if attempt_was_unknown { error.and_may_have_applied() } else { error })
+    Err(Error::unavailable("the schema keeps changing, or the repository does not say whether it changed"))
 }
 
 async fn think_out(

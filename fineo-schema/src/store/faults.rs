@@ -1,0 +1,93 @@
+use std::sync::Arc;
+
+use fineo_backend_memory::MemoryRepo;
+use fineo_conformance::fault::{Fault, FaultPlan, Faults, FaultyRepo, Operation, When};
+use fineo_core::{ManualClock, SchemaRepo, TenantId, Timestamp, repo::Version};
+
+use super::SchemaStore;
+use crate::{Change, ChangeId, ChangeRequest};
+
+fn store(repo: Arc<dyn SchemaRepo>) -> SchemaStore {
+    SchemaStore::new(repo, Arc::new(ManualClock::new(Timestamp::default())))
+}
+
+fn create(number: u8) -> ChangeRequest {
+    let change = Change::CreateMetric { name: format!("metric{number}"), aliases: vec![] };
+    ChangeRequest::new(ChangeId::of_bytes([number; 16]), vec![change])
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_is_found_done() {
+    // SC1, S02: the first two appends are those of the schemas of schemas.
+    let repo = Arc::new(MemoryRepo::new());
+    let plan = FaultPlan::new(1).with_rule(Operation::RepoAppend, When::Nth(2), Fault::FailAfter);
+    let store = store(Arc::new(FaultyRepo::new(repo, &Faults::new(plan))));
+    let tenant = TenantId::new("acme").unwrap();
+    let applied = store.apply(&tenant, create(1)).await.unwrap();
+    assert_eq!(applied.version, Version(1));
+    assert!(!applied.is_repeated);
+}
+
+#[tokio::test]
+async fn an_outage_fails_changes_and_leaves_the_cached_schema_readable() {
+    // N6
+    let repo = Arc::new(MemoryRepo::new());
+    let plan = FaultPlan::new(1).with_rule(Operation::RepoLatest, When::Between(6, 100), Fault::FailBefore).with_rule(
+        Operation::RepoAppend,
+        When::Between(3, 100),
+        Fault::FailBefore,
+    );
+    let store = store(Arc::new(FaultyRepo::new(repo, &Faults::new(plan))));
+    let tenant = TenantId::new("acme").unwrap();
+    store.apply(&tenant, create(1)).await.unwrap();
+    for _ in 0..5 {
+        let _ = store.refresh(&tenant).await;
+    }
+    let error = store.apply(&tenant, create(2)).await.unwrap_err();
+    assert!(error.is_retryable() && !error.may_have_applied(), "{error}");
+    assert!(store.snapshot(&tenant).await.unwrap().metric_named("metric1").is_some());
+}
+
+#[tokio::test]
+async fn a_repository_that_goes_backward_does_not_take_the_schema_along() {
+    // S14
+    let repo = Arc::new(MemoryRepo::new());
+    let plan = FaultPlan::new(1).with_rule(Operation::RepoLatest, When::Between(9, 100), Fault::Stale);
+    let reader = store(Arc::new(FaultyRepo::new(repo.clone(), &Faults::new(plan))));
+    let writer = store(repo);
+    let tenant = TenantId::new("acme").unwrap();
+    let mut newest = Version::NONE;
+    for number in 1..12 {
+        writer.apply(&tenant, create(number)).await.unwrap();
+        let version = reader.refresh(&tenant).await.unwrap().version();
+        assert!(version >= newest);
+        newest = version;
+    }
+}
+
+#[tokio::test]
+async fn whatever_fails_each_change_happens_once() {
+    for seed in 0..60 {
+        let repo = Arc::new(MemoryRepo::new());
+        let plan = FaultPlan::new(seed)
+            .with_rule(Operation::RepoAppend, When::PerMille(150), Fault::FailAfter)
+            .with_rule(Operation::RepoAppend, When::PerMille(150), Fault::FailBefore)
+            .with_rule(Operation::RepoLatest, When::PerMille(100), Fault::FailBefore)
+            .with_rule(Operation::RepoHistory, When::PerMille(100), Fault::FailBefore);
+        let faulty: Arc<dyn SchemaRepo> = Arc::new(FaultyRepo::new(repo.clone(), &Faults::new(plan)));
+        let (one, two) = (store(faulty.clone()), store(faulty));
+        let tenant = TenantId::new("acme").unwrap();
+        for number in 1..15 {
+            let desk = if number % 2 == 0 { &one } else { &two };
+            let mut tries = 0;
+            while desk.apply(&tenant, create(number)).await.is_err() {
+                tries += 1;
+                assert!(tries < 100, "seed {seed}");
+            }
+        }
+        let history = store(repo).history(&tenant).await.unwrap();
+        let ids: Vec<ChangeId> = history.iter().map(|entry| entry.id).collect();
+        let expected: Vec<ChangeId> = (1..15).map(|number| ChangeId::of_bytes([number; 16])).collect();
+        assert_eq!(ids, expected, "seed {seed}");
+    }
+}

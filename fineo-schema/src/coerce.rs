@@ -81,7 +81,7 @@ pub fn date(text: &str) -> Option<i32> {
 pub fn bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
-    if digits.len() % 4 == 1 || padding > 2 || padding > 0 && text.len() % 4 != 0 {
+    if digits.len() % 4 == 1 || padding > 2 || padding > 0 && !text.len().is_multiple_of(4) {
         return None;
     }
     let mut out = Vec::with_capacity(digits.len() * 3 / 4);

@@ -25,7 +25,7 @@ pub struct NameStats {
     /// How many values were tried as each type.
     pub tried: u32,
     /// How many of those were each of [`NameStats::TYPES`].
-    pub fits: [u32; NameStats::TYPES.len()],
+    pub fits: [u32; Self::TYPES.len()],
     /// The least and greatest of the numbers that were tried.
     pub range: Option<(f64, f64)>,
 }

@@ -7,11 +7,7 @@ use super::{
     metric::{move_to_front, remove_alias},
     too_many,
 };
-use crate::{
-    FieldType, Unit,
-    document::{FieldDocument, Positions},
-    name,
-};
+use crate::{FieldType, Unit, document::FieldDocument, name};
 
 impl Edit {
     pub(super) fn add_field(
@@ -164,7 +160,7 @@ impl Edit {
         };
         let deletions = &mut self.document(number).deletions;
         for stored in &names {
-            deletions.entry(stored.to_string()).or_insert_with(Positions::default).0.merge(through);
+            deletions.entry(stored.to_string()).or_default().0.merge(through);
         }
         if deletions.len() > NAMES_MAX {
             return Err(too_many("deleted names of a metric", NAMES_MAX));

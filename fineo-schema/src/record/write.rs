@@ -129,7 +129,7 @@ fn write_value(text: &str, field_type: FieldType, out: &mut Vec<u8>) -> bool {
             false
         }
         FieldType::Bytes => {
-            write_some(coerce::bytes(text), out, |value, out| write_bytes(&value, out)) && text.len() % 4 == 0
+            write_some(coerce::bytes(text), out, |value, out| write_bytes(&value, out)) && text.len().is_multiple_of(4)
         }
     }
 }

@@ -1,0 +1,201 @@
+use std::time::Duration;
+
+use fineo_core::{Clock, MetricId, repo::Version};
+
+use super::{Desk, add, alias, cover, create, rename, sources};
+use crate::{Change, Found, Identity, MissingTimestamp, SeenNames, StatedConversion, UnknownMetric};
+
+#[tokio::test]
+async fn undo_takes_back_what_nothing_later_depends_on() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    let declared = desk.apply(add("pump", "a", "long", &[])).await;
+    let first = desk.apply(alias("pump", "a", "x")).await;
+    let renamed = desk.apply(rename("pump", "a", "n")).await;
+    let second = desk.apply(alias("pump", "a", "y")).await;
+    assert_eq!(sources(&desk.now(), "pump", "a"), ["n", "a", "x", "y"]);
+    let error = desk.undo(&declared).await.unwrap_err();
+    assert!(error.to_string().contains(&second.id.to_string()), "{error}");
+    desk.undo(&first).await.unwrap();
+    assert_eq!(sources(&desk.now(), "pump", "a"), ["n", "a", "y"]);
+    desk.undo(&renamed).await.unwrap();
+    assert_eq!(sources(&desk.now(), "pump", "a"), ["a", "y"]);
+    desk.undo(&second).await.unwrap();
+    desk.undo(&declared).await.unwrap();
+    assert!(desk.now().metric_named("pump").unwrap().fields().is_empty());
+    desk.apply(add("pump", "a", "long", &[])).await;
+    assert_eq!(desk.now().metric_named("pump").unwrap().fields()[0].id.to_string(), "f2", "ids are never used again");
+}
+
+#[tokio::test]
+async fn undo_of_an_undo_brings_the_change_back() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "a", "long", &[])).await;
+    let retyped =
+        desk.apply(Change::RetypeField { metric: "pump".into(), field: "a".into(), field_type: "double".into() }).await;
+    let type_now = |desk: &Desk| desk.now().metric_named("pump").unwrap().fields()[0].field_type.to_string();
+    let undone = desk.undo(&retyped).await.unwrap();
+    assert_eq!(type_now(&desk), "long");
+    desk.undo(&undone).await.unwrap();
+    assert_eq!(type_now(&desk), "double");
+    assert_eq!(desk.now().version(), Version(5));
+}
+
+#[tokio::test]
+async fn undoing_a_creation_leaves_the_events_readable() {
+    let mut desk = Desk::new();
+    let created = desk.apply(create("pump", &["pmp"])).await;
+    let field = desk.apply(add("pump", "a", "long", &[])).await;
+    assert!(desk.undo(&created).await.unwrap_err().to_string().contains(&field.id.to_string()));
+    desk.undo(&field).await.unwrap();
+    desk.undo(&created).await.unwrap();
+    let schema = desk.now();
+    assert!(!schema.metric_named("pump").unwrap().is_declared());
+    assert!(schema.metric_named("pmp").is_none());
+}
+
+#[tokio::test]
+async fn hidden_fields_answer_by_no_name_and_come_back_whole() {
+    // S11
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "a", "long", &["b"])).await;
+    desk.apply(Change::HideField { metric: "pump".into(), field: "b".into() }).await;
+    let seen = SeenNames::of_names(["a", "b", "c"]);
+    let schema = desk.now();
+    let metric = schema.metric_named("pump").unwrap();
+    for name in ["a", "b", "A"] {
+        assert!(matches!(metric.column(name, false, &seen), Found::None { near } if near.is_empty()), "{name}");
+    }
+    assert_eq!(metric.columns(&seen).iter().map(|column| &*column.name).collect::<Vec<_>>(), ["c"]);
+    desk.apply(Change::UnhideField { metric: "pump".into(), field: "a".into() }).await;
+    assert_eq!(sources(&desk.now(), "pump", "b"), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn deleted_values_are_gone_up_to_a_position_and_the_name_begins_anew() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "a", "long", &["b"])).await;
+    let delete = Change::DeleteField { metric: "pump".into(), field: "a".into(), through: cover(20) };
+    let deleted = desk.apply(delete).await;
+    let schema = desk.now();
+    let metric = schema.metric_named("pump").unwrap();
+    let seen = SeenNames::of_names(["a", "b"]);
+    assert!(metric.columns(&seen).is_empty());
+    assert!(metric.column("b", false, &seen).one().is_none());
+    assert!(desk.undo(&deleted).await.unwrap_err().to_string().contains("for ever"));
+    desk.apply(add("pump", "a", "long", &[])).await;
+    let schema = desk.now();
+    let field = schema.metric_named("pump").unwrap().column("a", false, &seen).one().unwrap();
+    assert_eq!(field.field.unwrap().to_string(), "f2");
+    assert_eq!(field.sources[0].unreadable_through, Some(cover(20)));
+}
+
+#[tokio::test]
+async fn a_deleted_metric_is_created_again_under_another_id() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(Change::DeleteMetric { metric: "pump".into(), through: cover(5) }).await;
+    assert!(desk.now().metric_named("pump").is_none());
+    desk.apply(create("pump", &[])).await;
+    let schema = desk.now();
+    assert_eq!(schema.metric_named("pump").unwrap().id(), &MetricId::numbered(2));
+    assert_eq!(schema.deleted_metrics()[0].id, MetricId::numbered(1));
+}
+
+#[tokio::test]
+async fn what_is_ruled_out_is_undeclared_and_not_readable() {
+    let mut desk = Desk::new();
+    desk.discover(&["junk"]).await;
+    desk.apply(create("pump", &[])).await;
+    desk.apply(Change::RuleOutMetric { metric: "junk".into() }).await;
+    desk.refuses(Change::RuleOutMetric { metric: "pump".into() }).await;
+    desk.apply(Change::RuleOutField { metric: "pump".into(), field: "bad".into() }).await;
+    let schema = desk.now();
+    assert!(schema.metric_named("junk").unwrap().is_ruled_out());
+    let pump = schema.metric_named("pump").unwrap();
+    assert!(pump.is_field_ruled_out("bad"));
+    assert!(pump.column("bad", false, &SeenNames::of_names(["bad"])).one().is_none());
+    desk.refuses(add("pump", "bad", "long", &[])).await;
+    desk.apply(Change::RuleInField { metric: "pump".into(), field: "bad".into() }).await;
+    desk.apply(add("pump", "bad", "long", &[])).await;
+}
+
+#[tokio::test]
+async fn identity_holds_by_arrival_and_its_undo_does_not_rewrite_the_past() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    let early = desk.clock.now();
+    let set = desk.apply(Change::SetIdentity { metric: Some("pump".into()), identity: Some(Identity::Arrival) }).await;
+    let during = desk.clock.now();
+    desk.clock.advance(Duration::from_secs(1));
+    desk.undo(&set).await.unwrap();
+    let late = desk.clock.now();
+    let schema = desk.now();
+    let identity = |at| schema.metric_named("pump").unwrap().identity_at(&schema, at);
+    assert_eq!(
+        [identity(early), identity(during), identity(late)],
+        [Identity::Content, Identity::Arrival, Identity::Content]
+    );
+}
+
+#[tokio::test]
+async fn units_and_conversions_are_scoped() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "temp", "double", &["tempF"])).await;
+    let state = |conversion| Change::AddConversion { metric: "pump".into(), field: "temp".into(), conversion };
+    let fahrenheit =
+        StatedConversion { unit: Some("F".into()), name: Some("tempF".into()), ..StatedConversion::default() };
+    desk.refuses(state(fahrenheit.clone())).await;
+    desk.apply(Change::SetUnit { metric: "pump".into(), field: "temp".into(), unit: Some("C".into()) }).await;
+    desk.apply(state(fahrenheit)).await;
+    desk.apply(state(StatedConversion { scale: 2.0, offset: 1.0, ..StatedConversion::default() })).await;
+    let schema = desk.now();
+    let column = schema.metric_named("pump").unwrap().column("temp", false, &SeenNames::default()).one().unwrap();
+    assert_eq!(column.sources[0].conversions.len(), 1);
+    assert_eq!(column.sources[1].conversions.len(), 2);
+    assert!((column.sources[1].conversions[1].scale - 5.0 / 9.0).abs() < 1e-12);
+    desk.refuses(Change::SetUnit { metric: "pump".into(), field: "temp".into(), unit: Some("bar".into()) }).await;
+    let alias = Change::RemoveFieldAlias { metric: "pump".into(), field: "temp".into(), alias: "tempF".into() };
+    desk.refuses(alias).await;
+}
+
+#[tokio::test]
+async fn settings_are_kept_and_checked() {
+    let mut desk = Desk::new();
+    desk.apply(Change::SetMetricKeys { keys: vec!["kind".into(), "kind".into()] }).await;
+    desk.apply(Change::SetUnknownMetric { policy: UnknownMetric::Reject }).await;
+    desk.apply(Change::SetMissingTimestamp { metric: None, policy: Some(MissingTimestamp::Arrival) }).await;
+    desk.apply(Change::SetTimestampFormats { metric: None, formats: vec!["epoch_s".into()] }).await;
+    desk.refuses(Change::SetTimestampFormats { metric: None, formats: vec!["uuuu-MM".into()] }).await;
+    let schema = desk.other().snapshot(&desk.tenant).await.unwrap();
+    let settings = schema.settings();
+    assert_eq!(settings.metric_keys, ["kind".into()]);
+    assert_eq!(settings.unknown_metric, UnknownMetric::Reject);
+    assert_eq!(settings.timestamp_formats[0].to_string(), "epoch_s");
+    let nothing = desk.apply(Change::SetUnknownMetric { policy: UnknownMetric::Reject }).await;
+    assert_eq!(nothing.version, Version(4), "a change that changes nothing makes no version");
+}
+
+#[tokio::test]
+async fn merged_metrics_share_fields_and_unmerge_by_undo() {
+    let mut desk = Desk::new();
+    desk.apply(create("a", &[])).await;
+    desk.apply(create("b", &["bb"])).await;
+    desk.apply(add("a", "temp", "double", &[])).await;
+    desk.apply(add("b", "temp", "long", &["t"])).await;
+    desk.apply(add("b", "only", "string", &[])).await;
+    let merged = desk.apply(Change::MergeMetric { from: "bb".into(), into: "a".into() }).await;
+    let schema = desk.now();
+    assert_eq!(sources(&schema, "bb", "t"), ["temp", "t"]);
+    assert_eq!(schema.metric_named("b").unwrap().fields().len(), 2);
+    assert_eq!(&**schema.metric_named("bb").unwrap().name(), "a");
+    desk.undo(&merged).await.unwrap();
+    let schema = desk.now();
+    assert_eq!(schema.metric_named("a").unwrap().fields().len(), 1);
+    assert_eq!(schema.metric_named("bb").unwrap().fields().len(), 2);
+    assert_eq!(sources(&schema, "a", "temp"), ["temp"]);
+}

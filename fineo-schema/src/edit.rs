@@ -17,7 +17,9 @@ use crate::{
 };
 
 /// The most metrics of a tenant, merged and deleted ones too.
-pub(crate) const METRICS_MAX: usize = 100_000;
+pub(crate) const METRICS_MAX: usize = 20_000;
+/// With so many metrics, events bring in no more.
+pub(crate) const DISCOVERED_METRICS_MAX: usize = 5_000;
 /// The most declared fields of a metric.
 pub(crate) const FIELDS_MAX: usize = 10_000;
 /// The most names of all fields of a metric, or of one metric.

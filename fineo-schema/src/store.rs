@@ -10,9 +10,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use fineo_core::{Clock, Error, Result, SchemaRepo, TenantId, Timestamp, repo::Version};
+use fineo_core::{Clock, Error, ErrorKind, Result, SchemaRepo, TenantId, Timestamp, repo::Version};
 
-use crate::{Applied, Change, ChangeId, ChangeRequest, HistoryEntry, TenantSchema};
+use crate::{Applied, Change, ChangeId, ChangeRequest, HistoryEntry, TenantSchema, edit, name};
 
 /// How often a change is thought out anew when others were faster or its outcome stays unknown.
 const ATTEMPTS_MAX: usize = 32;
@@ -40,6 +40,9 @@ struct Cached {
 }
 
 impl SchemaStore {
+    /// With so many metrics, merged and deleted ones too, events bring in no more.
+    pub const DISCOVERED_METRICS_MAX: usize = edit::DISCOVERED_METRICS_MAX;
+
     /// Keeps schemas in `repo`.
     pub fn new(repo: Arc<dyn SchemaRepo>, clock: Arc<dyn Clock>) -> Self {
         let is_prepared = std::sync::atomic::AtomicBool::new(false);
@@ -124,17 +127,29 @@ impl SchemaStore {
 
     /// Brings in those of `names` that no metric has, undeclared.
     ///
+    /// Illegal names, and names beyond [`SchemaStore::DISCOVERED_METRICS_MAX`] metrics, are left out: no metric
+    /// has them in the answer. So one tenant's flood of names holds up nobody.
+    ///
     /// # Errors
     ///
-    /// As [`SchemaStore::apply`].
+    /// A failure of the repository, or `Corrupt`.
     pub async fn discover_metrics(&self, tenant: &TenantId, names: &[Arc<str>]) -> Result<Arc<TenantSchema>> {
         let schema = self.snapshot(tenant).await?;
-        if names.iter().all(|name| schema.metric_named(name).is_some()) {
+        let is_full = schema.state().tenant.metrics.len() >= Self::DISCOVERED_METRICS_MAX;
+        let is_left_out = |name: &Arc<str>| !name::is_legal_metric(name) || schema.metric_named(name).is_some();
+        if is_full || names.iter().all(is_left_out) {
             return Ok(schema);
         }
         let changes = vec![Change::DiscoverMetrics { names: names.to_vec() }];
         let request = ChangeRequest::new(commit::id_of_discovery(tenant, schema.version(), names), changes);
-        Ok(commit::run(self, tenant, &request).await?.schema)
+        match commit::run(self, tenant, &request).await {
+            Ok(applied) => Ok(applied.schema),
+            Err(error) if error.kind() == ErrorKind::LimitExceeded => {
+                tracing::warn!(%tenant, %error, "events name more metrics than a schema holds");
+                Ok(schema)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Every change, oldest first.

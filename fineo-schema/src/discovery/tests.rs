@@ -89,7 +89,7 @@ async fn shards_and_metrics_are_added_in_order_of_first_sight() {
     discovery.observe(&tenant, &other, &rows("s1", 9, &[&[("c", "1"), ("a", "1")]]), &|_| true);
     let seen = discovery.seen(&tenant, &[metric.clone(), other.clone()]);
     assert_eq!(counts(&seen), [("a".to_owned(), 2), ("b".to_owned(), 2), ("c".to_owned(), 1)]);
-    assert_eq!(discovery.is_never_together(&tenant, &[metric.clone()], "a", "b"), Some(true));
+    assert_eq!(discovery.is_never_together(&tenant, std::slice::from_ref(&metric), "a", "b"), Some(true));
     assert_eq!(discovery.is_never_together(&tenant, &[metric, other], "a", "c"), Some(false));
 }
 

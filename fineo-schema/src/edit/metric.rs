@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use fineo_core::{Cover, Error, ErrorKind, MetricId, Result};
 
-use super::{Edit, METRICS_MAX, NAMES_MAX, clash, too_many};
+use super::{DISCOVERED_METRICS_MAX, Edit, METRICS_MAX, NAMES_MAX, clash, too_many};
 use crate::{
     document::{MetricEntry, Positions},
     name,
@@ -155,10 +155,13 @@ impl Edit {
         let live = self.state.tenant.metrics.values().filter(|entry| entry.is_live());
         let mut known: HashSet<Arc<str>> = live.flat_map(|entry| entry.names.iter().cloned()).collect();
         for wanted in names {
-            if !known.insert(Arc::clone(wanted)) {
+            if self.state.tenant.metrics.len() >= DISCOVERED_METRICS_MAX {
+                return Ok(());
+            }
+            // Events that bear such a name are the stage's to refuse; they hold up no others.
+            if !name::is_legal_metric(wanted) || !known.insert(Arc::clone(wanted)) {
                 continue;
             }
-            name::check_metric(wanted)?;
             let number = self.new_metric(wanted, false)?;
             self.note(format!("events brought in metric {wanted} ({})", MetricId::numbered(number)))?;
         }

@@ -205,10 +205,10 @@ async fn any_former_version_is_read_by_number_and_by_time() {
     desk.apply(add("pump", "b", "long", &[])).await;
     let other = desk.other();
     let fields = |schema: &TenantSchema| schema.metric_named("pump").map(|metric| metric.fields().len());
-    assert_eq!(fields(&*other.at(&desk.tenant, Version(2)).await.unwrap()), Some(1));
-    assert_eq!(fields(&*other.at_time(&desk.tenant, noon).await.unwrap()), Some(0));
-    assert_eq!(fields(&*other.at_time(&desk.tenant, Timestamp::MIN).await.unwrap()), None);
-    assert_eq!(fields(&*other.at_time(&desk.tenant, Timestamp::MAX).await.unwrap()), Some(2));
+    assert_eq!(fields(&other.at(&desk.tenant, Version(2)).await.unwrap()), Some(1));
+    assert_eq!(fields(&other.at_time(&desk.tenant, noon).await.unwrap()), Some(0));
+    assert_eq!(fields(&other.at_time(&desk.tenant, Timestamp::MIN).await.unwrap()), None);
+    assert_eq!(fields(&other.at_time(&desk.tenant, Timestamp::MAX).await.unwrap()), Some(2));
     assert_eq!(other.at(&desk.tenant, Version(9)).await.unwrap_err().kind(), ErrorKind::NotFound);
     let history = other.history(&desk.tenant).await.unwrap();
     assert_eq!(history.len(), 3);
@@ -249,4 +249,16 @@ async fn a_field_that_is_undeclared_becomes_text_again_under_every_name() {
     let columns = schema.metric_named("pump").unwrap().columns(&seen);
     assert_eq!(columns.iter().map(|column| &*column.name).collect::<Vec<_>>(), ["b", "a"]);
     assert!(columns.iter().all(|column| column.field_type.is_none()));
+}
+
+#[tokio::test]
+async fn a_flood_of_metric_names_stops_at_a_limit_and_holds_up_nobody() {
+    // T8
+    let mut desk = Desk::new();
+    let names: Vec<String> = (0..SchemaStore::DISCOVERED_METRICS_MAX + 10).map(|number| format!("m{number}")).collect();
+    let schema = desk.discover(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!(schema.metrics().count(), SchemaStore::DISCOVERED_METRICS_MAX);
+    let again = desk.discover(&["another", "fineo_reserved"]).await;
+    assert_eq!(again.version(), schema.version());
+    desk.apply(create("declared", &[])).await;
 }

@@ -107,6 +107,22 @@ impl Pipeline {
         }
     }
 
+    /// Completes once stage staged has come to `forwarded`.
+    pub(crate) async fn wait_until_staged(&self, forwarded: &Cover, within: Duration) -> Result<()> {
+        let mut changed = self.shared.progress.subscribe();
+        let mut timeout = self.shared.parts.clock.sleep(within);
+        loop {
+            changed.mark_unchanged();
+            if self.shared.progress.waiting(forwarded, Some(forwarded)).is_none() {
+                return Ok(());
+            }
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = &mut timeout => return Err(self.too_late(forwarded, Some(forwarded))),
+            }
+        }
+    }
+
     fn too_late(&self, token: &Cover, target: Option<&Cover>) -> Error {
         let (stage, cover) = match target {
             None => (Stage::Raw, token),

@@ -132,7 +132,7 @@ impl Edge {
         &self,
         source: ImportSource,
         options: ImportOptions,
-        on_progress: &(dyn Fn(&ImportReport) + Send + Sync),
+        mut on_progress: impl FnMut(&ImportReport) + Send,
     ) -> Result<ImportReport> {
         if let Some(metric) = &options.metric {
             fineo_schema::name::check_metric(metric)?;

@@ -34,6 +34,8 @@ pub(crate) type Schemas = HashMap<TenantId, Arc<TenantSchema>>;
 pub(crate) struct RawOutcome {
     /// The records, for the staged stream.
     pub(crate) forward: Vec<Entry>,
+    /// Which delivery each of them is, by index.
+    pub(crate) passed: Vec<usize>,
     /// The events that go no further.
     pub(crate) errors: Vec<ErrorRow>,
     /// Metrics to be discovered before the events of `deferred` can be read.
@@ -121,6 +123,7 @@ impl RawStage {
         }
         // One allocation for all records of the batch.
         let records = Bytes::copy_from_slice(&self.scratch.out);
+        outcome.passed.extend(places.iter().map(|(index, _)| *index));
         outcome.forward.extend(places.into_iter().map(|(index, range)| Entry {
             tenant: deliveries[index].tenant.clone(),
             key,

@@ -41,7 +41,7 @@ impl RawWork {
                 None => self.stage.apply(&schemas, batch, 0..batch.len(), self.key, may_discover),
                 Some(wanted) => self.stage.apply(&schemas, batch, wanted.iter().copied(), self.key, may_discover),
             };
-            let RawOutcome { forward, errors, missing_metrics, deferred } = outcome;
+            let RawOutcome { forward, errors, missing_metrics, deferred, .. } = outcome;
             passed.errors.extend(errors);
             self.forward(forward, batch, &mut passed).await?;
             if deferred.is_empty() {

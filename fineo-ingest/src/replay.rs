@@ -1,0 +1,358 @@
+//! Replay: passes what is archived through a stage again, into the live stores. What was there stays there once.
+
+mod source;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use arrow_array::cast::AsArray;
+use fineo_core::{
+    ContentHash, Cover, Error, EventId, MetricId, Position, Result, ShardId, TenantId, TimeRange, Timestamp,
+    archive::Stage,
+    nearline::{RowHead, Rows, ScanRequest, SystemColumns},
+    stream::Delivery,
+};
+use fineo_schema::TenantSchema;
+use futures::TryStreamExt;
+
+use crate::{
+    ArchivedRecord, Pipeline,
+    driver::{
+        parts::Shared,
+        work::{StagedWork, write_errors, write_rows},
+    },
+    envelope,
+    errors::{error_id, repairs},
+    stage::{
+        payload,
+        raw::{RawStage, Schemas},
+    },
+};
+use source::Source;
+
+/// How many events are passed on together.
+const BATCH_EVENTS: usize = 8_192;
+/// How long the staged stage may take for what a replay sent it.
+const STAGED_WITHIN: Duration = Duration::from_secs(600);
+/// How often a metric may be discovered while a batch is read.
+const ROUNDS_MAX: usize = 3;
+
+/// Under which schema events are read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplayMode {
+    /// Today's.
+    #[default]
+    ReDerive,
+    /// The one that held when they arrived.
+    AsRecorded,
+}
+
+/// What is to be replayed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReplayRequest {
+    /// Through which stage.
+    pub stage: Stage,
+    /// Whose events.
+    pub tenant: TenantId,
+    /// Under which schema.
+    pub mode: ReplayMode,
+    /// Only events of this metric or alias.
+    pub metric: Option<String>,
+    /// Only events that arrived in this range.
+    pub time: TimeRange,
+    /// Only events with an error row of this stage that is not repaired.
+    pub errors_only: bool,
+}
+
+impl ReplayRequest {
+    /// Everything of `tenant`, through `stage`, under today's schema.
+    pub fn new(stage: Stage, tenant: TenantId) -> Self {
+        Self { stage, tenant, mode: ReplayMode::default(), metric: None, time: TimeRange::ALL, errors_only: false }
+    }
+
+    /// Under this schema.
+    #[must_use]
+    pub fn with_mode(mut self, mode: ReplayMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Only of this metric.
+    #[must_use]
+    pub fn with_metric(mut self, metric: Option<String>) -> Self {
+        self.metric = metric;
+        self
+    }
+
+    /// Only events that arrived in `time`.
+    #[must_use]
+    pub fn with_time(mut self, time: TimeRange) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// Only what has an error row.
+    #[must_use]
+    pub fn with_errors_only(mut self, errors_only: bool) -> Self {
+        self.errors_only = errors_only;
+        self
+    }
+}
+
+/// What a replay did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayReport {
+    /// Events that were passed to the stage.
+    pub events: u64,
+    /// Of these, those that went on.
+    pub passed: u64,
+    /// Of these, those that were refused, by code.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Error rows that are repaired now.
+    pub repaired: u64,
+    /// Rows that are new in the nearline store.
+    pub rows: u64,
+    /// Rows that were there already.
+    pub duplicates: u64,
+}
+
+impl Pipeline {
+    /// Passes archived events, and those not archived yet, through a stage again. Doing so twice changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the tenant has no such metric; `Corrupt` when a segment cannot be read; or a failure of a
+    /// store, after which the replay can be begun again.
+    pub async fn replay(&self, request: ReplayRequest) -> Result<ReplayReport> {
+        let shared = self.shared();
+        let before = shared.counters.tenant(&request.tenant);
+        let mut replay = Replay::begin(shared, &request).await?;
+        let mut source = Source::new(shared, &request);
+        while let Some((shard, records)) = source.next(BATCH_EVENTS).await? {
+            replay.pass(&shard, records).await?;
+        }
+        if !replay.forwarded.is_empty() {
+            self.wait_until_staged(&replay.forwarded, STAGED_WITHIN).await?;
+        }
+        replay.mark_repaired().await?;
+        let Replay { mut report, .. } = replay;
+        let counts = shared.counters.tenant(&request.tenant).since(&before);
+        report.rows = counts.rows;
+        report.duplicates = counts.duplicates;
+        Ok(report)
+    }
+}
+
+struct Replay<'a> {
+    shared: &'a Arc<Shared>,
+    request: &'a ReplayRequest,
+    schema: Arc<TenantSchema>,
+    /// The ids of the rows of the metric asked for.
+    metrics: Option<Vec<MetricId>>,
+    /// Error rows of the stage that are not repaired.
+    open_errors: HashSet<EventId>,
+    repaired: Vec<EventId>,
+    raw: RawStage,
+    staged: HashMap<ShardId, StagedWork>,
+    forwarded: Cover,
+    report: ReplayReport,
+}
+
+impl<'a> Replay<'a> {
+    async fn begin(shared: &'a Arc<Shared>, request: &'a ReplayRequest) -> Result<Self> {
+        let schema = shared.parts.schemas.refresh(&request.tenant).await?;
+        let metrics = match &request.metric {
+            None => None,
+            Some(name) => {
+                let found = schema
+                    .metric_named(name)
+                    .ok_or_else(|| Error::not_found("the tenant has no such metric").with("metric", name))?;
+                Some(found.row_metrics().to_vec())
+            }
+        };
+        Ok(Self {
+            open_errors: open_errors(shared, request).await?,
+            shared,
+            request,
+            schema,
+            metrics,
+            repaired: Vec::new(),
+            raw: RawStage::new(shared.options.limits.fields_max),
+            staged: HashMap::new(),
+            forwarded: Cover::default(),
+            report: ReplayReport::default(),
+        })
+    }
+
+    async fn pass(&mut self, shard: &ShardId, records: Vec<ArchivedRecord>) -> Result<()> {
+        let wanted: Vec<ArchivedRecord> = records.into_iter().filter(|record| self.is_wanted(record)).collect();
+        match self.request.stage {
+            Stage::Raw => {
+                let mut rest = wanted.as_slice();
+                while let Some(first) = rest.first() {
+                    let (schema, count) = match self.request.mode {
+                        ReplayMode::ReDerive => (Arc::clone(&self.schema), rest.len()),
+                        ReplayMode::AsRecorded => {
+                            let same = rest.iter().take_while(|record| record.arrived_at == first.arrived_at).count();
+                            (self.shared.parts.schemas.at_time(&self.request.tenant, first.arrived_at).await?, same)
+                        }
+                    };
+                    let (now, later) = rest.split_at(count);
+                    self.pass_raw(shard, schema, now).await?;
+                    rest = later;
+                }
+                Ok(())
+            }
+            Stage::Staged => self.pass_staged(shard, &wanted).await,
+        }
+    }
+
+    fn error_of(&self, delivery: &Delivery) -> Option<EventId> {
+        let id = match self.request.stage {
+            Stage::Raw => envelope::read(&delivery.payload).ok()?.arrival_id,
+            Stage::Staged => payload::read(&delivery.payload).ok()?.id,
+        };
+        Some(error_id(&[&id.0], self.request.stage))
+    }
+
+    fn is_wanted(&self, record: &ArchivedRecord) -> bool {
+        let is_open = || self.error_of(&record.delivery).is_some_and(|error| self.open_errors.contains(&error));
+        !self.request.errors_only || is_open()
+    }
+
+    fn is_of_metric(&self, record: &[u8]) -> bool {
+        let Some(metrics) = &self.metrics else { return true };
+        payload::read(record).is_ok_and(|entry| metrics.iter().any(|metric| metric.as_str() == entry.metric))
+    }
+
+    async fn pass_raw(&mut self, shard: &ShardId, schema: Arc<TenantSchema>, records: &[ArchivedRecord]) -> Result<()> {
+        let deliveries: Vec<Delivery> = records.iter().map(|record| record.delivery.clone()).collect();
+        let mut schemas = Schemas::from([(self.request.tenant.clone(), schema)]);
+        let mut wanted: Vec<usize> = (0..deliveries.len()).collect();
+        for round in 0..ROUNDS_MAX {
+            let may_discover = round + 1 < ROUNDS_MAX;
+            let outcome = self.raw.apply(&schemas, &deliveries, wanted.iter().copied(), 0, may_discover);
+            let mut entries = Vec::with_capacity(outcome.forward.len());
+            for (index, entry) in outcome.passed.into_iter().zip(outcome.forward) {
+                if !self.is_of_metric(&entry.payload) {
+                    continue;
+                }
+                entries.push(entry);
+                self.went_on(&deliveries[index]);
+            }
+            for outcome in self.shared.retry.append(&*self.shared.parts.staged, entries).await {
+                let appended = outcome?;
+                self.forwarded.advance(&appended.shard, appended.position);
+            }
+            if self.metrics.is_none() {
+                write_errors(self.shared, Stage::Raw, shard, &outcome.errors, deliveries.len()).await?;
+                for error in &outcome.errors {
+                    *self.report.rejected.entry(error.rejection.code.as_str()).or_default() += 1;
+                    self.report.events += 1;
+                }
+            }
+            if outcome.deferred.is_empty() {
+                break;
+            }
+            for (tenant, names) in outcome.missing_metrics {
+                let names: Vec<Arc<str>> = names.into_iter().collect();
+                let schema = self.shared.parts.schemas.discover_metrics(&tenant, &names).await?;
+                schemas.insert(tenant, schema);
+            }
+            wanted = outcome.deferred;
+        }
+        Ok(())
+    }
+
+    fn went_on(&mut self, delivery: &Delivery) {
+        self.report.events += 1;
+        self.report.passed += 1;
+        let repaired = self.error_of(delivery).filter(|error| self.open_errors.remove(error));
+        self.repaired.extend(repaired);
+    }
+
+    async fn pass_staged(&mut self, shard: &ShardId, records: &[ArchivedRecord]) -> Result<()> {
+        let of_metric = records.iter().filter(|record| self.is_of_metric(&record.delivery.payload));
+        let deliveries: Vec<Delivery> = of_metric.map(|record| record.delivery.clone()).collect();
+        let shared = self.shared;
+        let work =
+            self.staged.entry(shard.clone()).or_insert_with(|| StagedWork::new(Arc::clone(shared), shard.clone()));
+        let passed = work.pass(&deliveries).await?;
+        let refused: HashSet<Position> = passed.errors.iter().map(|error| error.position).collect();
+        for error in &passed.errors {
+            *self.report.rejected.entry(error.rejection.code.as_str()).or_default() += 1;
+            self.report.events += 1;
+        }
+        for delivery in deliveries.iter().filter(|delivery| !refused.contains(&delivery.position)) {
+            self.went_on(delivery);
+        }
+        Ok(())
+    }
+
+    /// Writes that the errors of what went on are repaired, once that is durable.
+    async fn mark_repaired(&mut self) -> Result<()> {
+        let parts = &self.shared.parts;
+        let sync = || async { parts.nearline.sync().await.into_result() };
+        self.shared.retry.until_done(sync).await?;
+        if self.repaired.is_empty() {
+            return Ok(());
+        }
+        let now = parts.clock.now();
+        let mut rows = Rows::new(ShardId::new("repairs").expect("a legal id"));
+        for error in &self.repaired {
+            rows.row(repair_head(*error, now), "repairs");
+            rows.cell("error", &error.to_string());
+            rows.cell("repaired_at", &now.to_string());
+        }
+        write_rows(self.shared, &self.request.tenant, &repairs(), &rows).await?;
+        self.shared.retry.until_done(sync).await?;
+        self.report.repaired = self.repaired.len() as u64;
+        Ok(())
+    }
+}
+
+fn repair_head(error: EventId, now: Timestamp) -> RowHead {
+    RowHead { timestamp: now, id: error, content: ContentHash(error.0), position: Position::ZERO, ingested_at: now }
+}
+
+/// The ids of the stage's error rows that are not repaired.
+async fn open_errors(shared: &Shared, request: &ReplayRequest) -> Result<HashSet<EventId>> {
+    let mut open = HashSet::new();
+    for (id, stage) in ids(shared, &request.tenant, MetricId::errors(), "stage").await? {
+        if stage.as_deref() == Some(request.stage.as_str()) {
+            open.insert(id);
+        }
+    }
+    for (id, _) in ids(shared, &request.tenant, repairs(), "error").await? {
+        open.remove(&id);
+    }
+    Ok(open)
+}
+
+/// The ids of the rows of `metric`, each with one of its cells.
+async fn ids(
+    shared: &Shared,
+    tenant: &TenantId,
+    metric: MetricId,
+    cell: &str,
+) -> Result<Vec<(EventId, Option<String>)>> {
+    let request = ScanRequest::new(tenant.clone(), metric)
+        .with_names([cell])
+        .with_system(SystemColumns { event_id: true, ..SystemColumns::default() });
+    let mut found = Vec::new();
+    let mut batches = shared.parts.nearline.scan(request);
+    while let Some(batch) = batches.try_next().await? {
+        let (ids, cells) = (batch.column(1).as_fixed_size_binary(), batch.column(2).as_string_view());
+        for (id, cell) in ids.iter().zip(cells.iter()) {
+            let id = id.and_then(|id| id.try_into().ok()).map(EventId);
+            let id = id.ok_or_else(|| Error::internal("a row has no event id"))?;
+            found.push((id, cell.map(str::to_owned)));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,134 @@
+//! What a replay reads: the archive, then what is not archived yet.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use fineo_core::{
+    Error, Result, ShardId, Timestamp,
+    archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
+    stream::{Delivery, ReadFrom},
+};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+
+use super::ReplayRequest;
+use crate::{
+    ArchivedRecord, SegmentReader,
+    driver::{
+        checkpoint::{self, Checkpoint},
+        parts::Shared,
+    },
+    envelope,
+    stage::payload,
+};
+
+/// Deliveries of one tenant, in batches of one shard.
+pub(super) struct Source<'a> {
+    shared: &'a Arc<Shared>,
+    request: &'a ReplayRequest,
+    tails: Option<VecDeque<(ShardId, Vec<ArchivedRecord>)>>,
+    segments: Option<BoxStream<'static, Result<SegmentInfo>>>,
+    open: VecDeque<(ShardId, Vec<ArchivedRecord>)>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(shared: &'a Arc<Shared>, request: &'a ReplayRequest) -> Self {
+        Self { shared, request, tails: None, segments: None, open: VecDeque::new() }
+    }
+
+    /// The next deliveries, `count_max` at most.
+    pub(super) async fn next(&mut self, count_max: usize) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
+        // What is archived meanwhile is then met twice, which is harmless; the other way round it would be missed.
+        if self.tails.is_none() {
+            self.tails = Some(self.read_tails().await?);
+        }
+        loop {
+            if let Some((shard, records)) = self.open.front_mut() {
+                let batch: Vec<_> = records.drain(..records.len().min(count_max)).collect();
+                let shard = shard.clone();
+                if records.is_empty() {
+                    self.open.pop_front();
+                }
+                if !batch.is_empty() {
+                    return Ok(Some((shard, batch)));
+                }
+                continue;
+            }
+            match self.next_segment().await? {
+                Some(found) => self.open.push_back(found),
+                None => match self.tails.as_mut().and_then(VecDeque::pop_front) {
+                    Some(tail) => self.open.push_back(tail),
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+
+    async fn next_segment(&mut self) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
+        let archive = &self.shared.parts.archive;
+        let query = SegmentQuery { stage: self.request.stage, kind: SegmentKind::Received };
+        let segments = self.segments.get_or_insert_with(|| archive.segments(query));
+        while let Some(info) = segments.try_next().await? {
+            let reader = SegmentReader::open(&**archive, &info).await?;
+            let records = reader.read(&**archive, &self.request.tenant, self.request.time).await?;
+            if !records.is_empty() {
+                return Ok(Some((info.name.shard, records)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn read_tails(&self) -> Result<VecDeque<(ShardId, Vec<ArchivedRecord>)>> {
+        let mut tails = VecDeque::new();
+        for shard in self.shared.source(self.request.stage).shards().await? {
+            let records = self.read_tail(&shard.id).await?;
+            if !records.is_empty() {
+                tails.push_back((shard.id, records));
+            }
+        }
+        Ok(tails)
+    }
+
+    /// What is behind the checkpoint of `shard` now.
+    async fn read_tail(&self, shard: &ShardId) -> Result<Vec<ArchivedRecord>> {
+        const TRIES_MAX: usize = 5;
+        let stage = self.request.stage;
+        for _ in 0..TRIES_MAX {
+            let subject = checkpoint::subject(&self.shared.options.name, stage.as_str(), "stage", shard)?;
+            let after = Checkpoint::read(&*self.shared.parts.repo, subject).await?.position;
+            let source = self.shared.source(stage);
+            let Some(tail) = source.tail(shard).await?.filter(|tail| Some(*tail) > after) else {
+                return Ok(Vec::new());
+            };
+            let mut deliveries = source.read(shard, after.map_or(ReadFrom::Start, ReadFrom::After));
+            let mut records = Vec::new();
+            loop {
+                match deliveries.next().await {
+                    None => return Ok(records),
+                    // It was archived and trimmed meanwhile: look again.
+                    Some(Err(error)) if error.kind() == fineo_core::ErrorKind::NotFound => break,
+                    Some(Err(error)) => return Err(error),
+                    Some(Ok(batch)) => {
+                        let is_last = batch.last().is_some_and(|delivery| delivery.position >= tail);
+                        records.extend(batch.into_iter().filter_map(|delivery| self.record(delivery)));
+                        if is_last {
+                            return Ok(records);
+                        }
+                    }
+                }
+            }
+        }
+        Err(Error::unavailable("the stream is trimmed faster than it can be read").with("shard", shard))
+    }
+
+    fn record(&self, delivery: Delivery) -> Option<ArchivedRecord> {
+        let arrived_at = arrival(self.request.stage, &delivery);
+        let is_wanted = delivery.tenant == self.request.tenant && self.request.time.contains(arrived_at);
+        is_wanted.then_some(ArchivedRecord { delivery, arrived_at })
+    }
+}
+
+fn arrival(stage: Stage, delivery: &Delivery) -> Timestamp {
+    match stage {
+        Stage::Raw => envelope::read(&delivery.payload).map(|read| read.arrived_at).unwrap_or_default(),
+        Stage::Staged => payload::read(&delivery.payload).map(|read| read.arrived_at).unwrap_or_default(),
+    }
+}

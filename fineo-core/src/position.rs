@@ -44,7 +44,7 @@ impl fmt::Debug for ShardId {
 ///
 /// A big-endian number of 192 bits, wide enough for Kinesis' sequence numbers (56 decimal digits, 186 bits).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Position([u8; Position::LEN]);
+pub struct Position([u8; Self::LEN]);
 
 impl Position {
     /// The number of bytes of a stored position.

@@ -78,3 +78,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = owned.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
     text.unwrap_or_else(|| "a panic without a text".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,7 @@ async fn a_split_ends_the_parent_and_its_children_take_over_its_keys() {
     assert_eq!(batches.len(), 1);
     let shards = stream.shards().await.unwrap();
     assert!(shards[0].is_closed);
-    assert_eq!(shards[1].parents, [parent.clone()]);
+    assert_eq!(shards[1].parents, std::slice::from_ref(&parent));
     assert!(stream.split_shard(&parent).is_err());
 }
 

@@ -1,5 +1,7 @@
 //! Writing rows: once each, the first wins, and what a restart leaves.
 
+use std::slice;
+
 use fineo_core::{
     Cover, Outcome, Position, Result,
     nearline::Written::{Conflict, Duplicate, New},
@@ -35,9 +37,9 @@ pub(in crate::cases) const CASES: &[Case] = cases! { Nearline:
 async fn twice(place: Box<dyn Place>) -> Result<Verdict> {
     let (table, other) = (Table::new(place.nearline().await?), Table::new(place.nearline().await?));
     let row = TestRow::new(1).with_cell("a", "1");
-    assert_eq!(table.write(&[row.clone()]).await?, [New]);
+    assert_eq!(table.write(slice::from_ref(&row)).await?, [New]);
     for again in [row.clone(), row.clone().with_position("s0", 9), row.clone().with_position("s7", 1)] {
-        assert_eq!(table.write(&[again.clone()]).await?, [Duplicate]);
+        assert_eq!(table.write(slice::from_ref(&again)).await?, [Duplicate]);
         table.store.sync().await.into_result()?;
         assert_eq!(other.write(&[again]).await?, [Duplicate]);
     }
@@ -77,7 +79,7 @@ async fn twice_across_restart(mut place: Box<dyn Place>) -> Result<Verdict> {
     let table = Table::new(place.nearline().await?);
     let durability = table.store.capabilities().durability;
     let row = TestRow::new(1).with_cell("a", "1");
-    table.write(&[row.clone()]).await?;
+    table.write(slice::from_ref(&row)).await?;
     table.store.sync().await.into_result()?;
     drop(table);
     if let Some(verdict) = restart(&mut place, durability, Restart::Clean).await? {
@@ -108,8 +110,8 @@ async fn conflict(place: Box<dyn Place>) -> Result<Verdict> {
     let table = Table::new(place.nearline().await?);
     let first = TestRow::new(1).with_cell("a", "1");
     let second = first.clone().with_content(2).with_position("s0", 2).with_cell("b", "2");
-    assert_eq!(table.write(&[first.clone()]).await?, [New]);
-    assert_eq!(table.write(&[second.clone()]).await?, [Conflict]);
+    assert_eq!(table.write(slice::from_ref(&first)).await?, [New]);
+    assert_eq!(table.write(slice::from_ref(&second)).await?, [Conflict]);
     table.store.sync().await.into_result()?;
     assert_eq!(table.write(&[second]).await?, [Conflict]);
     assert_eq!(table.read(&["a", "b"]).await?, [first]);
@@ -119,7 +121,7 @@ async fn conflict(place: Box<dyn Place>) -> Result<Verdict> {
 async fn content_decides(place: Box<dyn Place>) -> Result<Verdict> {
     let table = Table::new(place.nearline().await?);
     let first = TestRow::new(1).with_cell("a", "1");
-    assert_eq!(table.write(&[first.clone()]).await?, [New]);
+    assert_eq!(table.write(slice::from_ref(&first)).await?, [New]);
     let moved = first.clone().with_time(1_000_000_000_000);
     assert_eq!(table.write(&[moved.clone(), moved.with_content(3)]).await?, [Duplicate, Conflict]);
     assert_eq!(table.read(&["a"]).await?, [first]);
@@ -131,7 +133,7 @@ async fn visible(place: Box<dyn Place>) -> Result<Verdict> {
     let mut expected = Vec::new();
     for id in 0..20 {
         let row = TestRow::new(id).with_cell("a", &id.to_string());
-        table.write(&[row.clone()]).await?;
+        table.write(slice::from_ref(&row)).await?;
         expected.push(row);
         assert_eq!(table.read(&["a"]).await?, expected);
         assert_eq!(other.read(&["a"]).await?, expected);
@@ -156,7 +158,7 @@ async fn survives(mut place: Box<dyn Place>, how: Restart) -> Result<Verdict> {
     }
     let table = Table::new(place.nearline().await?);
     assert_eq!(table.read(&["a"]).await?, rows);
-    assert_eq!(table.store.metrics(&table.tenant).await?, [table.metric.clone()]);
+    assert_eq!(table.store.metrics(&table.tenant).await?, slice::from_ref(&table.metric));
     Ok(Verdict::Passed)
 }
 
@@ -218,12 +220,12 @@ async fn removed_alone(place: Box<dyn Place>) -> Result<Verdict> {
     let other_metric = Table { metric: fineo_core::MetricId::numbered(11), ..table.clone() };
     let row = TestRow::new(1);
     for table in [&table, &other_tenant, &other_metric] {
-        table.write(&[row.clone()]).await?;
+        table.write(slice::from_ref(&row)).await?;
     }
     let removed = table.store.remove(&table.tenant, &table.metric, &cover(&[("s0", 100)])).await.into_result()?;
     assert_eq!(removed, 1);
     assert_eq!(table.read(&[]).await?, []);
-    assert_eq!(other_tenant.read(&[]).await?, [row.clone()]);
+    assert_eq!(other_tenant.read(&[]).await?, slice::from_ref(&row));
     assert_eq!(other_metric.read(&[]).await?, [row]);
     Ok(Verdict::Passed)
 }

@@ -1,5 +1,7 @@
 //! Reading versions and listing subjects.
 
+use std::slice;
+
 use bytes::Bytes;
 use fineo_core::{
     Result, Timestamp,
@@ -67,8 +69,8 @@ async fn latest(place: Box<dyn Place>) -> Result<Verdict> {
         let body = Bytes::from(format!("{round}"));
         let expected = Versioned { version: Version(round + 1), written_at: at(5), body };
         assert_eq!(repo.latest(&subject).await?, Some(expected.clone()));
-        assert_eq!(repo.history(&subject, Version(1), 100).await?, [expected.clone()]);
-        assert_eq!(repo.history(&subject, expected.version, 100).await?, [expected.clone()]);
+        assert_eq!(repo.history(&subject, Version(1), 100).await?, slice::from_ref(&expected));
+        assert_eq!(repo.history(&subject, expected.version, 100).await?, slice::from_ref(&expected));
         assert_eq!(repo.history(&subject, expected.version.next(), 100).await?, []);
         assert_eq!(repo.history(&subject, Version(1), 0).await?, []);
     }

@@ -40,7 +40,9 @@ impl Metric {
             return Found::One(column);
         }
         let lower = identifier.to_lowercase();
-        let candidates = if quoted { Vec::new() } else { self.names_matching(&lower, seen) };
+        // The exact name of a hidden field means that field, not one that differs in case.
+        let is_exact = quoted || self.field_named(identifier).is_some();
+        let candidates = if is_exact { Vec::new() } else { self.names_matching(&lower, seen) };
         // Several names of one field mean one column.
         let mut columns: BTreeMap<(Option<FieldId>, Option<&str>), &str> = BTreeMap::new();
         for candidate in &candidates {

@@ -1,4 +1,19 @@
 //! What a tenant's data means: names, aliases, types, changes, resolution.
+//!
+//! A [`SchemaStore`] keeps schemas and makes [`Change`]s. A [`TenantSchema`] is one version, immutable: stage
+//! raw looks names up in it and writes records by a [`RecordLayout`], SQL asks it for [`LogicalColumn`]s.
+//! [`Discovery`] counts the names that events bear, declared or not.
+//!
+//! ```
+//! use fineo_schema::{TimeFormat, TimeParser, coerce};
+//!
+//! let format = TimeFormat::parse("%d/%m/%Y %H:%M @ Europe/Berlin")?;
+//! let time = TimeParser::new([&format].into_iter()).parse("14/02/2016 0:00");
+//! assert_eq!(time.map(|time| time.to_string()).as_deref(), Some("2016-02-13T23:00:00Z"));
+//! assert_eq!(coerce::long("1.0"), Some(1));
+//! assert_eq!(coerce::long("warm"), None);
+//! # Ok::<(), fineo_core::Error>(())
+//! ```
 
 pub mod coerce;
 pub mod name;

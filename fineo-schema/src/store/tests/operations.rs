@@ -63,8 +63,10 @@ async fn hidden_fields_answer_by_no_name_and_come_back_whole() {
     desk.apply(add("pump", "a", "long", &["b"])).await;
     desk.apply(Change::HideField { metric: "pump".into(), field: "b".into() }).await;
     let seen = SeenNames::of_names(["a", "b", "c"]);
+    let other_case = SeenNames::of_names(["B"]);
     let schema = desk.now();
     let metric = schema.metric_named("pump").unwrap();
+    assert!(metric_is_silent(&desk.now(), &other_case));
     for name in ["a", "b", "A"] {
         assert!(matches!(metric.column(name, false, &seen), Found::None { near } if near.is_empty()), "{name}");
     }
@@ -198,4 +200,9 @@ async fn merged_metrics_share_fields_and_unmerge_by_undo() {
     assert_eq!(schema.metric_named("a").unwrap().fields().len(), 1);
     assert_eq!(schema.metric_named("bb").unwrap().fields().len(), 2);
     assert_eq!(sources(&schema, "a", "temp"), ["temp"]);
+}
+
+/// Whether the hidden alias `b` stays silent though events also bore `B`.
+fn metric_is_silent(schema: &crate::TenantSchema, seen: &SeenNames) -> bool {
+    schema.metric_named("pump").unwrap().column("b", false, seen).one().is_none()
 }

@@ -1,1 +1,32 @@
-//! Fineo.
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod instance;
+mod schema_handle;
+mod status;
+
+pub use fineo_core as core;
+pub use fineo_ingest as ingest;
+pub use fineo_query as query;
+pub use fineo_schema as schema;
+
+pub use builder::{Builder, Parts};
+pub use fineo_core::{
+    Archive, Clock, Cover, Durability, Entropy, Error, ErrorKind, NearlineStore, Result, SchemaRepo, Stream, TenantId,
+    Timestamp, archive::Stage,
+};
+pub use fineo_ingest::{
+    ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, ReplayMode, ReplayReport, ReplayRequest, Routing,
+};
+pub use fineo_query::{Parameter, QueryLimits, QueryStream, Session};
+pub use instance::Fineo;
+pub use schema_handle::SchemaHandle;
+pub use status::{Capabilities, StageStatus, Status, StoreCapabilities, TenantStatus};
+
+/// The in-memory backend: the reference and the test double.
+#[cfg(feature = "memory")]
+pub use fineo_backend_memory as memory;
+
+/// The embedded backend: one directory, durable.
+#[cfg(feature = "local")]
+pub use fineo_backend_local as local;

@@ -11,7 +11,7 @@ use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
     execution::SendableRecordBatchStream,
 };
-use fineo_core::Result;
+use fineo_core::{Error, ErrorKind, Result};
 use futures::{Stream, StreamExt, future::BoxFuture};
 
 use crate::{
@@ -71,6 +71,22 @@ impl QueryStream {
             batches.push(batch);
         }
         Ok(batches)
+    }
+
+    /// All rows as CSV with a header: for examples and small answers. Times are RFC 3339, null is an empty cell.
+    ///
+    /// # Errors
+    ///
+    /// What ended the query, or `Unsupported` for a column that CSV cannot show.
+    pub async fn to_csv(mut self) -> Result<String> {
+        let unsupported =
+            |source| Error::new(ErrorKind::Unsupported, "not a table that CSV can show").with_source(source);
+        let mut writer = datafusion::arrow::csv::Writer::new(Vec::new());
+        writer.write(&RecordBatch::new_empty(self.schema.clone())).map_err(unsupported)?;
+        while let Some(batch) = self.next_batch().await? {
+            writer.write(&batch).map_err(unsupported)?;
+        }
+        String::from_utf8(writer.into_inner()).map_err(|source| Error::internal("CSV is text").with_source(source))
     }
 
     /// Counts `batch` against the limits of the result.

@@ -1,0 +1,207 @@
+//! Puts parts together: which stores, which clock, which limits.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use fineo_core::{
+    Archive, Clock, Entropy, Error, NearlineStore, Result, SchemaRepo, Stream, SystemClock, SystemEntropy,
+};
+use fineo_ingest::{Limits, Pipeline, PipelineOptions, PipelineParts};
+use fineo_query::{Engine, EngineParts, QueryLimits};
+use fineo_schema::{Discovery, SchemaStore};
+
+use crate::{Fineo, instance::Directory};
+
+/// The stores of an instance.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Takes events from the edge.
+    pub raw: Arc<dyn Stream>,
+    /// Takes records from stage raw.
+    pub staged: Arc<dyn Stream>,
+    /// Keeps what the stages received.
+    pub archive: Arc<dyn Archive>,
+    /// Holds recent rows.
+    pub nearline: Arc<dyn NearlineStore>,
+    /// Holds schemas, checkpoints and leases.
+    pub repo: Arc<dyn SchemaRepo>,
+}
+
+/// Where the parts come from.
+#[derive(Debug, Clone)]
+enum Place {
+    Memory,
+    Local(PathBuf),
+    Parts(Parts),
+}
+
+/// How an instance is opened.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder {
+    place: Place,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    limits: Limits,
+    pipeline: PipelineOptions,
+    query: QueryLimits,
+}
+
+impl Builder {
+    fn new(place: Place) -> Self {
+        Self {
+            place,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::new()),
+            limits: Limits::default(),
+            pipeline: PipelineOptions::default(),
+            query: QueryLimits::default(),
+        }
+    }
+
+    pub(crate) fn memory() -> Self {
+        Self::new(Place::Memory)
+    }
+
+    pub(crate) fn local(directory: &Path) -> Self {
+        Self::new(Place::Local(directory.to_owned()))
+    }
+
+    pub(crate) fn parts(parts: Parts) -> Self {
+        Self::new(Place::Parts(parts))
+    }
+
+    /// Cuts segments and checkpoints often, so that short runs meet every step.
+    pub fn with_small_cuts(self) -> Self {
+        let pipeline = self.pipeline.clone();
+        self.with_pipeline(pipeline.with_cut_bytes(16 << 10))
+    }
+
+    /// Another source of time.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of chance.
+    pub fn with_entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// Other limits of what is taken in.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Other settings of the stages.
+    pub fn with_pipeline(mut self, pipeline: PipelineOptions) -> Self {
+        self.pipeline = pipeline;
+        self
+    }
+
+    /// Other limits of each query.
+    pub fn with_query_limits(mut self, query: QueryLimits) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// Opens the stores and starts the stages where they left off.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when another process has the directory (the message names it), `Corrupt` when damage keeps it from being
+    /// opened, `Unsupported` when the backend is not compiled in, or a failure of a store.
+    pub async fn open(self) -> Result<Fineo> {
+        let (parts, directory, query) = match self.place {
+            Place::Parts(parts) => (parts, Directory::None, self.query),
+            Place::Memory => (memory_parts()?, Directory::None, self.query),
+            Place::Local(path) => {
+                let spill = path.join("spill");
+                let (parts, directory) = local_parts(path).await?;
+                let query = if self.query.spill_directory.is_none() {
+                    self.query.with_spill_directory(spill)
+                } else {
+                    self.query
+                };
+                (parts, directory, query)
+            }
+        };
+        let schemas = SchemaStore::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
+        let discovery = Discovery::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
+        let engine = Engine::new(
+            EngineParts {
+                nearline: Arc::clone(&parts.nearline),
+                schemas: schemas.clone(),
+                discovery: Arc::new(discovery.clone()),
+                clock: Arc::clone(&self.clock),
+            },
+            query,
+        );
+        let pipeline_parts = PipelineParts {
+            raw: Arc::clone(&parts.raw),
+            staged: Arc::clone(&parts.staged),
+            archive: Arc::clone(&parts.archive),
+            nearline: Arc::clone(&parts.nearline),
+            repo: Arc::clone(&parts.repo),
+            schemas: schemas.clone(),
+            discovery: discovery.clone(),
+            clock: self.clock,
+            entropy: Arc::clone(&self.entropy),
+        };
+        let pipeline = Pipeline::start(pipeline_parts, self.pipeline.with_limits(self.limits)).await?;
+        Ok(Fineo { parts, schemas, discovery, engine, pipeline, directory, entropy: self.entropy })
+    }
+}
+
+#[cfg(feature = "memory")]
+fn memory_parts() -> Result<Parts> {
+    use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
+    Ok(Parts {
+        raw: Arc::new(MemoryStream::new("raw", 1)),
+        staged: Arc::new(MemoryStream::new("staged", 1)),
+        archive: Arc::new(MemoryArchive::new()),
+        nearline: Arc::new(MemoryNearline::new()),
+        repo: Arc::new(MemoryRepo::new()),
+    })
+}
+
+#[cfg(not(feature = "memory"))]
+fn memory_parts() -> Result<Parts> {
+    Err(compiled_out("memory"))
+}
+
+#[cfg(feature = "local")]
+async fn local_parts(path: PathBuf) -> Result<(Parts, Directory)> {
+    use fineo_backend_local::{LocalDirectory, LocalOptions};
+    let open = move || {
+        let directory = LocalDirectory::open(path, LocalOptions::default())?;
+        let parts = Parts {
+            raw: directory.stream("raw", 1)?,
+            staged: directory.stream("staged", 1)?,
+            archive: directory.archive(),
+            nearline: directory.nearline(),
+            repo: directory.repo(),
+        };
+        Ok((parts, Directory::Local(directory)))
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
+    opened.map_err(|source| Error::internal("opening the directory broke off").with_source(source))?
+}
+
+#[cfg(not(feature = "local"))]
+async fn local_parts(_path: PathBuf) -> Result<(Parts, Directory)> {
+    Err(compiled_out("local"))
+}
+
+#[cfg(not(all(feature = "memory", feature = "local")))]
+fn compiled_out(backend: &str) -> Error {
+    Error::new(
+        fineo_core::ErrorKind::Unsupported,
+        "this build has no such backend: add it to the features of the crate fineo",
+    )
+    .with("backend", backend)
+}

@@ -1,0 +1,174 @@
+//! A running instance: what a program calls.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use fineo_core::{Cover, Entropy, Result, TenantId};
+use fineo_ingest::{ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest};
+use fineo_query::{Engine, QueryStream, Session};
+use fineo_schema::{Discovery, SchemaStore};
+
+use crate::{Builder, Capabilities, Parts, SchemaHandle, Status};
+
+/// How long the calls that take no time of their own wait.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// What has to be closed after the stages ended.
+#[derive(Debug)]
+pub(crate) enum Directory {
+    None,
+    #[cfg(feature = "local")]
+    Local(fineo_backend_local::LocalDirectory),
+}
+
+/// A running instance of Fineo: stores, stages and SQL.
+///
+/// Dropping it is safe at any moment: what was acknowledged is there when it is opened again.
+/// [`Fineo::close`] ends it in order, which makes the next start quicker.
+#[derive(Debug)]
+pub struct Fineo {
+    pub(crate) parts: Parts,
+    pub(crate) schemas: SchemaStore,
+    pub(crate) discovery: Discovery,
+    pub(crate) engine: Engine,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) directory: Directory,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl Fineo {
+    /// An instance in memory: nothing outlives it.
+    pub fn memory() -> Builder {
+        Builder::memory()
+    }
+
+    /// An instance in one directory, made when it is not there.
+    pub fn local(directory: impl AsRef<Path>) -> Builder {
+        Builder::local(directory.as_ref())
+    }
+
+    /// An instance on stores chosen by hand.
+    pub fn with_parts(parts: Parts) -> Builder {
+        Builder::parts(parts)
+    }
+
+    /// Takes in JSON events: an object, an array of objects, or objects one after another.
+    ///
+    /// Once this answers, every accepted event is as durable as the receipt says. What is wrong with an event that could
+    /// be framed shows in `errors.stream`.
+    ///
+    /// # Errors
+    ///
+    /// When the stream could not be made durable; sending the events again is safe.
+    pub async fn ingest(&self, tenant: &TenantId, body: impl Into<Bytes>) -> Result<Receipt> {
+        self.pipeline.edge().ingest(tenant, body.into()).await
+    }
+
+    /// Takes in a source of any size, plain or packed, JSON or CSV; `on_progress` hears of every durable piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`fineo_ingest::Edge::import`].
+    pub async fn import(
+        &self,
+        source: ImportSource,
+        options: ImportOptions,
+        on_progress: &(dyn Fn(&ImportReport) + Send + Sync),
+    ) -> Result<ImportReport> {
+        self.pipeline.edge().import(source, options, on_progress).await
+    }
+
+    /// Completes once a query sees the events of `receipt`, as rows or as errors.
+    ///
+    /// # Errors
+    ///
+    /// `LimitExceeded` when that is not so within a minute.
+    pub async fn wait_until_queryable(&self, receipt: &Receipt) -> Result<()> {
+        self.wait_until_visible(receipt.token(), WAIT_MAX).await
+    }
+
+    /// As [`Fineo::wait_until_queryable`], for any positions of the raw stream and any time.
+    ///
+    /// # Errors
+    ///
+    /// `LimitExceeded` when that is not so in time.
+    pub async fn wait_until_visible(&self, token: &Cover, within: Duration) -> Result<()> {
+        self.pipeline.wait_until_queryable(token, within).await
+    }
+
+    /// Completes once a query sees everything that was accepted before this call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fineo::wait_until_queryable`].
+    pub async fn wait_until_drained(&self) -> Result<()> {
+        self.pipeline.drain(WAIT_MAX).await
+    }
+
+    /// A session of `tenant`, which sees that tenant's tables and no others.
+    pub fn session(&self, tenant: &TenantId) -> Session {
+        self.engine.session(tenant)
+    }
+
+    /// Asks one question in SQL.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the question, in the context `code` and `hint`; or a failure of a store.
+    pub async fn sql(&self, tenant: &TenantId, sql: &str) -> Result<QueryStream> {
+        self.session(tenant).query(sql, &[]).await
+    }
+
+    /// The schema of `tenant`, to be read and changed.
+    pub fn schema(&self, tenant: &TenantId) -> SchemaHandle<'_> {
+        SchemaHandle::new(self, tenant.clone())
+    }
+
+    /// Passes archived events through a stage again, into the live stores, idempotently.
+    ///
+    /// # Errors
+    ///
+    /// When a segment cannot be read, or a failure of a store.
+    pub async fn replay(&self, request: ReplayRequest) -> Result<ReplayReport> {
+        self.pipeline.replay(request).await
+    }
+
+    /// What became of events since the start, how far the stages are, and what is stored.
+    ///
+    /// # Errors
+    ///
+    /// When a store cannot be reached.
+    pub async fn status(&self) -> Result<Status> {
+        Status::of(self).await
+    }
+
+    /// What the stores promise and where their limits are.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&self.parts)
+    }
+
+    /// The stages, for what this type has no call for.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// The names that events bore, declared or not.
+    pub fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
+    /// Drains the stages, makes everything durable and lets go of the stores.
+    ///
+    /// # Errors
+    ///
+    /// When something could not be made durable; what was acknowledged is there all the same.
+    pub async fn close(self) -> Result<()> {
+        let stopped = self.pipeline.stop().await;
+        let closed = match self.directory {
+            Directory::None => Ok(()),
+            #[cfg(feature = "local")]
+            Directory::Local(directory) => directory.close().await,
+        };
+        stopped.and(closed)
+    }
+}

@@ -1,0 +1,66 @@
+//! One program of a user, unchanged on every backend.
+
+use fineo::Fineo;
+
+use crate::support::{ingest, instances, rows, tenant};
+
+/// Knows nothing of what it runs on.
+async fn program(fineo: &Fineo) -> Vec<Vec<String>> {
+    let acme = tenant("acme");
+    ingest(
+        fineo,
+        &acme,
+        r#"[{"metrictype":"pump","timestamp":1000,"press":"4","site":"north"},
+            {"metrictype":"pump","timestamp":2000,"psi":5.5,"site":"south"},
+            {"metrictype":"pump","timestamp":3000,"psi":"warm","site":"north"},
+            {"metrictype":"pump","timestamp":"soon","psi":1}]"#,
+    )
+    .await;
+    let before = rows(fineo, &acme, "SELECT press, psi FROM pump ORDER BY timestamp").await;
+    let declared = r#"{"metrics":{"pump":{"fields":{"pressure":{"type":"double","aliases":["press","psi"]}}}}}"#;
+    fineo.schema(&acme).declare(declared).await.unwrap();
+    vec![
+        before,
+        rows(fineo, &acme, "SELECT pressure, site FROM pump ORDER BY timestamp").await,
+        rows(fineo, &acme, "SELECT site, sum(psi) FROM pump GROUP BY site ORDER BY site").await,
+        rows(fineo, &acme, "SELECT field, alias, count, sample FROM fineo_conflicts").await,
+        rows(fineo, &acme, "SELECT stage, class, code FROM errors.stream").await,
+    ]
+}
+
+#[tokio::test]
+async fn a_user_program_answers_alike_on_every_backend() {
+    let expected = [
+        vec!["4|", "|5.5", "|warm"],
+        vec!["4.0|north", "5.5|south", "|north"],
+        vec!["north|4.0", "south|5.5"],
+        vec!["pressure|psi|1|warm"],
+        vec!["raw|malformed|timestamp_unreadable"],
+    ];
+    for instance in instances().await {
+        assert_eq!(program(&instance.fineo).await, expected, "{}", instance.backend);
+    }
+}
+
+// N12: what was acknowledged is there after a stop and a start, once.
+#[tokio::test]
+async fn a_local_instance_answers_the_same_after_it_was_closed_and_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Fineo::local(directory.path()).open().await.unwrap();
+    let before = program(&first).await;
+    first.close().await.unwrap();
+    let second = Fineo::local(directory.path()).open().await.unwrap();
+    let acme = tenant("acme");
+    assert_eq!(rows(&second, &acme, "SELECT pressure, site FROM pump ORDER BY timestamp").await, before[1]);
+    assert_eq!(rows(&second, &acme, "SELECT stage, class, code FROM errors.stream").await, before[4]);
+}
+
+#[tokio::test]
+async fn a_second_instance_on_a_directory_is_refused_and_the_holder_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Fineo::local(directory.path()).open().await.unwrap();
+    let refusal = Fineo::local(directory.path()).open().await.unwrap_err().to_string();
+    assert!(refusal.contains(&std::process::id().to_string()), "{refusal}");
+    first.close().await.unwrap();
+    Fineo::local(directory.path()).open().await.unwrap();
+}

@@ -64,6 +64,8 @@ struct Table {
     provider: Arc<dyn TableProvider>,
     visible: Vec<String>,
     exposed: BTreeSet<String>,
+    /// Those of the exposed names that are exactly a column's name or alias.
+    exact: BTreeSet<String>,
     /// The metric behind it.
     metric: Option<(Arc<Metric>, Arc<SeenNames>)>,
 }
@@ -144,6 +146,11 @@ impl Catalog {
         self.tables.iter().any(|table| table.exposed.contains(name))
     }
 
+    /// Whether some table has a column whose name or alias is exactly this.
+    pub(crate) fn is_exact(&self, name: &str) -> bool {
+        self.tables.iter().any(|table| table.exact.contains(name))
+    }
+
     /// The columns of the table that is written like this.
     pub(crate) fn columns(&self, spelled: &[Ident]) -> Option<Columns> {
         self.table(spelled).map(|table| Columns {
@@ -192,6 +199,7 @@ fn table(sources: &Sources, asked: &Asked, parts: &[Ident]) -> Result<Option<Tab
         Meaning::Metric(metric) => {
             let seen = sources.seen(&metric);
             let columns = metric::columns(&metric, &seen, asked)?;
+            let exact = columns.exact;
             let visible: Vec<String> = columns.visible.iter().map(|column| column.name.to_string()).collect();
             let all: Vec<Column> = columns.visible.into_iter().chain(columns.hidden).collect();
             let exposed = all.iter().map(|column| column.name.to_string()).collect();
@@ -202,13 +210,14 @@ fn table(sources: &Sources, asked: &Asked, parts: &[Ident]) -> Result<Option<Tab
                 metrics: metric.row_metrics().to_vec(),
             };
             let provider = Arc::new(RowTable::new(Arc::new(rows), all));
-            Table { parts: names(), dotted, provider, visible, exposed, metric: Some((metric, seen)) }
+            Table { parts: names(), dotted, provider, visible, exposed, exact, metric: Some((metric, seen)) }
         }
         Meaning::View(view) => {
             let provider = view::provider(view, sources);
             let visible: Vec<String> = provider.schema().fields().iter().map(|field| field.name().clone()).collect();
-            let exposed = visible.iter().cloned().collect();
-            Table { parts: names(), dotted, provider, visible, exposed, metric: None }
+            let exposed: BTreeSet<String> = visible.iter().cloned().collect();
+            let exact = exposed.clone();
+            Table { parts: names(), dotted, provider, visible, exposed, exact, metric: None }
         }
     }))
 }

@@ -114,27 +114,19 @@ struct Instant {
     is_whole: bool,
 }
 
+/// The instant of a literal; one without a zone is in UTC, as the engine reads it.
 fn micros(literal: &Expr) -> Option<Instant> {
     let Expr::Literal(value, _) = literal else { return None };
     let whole = |micros| Some(Instant { micros, is_whole: true });
     match value {
-        ScalarValue::TimestampSecond(Some(value), zone) if is_utc(zone.as_ref()) => {
-            whole(value.checked_mul(1_000_000)?)
-        }
-        ScalarValue::TimestampMillisecond(Some(value), zone) if is_utc(zone.as_ref()) => {
-            whole(value.checked_mul(1_000)?)
-        }
+        ScalarValue::TimestampSecond(Some(value), _) => whole(value.checked_mul(1_000_000)?),
+        ScalarValue::TimestampMillisecond(Some(value), _) => whole(value.checked_mul(1_000)?),
         ScalarValue::TimestampMicrosecond(Some(value), _) => whole(*value),
-        ScalarValue::TimestampNanosecond(Some(value), zone) if is_utc(zone.as_ref()) => {
+        ScalarValue::TimestampNanosecond(Some(value), _) => {
             Some(Instant { micros: value.div_euclid(1_000), is_whole: value.rem_euclid(1_000) == 0 })
         }
         _ => None,
     }
-}
-
-/// A timestamp without a zone is read in the session's zone, which is UTC; one with a zone counts from the epoch.
-fn is_utc(_zone: Option<&Arc<str>>) -> bool {
-    true
 }
 
 fn range(op: Operator, instant: Instant) -> Option<TimeRange> {

@@ -1,11 +1,15 @@
 //! From one statement to a plan that can run.
 
 mod context;
+mod time;
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
-    arrow::temporal_conversions::timestamp_us_to_datetime,
+    arrow::{
+        datatypes::{Schema, SchemaRef},
+        temporal_conversions::timestamp_us_to_datetime,
+    },
     common::{ParamValues, metadata::ScalarAndMetadata},
     error::DataFusionError,
     execution::{context::SQLOptions, session_state::SessionState},
@@ -23,7 +27,11 @@ use crate::{
     Parameter, QueryLimits,
     catalog::{Catalog, Sources},
     error::{classify, defect, missing_column, refused},
-    sql::{asked::Asked, rewrite::rewrite, text},
+    sql::{
+        asked::Asked,
+        rewrite::{ResultNames, rewrite},
+        text,
+    },
 };
 
 use context::Context;
@@ -64,11 +72,18 @@ pub(crate) struct Question {
     pub(crate) now: Timestamp,
 }
 
+/// A plan, and what its columns are to be called.
+pub(crate) struct Planned {
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
+    pub(crate) schema: SchemaRef,
+}
+
 /// The plan that answers `question`.
-pub(crate) fn plan(mut question: Question) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn plan(mut question: Question) -> Result<Planned> {
     let mut statement = ours(text::parse(&question.text, &question.limits)?, &question.limits)?;
     let asked = Asked::of(&statement);
     let catalog = Catalog::of(&question.sources, &asked)?;
+    let names = ResultNames::of(&statement);
     rewrite(&mut statement, &asked, &catalog);
 
     let started = timestamp_us_to_datetime(question.now.micros());
@@ -76,7 +91,21 @@ pub(crate) fn plan(mut question: Question) -> Result<Arc<dyn ExecutionPlan>> {
     let named = |error: DataFusionError| name_missing(&error, &catalog);
     let logical = logical(statement, &question, &catalog).map_err(named)?;
     let physical = async { question.state.create_physical_plan(&logical).await };
-    block_on(physical)?.map_err(|error| classify(&error))
+    let plan = block_on(physical)?.map_err(|error| classify(&error))?;
+    let schema = renamed(&plan.schema(), &names);
+    Ok(Planned { plan, schema })
+}
+
+/// `schema` with the names that were asked for, however names are spelled within the plan.
+fn renamed(schema: &SchemaRef, names: &ResultNames) -> SchemaRef {
+    let count = schema.fields().len();
+    let fields = schema.fields().iter().enumerate().map(|(index, field)| match names.name(index, count) {
+        Some(name) if name != field.name() && name.to_lowercase() == field.name().to_lowercase() => {
+            Arc::new(field.as_ref().clone().with_name(name))
+        }
+        Some(_) | None => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// SHOW and DESCRIBE in terms of what the catalog has.
@@ -105,10 +134,10 @@ fn logical(
     let plan = SqlToRel::new_with_options(&context, options).sql_statement_to_plan(statement)?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
     if question.parameters.is_empty() {
-        return Ok(plan);
+        return time::read_times(plan);
     }
     let values = question.parameters.iter().map(|value| ScalarAndMetadata::from(value.scalar())).collect();
-    plan.with_param_values(ParamValues::List(values))
+    time::read_times(plan.with_param_values(ParamValues::List(values))?)
 }
 
 /// Says which names a column that was not found is like.

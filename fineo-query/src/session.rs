@@ -2,11 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use datafusion::{
-    arrow::array::AsArray,
-    execution::TaskContext,
-    physical_plan::{ExecutionPlan, execute_stream},
-};
+use datafusion::{arrow::array::AsArray, execution::TaskContext, physical_plan::execute_stream};
 use fineo_core::{Result, TenantId};
 use fineo_schema::TenantSchema;
 use futures::future::{BoxFuture, Either, select};
@@ -16,7 +12,7 @@ use crate::{
     catalog::{ERRORS, PUBLIC, Sources, visible_columns},
     engine::Inner,
     error::classify,
-    plan::{Question, on_deep_stack, panicked, plan},
+    plan::{Planned, Question, on_deep_stack, panicked, plan},
     stream::took_too_long,
     view::error_columns,
 };
@@ -75,12 +71,12 @@ impl Session {
     pub async fn query(&self, sql: &str, parameters: &[Parameter]) -> Result<QueryStream> {
         let limits = &self.engine.limits;
         let time_is_up = self.engine.parts.clock.sleep(limits.time_max);
-        let planned = Box::pin(self.plan(sql, parameters));
-        let (plan, time_is_up) = match select(planned, time_is_up).await {
-            Either::Left((plan, time_is_up)) => (plan?, time_is_up),
+        let planning = Box::pin(self.plan(sql, parameters));
+        let (planned, time_is_up) = match select(planning, time_is_up).await {
+            Either::Left((planned, time_is_up)) => (planned?, time_is_up),
             Either::Right(((), _)) => return Err(took_too_long()),
         };
-        self.run(plan, time_is_up)
+        self.run(planned, time_is_up)
     }
 
     /// How `sql` would be answered: the plan as text.
@@ -163,7 +159,7 @@ impl Session {
     }
 
     /// The plan for `sql`. A name that is not known is looked for once more in what is stored.
-    async fn plan(&self, sql: &str, parameters: &[Parameter]) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn plan(&self, sql: &str, parameters: &[Parameter]) -> Result<Planned> {
         let parts = &self.engine.parts;
         let schema = parts.schemas.snapshot(&self.tenant).await?;
         parts.discovery.load(&self.tenant).await?;
@@ -176,12 +172,7 @@ impl Session {
         }
     }
 
-    async fn plan_under(
-        &self,
-        schema: Arc<TenantSchema>,
-        sql: &str,
-        parameters: &[Parameter],
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn plan_under(&self, schema: Arc<TenantSchema>, sql: &str, parameters: &[Parameter]) -> Result<Planned> {
         let question = Question {
             text: sql.to_owned(),
             parameters: parameters.to_vec(),
@@ -193,13 +184,13 @@ impl Session {
         on_deep_stack(move || plan(question)).await
     }
 
-    fn run(&self, plan: Arc<dyn ExecutionPlan>, time_is_up: BoxFuture<'static, ()>) -> Result<QueryStream> {
+    fn run(&self, planned: Planned, time_is_up: BoxFuture<'static, ()>) -> Result<QueryStream> {
         let runtime = self.engine.runtime()?;
         let config = self.engine.state.config().clone();
         let context = TaskContext::default().with_session_config(config).with_runtime(runtime);
-        let started = std::panic::catch_unwind(AssertUnwindSafe(|| execute_stream(plan, Arc::new(context))));
+        let started = std::panic::catch_unwind(AssertUnwindSafe(|| execute_stream(planned.plan, Arc::new(context))));
         let batches = started.map_err(|panic| panicked(panic.as_ref()))?.map_err(|error| classify(&error))?;
-        Ok(QueryStream::new(batches, time_is_up, &self.engine.limits))
+        Ok(QueryStream::new(planned.schema, batches, time_is_up, &self.engine.limits))
     }
 }
 

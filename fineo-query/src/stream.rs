@@ -8,7 +8,10 @@ use std::{
 };
 
 use datafusion::{
-    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    arrow::{
+        array::{RecordBatch, RecordBatchOptions},
+        datatypes::SchemaRef,
+    },
     execution::SendableRecordBatchStream,
 };
 use fineo_core::{Error, ErrorKind, Result};
@@ -16,7 +19,7 @@ use futures::{Stream, StreamExt, future::BoxFuture};
 
 use crate::{
     QueryLimits,
-    error::{classify, exceeded},
+    error::{classify, defect, exceeded},
     plan::panicked,
 };
 
@@ -33,12 +36,13 @@ pub struct QueryStream {
 
 impl QueryStream {
     pub(crate) fn new(
+        schema: SchemaRef,
         batches: SendableRecordBatchStream,
         time_is_up: BoxFuture<'static, ()>,
         limits: &QueryLimits,
     ) -> Self {
         Self {
-            schema: batches.schema(),
+            schema,
             batches: Some(batches),
             time_is_up,
             rows_left: limits.result_rows_max,
@@ -89,6 +93,14 @@ impl QueryStream {
         String::from_utf8(writer.into_inner()).map_err(|source| Error::internal("CSV is text").with_source(source))
     }
 
+    /// `batch` under the names of the result, once it is counted.
+    fn counted(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        self.count(batch)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(self.schema.clone(), batch.columns().to_vec(), &options)
+            .map_err(|source| defect("a result does not fit its schema").with_source(source))
+    }
+
     /// Counts `batch` against the limits of the result.
     fn count(&mut self, batch: &RecordBatch) -> Result<()> {
         let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
@@ -127,7 +139,7 @@ impl Stream for QueryStream {
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(None)) => None,
-            Ok(Poll::Ready(Some(Ok(batch)))) => Some(this.count(&batch).map(|()| batch)),
+            Ok(Poll::Ready(Some(Ok(batch)))) => Some(this.counted(&batch)),
             Ok(Poll::Ready(Some(Err(error)))) => Some(Err(classify(&error))),
             Err(panic) => Some(Err(panicked(panic.as_ref()))),
         };

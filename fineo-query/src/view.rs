@@ -4,6 +4,7 @@ mod conflicts;
 mod discovered;
 mod errors;
 mod information;
+mod ruled_out;
 
 use std::sync::Arc;
 

@@ -1,6 +1,9 @@
 //! The columns that a metric shows to one statement.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use fineo_core::Result;
 use fineo_schema::{Found, LogicalColumn, Metric, SeenNames};
@@ -17,17 +20,21 @@ pub(super) struct MetricColumns {
     pub(super) visible: Vec<Column>,
     /// Those that are there because the statement asks for them.
     pub(super) hidden: Vec<Column>,
+    /// The asked names that are exactly a column's name or alias.
+    pub(super) exact: BTreeSet<String>,
 }
 
 /// What `metric` shows to a statement that asks for `asked`.
 pub(super) fn columns(metric: &Metric, seen: &SeenNames, asked: &Asked) -> Result<MetricColumns> {
-    let mut columns = MetricColumns { visible: Vec::new(), hidden: Vec::new() };
+    let mut columns = MetricColumns { visible: Vec::new(), hidden: Vec::new(), exact: BTreeSet::new() };
     if asked.has_star {
         columns.visible = visible(metric, seen);
     }
-    let mut known: std::collections::HashSet<Arc<str>> =
-        columns.visible.iter().map(|column| Arc::clone(&column.name)).collect();
+    let mut known: HashSet<Arc<str>> = columns.visible.iter().map(|column| Arc::clone(&column.name)).collect();
     for (name, is_quoted) in &asked.columns {
+        if is_exact(metric, seen, name) {
+            columns.exact.insert(name.clone());
+        }
         if known.contains(name.as_str()) {
             continue;
         }
@@ -37,6 +44,10 @@ pub(super) fn columns(metric: &Metric, seen: &SeenNames, asked: &Asked) -> Resul
         }
     }
     Ok(columns)
+}
+
+fn is_exact(metric: &Metric, seen: &SeenNames, name: &str) -> bool {
+    system(name, true).is_some() || metric.field_named(name).is_some() || seen.get(name).is_some()
 }
 
 /// The columns of `*`.

@@ -1,6 +1,9 @@
 //! What a statement names: tables, columns, and the names that it gives itself.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, Statement, TableAlias,
@@ -18,10 +21,14 @@ pub(crate) struct Asked {
     pub(crate) columns: BTreeSet<(String, bool)>,
     /// Names that the statement gives: of common table expressions, results, and their columns.
     pub(crate) given: BTreeSet<String>,
+    /// Names of result columns that some part of the statement may refer to, with whether they are exact.
+    pub(crate) labels: BTreeMap<String, bool>,
     /// What relations are called in the statement: the alias, else the last part of the name.
     pub(crate) relations: BTreeSet<String>,
     /// Whether some part asks for all columns.
     pub(crate) has_star: bool,
+    /// How many queries the visitor is in.
+    depth: usize,
 }
 
 impl Asked {
@@ -53,7 +60,13 @@ impl Asked {
     fn alias(&mut self, alias: &TableAlias) {
         self.relations.insert(alias.name.value.clone());
         self.given.insert(alias.name.value.clone());
-        self.given.extend(alias.columns.iter().map(|column| column.name.value.clone()));
+        for column in &alias.columns {
+            self.label(&column.name);
+        }
+    }
+
+    fn label(&mut self, ident: &Ident) {
+        *self.labels.entry(ident.value.clone()).or_default() |= is_quoted(ident);
     }
 
     fn column(&mut self, ident: &Ident) {
@@ -117,6 +130,27 @@ pub(super) fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
     }
 }
 
+/// How two relations are matched, to be changed, where the kind of join says so.
+pub(super) fn constraint_mut(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)
+        | JoinOperator::CrossJoin(constraint)
+        | JoinOperator::Semi(constraint)
+        | JoinOperator::LeftSemi(constraint)
+        | JoinOperator::RightSemi(constraint)
+        | JoinOperator::Anti(constraint)
+        | JoinOperator::LeftAnti(constraint)
+        | JoinOperator::RightAnti(constraint) => Some(constraint),
+        _ => None,
+    }
+}
+
 impl Visitor for Asked {
     type Break = ();
 
@@ -124,6 +158,12 @@ impl Visitor for Asked {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.alias(&cte.alias);
         }
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
         ControlFlow::Continue(())
     }
 
@@ -131,11 +171,11 @@ impl Visitor for Asked {
         for item in &select.projection {
             match item {
                 SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => self.has_star = true,
-                SelectItem::ExprWithAlias { alias, .. } => {
-                    self.given.insert(alias.value.clone());
-                }
-                SelectItem::ExprWithAliases { aliases, .. } => {
-                    self.given.extend(aliases.iter().map(|alias| alias.value.clone()));
+                SelectItem::ExprWithAlias { alias, .. } => self.label(alias),
+                SelectItem::ExprWithAliases { aliases, .. } => aliases.iter().for_each(|alias| self.label(alias)),
+                SelectItem::UnnamedExpr(Expr::Identifier(ident)) if self.depth > 1 => self.label(ident),
+                SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) if self.depth > 1 => {
+                    parts.last().into_iter().for_each(|last| self.label(last));
                 }
                 SelectItem::UnnamedExpr(_) => {}
             }

@@ -4,27 +4,107 @@
 //! and that means one of them. What is left is the case of names that the statement gives itself, dotted
 //! names of flattened fields, and `*`, which must not show the names exposed only for this statement.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
-
-use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
-    TableFactor, VisitMut, VisitorMut,
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::ControlFlow,
 };
 
-use super::{asked::Asked, exact, is_quoted, joined, matching, parts, star};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, JoinConstraint, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    Statement, TableAlias, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+};
+
+use super::{
+    asked::{Asked, constraint_mut},
+    exact, is_quoted, joined, matching, parts, star,
+};
 use crate::catalog::Catalog;
 
 /// Spells `statement` for `catalog`.
 pub(crate) fn rewrite(statement: &mut Statement, asked: &Asked, catalog: &Catalog) {
-    let mut given = asked.given.clone();
-    given.extend(catalog.fixed_names().map(str::to_owned));
     let mut relations = asked.relations.clone();
     relations.extend(catalog.dotted_names().map(str::to_owned));
-    let mut rewriter = Rewriter { catalog, given, relations, frames: Vec::new() };
-    if let Statement::Query(query) = statement {
-        rewriter.keep_result_names(&mut query.body);
-    }
+    let spellings = spellings(asked, catalog);
+    let mut rewriter = Rewriter { catalog, given: &asked.given, spellings, relations, frames: Vec::new() };
     let _ = statement.visit(&mut rewriter);
+}
+
+/// How the names of result columns are spelled throughout, by their lower case.
+///
+/// Names that differ in case only mean the same unless more than one of them is somebody's exact name.
+fn spellings(asked: &Asked, catalog: &Catalog) -> HashMap<String, String> {
+    let mut labels: BTreeMap<String, BTreeSet<(bool, &str)>> = BTreeMap::new();
+    for (label, is_quoted) in &asked.labels {
+        let is_exact = *is_quoted || catalog.is_exact(label);
+        labels.entry(label.to_lowercase()).or_default().insert((is_exact, label));
+    }
+    for name in catalog.fixed_names() {
+        labels.entry(name.to_lowercase()).or_default().insert((true, name));
+    }
+    for (name, _) in &asked.columns {
+        if let Some(class) = labels.get_mut(&name.to_lowercase()) {
+            class.insert((catalog.is_exact(name), name));
+        }
+    }
+    let mut spellings = HashMap::new();
+    for (lower, class) in labels {
+        let mut exact: Vec<&str> = class.iter().filter(|(is_exact, _)| *is_exact).map(|(_, name)| *name).collect();
+        exact.dedup();
+        match (exact.as_slice(), class.first()) {
+            ([only], _) => spellings.insert(lower, (*only).to_owned()),
+            ([], Some((_, first))) => spellings.insert(lower, (*first).to_owned()),
+            (_, _) => None,
+        };
+    }
+    spellings
+}
+
+/// What the columns of a statement's result are called: from the left up to the first `*`, and from the right.
+#[derive(Debug, Default)]
+pub(crate) struct ResultNames {
+    left: Vec<Option<String>>,
+    right: Vec<Option<String>>,
+}
+
+impl ResultNames {
+    /// The names that `statement` asks for.
+    pub(crate) fn of(statement: &Statement) -> Self {
+        let Statement::Query(query) = statement else { return Self::default() };
+        let Some(select) = first_select(&query.body) else { return Self::default() };
+        let names = |item: &SelectItem| match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(ident)) | SelectItem::ExprWithAlias { alias: ident, .. } => {
+                Some(Some(ident.value.clone()))
+            }
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                Some(parts.last().map(|last| last.value.clone()))
+            }
+            SelectItem::UnnamedExpr(_) => Some(None),
+            SelectItem::ExprWithAliases { .. } | SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => None,
+        };
+        let left = select.projection.iter().map_while(names).collect();
+        let right = select.projection.iter().rev().map_while(names).collect();
+        Self { left, right }
+    }
+
+    /// The name of column `index` of `count`, where the statement asks for one.
+    pub(crate) fn name(&self, index: usize, count: usize) -> Option<&str> {
+        let from_right = || self.right.get(count - 1 - index);
+        self.left.get(index).or_else(from_right).and_then(Option::as_deref)
+    }
+}
+
+fn first_select(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        SetExpr::Query(query) => first_select(&query.body),
+        SetExpr::Values(_)
+        | SetExpr::Insert(_)
+        | SetExpr::Update(_)
+        | SetExpr::Delete(_)
+        | SetExpr::Merge(_)
+        | SetExpr::Table(_) => None,
+    }
 }
 
 /// The common table expressions of one query, and how many of them are behind the visitor.
@@ -44,45 +124,47 @@ impl Frame {
 
 struct Rewriter<'a> {
     catalog: &'a Catalog,
-    given: BTreeSet<String>,
+    given: &'a BTreeSet<String>,
+    spellings: HashMap<String, String>,
     relations: BTreeSet<String>,
     frames: Vec<Frame>,
 }
 
 impl Rewriter<'_> {
-    /// How a name that the statement gives itself is spelled there, where `ident` spells it otherwise.
+    /// How `ident` is spelled throughout the statement, where it is spelled otherwise here.
     fn respelled(&self, ident: &Ident) -> Option<Ident> {
-        if is_quoted(ident) || self.given.contains(&ident.value) || self.catalog.exposes(&ident.value) {
+        if is_quoted(ident) {
             return None;
         }
-        matching(ident, self.given.iter().map(String::as_str)).map(exact)
+        let spelling = self.spellings.get(&ident.value.to_lowercase())?;
+        (*spelling != ident.value).then(|| exact(spelling))
     }
 
-    /// The result column bears the name that was asked for, however the name is spelled below.
-    fn keep_result_names(&self, body: &mut SetExpr) {
-        let select = match body {
-            SetExpr::Select(select) => select,
-            SetExpr::SetOperation { left, .. } => return self.keep_result_names(left),
-            SetExpr::Query(query) => return self.keep_result_names(&mut query.body),
-            SetExpr::Values(_)
-            | SetExpr::Insert(_)
-            | SetExpr::Update(_)
-            | SetExpr::Delete(_)
-            | SetExpr::Merge(_)
-            | SetExpr::Table(_) => return,
-        };
-        for item in &mut select.projection {
-            let SelectItem::UnnamedExpr(expr) = item else { continue };
-            let last = match expr {
-                Expr::Identifier(ident) => ident,
-                Expr::CompoundIdentifier(parts) => match parts.last() {
-                    Some(last) => last,
-                    None => continue,
-                },
-                _ => continue,
-            };
-            if self.respelled(last).is_some() {
-                *item = SelectItem::ExprWithAlias { alias: exact(&last.value), expr: expr.clone() };
+    fn respell(&self, ident: &mut Ident) {
+        if let Some(spelled) = self.respelled(ident) {
+            *ident = spelled;
+        }
+    }
+
+    fn respell_labels(&self, alias: &mut TableAlias) {
+        for column in &mut alias.columns {
+            self.respell(&mut column.name);
+        }
+    }
+
+    fn respell_using(&self, from: &mut TableWithJoins) {
+        if let TableFactor::NestedJoin { table_with_joins, .. } = &mut from.relation {
+            self.respell_using(table_with_joins);
+        }
+        for join in &mut from.joins {
+            if let Some(JoinConstraint::Using(names)) = constraint_mut(&mut join.join_operator) {
+                for name in names {
+                    if let [only] = parts(name).as_slice()
+                        && let Some(spelled) = self.respelled(only)
+                    {
+                        *name = ObjectName::from(vec![spelled]);
+                    }
+                }
             }
         }
     }
@@ -155,6 +237,9 @@ impl VisitorMut for Rewriter<'_> {
         let is_recursive = with.is_some_and(|with| with.recursive);
         // The body sees all of them, so its stars are expanded before the definitions are visited.
         let all = names.len();
+        for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            self.respell_labels(&mut cte.alias);
+        }
         self.frames.push(Frame { names, is_recursive, done: all });
         self.stars(&mut query.body);
         if let Some(frame) = self.frames.last_mut() {
@@ -173,6 +258,16 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         self.qualified_star(select);
+        for item in &mut select.projection {
+            match item {
+                SelectItem::ExprWithAlias { alias, .. } => self.respell(alias),
+                SelectItem::ExprWithAliases { aliases, .. } => aliases.iter_mut().for_each(|alias| self.respell(alias)),
+                SelectItem::UnnamedExpr(_) | SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {}
+            }
+        }
+        for from in &mut select.from {
+            self.respell_using(from);
+        }
         ControlFlow::Continue(())
     }
 
@@ -183,21 +278,25 @@ impl VisitorMut for Rewriter<'_> {
                 *name = ObjectName::from(vec![exact(dotted)]);
             } else if let [only] = spelled.as_slice()
                 && !self.catalog.has(&spelled)
-                && let Some(given) = self.respelled(only)
+                && let Some(given) = matching(only, self.given.iter().map(String::as_str))
             {
-                *name = ObjectName::from(vec![given]);
+                *name = ObjectName::from(vec![exact(given)]);
             }
+        }
+        if let TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. }
+        | TableFactor::NestedJoin { alias: Some(alias), .. } = factor
+        {
+            self.respell_labels(alias);
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Identifier(ident) => {
-                if let Some(given) = self.respelled(ident) {
-                    *ident = given;
-                }
-            }
+            Expr::Identifier(ident) => self.respell(ident),
             Expr::CompoundIdentifier(parts) => {
                 if let Some(spelled) = self.compound(parts) {
                     *expr = spelled;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{Array, AsArray, RecordBatch, StringViewBuilder, TimestampMicrosecondBuilder, UInt64Builder},
+        array::{Array, ArrayRef, AsArray, RecordBatch, StringViewBuilder, TimestampMicrosecondBuilder, UInt64Builder},
         datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType},
     },
     catalog::{TableProvider, streaming::StreamingTable},
@@ -12,7 +12,7 @@ use datafusion::{
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use fineo_core::{
-    Error, Position, Result, ShardId,
+    Cover, Error, Position, Result, ShardId,
     nearline::{ScanRequest, SystemColumns},
 };
 use fineo_schema::{Field as MetricField, Metric, coerce};
@@ -77,96 +77,91 @@ struct Tally {
     last: i64,
 }
 
+/// The conflicts of one metric, as its rows are counted.
+struct Count<'a> {
+    metric: &'a Metric,
+    fields: Vec<&'a Arc<MetricField>>,
+    /// The stored names, each with the index of its field.
+    names: Vec<(usize, Arc<str>)>,
+    /// By index of the name.
+    tallies: BTreeMap<usize, Tally>,
+    has_positions: bool,
+}
+
 async fn conflicts_of(sources: &Sources, metric: &Metric) -> Result<RecordBatch> {
-    let fields: Vec<&Arc<MetricField>> = metric.fields().iter().filter(|field| !field.is_hidden()).collect();
-    let names: Vec<(usize, Arc<str>)> = fields
-        .iter()
-        .enumerate()
-        .flat_map(|(index, field)| field.names.iter().map(move |name| (index, Arc::clone(name))))
-        .collect();
-    let mut tallies: BTreeMap<usize, Tally> = BTreeMap::new();
-    let has_deletions = names.iter().any(|(_, name)| metric.unreadable_through(name).is_some());
-    let system = SystemColumns { position: has_deletions, ..SystemColumns::default() };
-    for id in metric.row_metrics().iter().filter(|_| !names.is_empty()) {
+    let mut count = Count::new(metric);
+    let system = SystemColumns { position: count.has_positions, ..SystemColumns::default() };
+    let row_metrics = if count.names.is_empty() { &[] } else { metric.row_metrics() };
+    for id in row_metrics {
         let request = ScanRequest::new(sources.schema.tenant().clone(), id.clone())
-            .with_names(names.iter().map(|(_, name)| Arc::clone(name)))
+            .with_names(count.names.iter().map(|(_, name)| Arc::clone(name)))
             .with_system(system);
         let mut batches = sources.nearline.scan(request);
         while let Some(batch) = batches.try_next().await? {
-            for (at, (field, name)) in names.iter().enumerate() {
-                count(&batch, at, has_deletions, &fields, *field, metric, name, &mut tallies)?;
+            for at in 0..count.names.len() {
+                count.add(&batch, at)?;
             }
         }
     }
-    rows(metric, &fields, &names, tallies)
+    count.rows()
 }
 
-#[expect(clippy::too_many_arguments, reason = "one loop body, called from one place")]
-fn count(
-    batch: &RecordBatch,
-    at: usize,
-    has_positions: bool,
-    fields: &[&Arc<MetricField>],
-    field: usize,
-    metric: &Metric,
-    name: &str,
-    tallies: &mut BTreeMap<usize, Tally>,
-) -> Result<()> {
-    let first_cell = if has_positions { 3 } else { 1 };
-    let texts = batch.column(first_cell + at).as_string_view();
-    if texts.null_count() == texts.len() {
-        return Ok(());
+impl<'a> Count<'a> {
+    fn new(metric: &'a Metric) -> Self {
+        let fields: Vec<&Arc<MetricField>> = metric.fields().iter().filter(|field| !field.is_hidden()).collect();
+        let names = fields.iter().enumerate();
+        let names: Vec<(usize, Arc<str>)> =
+            names.flat_map(|(index, field)| field.names.iter().map(move |name| (index, Arc::clone(name)))).collect();
+        let has_positions = names.iter().any(|(_, name)| metric.unreadable_through(name).is_some());
+        Self { metric, fields, names, tallies: BTreeMap::new(), has_positions }
     }
-    let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
-    let deleted = metric.unreadable_through(name).filter(|_| has_positions);
-    for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
-        let text = texts.value(row);
-        if coerce::fits(text, fields[field].field_type) {
-            continue;
-        }
-        if let Some(cover) = deleted {
-            let shard = ShardId::new(batch.column(1).as_string_view().value(row))?;
-            let bytes = batch.column(2).as_fixed_size_binary().value(row).try_into();
-            let bytes = bytes.map_err(|_| Error::corrupt("a stored position has the wrong length"))?;
-            if cover.contains(&shard, Position::from_bytes(bytes)) {
+
+    /// Counts the cells under the name at `at`.
+    fn add(&mut self, batch: &RecordBatch, at: usize) -> Result<()> {
+        let first_cell = if self.has_positions { 3 } else { 1 };
+        let texts = batch.column(first_cell + at).as_string_view();
+        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
+        let (field, name) = &self.names[at];
+        let field_type = self.fields[*field].field_type;
+        let deleted = self.metric.unreadable_through(name);
+        for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
+            let text = texts.value(row);
+            if coerce::fits(text, field_type) {
                 continue;
             }
+            if let Some(cover) = deleted
+                && is_covered(batch, row, cover)?
+            {
+                continue;
+            }
+            let tally = self.tallies.entry(at).or_insert_with(|| Tally {
+                count: 0,
+                sample: text.chars().take(SAMPLE_CHARS_MAX).collect(),
+                first: times[row],
+                last: times[row],
+            });
+            tally.count += 1;
+            tally.first = tally.first.min(times[row]);
+            tally.last = tally.last.max(times[row]);
         }
-        let tally = tallies.entry(at).or_insert_with(|| Tally {
-            count: 0,
-            sample: text.chars().take(SAMPLE_CHARS_MAX).collect(),
-            first: times[row],
-            last: times[row],
-        });
-        tally.count += 1;
-        tally.first = tally.first.min(times[row]);
-        tally.last = tally.last.max(times[row]);
+        Ok(())
     }
-    Ok(())
-}
 
-fn rows(
-    metric: &Metric,
-    fields: &[&Arc<MetricField>],
-    names: &[(usize, Arc<str>)],
-    tallies: BTreeMap<usize, Tally>,
-) -> Result<RecordBatch> {
-    let [mut metrics, mut shown, mut aliases, mut samples] = std::array::from_fn(|_| StringViewBuilder::new());
-    let mut counts = UInt64Builder::new();
-    let [mut first, mut last] = std::array::from_fn(|_| TimestampMicrosecondBuilder::new());
-    for (at, tally) in tallies {
-        let (field, name) = &names[at];
-        metrics.append_value(metric.name());
-        shown.append_value(fields[*field].name());
-        aliases.append_value(name);
-        counts.append_value(tally.count);
-        samples.append_value(&tally.sample);
-        first.append_value(tally.first);
-        last.append_value(tally.last);
-    }
-    let batch = RecordBatch::try_new(
-        schema(),
-        vec![
+    fn rows(self) -> Result<RecordBatch> {
+        let [mut metrics, mut shown, mut aliases, mut samples] = std::array::from_fn(|_| StringViewBuilder::new());
+        let mut counts = UInt64Builder::new();
+        let [mut first, mut last] = std::array::from_fn(|_| TimestampMicrosecondBuilder::new());
+        for (at, tally) in self.tallies {
+            let (field, name) = &self.names[at];
+            metrics.append_value(self.metric.name());
+            shown.append_value(self.fields[*field].name());
+            aliases.append_value(name);
+            counts.append_value(tally.count);
+            samples.append_value(&tally.sample);
+            first.append_value(tally.first);
+            last.append_value(tally.last);
+        }
+        let arrays: Vec<ArrayRef> = vec![
             Arc::new(metrics.finish()),
             Arc::new(shown.finish()),
             Arc::new(aliases.finish()),
@@ -174,7 +169,16 @@ fn rows(
             Arc::new(samples.finish()),
             Arc::new(first.finish().with_timezone("UTC")),
             Arc::new(last.finish().with_timezone("UTC")),
-        ],
-    );
-    batch.map_err(|source| Error::internal("conflicts do not fit their schema").with_source(source))
+        ];
+        RecordBatch::try_new(schema(), arrays)
+            .map_err(|source| Error::internal("conflicts do not fit their schema").with_source(source))
+    }
+}
+
+/// Whether the staged position of `row` is in `cover`.
+fn is_covered(batch: &RecordBatch, row: usize, cover: &Cover) -> Result<bool> {
+    let shard = ShardId::new(batch.column(1).as_string_view().value(row))?;
+    let bytes = batch.column(2).as_fixed_size_binary().value(row).try_into();
+    let bytes = bytes.map_err(|_| Error::corrupt("a stored position has the wrong length"))?;
+    Ok(cover.contains(&shard, Position::from_bytes(bytes)))
 }

@@ -6,6 +6,7 @@ use datafusion::catalog::TableProvider;
 use fineo_core::MetricId;
 use fineo_schema::FieldType;
 
+use super::ruled_out::{self, WithRuledOut};
 use crate::{
     catalog::Sources,
     column::{Column, Content},
@@ -19,7 +20,12 @@ pub(super) fn table(sources: &Sources) -> Arc<dyn TableProvider> {
         title: "errors.stream".into(),
         metrics: vec![MetricId::errors()],
     };
-    Arc::new(RowTable::new(Arc::new(rows), columns()))
+    let stored = RowTable::new(Arc::new(rows), columns());
+    let ruled_out: Vec<_> = sources.schema.metrics().filter(|metric| metric.is_ruled_out()).cloned().collect();
+    if ruled_out.is_empty() {
+        return Arc::new(stored);
+    }
+    Arc::new(WithRuledOut { stored, ruled_out: ruled_out::table(sources, ruled_out) })
 }
 
 /// Its columns: texts of cells, but for times and bytes.

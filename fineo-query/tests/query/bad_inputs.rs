@@ -1,0 +1,219 @@
+//! Adversarial SQL: each row of the list ends as it says.
+
+use std::time::Duration;
+
+use fineo_query::QueryLimits;
+
+use crate::desk::Desk;
+
+async fn small() -> Desk {
+    let mut desk = Desk::new();
+    desk.rows("acme", "t", &[&[("c", "1"), ("v", "100")], &[("c", "x"), ("v", "7")]]).await;
+    desk
+}
+
+#[tokio::test]
+async fn too_many_terms_are_refused_before_parsing() {
+    // Q01, Q02, Q04, B2
+    let desk = small().await;
+    for terms in [2_000, 100_000] {
+        let sum = vec!["1"; terms].join("+");
+        desk.refuses(&format!("SELECT {sum}"), "too_complex").await;
+    }
+    let tests: Vec<String> = (0..20_000).map(|number| format!("c={number}")).collect();
+    desk.refuses(&format!("SELECT * FROM t WHERE {}", tests.join(" OR ")), "too_complex").await;
+    let nested = format!("SELECT {}1{}", "abs(".repeat(5_000), ")".repeat(5_000));
+    desk.refuses(&nested, "too_complex").await;
+    desk.refuses(&format!("SELECT {} true", "NOT ".repeat(5_000)), "too_complex").await;
+    desk.refuses(&format!("SELECT {}1", "- ".repeat(5_000)), "too_complex").await;
+    desk.refuses(&vec!["SELECT 1"; 2_000].join(" UNION ALL "), "too_complex").await;
+    desk.refuses(&format!("SELECT '{}'", "x".repeat(1 << 20)), "too_complex").await;
+}
+
+#[tokio::test]
+async fn what_the_limits_allow_is_answered() {
+    let desk = small().await;
+    let sum = vec!["length(c)"; 490].join("+");
+    desk.check(&format!("SELECT {sum} AS n FROM t WHERE c = 'x'"), &["n", "490"]).await;
+    let nested = format!("SELECT {}length(c){} AS n FROM t WHERE c = 'x'", "abs(".repeat(60), ")".repeat(60));
+    desk.check(&nested, &["n", "1"]).await;
+    let list: Vec<String> = (0..2_000).map(|number| format!("'{number}'")).collect();
+    desk.check(&format!("SELECT c FROM t WHERE c IN ({})", list.join(",")), &["c", "1"]).await;
+}
+
+#[tokio::test]
+async fn a_huge_cross_join_reaches_a_limit() {
+    // Q06
+    let desk = Desk::with_limits(QueryLimits::default().with_result_rows_max(1_000_000));
+    let cross = "SELECT * FROM generate_series(1, 100000) a, generate_series(1, 100000) b";
+    desk.refuses(cross, "result_limit").await;
+    let desk = Desk::with_limits(QueryLimits::default().with_memory_bytes_max(4 << 20));
+    desk.refuses("SELECT array_agg(value ORDER BY value) FROM generate_series(1, 10000000)", "memory_limit").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endless_work_ends_when_its_time_is_up() {
+    // Q07, B3
+    let desk = std::sync::Arc::new(Desk::with_limits(QueryLimits::default().with_time_max(Duration::from_secs(1))));
+    for sql in [
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r",
+        "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value + b.value < 0",
+    ] {
+        let asked = std::sync::Arc::clone(&desk);
+        let query = tokio::spawn(async move { asked.refuses(sql, "time_limit").await });
+        while !query.is_finished() {
+            desk.clock.advance(Duration::from_millis(10));
+            tokio::task::yield_now().await;
+        }
+        query.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_writes_loads_or_sets_is_not_allowed() {
+    // Q09
+    let desk = small().await;
+    for sql in [
+        "COPY t TO '/etc/x'",
+        "COPY t FROM '/etc/passwd'",
+        "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
+        "CREATE EXTERNAL TABLE x STORED AS PARQUET LOCATION 's3://other/x'",
+        "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION 'http://169.254.169.254'",
+        "SELECT * FROM '/etc/passwd'",
+        "INSERT INTO t VALUES (1)",
+        "UPDATE t SET c = 1",
+        "DELETE FROM t",
+        "CREATE TABLE x AS SELECT 1",
+        "CREATE VIEW x AS SELECT 1",
+        "CREATE FUNCTION f() RETURNS INT LANGUAGE SQL RETURN 1",
+        "DROP TABLE t",
+        "ALTER TABLE t RENAME TO x",
+        "TRUNCATE TABLE t",
+        "ATTACH DATABASE 'x' AS y",
+        "SET datafusion.execution.batch_size = 1",
+        "SHOW ALL",
+        "SHOW FUNCTIONS",
+        "PREPARE p AS SELECT 1",
+        "EXECUTE p",
+        "BEGIN",
+        "COMMIT",
+        "EXPLAIN INSERT INTO t VALUES (1)",
+        "SELECT 1 INTO x",
+        "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
+        "SELECT * FROM t FOR UPDATE",
+    ] {
+        desk.refuses(sql, "not_allowed").await;
+    }
+    desk.refuses("SELECT * FROM \"/etc/passwd\"", "unknown_table").await;
+    desk.refuses("SELECT * FROM \"s3://bucket/key.parquet\"", "unknown_table").await;
+}
+
+#[tokio::test]
+async fn one_statement_at_a_time() {
+    // Q14
+    let desk = small().await;
+    desk.refuses("SELECT 1; DROP TABLE t", "multiple_statements").await;
+    desk.refuses("SELECT 1; SELECT 2", "multiple_statements").await;
+    desk.check("SELECT 1 AS n;", &["n", "1"]).await;
+    desk.check("SELECT /* /* */ */ 1 AS n -- ; DROP", &["n", "1"]).await;
+    desk.refuses("", "sql_syntax").await;
+    desk.refuses("--\0", "sql_syntax").await;
+    desk.refuses("SELECT 'x", "sql_syntax").await;
+    let message = desk.refuses("SELECT (c FROM t", "sql_syntax").await;
+    assert!(message.contains("position=line 1"), "{message}");
+}
+
+#[tokio::test]
+async fn arithmetic_ends_in_an_error_or_a_value_never_in_a_panic() {
+    // Q16, Q17
+    let desk = small().await;
+    desk.refuses("SELECT CAST(c AS INT) FROM t", "cannot_cast").await;
+    desk.refuses("SELECT 1/0", "division_by_zero").await;
+    desk.refuses("SELECT 1/(CAST(v AS INT) - 100) FROM t", "division_by_zero").await;
+    desk.check("SELECT 1/(CAST(v AS INT) - 100) AS n FROM t WHERE v = '7'", &["n", "0"]).await;
+    desk.check("SELECT 1e308*10 AS n", &["n", "inf"]).await;
+    for sql in [
+        "SELECT 9223372036854775807 + CAST(v AS BIGINT) FROM t",
+        "SELECT sum(n) FROM (VALUES (9223372036854775807), (1)) AS x(n)",
+    ] {
+        // Sums wrap or fail; either way the query ends.
+        let _ = desk.try_ask("acme", sql, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn limits_and_offsets_at_the_ends() {
+    // Q21
+    let desk = small().await;
+    desk.check("SELECT c FROM t LIMIT 0", &["c"]).await;
+    desk.check("SELECT c FROM t OFFSET 9223372036854775807", &["c"]).await;
+    for sql in [
+        "SELECT c FROM t LIMIT -1",
+        "SELECT c FROM t LIMIT 1e30",
+        "SELECT c FROM t OFFSET 9223372036854775808",
+        "SELECT c FROM t LIMIT 'x'",
+    ] {
+        let outcome = desk.try_ask("acme", sql, &[]).await;
+        assert!(outcome.is_err(), "{sql}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn times_at_the_ends_are_errors_not_panics() {
+    // Q22
+    let desk = small().await;
+    for sql in [
+        "SELECT c FROM t WHERE timestamp < 'infinity'",
+        "SELECT c FROM t WHERE timestamp < now() + INTERVAL '1000000000 years'",
+        "SELECT CAST('99999-01-01' AS TIMESTAMP)",
+        "SELECT TIMESTAMP '9999-12-31 23:59:59' + INTERVAL '300000 years'",
+        "SELECT c FROM t WHERE timestamp > 'yesterday'",
+    ] {
+        let error = desk.try_ask("acme", sql, &[]).await.unwrap_err();
+        assert!(!error.to_string().contains("query_defect"), "{sql}: {error:?}");
+    }
+    desk.refuses("SELECT c FROM t WHERE timestamp > 1767225600000", "cannot_compare").await;
+    desk.refuses("SELECT c FROM t WHERE timestamp > 'yesterday'", "cannot_cast").await;
+    desk.check("SELECT count(*) AS n FROM t WHERE timestamp < '9999-12-31T23:59:59.999999Z'", &["n", "2"]).await;
+    desk.check("SELECT count(*) AS n FROM t WHERE timestamp > '0001-01-01T00:00:00Z'", &["n", "2"]).await;
+}
+
+#[tokio::test]
+async fn functions_that_read_the_host_do_not_exist() {
+    // Q32
+    let desk = small().await;
+    for sql in [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_parquet('/etc/passwd')",
+        "SELECT * FROM parquet_metadata('/etc/passwd')",
+        "SELECT current_setting('x')",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT dblink('x')",
+    ] {
+        desk.refuses(sql, "unknown_function").await;
+    }
+}
+
+#[tokio::test]
+async fn a_prepared_text_is_planned_anew_after_a_change() {
+    // Q26
+    let mut desk = small().await;
+    desk.check("SELECT v FROM t WHERE c = '1'", &["v", "100"]).await;
+    let create = fineo_schema::Change::CreateMetric { name: "t".to_owned(), aliases: Vec::new() };
+    desk.apply("acme", vec![create, crate::desk::field("t", "v", "double", &[])]).await;
+    desk.check("SELECT v FROM t WHERE c = '1'", &["v", "100.0"]).await;
+    let hide = fineo_schema::Change::HideField { metric: "t".to_owned(), field: "v".to_owned() };
+    desk.apply("acme", vec![hide]).await;
+    desk.refuses("SELECT v FROM t", "unknown_column").await;
+    desk.check("SELECT * FROM t WHERE c = '1'", &["timestamp|c", "2026-01-01T00:00:00Z|1"]).await;
+}
+
+#[tokio::test]
+async fn a_result_that_nobody_reads_stops_and_its_stream_can_be_dropped() {
+    // Q29, B3
+    let desk = small().await;
+    let session = desk.engine.session(&fineo_core::TenantId::new("acme").unwrap());
+    let mut stream = session.query("SELECT * FROM generate_series(1, 1000000000000)", &[]).await.unwrap();
+    assert!(stream.next_batch().await.unwrap().is_some());
+    drop(stream);
+}

@@ -1,3 +1,5 @@
+//! What each type makes of a text.
+
 use super::{boolean, bytes, date, decimal, double, float, int, json, long, timestamp, write_base64, write_decimal};
 
 #[test]

@@ -1,3 +1,5 @@
+//! Declarative files: reading, planning, exporting.
+
 use std::sync::Arc;
 
 use fineo_core::{ErrorKind, MetricId, TenantId, Timestamp, repo::Version};

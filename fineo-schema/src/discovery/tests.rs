@@ -1,3 +1,5 @@
+//! What is counted of the names that events bore.
+
 use std::sync::Arc;
 
 use fineo_backend_memory::MemoryRepo;

@@ -1,3 +1,5 @@
+//! What each change does to a schema, and what it refuses.
+
 use std::sync::Arc;
 
 use fineo_core::{TenantId, Timestamp, repo::Version};

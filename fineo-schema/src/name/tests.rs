@@ -1,3 +1,5 @@
+//! Which names are legal, and what an identifier finds.
+
 use super::{check_field, check_metric, is_legal, near};
 
 #[test]

@@ -1,3 +1,5 @@
+//! Records: written by us, read by us and by another Avro library.
+
 use apache_avro::{Schema, types::Value};
 use fineo_core::{ContentHash, ErrorKind, EventId, MetricId, Timestamp};
 use proptest::prelude::*;

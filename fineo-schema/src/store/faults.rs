@@ -1,3 +1,5 @@
+//! Changes behind a repository that fails and loses answers.
+
 use std::sync::Arc;
 
 use fineo_backend_memory::MemoryRepo;

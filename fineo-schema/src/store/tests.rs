@@ -1,3 +1,5 @@
+//! The store: versions, races, retries, caches.
+
 use std::{sync::Arc, time::Duration};
 
 use fineo_backend_memory::MemoryRepo;

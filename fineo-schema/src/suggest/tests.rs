@@ -1,3 +1,5 @@
+//! Which proposals follow from what events bore.
+
 use std::sync::Arc;
 
 use fineo_backend_memory::MemoryRepo;

@@ -1,3 +1,5 @@
+//! Formats of times and what they read.
+
 use super::{TimeFormat, TimeParser};
 
 fn millis(formats: &[&str], text: &str) -> Option<i64> {

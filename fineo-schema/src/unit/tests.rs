@@ -1,3 +1,5 @@
+//! Units and their conversions.
+
 use super::Unit;
 
 #[track_caller]

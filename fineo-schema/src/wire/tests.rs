@@ -1,3 +1,5 @@
+//! Stored documents, whole and damaged.
+
 use std::sync::Arc;
 
 use fineo_core::{Cover, ErrorKind, MetricId, Position, ShardId, TenantId, Timestamp, repo::Version};

@@ -1,3 +1,5 @@
+//! Numbers and their exact texts.
+
 use proptest::prelude::*;
 
 use super::{is_canonical_double, is_canonical_float, is_canonical_integer, write_double, write_float, write_integer};

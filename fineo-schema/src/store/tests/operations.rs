@@ -1,3 +1,5 @@
+//! Every operation through the store, and back again by undo.
+
 use std::time::Duration;
 
 use fineo_core::{Clock, MetricId, repo::Version};

@@ -43,8 +43,7 @@ impl LocalArchive {
     /// Opens the archive and removes what a crash left half written.
     pub(crate) fn open(root: &Arc<Root>) -> Result<Self> {
         let path = root.path.join("archive");
-        disk::create_directories(&*root.disk, &path)
-            .map_err(|source| failure::disk_error("create directory", &path, source))?;
+        root.create_directories(&path)?;
         remove_temporary(&path).map_err(|source| failure::disk_error("clean", &path, source))?;
         Ok(Self { shared: Arc::new(Shared { root: Arc::clone(root), path, writing: Mutex::new(()) }) })
     }
@@ -73,7 +72,7 @@ impl Shared {
         }
         let folder = path.parent().expect("a segment lies in folders");
         let failed = |source| failure::disk_error("write", &path, source);
-        disk::create_directories(&*self.root.disk, folder).map_err(failed)?;
+        self.root.create_directories(folder)?;
         let temporary = folder.join("segment.tmp");
         let written = self.put(&temporary, bytes).and_then(|()| {
             let sidecar = path.with_extension(SIDECAR);

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    panic::AssertUnwindSafe,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -64,6 +65,13 @@ impl LocalDirectory {
 
     pub(crate) fn open_on(disk: Arc<dyn Disk>, path: &Path, options: LocalOptions) -> Result<Self> {
         let root = Arc::new(Root::open(path, options, disk)?);
+        // redb panics over some damaged pages; nothing of ours is half changed then, for nothing is open yet.
+        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| Self::open_parts(&root)));
+        opened.unwrap_or_else(|_| Err(Error::corrupt("the repository is damaged").with("path", path.display())))
+    }
+
+    fn open_parts(root: &Arc<Root>) -> Result<Self> {
+        let root = Arc::clone(root);
         let (database, epoch) = database::open(&root)?;
         let repo = Arc::new(LocalRepo::open(&root, &database)?);
         let archive = Arc::new(LocalArchive::open(&root)?);

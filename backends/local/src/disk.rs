@@ -95,25 +95,19 @@ impl DiskFile for SystemFile {
     }
 }
 
-/// Makes the directory and its parents, durably.
-pub(crate) fn create_directories(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let mut missing: Vec<PathBuf> = Vec::new();
+/// Makes the directory and its parents; answers the directories whose entries must be synced, outermost first.
+pub(crate) fn create_directories(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut changed = Vec::new();
     let mut at = path;
     while !at.as_os_str().is_empty() && !at.is_dir() {
-        missing.push(at.to_path_buf());
         let Some(parent) = at.parent() else { break };
+        let here = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        changed.push(here.to_path_buf());
         at = parent;
     }
     fs::create_dir_all(path)?;
-    for made in missing.iter().rev() {
-        if let Some(parent) = made.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            disk.sync_directory(parent)?;
-        }
-    }
-    Ok(())
+    changed.reverse();
+    Ok(changed)
 }
 
 /// The names in a directory, sorted; none when there is no such directory.

@@ -55,7 +55,11 @@ impl LocalRepo {
         let shared = Arc::clone(&self.shared);
         let done = tokio::task::spawn_blocking(move || work(&shared)).await;
         done.unwrap_or_else(|error| {
-            Err(Error::new(ErrorKind::Cancelled, "the work was cut off").with_source(error).and_may_have_applied())
+            let (kind, message) = match error.is_panic() {
+                true => (ErrorKind::Corrupt, "the repository is damaged"),
+                false => (ErrorKind::Cancelled, "the work was cut off"),
+            };
+            Err(Error::new(kind, message).with_source(error).and_may_have_applied())
         })
     }
 }

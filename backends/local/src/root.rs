@@ -33,8 +33,10 @@ pub(crate) struct Root {
 impl Root {
     /// Takes the directory for this process.
     pub(crate) fn open(path: &Path, options: LocalOptions, disk: Arc<dyn Disk>) -> Result<Self> {
-        crate::disk::create_directories(&*disk, path)
-            .map_err(|source| failure::disk_error("create directory", path, source))?;
+        let failed = |source| failure::disk_error("create directory", path, source);
+        for changed in crate::disk::create_directories(path).map_err(failed)? {
+            disk.sync_directory(&changed).map_err(failed)?;
+        }
         let lock = take_lock(&path.join("lock"))?;
         let ballast_path = path.join("ballast");
         let ballast = Ballast::open(&*disk, ballast_path.clone(), options.ballast_bytes)
@@ -74,6 +76,13 @@ impl Root {
         if self.poisoned.set(cause.to_string()).is_ok() {
             tracing::error!(%cause, "the directory is poisoned");
         }
+    }
+
+    /// Makes the directory `path` and its parents, durably.
+    pub(crate) fn create_directories(&self, path: &Path) -> Result<()> {
+        let created = crate::disk::create_directories(path);
+        let changed = created.map_err(|source| failure::disk_error("create directory", path, source))?;
+        changed.iter().try_for_each(|changed| self.sync_directory(changed))
     }
 
     /// Syncs `file`; poisons the directory when that fails.

@@ -1,5 +1,8 @@
 //! Tests of the whole directory: what survives, what is refused, what is reported.
 
+mod damage;
+mod fault_disk;
+mod faults;
 mod fixture;
 mod nearline_model;
 mod recovery;

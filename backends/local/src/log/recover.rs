@@ -34,7 +34,7 @@ pub(super) fn recover(root: &Root, folder: &Path) -> Result<Recovered> {
         let (disk_file, _) = open(root, &file.path, file.first)?;
         let end = end_of(&*disk_file, file)?;
         let is_empty = end.frames == 0 && !end.is_damaged;
-        last = end.last.or(file.previous).unwrap_or(file.first - 1);
+        last = end.last.or(file.previous).unwrap_or(0);
         if !end.is_damaged && end.len < file.len {
             tracing::warn!(path = %file.path.display(), from = end.len, to = file.len, "cut off a torn end");
             disk_file.set_len(end.len).map_err(|source| failure::disk_error("cut", &file.path, source))?;

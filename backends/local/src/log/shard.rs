@@ -15,7 +15,7 @@ use super::{
     frame::{self, Frame},
     recover,
 };
-use crate::{disk, disk::DiskFile, failure, root::Root};
+use crate::{disk::DiskFile, failure, root::Root};
 
 /// Positions are the epoch, which grows with each opening, and the number of the entry in it.
 const EPOCH_SHIFT: u32 = 40;
@@ -63,8 +63,7 @@ struct Cache {
 impl ShardLog {
     /// Opens what is in `folder` and repairs its end.
     pub(super) fn open(root: &Arc<Root>, id: ShardId, folder: PathBuf, epoch: u64, is_closed: bool) -> Result<Self> {
-        disk::create_directories(&*root.disk, &folder)
-            .map_err(|source| failure::disk_error("create directory", &folder, source))?;
+        root.create_directories(&folder)?;
         let found = recover::recover(root, &folder)?;
         let state = State {
             files: found.files.into(),
@@ -171,6 +170,15 @@ impl ShardLog {
     }
 
     fn roll(&self, state: &mut State) -> Result<Arc<dyn DiskFile>> {
+        // A file is on disk before the next begins, so that only the last one can have a torn end. Little of it is
+        // not: whoever acknowledges, syncs.
+        for (file, path) in &state.unsynced {
+            self.root.sync_file(&**file, path)?;
+        }
+        if let (Some(active), Some(file)) = (state.active.take(), state.files.back()) {
+            self.root.sync_file(&*active, &file.path)?;
+        }
+        state.unsynced.clear();
         let (first, previous) = (state.next, state.last);
         let path = LogFile::path(&self.folder, first);
         let active = self.root.disk.open(&path, true).map_err(|source| failure::disk_error("create", &path, source))?;

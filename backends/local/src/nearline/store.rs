@@ -114,8 +114,7 @@ impl Store {
     /// Opens the store: live segments, and the journal's rows in memory.
     pub(super) fn open(root: &Arc<Root>, database: &Arc<Database>) -> Result<Self> {
         let folder = root.path.join("nearline");
-        disk::create_directories(&*root.disk, &folder)
-            .map_err(|source| failure::disk_error("create directory", &folder, source))?;
+        root.create_directories(&folder)?;
         let manifest = Manifest::open(database)?;
         let loaded = manifest.load()?;
         let cache = Arc::new(Cache::new(root.options.cache_bytes));

@@ -78,7 +78,10 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<Database>, u64)> {
     root.sync_directory(&root.path)?;
     let len = file.len().map_err(failed)?;
     let backend = EssentialFile { file, root: Arc::clone(root), path: path.clone(), len: RwLock::new(len) };
-    let opened = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend);
+    // Without the check a damaged page is trusted, and a panic at some later time.
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+    let opened = builder.create_with_backend(backend);
     let database = opened.map_err(|source| database_error(source).with("path", path.display()))?;
     let epoch = begin_epoch(&database)?;
     Ok((Arc::new(database), epoch))

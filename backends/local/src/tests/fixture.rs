@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use fineo_core::{
     ContentHash, EventId, Position, Result, ShardId, Stream, TenantId, Timestamp,
-    nearline::{RowHead, Rows},
+    nearline::RowHead,
     stream::{Delivery, Entry, ReadFrom},
 };
 use futures::StreamExt;
@@ -79,12 +79,4 @@ pub(super) fn head(id: u128, content: u128, micros: i64, position: u64) -> RowHe
         position: Position::from(position),
         ingested_at: Timestamp::from_micros(micros + 5).unwrap(),
     }
-}
-
-/// One row with its cells.
-pub(super) fn one_row(head: RowHead, alias: &str, cells: &[(&str, &str)]) -> Rows {
-    let mut rows = Rows::new(s0());
-    rows.row(head, alias);
-    cells.iter().for_each(|(name, text)| rows.cell(name, text));
-    rows
 }

@@ -35,3 +35,18 @@ struct BlockInfo {
     time_first: i64,
     time_last: i64,
 }
+
+/// The sync marker of a segment: it binds the header to its name, so that a reader notices when either is broken.
+fn sync_marker<'a>(path: &str, metadata: impl Iterator<Item = (&'a str, &'a [u8])>) -> [u8; SYNC_LEN] {
+    let mut hasher = blake3::Hasher::new();
+    for part in std::iter::once(path.as_bytes()).chain(metadata.flat_map(|(key, value)| [key.as_bytes(), value])) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut marker = [0; SYNC_LEN];
+    marker.copy_from_slice(&hasher.finalize().as_bytes()[..SYNC_LEN]);
+    marker
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,3 +7,6 @@ pub(crate) mod parts;
 pub(crate) mod progress;
 pub(crate) mod work;
 pub(crate) mod worker;
+
+#[cfg(test)]
+mod tests;

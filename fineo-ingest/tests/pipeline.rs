@@ -91,3 +91,152 @@ async fn a_restart_goes_on_at_the_checkpoint() {
         assert_eq!(world.archived("acme").await, (round + 1, round + 1));
     }
 }
+
+#[tokio::test]
+async fn the_edge_refuses_only_what_it_cannot_frame() {
+    // D4, E01, E04, E09, E21, E31, E34
+    let many: String = "{}\n".repeat(10_001);
+    let deep = "[".repeat(100_000);
+    let wide: String =
+        format!("{{{}}}", (0..10_001).map(|number| format!("\"f{number}\":1")).collect::<Vec<_>>().join(","));
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(1 << 20));
+    let huge = " ".repeat((10 << 20) + 1);
+    let in_arrays = format!(r#"{{"a":[{}]}}"#, vec![r#"{"k":1}"#; 10_001].join(","));
+    let cases: [(&[u8], &str); 13] = [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"[]", ""),
+        (deep.as_bytes(), "too_deep"),
+        (many.as_bytes(), "too_many_events"),
+        (wide.as_bytes(), "too_many_fields"),
+        (in_arrays.as_bytes(), "ok"),
+        (large.as_bytes(), "event_too_large"),
+        (huge.as_bytes(), "request_too_large"),
+        (b"{\"a\":\"\xff\"}", "bad_utf8"),
+        (b"{\"a\":\"\xc0\x80\"}", "bad_utf8"),
+        (b"\xef\xbb\xbf{\"a\":1}", "ok"),
+        (b"{\"a\":1", "json_unreadable"),
+    ];
+    let world = World::new();
+    let pipeline = world.start().await;
+    for (body, expected) in cases {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(20)]).into_owned();
+        let receipt = pipeline.edge().ingest(&tenant("acme"), body.to_vec().into()).await.unwrap();
+        let results: Vec<String> = receipt
+            .results()
+            .map(|result| match result {
+                fineo_ingest::EventResult::Accepted(_) => "ok".to_owned(),
+                fineo_ingest::EventResult::Rejected(rejection) => rejection.code.to_string(),
+                fineo_ingest::EventResult::Failed(error) => error.to_string(),
+            })
+            .collect();
+        let expected: Vec<&str> = if expected.is_empty() { vec![] } else { vec![expected] };
+        assert_eq!(results, expected, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_import_routes_by_tenant_and_reads_packed_csv() {
+    use std::io::Write as _;
+
+    use fineo_ingest::{ImportFormat, ImportOptions, ImportSource, Routing};
+    let world = World::new();
+    let pipeline = world.start().await;
+    let body = r#"{"who":"acme","metrictype":"m","timestamp":1,"a":1}
+{"who":"beta","metrictype":"m","timestamp":1,"a":2}
+{"metrictype":"m","timestamp":1}
+{"who":"_bad","metrictype":"m","timestamp":1}
+"#;
+    let options = ImportOptions::new(Routing::Field("who".to_owned()));
+    let report = pipeline.edge().import(ImportSource::Bytes(body.into()), options, |_| {}).await.unwrap();
+    assert_eq!(report.accepted, 2);
+    let rejected: Vec<_> = report.rejected.into_iter().collect();
+    assert_eq!(rejected, [("tenant_invalid", 1), ("tenant_missing", 1)]);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"timestamp,a,\"b,c\"\n5,x,\"1\n2\"\n6,y\n7,,z").unwrap();
+    let options = ImportOptions::new(Routing::Tenant(tenant("acme")))
+        .with_format(ImportFormat::Csv)
+        .with_metric(Some("csv".to_owned()));
+    let source = ImportSource::Bytes(packed.finish().unwrap().into());
+    let csv = pipeline.edge().import(source, options, |_| {}).await.unwrap();
+    assert_eq!(csv.accepted, 3);
+    pipeline.wait_until_queryable(&report.token, support::SOON).await.unwrap();
+    pipeline.wait_until_queryable(&csv.token, support::SOON).await.unwrap();
+    assert_eq!(world.rows("acme", "n1", &["a", "who"]).await, ["1000 m a=1"]);
+    assert_eq!(world.rows("beta", "n1", &["a", "who"]).await, ["1000 m a=2"]);
+    assert_eq!(world.rows("acme", "n2", &["a", "b,c"]).await, ["5000 csv a=x b,c=1\n2", "7000 csv a= b,c=z"]);
+    assert_eq!(world.rows("acme", "errors", &["code"]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_is_a_conflict_and_both_are_kept() {
+    // I5, E29
+    use fineo_schema::{Change, ChangeId, ChangeRequest, Identity};
+    let world = World::new();
+    let parts = world.parts();
+    let schemas = parts.schemas.clone();
+    let change = Change::SetIdentity { metric: None, identity: Some(Identity::Key) };
+    schemas.apply(&tenant("acme"), ChangeRequest::new(ChangeId::of_bytes([1; 16]), vec![change])).await.unwrap();
+    let pipeline = fineo_ingest::Pipeline::start(parts, fineo_ingest::PipelineOptions::default()).await.unwrap();
+    let body = r#"{"metrictype":"m","timestamp":1,"event_id":"x","a":1}
+{"a":1,"event_id":"x","timestamp":1,"metrictype":"m"}
+{"metrictype":"m","timestamp":1,"event_id":"x","a":2}"#;
+    let receipt = pipeline.edge().ingest(&tenant("acme"), body.into()).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), support::SOON).await.unwrap();
+    assert_eq!(world.rows("acme", "n1", &["a", "event_id"]).await, ["1000 m a=1"]);
+    let errors = world.rows("acme", "errors", &["code", "class", "stage", "raw"]).await;
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains(r#"code=id_conflict class=malformed stage=staged raw={"a":"2"}"#), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_replay_repairs_errors_once_and_changes_nothing_twice() {
+    // I2, semantics 5.4
+    use fineo_core::archive::Stage;
+    use fineo_ingest::ReplayRequest;
+    use fineo_schema::{Change, ChangeId, ChangeRequest};
+    let world = World::new();
+    let parts = world.parts();
+    let schemas = parts.schemas.clone();
+    let pipeline = fineo_ingest::Pipeline::start(parts, fineo_ingest::PipelineOptions::default()).await.unwrap();
+    let body = r#"{"metrictype":"m","timestamp":1,"a":1}
+{"kind":"m","timestamp":2,"a":2}"#;
+    let receipt = pipeline.edge().ingest(&tenant("acme"), body.into()).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), support::SOON).await.unwrap();
+    let change = Change::SetMetricKeys { keys: vec!["kind".to_owned()] };
+    schemas.apply(&tenant("acme"), ChangeRequest::new(ChangeId::of_bytes([1; 16]), vec![change])).await.unwrap();
+    for (repaired, rows) in [(1, 1), (0, 0)] {
+        let request = ReplayRequest::new(Stage::Raw, tenant("acme")).with_errors_only(true);
+        let report = pipeline.replay(request).await.unwrap();
+        assert_eq!((report.repaired, report.rows), (repaired, rows), "{report:?}");
+    }
+    assert_eq!(world.rows("acme", "n1", &["a"]).await, ["1000 m a=1", "2000 m a=2"]);
+    pipeline.stop().await.unwrap();
+    // From the archive now; whole, through both stages.
+    let pipeline = world.start().await;
+    for stage in Stage::ALL {
+        let report = pipeline.replay(ReplayRequest::new(stage, tenant("acme"))).await.unwrap();
+        assert_eq!((report.rows, report.repaired), (0, 0), "{report:?}");
+        assert!(report.events >= 2, "{report:?}");
+    }
+    assert_eq!(world.rows("acme", "repairs", &[]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_poison_entry_is_quarantined_and_a_flood_stops_the_stage() {
+    // N4
+    use fineo_core::{Stream as _, stream::Entry};
+    for (count, is_stopped) in [(1, false), (20, false), (21, true)] {
+        let world = World::new();
+        let entry = Entry { tenant: tenant("acme"), key: 0, payload: "no envelope".into() };
+        assert!(world.raw.append(vec![entry; count]).await.iter().all(fineo_core::Outcome::is_done));
+        let pipeline = world.start().await;
+        let drained = pipeline.drain(std::time::Duration::from_millis(500)).await;
+        let errors = world.rows("acme", "errors", &["class", "code", "raw"]).await;
+        let failed = pipeline.status().await.unwrap().shards.iter().any(|shard| shard.failure.is_some());
+        assert_eq!((drained.is_err(), failed), (is_stopped, is_stopped), "{count}: {drained:?}");
+        let expected = if is_stopped { 0 } else { count };
+        assert_eq!(errors.len(), expected, "{errors:?}");
+        assert!(errors.iter().all(|row| row.ends_with("class=commit code=internal raw=no envelope")), "{errors:?}");
+    }
+}

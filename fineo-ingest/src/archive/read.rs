@@ -9,7 +9,10 @@ use fineo_core::{
     stream::Delivery,
 };
 
-use super::{BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, avro::Reader, record::read_received};
+use super::{
+    BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, avro::Reader, record::read_received,
+    sync_marker,
+};
 
 /// So much is read first, in the hope that the header is in it.
 const HEADER_BYTES: u64 = 64 << 10;
@@ -76,6 +79,9 @@ impl SegmentReader {
             }
         }
         let sync = reader.fixed()?;
+        if sync != sync_marker(&name.path(), metadata.iter().map(|(key, value)| (*key, *value))) {
+            return Err(Error::corrupt("a segment's header is broken or another segment's"));
+        }
         let blocks_at = (bytes.len() - reader.left()) as u64;
         if metadata.get("avro.codec") != Some(&b"zstandard".as_slice()) {
             return Err(Error::corrupt("a segment has another compression"));

@@ -14,6 +14,7 @@ use super::{
     BLOCK_BYTES, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN,
     avro::{write_bytes, write_long},
     record::{schema, write_error, write_received},
+    sync_marker,
 };
 use crate::{envelope, errors::ErrorRow, stage::payload};
 
@@ -160,17 +161,17 @@ impl Blocks {
     }
 
     fn segment(self, name: SegmentName, records: &BTreeMap<String, Value>) -> Segment {
-        let hash = blake3::hash(name.path().as_bytes());
-        let sync = &hash.as_bytes()[..SYNC_LEN];
         let index: Vec<&BlockInfo> = self.done.iter().map(|(info, _)| info).collect();
         let index = serde_json::to_vec(&index).expect("an index is plain data");
         let schema = schema(name.stage, name.kind).to_string();
         let records_text = serde_json::to_vec(records).expect("schemas are plain data");
         let mut metadata: Vec<(&str, &[u8])> =
-            vec![("avro.schema", schema.as_bytes()), ("avro.codec", b"zstandard"), (INDEX_KEY, &index)];
+            vec![("avro.codec", b"zstandard"), ("avro.schema", schema.as_bytes()), (INDEX_KEY, &index)];
         if !records.is_empty() {
             metadata.push((RECORDS_KEY, &records_text));
         }
+        // The keys are in order, as a reader's map has them.
+        let sync = sync_marker(&name.path(), metadata.iter().copied());
         let size: usize = self.done.iter().map(|(_, block)| block.len() + SYNC_LEN).sum();
         let mut out = Vec::with_capacity(size + schema.len() + index.len() + records_text.len() + 256);
         out.extend_from_slice(MAGIC);
@@ -180,10 +181,10 @@ impl Blocks {
             write_bytes(value, &mut out);
         }
         write_long(0, &mut out);
-        out.extend_from_slice(sync);
+        out.extend_from_slice(&sync);
         for (_, block) in &self.done {
             out.extend_from_slice(block);
-            out.extend_from_slice(sync);
+            out.extend_from_slice(&sync);
         }
         Segment { name, bytes: out.into() }
     }

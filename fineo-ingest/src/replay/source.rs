@@ -65,7 +65,7 @@ impl<'a> Source<'a> {
     async fn next_segment(&mut self) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
         let archive = &self.shared.parts.archive;
         let query = SegmentQuery { stage: self.request.stage, kind: SegmentKind::Received };
-        let segments = self.segments.get_or_insert_with(|| archive.segments(query));
+        let segments = self.segments.get_or_insert_with(|| archive.segments(query).fuse().boxed());
         while let Some(info) = segments.try_next().await? {
             let reader = SegmentReader::open(&**archive, &info).await?;
             let records = reader.read(&**archive, &self.request.tenant, self.request.time).await?;

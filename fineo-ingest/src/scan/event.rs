@@ -342,3 +342,6 @@ fn rejection(fault: Fault) -> Rejection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,11 @@ impl Framer {
                 self.at = end;
                 Some(Frame { start: value.start, end, is_broken: false, depth: value.deepest, keys: value.keys })
             }
+            // Its line may go on in the bytes to come.
+            Step::Broken(end) if end == window.len() && !is_end => {
+                self.value = Some(value);
+                None
+            }
             Step::Broken(end) => Some(self.broken(&value, end, window)),
             Step::More if is_end => Some(self.broken(&value, window.len(), window)),
             Step::More => {
@@ -188,6 +193,8 @@ impl Framer {
             Some(_) | None => end,
         };
         self.at = end;
+        // What swallows the rest of the body swallows the end of its array.
+        self.in_array = self.in_array && end < window.len();
         Frame { start: value.start, end, is_broken: true, depth: value.deepest, keys: value.keys }
     }
 }
@@ -315,3 +322,6 @@ impl Value {
 fn line_end(window: &[u8], at: usize) -> usize {
     memchr(b'\n', &window[at..]).map_or(window.len(), |length| at + length)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use fineo_backend_memory::MemoryArchive;
+use fineo_core::{
+    Archive, ErrorKind, Position, SeededEntropy, ShardId, TenantId, TimeRange, Timestamp,
+    archive::{SegmentInfo, Stage},
+    stream::Delivery,
+};
+
+use super::{Segment, SegmentReader, encode_received};
+use crate::envelope::{Circumstances, Format, write_head};
+
+fn deliveries() -> Vec<Delivery> {
+    let entropy = SeededEntropy::new(3);
+    let delivery = |number: u64| {
+        let mut payload = bytes::BytesMut::new();
+        let at = Timestamp::from_micros(i64::try_from(number).unwrap()).unwrap();
+        let id = fineo_core::Entropy::id(&entropy);
+        write_head(id, at, Format::Json, &Circumstances::default(), &mut payload);
+        payload.extend_from_slice(format!("{{\"n\":{number},\"pad\":\"{}\"}}", "x".repeat(20_000)).as_bytes());
+        let tenant = TenantId::new(if number % 3 == 0 { "beta" } else { "acme" }).unwrap();
+        Delivery { tenant, position: Position::from(number), payload: payload.freeze() }
+    };
+    (1..200).map(delivery).collect()
+}
+
+fn segment() -> Segment {
+    let shard = ShardId::new("s0").unwrap();
+    encode_received(Stage::Raw, &shard, &[deliveries()], &BTreeMap::new()).unwrap().unwrap()
+}
+
+async fn open(bytes: Bytes) -> (MemoryArchive, fineo_core::Result<SegmentReader>) {
+    let archive = MemoryArchive::new();
+    let name = segment().name;
+    let info = SegmentInfo { name: name.clone(), bytes: bytes.len() as u64 };
+    archive.write(&name, bytes).await.into_result().unwrap();
+    let reader = SegmentReader::open(&archive, &info).await;
+    (archive, reader)
+}
+
+#[tokio::test]
+async fn a_tenant_is_read_alone_and_exactly() {
+    // D2
+    let (archive, reader) = open(segment().bytes).await;
+    let reader = reader.unwrap();
+    assert_eq!(reader.tenants(), ["acme", "beta"]);
+    for name in ["acme", "beta"] {
+        let tenant = TenantId::new(name).unwrap();
+        let read = reader.read(&archive, &tenant, TimeRange::ALL).await.unwrap();
+        let expected: Vec<Delivery> = deliveries().into_iter().filter(|sent| sent.tenant == tenant).collect();
+        assert_eq!(read.len(), expected.len());
+        for (read, sent) in read.iter().zip(&expected) {
+            assert_eq!((read.delivery.position, &read.delivery.payload), (sent.position, &sent.payload));
+        }
+        let some = reader.read(&archive, &tenant, TimeRange { from: 10, to: 20 }).await.unwrap();
+        assert!(some.iter().all(|record| (10..20).contains(&record.arrived_at.micros())) && !some.is_empty());
+    }
+}
+
+#[test]
+fn the_same_deliveries_make_the_same_bytes() {
+    // R1
+    assert_eq!(segment().bytes, segment().bytes);
+}
+
+#[test]
+fn any_avro_library_reads_a_segment() {
+    let bytes = segment().bytes;
+    let reader = apache_avro::Reader::new(&bytes[..]).unwrap();
+    assert_eq!(reader.map(Result::unwrap).count(), 199);
+}
+
+#[tokio::test]
+async fn a_broken_segment_is_reported_and_never_served() {
+    // D7
+    let whole = segment().bytes;
+    for at in (0..whole.len()).step_by(whole.len() / 150) {
+        let mut broken = whole.to_vec();
+        broken[at] ^= 0x40;
+        let (archive, reader) = open(broken.into()).await;
+        let Ok(reader) = reader else { continue };
+        for name in ["acme", "beta"] {
+            let tenant = TenantId::new(name).unwrap();
+            match reader.read(&archive, &tenant, TimeRange::ALL).await {
+                Err(error) => assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid), "{error:?}"),
+                Ok(read) => {
+                    let sent: Vec<Bytes> = deliveries().into_iter().map(|delivery| delivery.payload).collect();
+                    assert!(read.iter().all(|record| sent.contains(&record.delivery.payload)), "byte {at}");
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Events go through the whole pipeline over the in-memory stores.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 mod support;
 
 use fineo_core::Durability;

@@ -1,5 +1,7 @@
 //! The pipeline is stopped at each of its await points, and then under random faults: nothing is lost or doubled.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 mod support;
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ fn deliveries() -> Vec<Delivery> {
         let id = fineo_core::Entropy::id(&entropy);
         write_head(id, at, Format::Json, &Circumstances::default(), &mut payload);
         payload.extend_from_slice(format!("{{\"n\":{number},\"pad\":\"{}\"}}", "x".repeat(8_000)).as_bytes());
-        let tenant = TenantId::new(if number % 3 == 0 { "beta" } else { "acme" }).unwrap();
+        let tenant = TenantId::new(if number.is_multiple_of(3) { "beta" } else { "acme" }).unwrap();
         Delivery { tenant, position: Position::from(number), payload: payload.freeze() }
     };
     (1..200).map(delivery).collect()

@@ -72,6 +72,7 @@ struct Worker<'a> {
 }
 
 /// A cut under way, or the right to begin one.
+#[expect(clippy::large_enum_variant, reason = "there is one per worker")]
 enum Cutting {
     Idle(Ownership),
     Busy(BoxFuture<'static, Result<Ownership>>),

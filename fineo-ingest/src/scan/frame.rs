@@ -144,14 +144,11 @@ impl Framer {
 
     /// A number or a word where an event should be: it ends where the next thing can begin.
     fn scalar(&mut self, mut value: Value, window: &[u8], is_end: bool) -> Option<Frame> {
-        match window.get(value.start) {
-            Some(b'{' | b'[' | b'"') => {
-                value.enter(window[value.start]);
-                value.at += 1;
-                self.value = Some(value);
-                return self.next(window, is_end);
-            }
-            Some(_) | None => {}
+        if let Some(opening @ (b'{' | b'[' | b'"')) = window.get(value.start) {
+            value.enter(*opening);
+            value.at += 1;
+            self.value = Some(value);
+            return self.next(window, is_end);
         }
         let rest = &window[value.start..];
         let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');

@@ -177,10 +177,9 @@ impl Shape {
 fn metric_cell(names: &[&str], dropped: Option<u32>, settings: &Settings) -> MetricCell {
     let keys = settings.metric_keys.iter().map(|key| &**key).chain([METRIC_KEY]);
     for key in keys {
-        if let Some(index) = names.iter().position(|name| *name == key).and_then(|index| u32::try_from(index).ok()) {
-            if Some(index) != dropped {
-                return MetricCell::At(index);
-            }
+        let found = names.iter().position(|name| *name == key).and_then(|index| u32::try_from(index).ok());
+        if let Some(index) = found.filter(|index| Some(*index) != dropped) {
+            return MetricCell::At(index);
         }
         let is_inside = |name: &&str| name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
         if names.iter().any(is_inside) {

@@ -1,5 +1,11 @@
 //! A pipeline over in-memory stores that outlive it.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by several tests, each of which uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "shared by several tests, each of which uses a part"
+)]
 
 use std::{sync::Arc, time::Duration};
 

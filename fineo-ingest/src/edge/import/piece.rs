@@ -76,6 +76,7 @@ pub(super) struct Cutter {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per import")]
 enum Router {
     One(TenantId),
     Field { key: String, names: Names, fields: Fields, known: HashMap<String, TenantId> },

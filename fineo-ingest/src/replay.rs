@@ -28,7 +28,7 @@ use crate::{
     errors::{error_id, repairs},
     stage::{
         payload,
-        raw::{RawStage, Schemas},
+        raw::{RawStage, Schemas, distinct},
     },
 };
 use source::Source;
@@ -260,7 +260,7 @@ impl<'a> Replay<'a> {
                 break;
             }
             for (tenant, names) in outcome.missing_metrics {
-                let names: Vec<Arc<str>> = names.into_iter().collect();
+                let names = distinct(names);
                 let schema = self.shared.parts.schemas.discover_metrics(&tenant, &names).await?;
                 schemas.insert(tenant, schema);
             }

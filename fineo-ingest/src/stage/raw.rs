@@ -1,7 +1,7 @@
 //! Stage raw: events become records under the tenant's schema.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct RawOutcome {
     /// The events that go no further.
     pub(crate) errors: Vec<ErrorRow>,
     /// Metrics to be discovered before the events of `deferred` can be read.
-    pub(crate) missing_metrics: HashMap<TenantId, BTreeSet<Arc<str>>>,
+    pub(crate) missing_metrics: HashMap<TenantId, Vec<Arc<str>>>,
     /// The deliveries, by index, that wait for them.
     pub(crate) deferred: Vec<usize>,
 }
@@ -133,11 +133,17 @@ impl RawStage {
     }
 }
 
+/// Each name once, in the order of first sight: that is the order in which metrics are discovered.
+pub(crate) fn distinct(names: Vec<Arc<str>>) -> Vec<Arc<str>> {
+    let mut known = HashSet::new();
+    names.into_iter().filter(|name| known.insert(Arc::clone(name))).collect()
+}
+
 impl RawOutcome {
     fn stopped(&mut self, stop: Stop, delivery: &Delivery, index: usize) {
         let (class, rejection) = match stop {
             Stop::Undiscovered(metric) => {
-                self.missing_metrics.entry(delivery.tenant.clone()).or_default().insert(metric);
+                self.missing_metrics.entry(delivery.tenant.clone()).or_default().push(metric);
                 self.deferred.push(index);
                 return;
             }

@@ -8,7 +8,7 @@ use super::{Passed, write_errors};
 use crate::{
     driver::parts::Shared,
     errors::{ErrorClass, ErrorRow},
-    stage::raw::{RawOutcome, RawStage, Schemas},
+    stage::raw::{RawOutcome, RawStage, Schemas, distinct},
 };
 
 /// Metrics may be missing once more after they were discovered, when somebody deletes them just then.
@@ -48,7 +48,7 @@ impl RawWork {
                 break;
             }
             for (tenant, names) in missing_metrics {
-                let names: Vec<Arc<str>> = names.into_iter().collect();
+                let names = distinct(names);
                 let store = &self.shared.parts.schemas;
                 let schema =
                     self.shared.retry.until_done(|| async { store.discover_metrics(&tenant, &names).await }).await?;

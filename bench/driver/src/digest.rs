@@ -9,14 +9,14 @@ use crate::Result;
 
 /// Row count, and the sum of every finite numeric cell; neither booleans nor times are numbers.
 #[derive(Debug, Default)]
-pub struct Digest {
+pub(crate) struct Digest {
     rows: usize,
     sum: f64,
 }
 
 impl Digest {
     /// Takes in the rows of one batch.
-    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows();
         for column in batch.columns() {
             if !column.data_type().is_numeric() {
@@ -30,7 +30,7 @@ impl Digest {
     }
 
     /// `[rows, sum]`, the sum to six significant digits: engines add in different orders.
-    pub fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         let rounded: f64 = format!("{:.5e}", self.sum).parse().expect("a formatted number parses");
         json!([self.rows, rounded])
     }

@@ -14,48 +14,48 @@ const IMPORT_VISIBLE_WITHIN: Duration = Duration::from_secs(1800);
 
 /// What became of the events of a file.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// Kept; stage raw may still find that some break the contract.
-    pub accepted: u64,
+    pub(crate) accepted: u64,
     /// Refused at the edge.
-    pub rejected: u64,
+    pub(crate) rejected: u64,
 }
 
 /// An open local store.
-pub struct Engine(Fineo);
+pub(crate) struct Engine(Fineo);
 
 impl Engine {
     /// Opens the store in a folder.
-    pub async fn open(folder: &str) -> Result<Self> {
-        Ok(Self(Fineo::local(folder).with_holder("the benchmark driver").open().await?))
+    pub(crate) async fn open(folder: &str) -> Result<Self> {
+        Ok(Self(Fineo::local(folder).open().await?))
     }
 
     /// Loads a file whose events name their tenant under `tenant_field`, and waits until they can be queried.
-    pub async fn import(&self, file: &str, tenant_field: &str) -> Result<Taken> {
+    pub(crate) async fn import(&self, file: &str, tenant_field: &str) -> Result<Taken> {
         let options = ImportOptions::new(Routing::Field(tenant_field.to_owned()));
-        let report = self.0.import(ImportSource::Path(file.into()), options, |_| {}).await?;
+        let report = self.0.import(ImportSource::Path(file.into()), options, &|_| {}).await?;
         self.0.wait_until_visible(&report.token, IMPORT_VISIBLE_WITHIN).await?;
         Ok(Taken { accepted: report.accepted, rejected: report.rejected.values().sum() })
     }
 
     /// Sends one request; it returns when the events are durable.
-    pub async fn ingest(&self, tenant: &str, lines: Bytes) -> Result<()> {
+    pub(crate) async fn ingest(&self, tenant: &str, lines: Bytes) -> Result<()> {
         self.0.ingest(&TenantId::new(tenant)?, lines).await?;
         Ok(())
     }
 
     /// Waits until everything that was sent can be queried.
-    pub async fn settle(&self) -> Result<()> {
+    pub(crate) async fn settle(&self) -> Result<()> {
         Ok(self.0.wait_until_drained().await?)
     }
 
     /// All rows of a statement.
-    pub async fn sql(&self, tenant: &str, statement: &str) -> Result<Vec<RecordBatch>> {
+    pub(crate) async fn sql(&self, tenant: &str, statement: &str) -> Result<Vec<RecordBatch>> {
         Ok(self.0.sql(&TenantId::new(tenant)?, statement).await?.collect().await?)
     }
 
     /// Drains and lets go of the folder.
-    pub async fn close(self) -> Result<()> {
+    pub(crate) async fn close(self) -> Result<()> {
         Ok(self.0.close().await?)
     }
 }

@@ -69,7 +69,7 @@ impl Seen {
 }
 
 /// Runs both sides by turns and prints both tails.
-pub async fn run(options: &Options) -> Result<Value> {
+pub(crate) async fn run(options: &Options) -> Result<Value> {
     let (rate, batch) = (options.number("rate", 2000.0)?, options.number("batch", 100)?);
     let seconds = options.number("seconds", 10.0)? / f64::from(TURNS);
     let interval = Duration::from_secs_f64(batch as f64 / rate);

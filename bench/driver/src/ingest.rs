@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::options::Options;
 
 /// Loads the file and returns when everything accepted can be queried.
-pub async fn run(options: &Options) -> Result<Value> {
+pub(crate) async fn run(options: &Options) -> Result<Value> {
     let engine = Engine::open(options.text("data-dir")?).await?;
     let taken = engine.import(options.file()?, options.text("tenant-field")?).await?;
     engine.close().await?;

@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 /// The wall clock; a benchmark measures the machine, so no other clock will do.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// CPU seconds of all threads of this process.
-pub fn cpu_seconds() -> f64 {
+pub(crate) fn cpu_seconds() -> f64 {
     ProcessTime::now().as_duration().as_secs_f64()
 }
 
 /// Milliseconds between two instants, zero if the second came first.
-pub fn milliseconds(from: Instant, to: Instant) -> f64 {
+pub(crate) fn milliseconds(from: Instant, to: Instant) -> f64 {
     to.saturating_duration_since(from).as_secs_f64() * 1e3
 }
 
@@ -32,7 +32,7 @@ fn median(sorted: &[f64]) -> f64 {
 }
 
 /// Median, extremes and 99th percentile, as the other subjects report them.
-pub fn spread(mut sample: Vec<f64>) -> Value {
+pub(crate) fn spread(mut sample: Vec<f64>) -> Value {
     sample.sort_by(f64::total_cmp);
     json!({
         "median": median(&sample), "min": sample[0], "max": sample[sample.len() - 1],
@@ -41,7 +41,7 @@ pub fn spread(mut sample: Vec<f64>) -> Value {
 }
 
 /// The tail of a sample of latencies.
-pub fn tail(mut sample: Vec<f64>) -> Value {
+pub(crate) fn tail(mut sample: Vec<f64>) -> Value {
     sample.sort_by(f64::total_cmp);
     let round = |x: f64| (x * 100.0).round() / 100.0;
     json!({

@@ -7,14 +7,14 @@ use crate::Result;
 
 /// What was asked for.
 #[derive(Debug, Default)]
-pub struct Options {
+pub(crate) struct Options {
     named: HashMap<String, String>,
     file: Option<String>,
 }
 
 impl Options {
     /// Reads all arguments; a name without a value is an error.
-    pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+    pub(crate) fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
         let mut options = Self::default();
         while let Some(argument) = arguments.next() {
             match argument.strip_prefix("--") {
@@ -29,12 +29,12 @@ impl Options {
     }
 
     /// An option that must be there.
-    pub fn text(&self, name: &str) -> Result<&str> {
+    pub(crate) fn text(&self, name: &str) -> Result<&str> {
         Ok(self.named.get(name).ok_or_else(|| format!("--{name} is missing"))?)
     }
 
     /// A number, or its default.
-    pub fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T> {
+    pub(crate) fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T> {
         match self.named.get(name) {
             Some(text) => text.parse().map_err(|_| format!("--{name} {text} is no number").into()),
             None => Ok(default),
@@ -42,7 +42,7 @@ impl Options {
     }
 
     /// The file that is read.
-    pub fn file(&self) -> Result<&str> {
+    pub(crate) fn file(&self) -> Result<&str> {
         Ok(self.file.as_deref().ok_or("the file is missing")?)
     }
 }

@@ -32,7 +32,7 @@ struct Part {
 }
 
 /// Times every query of the file; one that fails is reported with its error, the others go on.
-pub async fn run(options: &Options) -> Result<Value> {
+pub(crate) async fn run(options: &Options) -> Result<Value> {
     let queries: BTreeMap<String, Query> = serde_json::from_slice(&std::fs::read(options.text("queries")?)?)?;
     let runs = options.number("runs", 7)?;
     let engine = Engine::open(options.text("data-dir")?).await?;

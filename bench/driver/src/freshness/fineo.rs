@@ -21,7 +21,7 @@ const START_MS: i64 = 1_767_225_600_000;
 const TEMPLATES_MAX: usize = 20_000;
 
 /// Sends batches of a file's events under one metric and counts them by their time.
-pub struct Sender<'a> {
+pub(super) struct Sender<'a> {
     engine: &'a Engine,
     /// The events' own members, as text that follows the metric and the time.
     templates: Vec<String>,
@@ -35,7 +35,7 @@ async fn sleep(time: Duration) {
 
 impl<'a> Sender<'a> {
     /// Reads the events that are to be sent; what every event has is replaced.
-    pub fn new(engine: &'a Engine, file: &str) -> Result<Self> {
+    pub(super) fn new(engine: &'a Engine, file: &str) -> Result<Self> {
         let mut templates = Vec::new();
         for line in BufReader::new(File::open(file)?).lines().take(TEMPLATES_MAX) {
             let mut members: Map<String, Value> = serde_json::from_str(&line?)?;
@@ -57,12 +57,12 @@ impl<'a> Sender<'a> {
     }
 
     /// What the floor writes per batch: as many bytes.
-    pub fn payload(&self, pace: Pace) -> Vec<u8> {
+    pub(super) fn payload(&self, pace: Pace) -> Vec<u8> {
         self.batch(self.sent, pace.batch)
     }
 
     /// Sends one batch and waits until it is seen, so that the metric is there.
-    pub async fn warm_up(&mut self, pace: Pace) -> Result<()> {
+    pub(super) async fn warm_up(&mut self, pace: Pace) -> Result<()> {
         self.engine.ingest(TENANT, self.batch(0, pace.batch).into()).await?;
         self.sent = pace.batch;
         self.engine.settle().await?;
@@ -87,7 +87,7 @@ impl<'a> Sender<'a> {
     }
 
     /// One turn: this task sends, another watches.
-    pub async fn turn(&mut self, pace: Pace) -> Result<Seen> {
+    pub(super) async fn turn(&mut self, pace: Pace) -> Result<Seen> {
         let (first, start) = (self.sent, now());
         let (acks, seen) = futures::future::try_join(self.send(start, pace), self.watch(first, start, pace)).await?;
         self.sent = first + pace.batch * pace.batches;
@@ -120,7 +120,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Acknowledged events that no query finds once all is settled.
-    pub async fn lost(&self) -> Result<i64> {
+    pub(super) async fn lost(&self) -> Result<i64> {
         self.engine.settle().await?;
         let batches = self.engine.sql(TENANT, "SELECT count(*) AS n FROM reading").await?;
         let found =

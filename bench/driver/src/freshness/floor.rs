@@ -12,7 +12,7 @@ use crate::meter::now;
 
 /// One turn; the reader is a thread of its own, as it is for Fineo.
 #[expect(clippy::disallowed_methods, reason = "an open loop waits for real time to pass")]
-pub fn turn(path: &Path, payload: &[u8], pace: Pace) -> Result<Seen> {
+pub(super) fn turn(path: &Path, payload: &[u8], pace: Pace) -> Result<Seen> {
     let mut file = File::create(path)?;
     let durable = AtomicUsize::new(0);
     std::thread::scope(|scope| {

@@ -1,0 +1,102 @@
+//! The words of the command line.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use fineo::core::TenantId;
+
+mod ingest;
+mod replay;
+mod schema;
+mod set;
+mod sql;
+
+pub(crate) use ingest::{EventFormat, IngestArgs, SummaryFormat};
+pub(crate) use replay::{Mode, ReplayArgs, StageName};
+pub(crate) use schema::{ApplyArgs, FieldVerb, MetricVerb, SchemaArgs, SchemaVerb, UnitArgs};
+pub(crate) use set::{IdentityName, MissingTimestampName, SetArgs, UnknownMetricName};
+pub(crate) use sql::{ErrorsArgs, Format, SqlArgs};
+
+const AFTER_HELP: &str = "\
+Start here:
+  fineo demo                                               see what is special, in under a minute
+  fineo ingest --tenant acme events.ndjson                 take in a file
+  fineo sql --tenant acme 'SELECT * FROM thermostat'       ask
+  fineo sql --tenant acme                                  ask in a shell
+
+The exit code is 0 only when the thing was done, 1 for a failure and 2 for misuse.
+RUST_LOG=fineo=debug shows on stderr what happens inside.";
+
+/// Take in events from any fleet of devices without a schema, keep them safe, ask anything in SQL at once.
+#[derive(Debug, Parser)]
+#[command(name = "fineo", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    /// The directory that holds everything [env: FINEO_DATA_DIR] [default: ./fineo-data]
+    ///
+    /// It is made when it is not there. One process at a time may use it.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+impl Arguments {
+    /// The directory that was asked for, by the option or the environment.
+    pub(crate) fn chosen_directory(&self) -> Option<PathBuf> {
+        let from_environment = || std::env::var_os("FINEO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        self.data_dir.clone().or_else(from_environment)
+    }
+
+    /// The directory to work in.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.chosen_directory().unwrap_or_else(|| Path::new("fineo-data").to_owned())
+    }
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Take in events from files or standard input; returns when all that was accepted can be queried
+    Ingest(IngestArgs),
+    /// Ask a tenant's data in SQL, or open a shell
+    Sql(SqlArgs),
+    /// Look at and change what a tenant's data means; nothing stored is ever rewritten
+    Schema(SchemaArgs),
+    /// Show the events that were rejected, and why
+    Errors(ErrorsArgs),
+    /// Send archived events through a stage again; never makes a second row
+    Replay(ReplayArgs),
+    /// Show what is stored, and how far each stage has come
+    Status(ReportArgs),
+    /// Show what this program and its stores can do
+    Capabilities(ReportArgs),
+    /// Make a small drifting fleet, ask it the questions that show what is special
+    #[command(after_help = "Examples:\n  fineo demo\n  fineo demo --data-dir ./demo")]
+    Demo,
+}
+
+impl Verb {
+    /// Whether it only looks at what is there.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self, Self::Sql(_) | Self::Errors(_))
+    }
+}
+
+/// Options of the verbs that report.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  fineo status\n  fineo capabilities --output json")]
+pub(crate) struct ReportArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: SummaryFormat,
+}
+
+/// Checks a tenant id where it is typed.
+fn tenant(text: &str) -> Result<TenantId, String> {
+    TenantId::new(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

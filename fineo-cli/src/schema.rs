@@ -1,0 +1,110 @@
+//! `fineo schema`: looks at and changes what a tenant's data means.
+
+use std::io::{self, Write};
+
+use fineo::{
+    core::{Error, TenantId},
+    schema::{Applied, Change},
+};
+
+use crate::{
+    args::{ApplyArgs, MetricVerb, SchemaArgs, SchemaVerb},
+    engine::{Engine, Opener},
+    failure::{Failure, say},
+    output::screened,
+    shell::command::list_metrics,
+    stop::unless_stopped,
+};
+
+mod changes;
+mod declaration;
+mod example;
+mod lists;
+
+/// Does what the words say.
+pub(crate) async fn run(args: &SchemaArgs, opener: &Opener) -> Result<(), Failure> {
+    let Some(tenant) = &args.tenant else {
+        return Err(Failure::Misuse("fineo schema needs --tenant T".to_owned()));
+    };
+    let work = Work::prepare(args)?;
+    let engine = opener.open().await?;
+    let result = unless_stopped(work.carry_out(&engine, tenant, args)).await;
+    engine.finish(result).await
+}
+
+/// What is to be done, with what could be read and checked before the store is opened.
+enum Work<'a> {
+    Change(Vec<Change>),
+    CreateFromExample { metric: &'a str, aliases: &'a [String], events: Vec<String> },
+    Declare { args: &'a ApplyArgs, declaration: String },
+    Look,
+}
+
+impl<'a> Work<'a> {
+    fn prepare(args: &'a SchemaArgs) -> Result<Self, Failure> {
+        Ok(match &args.verb {
+            SchemaVerb::Metric { verb: MetricVerb::List | MetricVerb::Show { .. } } => Self::Look,
+            SchemaVerb::Metric { verb: MetricVerb::Create { metric, aliases, from_example: Some(file) } } => {
+                Self::CreateFromExample { metric, aliases, events: example::read(file)? }
+            }
+            SchemaVerb::Metric { verb } => Self::Change(changes::of_metric(verb)),
+            SchemaVerb::Field { verb } => Self::Change(changes::of_field(verb)),
+            SchemaVerb::Set(set) if set.is_empty() => {
+                return Err(Failure::Misuse("fineo schema set: say what to set".to_owned()));
+            }
+            SchemaVerb::Set(set) => Self::Change(changes::of_settings(set)),
+            SchemaVerb::Apply(apply) => Self::Declare { args: apply, declaration: declaration::read(&apply.file)? },
+            SchemaVerb::Export
+            | SchemaVerb::History
+            | SchemaVerb::Undo { .. }
+            | SchemaVerb::Discovered { .. }
+            | SchemaVerb::Suggest { .. } => Self::Look,
+        })
+    }
+
+    async fn carry_out(self, engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(), Failure> {
+        match self {
+            Self::Change(changes) => report(tenant, &engine.apply(tenant, changes).await?),
+            Self::CreateFromExample { metric, aliases, events } => {
+                let snapshot = engine.snapshot(tenant).await?;
+                let changes = example::changes(metric, aliases, &events, snapshot.settings())?;
+                report(tenant, &engine.apply(tenant, changes).await?)
+            }
+            Self::Declare { args, declaration } => declaration::apply(engine, tenant, &declaration, args.dry_run).await,
+            Self::Look => look(engine, tenant, args).await,
+        }
+    }
+}
+
+async fn look(engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(), Failure> {
+    match &args.verb {
+        SchemaVerb::Metric { verb: MetricVerb::Show { metric } } => {
+            lists::show(engine, tenant, metric, args.format).await
+        }
+        SchemaVerb::Metric { .. } => list_metrics(&engine.catalog(tenant).await?.metrics, args.format),
+        SchemaVerb::Export => declaration::export(engine, tenant).await,
+        SchemaVerb::History => lists::history(engine, tenant, args.format).await,
+        SchemaVerb::Undo { change } => report(tenant, &engine.undo(tenant, &change.parse()?).await?),
+        SchemaVerb::Discovered { metric } => lists::discovered(engine, tenant, metric.as_deref(), args.format).await,
+        SchemaVerb::Suggest { apply: Some(id) } => report(tenant, &engine.apply_suggestion(tenant, id).await?),
+        SchemaVerb::Suggest { apply: None } => lists::suggestions(engine, tenant, args.format).await,
+        SchemaVerb::Field { .. } | SchemaVerb::Set(_) | SchemaVerb::Apply(_) => {
+            Err(Error::internal("a change was taken for a look").into())
+        }
+    }
+}
+
+/// Says what was done, and how to take it back.
+fn report(tenant: &TenantId, applied: &Applied) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    for line in &applied.summary {
+        writeln!(stdout, "{}", screened(line))?;
+    }
+    if applied.is_repeated || applied.summary.is_empty() {
+        writeln!(stdout, "nothing changed: version {} is as asked", applied.version)?;
+        return Ok(stdout.flush()?);
+    }
+    stdout.flush()?;
+    say(&format!("version {}; to take it back: fineo schema --tenant {tenant} undo {}", applied.version, applied.id));
+    Ok(())
+}

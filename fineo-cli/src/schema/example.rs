@@ -1,0 +1,79 @@
+//! Declares a metric by the events of an example.
+
+use std::path::Path;
+
+use fineo::{
+    core::{Error, Result},
+    schema::{Change, FieldType, Settings, fields_of_example},
+};
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::input;
+
+/// The longest example.
+const EXAMPLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The events in `file`: objects, arrays of objects, or objects that follow one another.
+pub(super) fn read(file: &Path) -> Result<Vec<String>> {
+    let text = input::read_text(file, EXAMPLE_BYTES_MAX)?;
+    let wrong = |message: &str| Error::invalid(message).with("file", file.display());
+    let mut events = Vec::new();
+    for value in serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}')).into_iter::<&RawValue>() {
+        let value = value.map_err(|error| wrong("the example is not JSON").with_source(error))?.get();
+        match serde_json::from_str::<Vec<&RawValue>>(value) {
+            Ok(values) => events.extend(values.into_iter().map(|value| value.get().to_owned())),
+            Err(_) => events.push(value.to_owned()),
+        }
+    }
+    if events.is_empty() {
+        return Err(wrong("the example holds no event"));
+    }
+    Ok(events)
+}
+
+/// The change that creates `metric` with the fields of `events`, in order of first sight.
+pub(super) fn changes(metric: &str, aliases: &[String], events: &[String], settings: &Settings) -> Result<Vec<Change>> {
+    let mut fields: Vec<(String, FieldType)> = Vec::new();
+    for event in events {
+        let keys = no_fields(event, settings);
+        let left_out: Vec<&str> = keys.iter().map(String::as_str).collect();
+        for (name, shown) in fields_of_example(event, &left_out)? {
+            match fields.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = common_type(*known, shown),
+                None => fields.push((name, shown)),
+            }
+        }
+    }
+    let create = Change::CreateMetric { name: metric.to_owned(), aliases: aliases.to_vec() };
+    let add = |(name, field_type): (String, FieldType)| Change::AddField {
+        metric: metric.to_owned(),
+        name,
+        field_type: field_type.to_string(),
+        aliases: Vec::new(),
+        unit: None,
+    };
+    Ok(std::iter::once(create).chain(fields.into_iter().map(add)).collect())
+}
+
+/// The keys of `event` that name its metric and give its time.
+fn no_fields(event: &str, settings: &Settings) -> Vec<String> {
+    let event: Map<String, Value> = serde_json::from_str(event).unwrap_or_default();
+    let is_given = |key: &&str| event.get(*key).is_some_and(|value| !value.is_null());
+    let metric_keys = settings.metric_keys.iter().map(|key| &**key).chain(["metrictype"]);
+    let time_keys = settings.timestamp_aliases.iter().map(|key| &**key);
+    let metric_key = metric_keys.into_iter().find(is_given);
+    let time_key = time_keys.into_iter().find(is_given);
+    metric_key.into_iter().chain(time_key).chain(["timestamp"]).map(str::to_owned).collect()
+}
+
+/// The type that holds values of both without a conflict.
+fn common_type(one: FieldType, other: FieldType) -> FieldType {
+    match (one, other) {
+        (one, other) if one == other => one,
+        (one, other) if one.is_number() && other.is_number() => FieldType::Double,
+        (_, _) => FieldType::String,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+use crate::program::Program;
+
+fn program() -> Program {
+    let program = Program::new();
+    program.ingest(
+        "{\"metrictype\":\"m\",\"timestamp\":1,\"temp\":\"20\",\"site\":\"x\"}\n\
+         {\"metrictype\":\"m\",\"timestamp\":2,\"temperature\":\"21.5\"}\n\
+         {\"metrictype\":\"m\",\"timestamp\":3,\"temperature\":\"warm\"}\n\
+         {\"metrictype\":\"m2\",\"timestamp\":4,\"tempF\":212}\n",
+    );
+    program
+}
+
+#[test]
+fn a_late_declaration_and_an_alias_answer_for_everything_ever_sent() {
+    // SC3, SC5
+    let program = program();
+    program.done("schema --tenant t field add m temp double");
+    assert_eq!(program.ask("SELECT temp FROM m ORDER BY timestamp"), "temp\n20.0\n\n\n");
+    program.done("schema --tenant t field alias m temp temperature");
+    assert_eq!(program.ask("SELECT temp FROM m ORDER BY timestamp"), "temp\n20.0\n21.5\n\n");
+    assert_eq!(program.ask("SELECT temperature FROM m ORDER BY timestamp"), "temperature\n20.0\n21.5\n\n");
+    assert_eq!(program.ask("SELECT count, sample FROM fineo_conflicts"), "count,sample\n1,warm\n");
+}
+
+#[test]
+fn a_merged_metric_in_another_unit_answers_converted() {
+    let program = program();
+    program.done("schema --tenant t field add m temp double --alias temperature --alias tempF");
+    program.done("schema --tenant t field unit m temp --unit C");
+    program.done("schema --tenant t field unit m temp --unit F --alias tempF");
+    program.done("schema --tenant t metric merge m2 m");
+    let last = "SELECT round(temp) AS temp FROM m WHERE timestamp >= to_timestamp_millis(4)";
+    assert_eq!(program.ask(last), "temp\n100.0\n");
+    program.done("schema --tenant t field unit m temp --scale 2 --offset -32 --to 1970-01-01T00:00:00.002Z");
+    assert_eq!(program.ask("SELECT temp FROM m ORDER BY timestamp LIMIT 1"), "temp\n8.0\n");
+}
+
+#[test]
+fn every_change_is_one_line_and_can_be_undone() {
+    // SC1, SC2
+    let program = program();
+    for line in [
+        "metric create door --alias gate",
+        "metric alias m mm",
+        "metric unalias m mm",
+        "metric rename door portal",
+        "field add m temp double",
+        "field rename m temp heat",
+        "field alias m heat temperature",
+        "field unalias m heat temperature",
+        "field retype m heat string",
+        "field hide m heat",
+        "field unhide m heat",
+        "field rule-out m site",
+        "field rule-in m site",
+        "field undeclare m heat",
+        "field add m temp double",
+        "field delete m temp",
+        "metric rule-out m2",
+        "metric rule-in m2",
+        "metric delete m2",
+        "set --metric-keys metrictype,kind --unknown-metric reject --identity content",
+        "set --metric m --timestamp-aliases when --timestamp-formats epoch_s --missing-timestamp arrival",
+    ] {
+        program.done(&format!("schema --tenant t {line}"));
+    }
+    let last = program.done("schema --tenant t history --format csv");
+    let id = last.lines().last().and_then(|line| line.split(',').nth(1)).unwrap().to_owned();
+    program.done(&format!("schema --tenant t undo {id}"));
+    assert_eq!(program.run("schema --tenant t undo 00000000000000000000000000000000").code, 1);
+}
+
+#[test]
+fn what_cannot_be_changed_is_refused_and_says_why() {
+    // S04, S09
+    let program = program();
+    program.done("schema --tenant t field add m temp double --alias temperature");
+    for (line, why) in [
+        ("field add m other double --alias temperature", "temp"),
+        ("field add m other decimal(76,80)", "decimal"),
+        ("field add none x double", "none"),
+        ("field alias m none x", "none"),
+        ("metric rename m2 m", "m"),
+        ("set --timestamp-formats %Q%Q", "%Q"),
+    ] {
+        let answer = program.run(&format!("schema --tenant t {line}"));
+        assert_eq!(answer.code, 1, "{line}: {answer:?}");
+        assert!(answer.stderr.contains(why), "{line}: {answer:?}");
+    }
+    assert_eq!(program.run("schema --tenant t set").code, 2);
+}
+
+#[test]
+fn lists_show_what_is_declared_and_what_was_discovered() {
+    let program = program();
+    program.done("schema --tenant t field add m temp double --alias temperature");
+    let metrics = program.done("schema --tenant t metric list --format csv");
+    let names: Vec<_> = metrics.lines().filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(names, ["metric", "m", "m2"]);
+    let fields = program.done("schema --tenant t metric show m --format csv");
+    assert!(fields.contains("temp,double,,temperature,declared"), "{fields}");
+    assert!(fields.contains("site,text,,\"\",undeclared"), "{fields}");
+    let discovered = program.done("schema --tenant t discovered --format csv");
+    assert!(discovered.contains("m2,tempF,1,"), "{discovered}");
+    assert_eq!(program.run("schema --tenant t metric show none").code, 1);
+    program.done("schema --tenant t suggest");
+}
+
+#[test]
+fn an_example_declares_its_fields() {
+    let program = Program::new();
+    let event = "{\"metrictype\":\"pump\",\"timestamp\":1,\"flow\":1.5,\"on\":true,\"gps\":{\"lat\":1.5}}";
+    program.file("example.json", event);
+    program.done("schema --tenant t metric create pump --from-example example.json");
+    let fields = program.done("schema --tenant t metric show pump --format csv");
+    for declared in ["flow,double", "on,boolean", "gps.lat,double"] {
+        assert!(fields.contains(declared), "{fields}");
+    }
+    assert_eq!(program.ask("SELECT flow FROM pump"), "flow\n");
+}
+
+#[test]
+fn what_is_exported_can_be_applied_elsewhere() {
+    let program = program();
+    program.done("schema --tenant t field add m temp double --alias temperature");
+    program.done("schema --tenant t set --missing-timestamp arrival");
+    let exported = program.done("schema --tenant t export");
+    let for_anyone = exported.replace("tenant: t\n", "");
+    program.file("t.yaml", &for_anyone);
+    let plan = program.done("schema --tenant copy apply t.yaml --dry-run");
+    assert!(plan.contains("temp"), "{plan}");
+    assert_eq!(program.done("schema --tenant copy metric list --format csv").lines().count(), 1);
+    program.done("schema --tenant copy apply t.yaml");
+    assert_eq!(program.done("schema --tenant copy export").replace("tenant: copy\n", ""), for_anyone);
+    program.done("schema --tenant copy apply t.yaml");
+    program.file("bad.yaml", "metrics: 7");
+    assert_eq!(program.run("schema --tenant copy apply bad.yaml").code, 1);
+}

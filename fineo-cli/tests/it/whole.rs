@@ -1,0 +1,56 @@
+use std::process::Stdio;
+
+use crate::program::{Program, answer};
+
+#[test]
+fn a_second_process_is_refused_and_told_who_holds_the_directory() {
+    let program = Program::new();
+    // Whoever comes first holds it: the import is begun again until it was that.
+    for _ in 0..20 {
+        let mut holder = program.command("ingest --tenant t -").stdin(Stdio::piped()).spawn().unwrap();
+        for _ in 0..10 {
+            program.done("--version");
+        }
+        let refused = program.run("status");
+        drop(holder.stdin.take());
+        let held = answer(&holder.wait_with_output().unwrap());
+        if held.code != 0 {
+            continue;
+        }
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains("fineo ingest"), "{refused:?}");
+        assert_eq!(program.run("status").code, 0);
+        return;
+    }
+    panic!("the import never held the directory");
+}
+
+#[test]
+fn status_and_capabilities_report_for_people_and_for_programs() {
+    let program = Program::new();
+    program.ingest("{\"metrictype\":\"m\",\"timestamp\":1,\"a\":1}");
+    for verb in ["status", "capabilities"] {
+        assert!(!program.done(verb).is_empty());
+        let json = program.done(&format!("{verb} --output json"));
+        assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap().is_object(), "{json}");
+        assert_eq!(json.lines().count(), 1);
+    }
+}
+
+#[test]
+fn the_demo_tells_its_story_and_its_answers_are_right() {
+    let program = Program::new();
+    let told = program.done("demo");
+    assert!(told.contains("2026-01-19T00:00:00Z |   4032"), "{told}");
+    assert!(told.contains("warm"), "{told}");
+    assert!(told.contains("What to type next"), "{told}");
+    program.done("demo");
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let program = Program::new();
+    for line in ["--help", "--version", "ingest --help", "sql --help", "schema --help", "replay --help"] {
+        assert!(!program.done(line).is_empty(), "{line}");
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) fn check_readable(files: &[PathBuf]) -> Result<(), Error> {
 /// The bytes of `file` as stored, where that is known.
 pub(crate) fn length(file: &Path) -> Option<u64> {
     let metadata = std::fs::metadata(file).ok().filter(|_| !is_stdin(file))?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// All of `file` or of standard input as text, at most `bytes_max`.

@@ -25,7 +25,7 @@ pub(super) fn ending(directory: &Path, tenant: &str) -> String {
          fineo schema --tenant {tenant} suggest           what Fineo would declare, and why\n\
          fineo schema --tenant {tenant} history           every change above, each can be undone\n\
          fineo ingest --tenant mine FILE              your own events: JSON or CSV, also .gz and .zst\n\
-         rm -r {directory}                            when you have seen enough\n",
+         rm -r {directory}      when you have seen enough\n",
         directory = directory.display()
     )
 }

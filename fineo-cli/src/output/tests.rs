@@ -18,6 +18,12 @@ use crate::args::Format;
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 
+impl Shared {
+    fn taken(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
@@ -34,8 +40,7 @@ fn printed_bytes(style: Style, batches: &[RecordBatch]) -> Vec<u8> {
         writer.write(batch).unwrap();
     }
     writer.finish().unwrap();
-    let bytes = shared.0.lock().unwrap().clone();
-    bytes
+    shared.taken()
 }
 
 fn printed(format: Format, columns: Vec<(&str, ArrayRef)>) -> String {

@@ -31,7 +31,7 @@ pub(crate) async fn run(directory: Option<PathBuf>) -> Result<(), Failure> {
     }
     let tenant = unused_tenant(&directory).await?;
     print(&story::opening(&directory))?;
-    for step in story::steps() {
+    for step in story::STEPS {
         tell(&step, &directory, &events, &tenant).await?;
     }
     print(&story::ending(&directory, &tenant))

@@ -1,3 +1,5 @@
+//! Every documented word is understood, and misuse is not.
+
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use super::Arguments;

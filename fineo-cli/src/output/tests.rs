@@ -1,3 +1,5 @@
+//! What is printed says exactly what was answered, and harms no terminal.
+
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},

@@ -1,3 +1,5 @@
+//! Asking: forms of output, scripts, and readers that leave early.
+
 use std::io::Read;
 
 use crate::program::Program;

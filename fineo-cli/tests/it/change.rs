@@ -1,3 +1,5 @@
+//! Changing what data means: every verb of `fineo schema`.
+
 use crate::program::Program;
 
 fn program() -> Program {

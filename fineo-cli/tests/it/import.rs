@@ -1,3 +1,5 @@
+//! Taking in files, and what is said about them.
+
 use std::io::Write;
 
 use crate::program::{Program, counts};

@@ -1,3 +1,5 @@
+//! Errors and the way back from them.
+
 use crate::program::{Program, counts};
 
 const EVENTS: &str = "{\"metrictype\":\"m\",\"timestamp\":1,\"a\":1}\n\

@@ -1,3 +1,5 @@
+//! The directory, the reports, the demo, the help.
+
 use std::process::Stdio;
 
 use crate::program::{Program, answer};

@@ -1,3 +1,5 @@
+//! Words become the changes that they say.
+
 use clap::Parser;
 
 use super::{of_field, of_settings};

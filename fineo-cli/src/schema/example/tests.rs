@@ -1,3 +1,5 @@
+//! An example declares what it shows.
+
 use fineo::{
     core::TenantId,
     schema::{Change, TenantSchema},

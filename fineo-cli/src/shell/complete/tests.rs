@@ -1,3 +1,5 @@
+//! Tab offers what fits where the cursor stands.
+
 use super::{candidates, quoted};
 use crate::catalog::{Catalog, FieldEntry, MetricEntry};
 

@@ -21,6 +21,7 @@ use crate::{
     catalog::{Catalog, metric_entry, own_settings},
     failure::{Failure, say},
     ingest::Counts,
+    output::screened,
     report::Report,
     stop::unless_stopped,
 };
@@ -29,6 +30,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How many looks without any progress make a failure.
 const LOOKS_MAX: u32 = 240;
+/// How many of the events that were refused at the edge, which have no row among the errors, are named.
+const REFUSALS_SHOWN: usize = 5;
 /// A person waits as long as he likes: Ctrl-C is the limit of a query's time and size.
 const QUERY_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 
@@ -165,6 +168,9 @@ impl Engine {
             show(&counts);
         };
         let report = self.fineo.import(source, options, &so_far).await?;
+        for (index, message) in report.first_rejections.iter().take(REFUSALS_SHOWN) {
+            say(&format!("refused, and not kept: event {} of the file: {}", index + 1, screened(message)));
+        }
         let counts = || Counts::of(&report, &self.counted().since(&before));
         self.wait_until_visible(Some(&report.token), &|| show(&counts())).await?;
         Ok(counts())

@@ -48,10 +48,12 @@ fn path(folder: &std::path::Path, number: u64) -> PathBuf {
 }
 
 impl Journal {
-    /// Opens the journal in `folder` and shows `each` record in order, with its place.
+    /// Opens the journal in `folder` and shows `each` record in order, with its place. The next file's number is at
+    /// least `next_min`: a place is never given twice, for what is before a table's cut counts as moved.
     pub(super) fn open(
         root: &Arc<Root>,
         folder: PathBuf,
+        next_min: u64,
         mut each: impl FnMut(Cut, Record<'_>) -> Result<()>,
     ) -> Result<Self> {
         let names = disk::names(&folder).map_err(|source| failure::disk_error("list", &folder, source))?;
@@ -62,7 +64,7 @@ impl Journal {
             let is_last = place + 1 == files.len();
             old_bytes += replay(root, &path(&folder, *number), *number, is_last, &mut each)?;
         }
-        let next = files.last().map_or(1, |last| last + 1);
+        let next = files.last().map_or(1, |last| last + 1).max(next_min);
         Ok(Self { root: Arc::clone(root), folder, next, active: None, len: 0, durable: 0, files, old_bytes })
     }
 

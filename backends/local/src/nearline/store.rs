@@ -137,7 +137,9 @@ impl Store {
             table.state().segments.push(stored);
         }
         next_number = next_number.max(remove_orphans(root, &folder, &packs)?);
-        let journal = Journal::open(root, folder.clone(), |place, record| {
+        // The files that the cuts are of may be gone.
+        let behind_cuts = loaded.cuts.values().map(|(file, _)| file + 1).max().unwrap_or(1);
+        let journal = Journal::open(root, folder.clone(), behind_cuts, |place, record| {
             let (Record::Rows(key, _) | Record::Removal(key, _)) = &record;
             if loaded.cuts.get(&cut_key(key.0.as_str(), key.1.as_str())).is_some_and(|cut| place < *cut) {
                 return Ok(());

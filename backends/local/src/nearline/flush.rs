@@ -63,10 +63,13 @@ impl Store {
         }
         self.sync_sources()?;
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        for (table, memtable, len) in &pending {
+        let before = journal.place();
+        let written = pending.iter().try_for_each(|(table, memtable, len)| {
             let rows = memtable.read();
-            journal.rows(&table.key, &rows, rows.journaled..*len)?;
-        }
+            journal.rows(&table.key, &rows, rows.journaled..*len)
+        });
+        // The next sync writes all of them again; what is there twice would be read twice.
+        written.inspect_err(|_| journal.take_back(before))?;
         journal.sync()?;
         for (_, memtable, len) in &pending {
             memtable.write().journaled = *len;

@@ -139,6 +139,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes back what was written behind `place`; none of it was synced.
+    pub(super) fn take_back(&mut self, place: Cut) {
+        let Some((file, path)) = &self.active else { return };
+        // A file that began since holds nothing else.
+        let len = if place.0 + 1 == self.next { place.1 } else { 0 };
+        match file.set_len(len) {
+            Ok(()) => self.len = len,
+            Err(source) => self.root.poison(&failure::disk_error("cut", path, source)),
+        }
+    }
+
     /// Makes what was written durable.
     pub(super) fn sync(&mut self) -> Result<()> {
         let Some((file, path)) = &self.active else { return Ok(()) };

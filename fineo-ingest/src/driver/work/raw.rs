@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fineo_core::{Code, Cover, Rejection, Result, ShardId, archive::Stage, stream::Delivery};
+use fineo_core::{Code, ErrorKind, Rejection, Result, ShardId, archive::Stage, stream::Delivery};
 
 use super::{Passed, write_errors};
 use crate::{
@@ -41,9 +41,9 @@ impl RawWork {
                 None => self.stage.apply(&schemas, batch, 0..batch.len(), self.key, may_discover),
                 Some(wanted) => self.stage.apply(&schemas, batch, wanted.iter().copied(), self.key, may_discover),
             };
-            let RawOutcome { forward, errors, missing_metrics, deferred, .. } = outcome;
+            let RawOutcome { forward, passed: indexes, errors, missing_metrics, deferred } = outcome;
             passed.errors.extend(errors);
-            self.forward(forward, batch, &mut passed).await?;
+            self.forward(forward, &indexes, batch, &mut passed).await?;
             if deferred.is_empty() {
                 break;
             }
@@ -81,50 +81,30 @@ impl RawWork {
         Ok(schemas)
     }
 
+    /// Appends `entries`, which are those of the deliveries that `indexes` names.
     async fn forward(
         &self,
         entries: Vec<fineo_core::stream::Entry>,
+        indexes: &[usize],
         batch: &[Delivery],
         passed: &mut Passed,
     ) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let kept: Vec<_> = entries.iter().map(|entry| (entry.tenant.clone(), entry.payload.clone())).collect();
         let outcomes = self.shared.retry.append(&*self.shared.parts.staged, entries).await;
-        for ((tenant, payload), outcome) in kept.into_iter().zip(outcomes) {
+        for (index, outcome) in indexes.iter().zip(outcomes) {
             match outcome {
-                Ok(appended) => advance(&mut passed.forwarded, &appended),
-                Err(error) => passed.errors.push(refused(batch, &tenant, &payload, &error)),
+                Ok(appended) => passed.forwarded.advance(&appended.shard, appended.position),
+                // The record is larger than an entry may be. Every other failure is the stream's, not the event's.
+                Err(error) if error.kind() == ErrorKind::Invalid => {
+                    let message = format!("the staged stream did not take the record: {error}");
+                    let rejection = Rejection::new(Code::Internal, message);
+                    passed.errors.push(ErrorRow::of_raw(&batch[*index], ErrorClass::Commit, rejection));
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
-    }
-}
-
-fn advance(cover: &mut Cover, appended: &fineo_core::stream::Appended) {
-    cover.advance(&appended.shard, appended.position);
-}
-
-/// The row of a record that the staged stream does not take.
-fn refused(
-    batch: &[Delivery],
-    tenant: &fineo_core::TenantId,
-    record: &bytes::Bytes,
-    error: &fineo_core::Error,
-) -> ErrorRow {
-    let arrived_at = crate::stage::payload::read(record).map(|entry| (entry.id, entry.arrived_at)).ok();
-    let position = batch.last().map(|delivery| delivery.position).unwrap_or_default();
-    let (id, received_at) = arrived_at.unwrap_or_default();
-    ErrorRow {
-        tenant: tenant.clone(),
-        stage: Stage::Raw,
-        class: ErrorClass::Commit,
-        rejection: Rejection::new(Code::Internal, format!("the staged stream did not take the record: {error}")),
-        id: crate::errors::error_id(&[&id.0], Stage::Raw),
-        received_at,
-        position,
-        metric: None,
-        raw: record.clone(),
     }
 }

@@ -203,11 +203,21 @@ impl Stream for Log {
     }
 
     async fn trim(&self, shard: &ShardId, through: Position) -> Outcome<()> {
-        let trimmed = self.root.check_writable().and_then(|()| {
-            self.shard(shard)?.trim(read::number(through))?;
-            self.root.ballast.refill();
+        let shard = match self.shard(shard) {
+            Ok(shard) => Arc::clone(shard),
+            Err(error) => return Outcome::NotDone(error),
+        };
+        let root = Arc::clone(&self.root);
+        // It syncs, removes files and fills the ballast.
+        let trim = tokio::task::spawn_blocking(move || -> Result<()> {
+            root.check_writable()?;
+            shard.trim(read::number(through))?;
+            root.ballast.refill();
             Ok(())
         });
-        trimmed.into()
+        match trim.await {
+            Ok(trimmed) => Outcome::from(trimmed),
+            Err(error) => Outcome::Unknown(Error::new(ErrorKind::Cancelled, "the trim was cut off").with_source(error)),
+        }
     }
 }

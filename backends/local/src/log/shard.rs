@@ -243,7 +243,8 @@ impl ShardLog {
     pub(super) fn trim(&self, through: u64) -> Result<()> {
         let mut state = self.state();
         let active_bytes = state.files.back().map_or(0, |file| file.len);
-        if state.last <= through && active_bytes > self.root.options.log_segment_bytes / 8 {
+        let has_entries = state.files.back().is_some_and(|file| file.first < state.next);
+        if has_entries && state.last <= through && active_bytes > self.root.options.log_segment_bytes / 8 {
             self.roll(&mut state)?;
         }
         // Each file knows the position before it, so a file may go once the next one begins behind `through`.
@@ -265,6 +266,10 @@ impl ShardLog {
         self.sync()?;
         let mut state = self.state();
         for _ in 0..trimmed {
+            // Somebody else may have trimmed meanwhile.
+            if !state.files.get(1).is_some_and(is_trimmed) {
+                break;
+            }
             let Some(file) = state.files.pop_front() else { break };
             self.root.disk.remove(&file.path).map_err(|source| failure::disk_error("remove", &file.path, source))?;
         }

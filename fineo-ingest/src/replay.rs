@@ -260,7 +260,12 @@ impl<'a> Replay<'a> {
                 break;
             }
             for (tenant, names) in outcome.missing_metrics {
-                let names = distinct(names);
+                let mut names = distinct(names);
+                // Other metrics' events are not asked for: a metric that was deleted does not come back by them.
+                names.retain(|name| self.metrics.is_none() || self.schema.metric_named(name).is_some());
+                if names.is_empty() {
+                    continue;
+                }
                 let schema = self.shared.parts.schemas.discover_metrics(&tenant, &names).await?;
                 schemas.insert(tenant, schema);
             }

@@ -72,11 +72,12 @@ impl StagedWork {
     }
 
     async fn load_layouts(&mut self, batch: &[Delivery]) -> Result<()> {
+        // Between batches, and not those of the open segment: their schemas are archived with it.
+        if self.layouts.len() >= LAYOUTS_MAX {
+            let used = &self.used;
+            self.layouts.retain(|key, _| used.contains(key));
+        }
         for key in staged::missing_layouts(batch, &self.layouts) {
-            if self.layouts.len() >= LAYOUTS_MAX {
-                self.layouts.clear();
-                return Box::pin(self.load_layouts(batch)).await;
-            }
             let store = &self.shared.parts.schemas;
             let found = self.shared.retry.until_done(|| async { store.at(&key.tenant, key.schema).await }).await;
             let layout = match found {

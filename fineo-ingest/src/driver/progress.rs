@@ -21,6 +21,8 @@ struct State {
     raw: Cover,
     /// What it made of that, in the staged stream.
     forwarded: Cover,
+    /// What was in the staged stream before this process began.
+    before: Cover,
     /// What stage staged has made visible.
     staged: Cover,
     checkpoints: BTreeMap<(Stage, ShardId), Position>,
@@ -67,7 +69,15 @@ impl Progress {
 
     /// What was in the staged stream before this process began.
     pub(crate) fn forwarded_before(&self, forwarded: &Cover) {
-        self.change(|state| state.forwarded.merge(forwarded));
+        self.change(|state| {
+            state.forwarded.merge(forwarded);
+            state.before.merge(forwarded);
+        });
+    }
+
+    /// The last position of a staged shard before this process began.
+    pub(crate) fn before(&self, shard: &ShardId) -> Option<Position> {
+        self.state().before.last(shard)
     }
 
     pub(crate) fn checkpointed(&self, stage: Stage, shard: &ShardId, position: Position) {

@@ -37,10 +37,19 @@ impl StagedWork {
         self.load_layouts(batch).await?;
         let outcome = staged::apply(&self.layouts, &self.shard, batch);
         let mut errors = outcome.errors;
+        let before = self.shared.progress.before(&self.shard);
         for group in &outcome.groups {
             self.load_names(&group.tenant).await?;
             let written = write_rows(&self.shared, &group.tenant, &group.metric, &group.rows).await?;
-            let is_new = |row: usize| written.get(row) == Some(&Written::New);
+            // A process that died may have stored rows without saving that it counted their names. Positions that
+            // were counted and saved are not counted again.
+            let is_redelivered =
+                |row: usize| group.rows.get(row).is_some_and(|row| Some(row.head().position) <= before);
+            let is_new = |row: usize| match written.get(row) {
+                Some(Written::New) => true,
+                Some(Written::Duplicate) => is_redelivered(row),
+                Some(Written::Conflict) | None => false,
+            };
             self.shared.parts.discovery.observe(&group.tenant, &group.metric, &group.rows, &is_new);
             self.count(group, &written);
             for (row, _) in written.iter().enumerate().filter(|(_, written)| **written == Written::Conflict) {

@@ -21,6 +21,10 @@ pub(crate) fn read(fields: &mut Fields, names: &mut Names, source: &[u8], fields
     if !has_both {
         return Err(Rejection::new(Code::CsvUnreadable, "the row has no values"));
     }
+    // What is behind the row would be lost without a word.
+    if reader.read_record(&mut csv::StringRecord::new()).map_err(unreadable)? {
+        return Err(Rejection::new(Code::CsvUnreadable, "the row is more than one: is a quote left open?"));
+    }
     if header.len() > fields_max {
         return Err(Rejection::new(Code::TooManyFields, format!("an event has at most {fields_max} fields")));
     }

@@ -189,7 +189,7 @@ impl Cutter {
             }
             let Some(header) = &self.header else {
                 let mut header = self.rest[row].to_vec();
-                if header.last() != Some(&b'\n') {
+                if !matches!(header.last(), Some(b'\n' | b'\r')) {
                     header.push(b'\n');
                 }
                 self.header = Some(header.into());
@@ -210,20 +210,29 @@ impl Cutter {
             let rejection = Rejection::new(Code::CsvUnreadable, "a row does not end: is a quote left open?");
             refused.push(Refused { index: self.index, tenant: self.one_tenant(), rejection });
             self.index += 1;
-            at = memchr::memchr(b'\n', &self.rest[at..]).map_or(self.rest.len(), |length| at + length + 1);
+            at = memchr::memchr2(b'\n', b'\r', &self.rest[at..]).map_or(self.rest.len(), |length| at + length + 1);
         }
         at
     }
 }
 
-/// The end of the CSV row at `at`, its line break included; none when more bytes must come.
+/// The end of the CSV row at `at`, its line break included; none when more bytes must come. A quote opens a value
+/// only where one begins, and any of `\n`, `\r` and both ends a row, just as the rows are read later.
 fn row_end(bytes: &[u8], at: usize, is_end: bool) -> Option<usize> {
     let mut in_quotes = false;
+    // Where a value begins, and behind a quote inside quotes, which is one of a pair or the last.
+    let mut may_quote = true;
     for (index, byte) in bytes.get(at..)?.iter().enumerate() {
         match byte {
-            b'"' => in_quotes = !in_quotes,
+            b'"' if in_quotes => (in_quotes, may_quote) = (false, true),
+            b'"' if may_quote => (in_quotes, may_quote) = (true, false),
             b'\n' if !in_quotes => return Some(at + index + 1),
-            _ => {}
+            b'\r' if !in_quotes => {
+                // A line feed that is still to come is an empty row, which is passed over.
+                let is_pair = bytes.get(at + index + 1) == Some(&b'\n');
+                return Some(at + index + 1 + usize::from(is_pair));
+            }
+            _ => may_quote = *byte == b',',
         }
     }
     (is_end && at < bytes.len()).then_some(bytes.len())

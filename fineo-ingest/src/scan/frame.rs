@@ -44,6 +44,8 @@ struct Value {
     keys: u32,
     in_string: bool,
     begins_line: bool,
+    /// It cannot be followed any more: only the end of its line is looked for.
+    is_lost: bool,
     previous: u8,
 }
 
@@ -95,6 +97,9 @@ impl Framer {
             Some(value) => value,
             None => self.begin(window, is_end)?,
         };
+        if value.is_lost {
+            return self.lost(value, window, is_end);
+        }
         if value.depth == 0 && !value.in_string {
             return self.scalar(value, window, is_end);
         }
@@ -104,7 +109,9 @@ impl Framer {
                 Some(Frame { start: value.start, end, is_broken: false, depth: value.deepest, keys: value.keys })
             }
             // Its line may go on in the bytes to come.
-            Step::Broken(end) if end == window.len() && !is_end => {
+            Step::Broken(end) if end == window.len() && !is_end && !self.may_restart(&value, window) => {
+                value.is_lost = true;
+                value.at = end;
                 self.value = Some(value);
                 None
             }
@@ -114,6 +121,23 @@ impl Framer {
                 self.value = Some(value);
                 None
             }
+        }
+    }
+
+    /// Whether a broken event ends with its first line, which is there already.
+    fn may_restart(&self, value: &Value, window: &[u8]) -> bool {
+        self.restarts_left > 0 && memchr(b'\n', &window[value.start..]).is_some()
+    }
+
+    /// Goes on to the end of the line of an event that is broken.
+    fn lost(&mut self, mut value: Value, window: &[u8], is_end: bool) -> Option<Frame> {
+        match memchr(b'\n', &window[value.at..]) {
+            None if !is_end => {
+                value.at = window.len();
+                self.value = Some(value);
+                None
+            }
+            newline => Some(self.broken(&value, newline.map_or(window.len(), |length| value.at + length), window)),
         }
     }
 
@@ -207,6 +231,7 @@ impl Value {
             keys: 0,
             in_string: false,
             begins_line: false,
+            is_lost: false,
             previous: 0,
         }
     }

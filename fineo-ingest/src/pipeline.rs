@@ -23,6 +23,9 @@ use crate::{
     retry::Retry,
 };
 
+/// A stop gives its workers at least so long to archive and checkpoint what they passed on.
+const SETTLE_FOR_MIN: Duration = Duration::from_secs(10);
+
 /// The running stages. Dropping it abandons what is under way, which a restart repeats; [`Pipeline::stop`] ends it
 /// in order.
 pub struct Pipeline {
@@ -242,9 +245,20 @@ async fn supervise(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
             () = shared.parts.clock.sleep(shared.options.shards_every) => {}
         }
     }
-    while let Some(ended) = workers.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a worker broke off while it stopped");
+    // A worker settles what it passed on; where a backend is down, that has no end.
+    let mut deadline = shared.parts.clock.sleep(shared.options.drain_for.max(SETTLE_FOR_MIN));
+    loop {
+        tokio::select! {
+            ended = workers.join_next() => match ended {
+                None => break,
+                Some(Ok(_)) => {}
+                Some(Err(error)) => tracing::error!(%error, "a worker broke off while it stopped"),
+            },
+            () = &mut deadline => {
+                tracing::warn!("the pipeline stops before its last work is checkpointed: the next start repeats it");
+                workers.shutdown().await;
+                break;
+            }
         }
     }
 }

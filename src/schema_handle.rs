@@ -133,7 +133,7 @@ impl<'a> SchemaHandle<'a> {
     /// `NotFound` when there is no such suggestion (any more), or as [`SchemaHandle::apply`].
     pub async fn apply_suggestion(&self, id: &str) -> Result<Applied> {
         let suggestions = self.suggest().await?;
-        let found = suggestions.into_iter().find(|suggestion| suggestion.id.to_string() == id);
+        let found = suggestions.into_iter().find(|suggestion| suggestion.id == id);
         let suggestion = found.ok_or_else(|| Error::not_found("no such suggestion").with("id", id))?;
         self.apply(suggestion.changes).await
     }

@@ -1,5 +1,7 @@
 //! Whole-system tests: programs against the facade, on every backend.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod disk;
 mod ideas;
 mod isolation;

@@ -138,6 +138,8 @@ impl Stream for Log {
             return entries.iter().map(|_| Outcome::NotDone(error.clone())).collect();
         }
         let mut outcomes = Vec::with_capacity(entries.len());
+        // One error for all: an outcome costs no allocation.
+        let not_yet = Error::internal("entry was not appended");
         let mut by_shard: Vec<Vec<u32>> = vec![Vec::new(); self.open_shards];
         for (index, entry) in entries.iter().enumerate() {
             match self.refusal(entry, index) {
@@ -145,7 +147,7 @@ impl Stream for Log {
                 None => {
                     let shard = usize::try_from(entry.key % self.open_shards as u64).expect("few shards");
                     by_shard[shard].push(u32::try_from(index).expect("ENTRIES_MAX is small"));
-                    outcomes.push(Outcome::NotDone(Error::internal("entry was not appended")));
+                    outcomes.push(Outcome::NotDone(not_yet.clone()));
                 }
             }
         }

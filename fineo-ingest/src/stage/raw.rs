@@ -54,6 +54,8 @@ pub(crate) struct RawStage {
 
 /// More tenants than this are not remembered.
 const TENANTS_MAX: usize = 256;
+/// So many names of metrics are found by comparing, without a hash.
+const RECENT_METRICS_MAX: usize = 16;
 
 #[derive(Debug, Default)]
 struct Scratch {
@@ -68,7 +70,7 @@ struct TenantState {
     names: Names,
     plans: Plans,
     /// The metric that the last event named, and how.
-    last_metric: Option<(Box<str>, Arc<Metric>)>,
+    recent_metrics: Vec<(Box<str>, Arc<Metric>)>,
 }
 
 /// Why an event was not forwarded.
@@ -166,12 +168,12 @@ fn state_of<'a>(
         schema: Arc::clone(schema),
         names: Names::new(),
         plans: Plans::default(),
-        last_metric: None,
+        recent_metrics: Vec::new(),
     });
     if !Arc::ptr_eq(&state.schema, schema) {
         state.schema = Arc::clone(schema);
         state.plans.clear();
-        state.last_metric = None;
+        state.recent_metrics.clear();
     }
     if state.names.forget_if_full() {
         state.plans.clear();
@@ -274,13 +276,14 @@ impl TenantState {
     }
 
     fn metric(&mut self, alias: &str, may_discover: bool) -> Result<Arc<Metric>, Stop> {
-        if let Some((last, metric)) = &self.last_metric
-            && **last == *alias
-        {
+        if let Some((_, metric)) = self.recent_metrics.iter().find(|(recent, _)| **recent == *alias) {
             return Ok(Arc::clone(metric));
         }
         if let Some(metric) = self.schema.metric_named(alias) {
-            self.last_metric = Some((alias.into(), Arc::clone(metric)));
+            if self.recent_metrics.len() >= RECENT_METRICS_MAX {
+                self.recent_metrics.clear();
+            }
+            self.recent_metrics.push((alias.into(), Arc::clone(metric)));
             return Ok(Arc::clone(metric));
         }
         if !name::is_legal_metric(alias) {

@@ -67,7 +67,7 @@ impl Reader {
             let last = *self.end.borrow_and_update();
             let frames = match self.shard.cached(after, BATCH_BYTES_MAX) {
                 Some(frames) => frames,
-                None => self.from_file(after).await?,
+                None => self.read_file(after).await?,
             };
             let mut batch = Vec::new();
             for frame in &frames {
@@ -108,7 +108,7 @@ impl Reader {
     }
 
     /// Frames behind `after` from the file that has them; none when the file has no more.
-    async fn from_file(&mut self, after: u64) -> Result<Vec<Frame>> {
+    async fn read_file(&mut self, after: u64) -> Result<Vec<Frame>> {
         let (before_first, first) = self.shard.start();
         if after < before_first {
             return Err(trimmed(first));

@@ -154,12 +154,11 @@ fn write_contents(image: &mut ImageWriter, order: &Order, inputs: &[Input<'_>]) 
     Ok(image.end(offset))
 }
 
+/// Per shard, the first and the last position, as text.
+type Bounds = BTreeMap<String, (String, String)>;
+
 /// Writes positions, in eight bytes where all fit, and answers the first and last of each shard.
-fn write_positions(
-    image: &mut ImageWriter,
-    order: &Order,
-    inputs: &[Input<'_>],
-) -> Result<(Section, BTreeMap<String, (String, String)>)> {
+fn write_positions(image: &mut ImageWriter, order: &Order, inputs: &[Input<'_>]) -> Result<(Section, Bounds)> {
     let by_input = all(inputs, |rows| rows.positions())?;
     let mut bounds: BTreeMap<String, (Position, Position)> = BTreeMap::new();
     for ((input, positions), new_rows) in inputs.iter().zip(&by_input).zip(&order.new_rows) {

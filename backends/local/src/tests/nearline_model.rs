@@ -111,7 +111,10 @@ async fn check_scan(store: &Arc<dyn NearlineStore>, model: &Model, time: TimeRan
     assert_eq!(found, wanted);
 }
 
-fn rows_of(batch: &RecordBatch) -> Vec<(u128, (u128, i64, u64, BTreeMap<String, String>))> {
+/// Content, timestamp, position and cells of a row.
+type SeenRow = (u128, i64, u64, BTreeMap<String, String>);
+
+fn rows_of(batch: &RecordBatch) -> Vec<(u128, SeenRow)> {
     assert!(batch.num_rows() <= 100);
     let sixteen =
         |name: &str, row: usize| u128::from_be_bytes(batch[name].as_fixed_size_binary().value(row).try_into().unwrap());

@@ -64,3 +64,19 @@ async fn a_second_instance_on_a_directory_is_refused_and_the_holder_named() {
     first.close().await.unwrap();
     Fineo::local(directory.path()).open().await.unwrap();
 }
+
+#[tokio::test]
+async fn every_call_may_be_made_from_a_task() {
+    fn is_send<F: Future + Send>(future: F) -> F {
+        future
+    }
+    let (fineo, acme) = (Fineo::memory().open().await.unwrap(), tenant("acme"));
+    let receipt = is_send(fineo.ingest(&acme, r#"{"metrictype":"m","timestamp":1}"#)).await.unwrap();
+    is_send(fineo.wait_until_queryable(&receipt)).await.unwrap();
+    is_send(fineo.replay(fineo::ReplayRequest::new(fineo::Stage::Raw, acme.clone()))).await.unwrap();
+    is_send(fineo.schema(&acme).suggest()).await.unwrap();
+    is_send(fineo.status()).await.unwrap();
+    let answer = is_send(is_send(fineo.sql(&acme, "SELECT count(*) AS n FROM m")).await.unwrap().to_csv()).await.unwrap();
+    assert_eq!(answer, "n\n1\n");
+    is_send(fineo.close()).await.unwrap();
+}

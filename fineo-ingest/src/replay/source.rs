@@ -76,7 +76,7 @@ impl<'a> Source<'a> {
         Ok(None)
     }
 
-    async fn read_tails(&self) -> Result<VecDeque<(ShardId, Vec<ArchivedRecord>)>> {
+    async fn read_tails(&mut self) -> Result<VecDeque<(ShardId, Vec<ArchivedRecord>)>> {
         let mut tails = VecDeque::new();
         for shard in self.shared.source(self.request.stage).shards().await? {
             let records = self.read_tail(&shard.id).await?;
@@ -88,7 +88,7 @@ impl<'a> Source<'a> {
     }
 
     /// What is behind the checkpoint of `shard` now.
-    async fn read_tail(&self, shard: &ShardId) -> Result<Vec<ArchivedRecord>> {
+    async fn read_tail(&mut self, shard: &ShardId) -> Result<Vec<ArchivedRecord>> {
         const TRIES_MAX: usize = 5;
         let stage = self.request.stage;
         for _ in 0..TRIES_MAX {

@@ -17,7 +17,7 @@ const CHILD_FIRST: &str = "FINEO_TEST_CHILD_FIRST";
 const ROUNDS: u32 = 100;
 const BATCH: u64 = 20;
 
-// D1, I2, N3, N12: the child says a batch's last number after its acknowledgement and is killed after a random number
+// D1, D3, I2, N3, N12: the child says a batch's last number after its acknowledgement and is killed after a random number
 // of acknowledgements, in the middle of whatever it does then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_kills_lose_and_double_nothing_that_was_acknowledged() {

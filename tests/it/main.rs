@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bad_inputs;
 mod disk;
 mod ideas;
 mod isolation;
 mod kill;
+mod promises;
 mod support;
 mod user_program;

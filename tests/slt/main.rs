@@ -56,8 +56,26 @@ fn sorted(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// Asks every question of a file; says what was answered otherwise.
+async fn problems_of(file: &Path, session: &fineo::query::Session) -> Vec<String> {
+    let mut runner = Runner::new(move || {
+        let session = session.clone();
+        async move { Ok(Session(session)) }
+    });
+    let records = sqllogictest::parse_file::<DefaultColumnType>(file).unwrap();
+    assert!(!records.is_empty(), "{} asks nothing", file.display());
+    let mut problems = Vec::new();
+    for record in records {
+        if let Err(error) = runner.run_async(record).await {
+            problems.push(error.to_string());
+        }
+    }
+    problems
+}
+
 /// Asks every question of every directory of a fresh instance.
 async fn run_all(open: impl AsyncFn(&str) -> Fineo) {
+    let mut problems = Vec::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     for directory in sorted(&root).into_iter().filter(|path| path.is_dir()) {
         let name = directory.file_name().unwrap().to_str().unwrap().to_owned();
@@ -69,15 +87,11 @@ async fn run_all(open: impl AsyncFn(&str) -> Fineo) {
         fineo.schema(&tenant).declare(&schema).await.unwrap();
         let is_slt = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "slt");
         for file in sorted(&directory).into_iter().filter(is_slt) {
-            let session = fineo.session(&tenant);
-            let mut runner = Runner::new(move || {
-                let session = session.clone();
-                async move { Ok(Session(session)) }
-            });
-            runner.run_file_async(&file).await.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            problems.extend(problems_of(&file, &fineo.session(&tenant)).await);
         }
         fineo.close().await.unwrap();
     }
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

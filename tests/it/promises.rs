@@ -1,0 +1,187 @@
+//! Promises of `docs/promises.md` that only the whole system can keep, each by its id.
+
+use fineo::{
+    Fineo, ReplayMode, ReplayRequest, Stage,
+    schema::{Change, StatedConversion},
+};
+
+use crate::support::{ingest, instances, rows, tenant};
+
+fn change(json: &str) -> Change {
+    serde_json::from_str(json).unwrap()
+}
+
+// O2
+#[tokio::test]
+async fn answers_do_not_depend_on_the_order_of_arrival_or_of_keys() {
+    let events = [
+        (r#""timestamp":1000,"temp":1,"tmp":10,"T":100"#, r#""T":100,"tmp":10,"temp":1,"timestamp":1000"#),
+        (r#""timestamp":2000,"T":200,"tmp":20"#, r#""tmp":20,"timestamp":2000,"T":200"#),
+        (r#""timestamp":2000,"tmp":21"#, r#""tmp":21,"timestamp":2000"#),
+        (r#""timestamp":3000,"T":300,"temp":"warm""#, r#""temp":"warm","T":300,"timestamp":3000"#),
+        (r#""timestamp":3000,"T":301"#, r#""T":301,"timestamp":3000"#),
+    ];
+    let declared = r#"{"metrics":{"m":{"fields":{"temp":{"type":"int","aliases":["T","tmp"]}}}}}"#;
+    let questions = [
+        "SELECT timestamp, temp FROM m ORDER BY timestamp, temp",
+        "SELECT temp, _fineo_event_id FROM m ORDER BY timestamp, _fineo_event_id",
+        "SELECT last_value(temp ORDER BY timestamp, _fineo_event_id) FROM m",
+        "SELECT alias, count, sample FROM fineo_conflicts",
+    ];
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        for (metric, is_backward) in [("m", false), ("m2", true)] {
+            let mut bodies: Vec<String> = events
+                .iter()
+                .map(|(one, other)| format!(r#"{{"metrictype":"{metric}",{}}}"#, if is_backward { other } else { one }))
+                .collect();
+            if is_backward {
+                bodies.reverse();
+            }
+            for body in bodies {
+                ingest(fineo, &acme, body).await;
+            }
+        }
+        fineo.schema(&acme).declare(declared).await.unwrap();
+        fineo.schema(&acme).declare(&declared.replace("\"m\"", "\"m2\"")).await.unwrap();
+        let plain = rows(fineo, &acme, questions[0]).await;
+        let expected = [
+            "1970-01-01T00:00:01Z|1",
+            "1970-01-01T00:00:02Z|21",
+            "1970-01-01T00:00:02Z|200",
+            "1970-01-01T00:00:03Z|301",
+            "1970-01-01T00:00:03Z|",
+        ];
+        assert_eq!(plain, expected, "{}", instance.backend);
+        assert_eq!(rows(fineo, &acme, &questions[0].replace("FROM m", "FROM m2")).await, expected);
+    }
+    // The same events in the other order, of another instance: their ids are the same too.
+    for (first, second) in instances().await.into_iter().zip(instances().await) {
+        let acme = tenant("acme");
+        for (one, _) in &events {
+            ingest(&first.fineo, &acme, format!(r#"{{"metrictype":"m",{one}}}"#)).await;
+        }
+        for (_, other) in events.iter().rev() {
+            ingest(&second.fineo, &acme, format!(r#"{{{other},"metrictype":"m"}}"#)).await;
+        }
+        for fineo in [&first.fineo, &second.fineo] {
+            fineo.schema(&acme).declare(declared).await.unwrap();
+        }
+        for question in questions {
+            let (left, right) = (rows(&first.fineo, &acme, question).await, rows(&second.fineo, &acme, question).await);
+            assert_eq!(left, right, "{}: {question}", first.backend);
+        }
+    }
+}
+
+const TYPES: [&str; 12] = [
+    "string",
+    "boolean",
+    "int",
+    "long",
+    "float",
+    "double",
+    "decimal(10,2)",
+    "timestamp",
+    "date",
+    "bytes",
+    "json",
+    "string",
+];
+
+/// Every row's value as text: what fits, and what does not among the conflicts.
+async fn texts(fineo: &Fineo, metric: &str) -> Vec<String> {
+    rows(fineo, &tenant("acme"), &format!("SELECT v FROM {metric} ORDER BY timestamp")).await
+}
+
+// SC6, SC3
+#[tokio::test]
+async fn every_stored_event_is_readable_under_every_later_schema() {
+    let sent = ["1", "warm", "true", "1.5", "9223372036854775808", "2026-01-01", "AQID", "[1,2]", ""];
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        let body: String = sent
+            .iter()
+            .enumerate()
+            .map(|(n, text)| format!("{}\n", serde_json::json!({"metrictype": "m", "timestamp": n, "v": text})))
+            .collect();
+        ingest(fineo, &acme, body).await;
+        assert_eq!(texts(fineo, "m").await, sent, "{}", instance.backend);
+
+        let schema = fineo.schema(&acme);
+        schema.apply(vec![change(r#"{"op":"create_metric","name":"m","aliases":[]}"#)]).await.unwrap();
+        let add = r#"{"op":"add_field","metric":"m","name":"v","field_type":"long","aliases":["w"],"unit":null}"#;
+        schema.apply(vec![change(add)]).await.unwrap();
+        for field_type in TYPES {
+            let retype = format!(r#"{{"op":"retype_field","metric":"m","field":"v","field_type":"{field_type}"}}"#);
+            schema.apply(vec![change(&retype)]).await.unwrap();
+            let context = format!("{} {field_type}", instance.backend);
+            let fit = rows(fineo, &acme, "SELECT count(*) - count(v) FROM m").await[0].parse::<u64>().unwrap();
+            let unfit = rows(fineo, &acme, "SELECT coalesce(sum(count), 0) FROM fineo_conflicts").await;
+            assert_eq!(unfit[0].parse::<u64>().unwrap(), fit, "{context}: null is a conflict and nothing else is");
+            assert_eq!(rows(fineo, &acme, "SELECT count(*) FROM m").await, ["9"], "{context}");
+            // What arrives under this schema is readable under all the others, too.
+            ingest(fineo, &acme, r#"{"metrictype":"m","timestamp":0,"v":"1"}"#).await;
+        }
+        assert_eq!(texts(fineo, "m").await, sent, "{}", instance.backend);
+
+        let fahrenheit = StatedConversion { offset: 1.0, ..StatedConversion::default() };
+        let (metric, field) = ("m".to_owned(), "v".to_owned());
+        let convert = Change::AddConversion { metric: metric.clone(), field: field.clone(), conversion: fahrenheit };
+        let steps = [
+            change(r#"{"op":"retype_field","metric":"m","field":"v","field_type":"double"}"#),
+            convert,
+            change(r#"{"op":"rename_field","metric":"m","field":"v","to":"value"}"#),
+            change(r#"{"op":"rename_metric","metric":"m","to":"meter"}"#),
+            change(r#"{"op":"hide_field","metric":"meter","field":"value"}"#),
+            change(r#"{"op":"unhide_field","metric":"meter","field":"value"}"#),
+        ];
+        for step in steps {
+            schema.apply(vec![step.clone()]).await.unwrap();
+            assert_eq!(rows(fineo, &acme, "SELECT count(*) FROM m").await, ["9"], "{}: {step:?}", instance.backend);
+        }
+        assert_eq!(texts(fineo, "m").await[..2], ["2.0", ""], "{}", instance.backend);
+        for step in [
+            change(r#"{"op":"undeclare_field","metric":"m","field":"v"}"#),
+            change(r#"{"op":"undeclare_metric","metric":"meter"}"#),
+        ] {
+            schema.apply(vec![step]).await.unwrap();
+            assert_eq!(texts(fineo, "m").await, sent, "{}: text again", instance.backend);
+        }
+    }
+}
+
+// R3, I2
+#[tokio::test]
+async fn a_replay_of_either_stage_in_either_mode_changes_no_answer() {
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        for n in 0..20 {
+            let body =
+                format!(r#"{{"metrictype":"m{}","timestamp":{n},"v":{n},"w":"x"}} {{"metrictype":"m0","v":1}}"#, n % 3);
+            ingest(fineo, &acme, body).await;
+        }
+        let declared = r#"{"metrics":{"m0":{"fields":{"v":{"type":"int","aliases":["vv"]}}}}}"#;
+        fineo.schema(&acme).declare(declared).await.unwrap();
+        let questions = [
+            "SELECT timestamp, v, w, _fineo_event_id FROM m0 ORDER BY 1, 4",
+            "SELECT timestamp, v, w, _fineo_event_id FROM m1 ORDER BY 1, 4",
+            "SELECT code, message, raw, received_at, repaired_at FROM errors.stream ORDER BY received_at",
+        ];
+        let mut before = Vec::new();
+        for question in questions {
+            before.push(rows(fineo, &acme, question).await);
+        }
+        assert_eq!((before[0].len(), before[2].len()), (7, 20), "{}", instance.backend);
+        for stage in Stage::ALL {
+            for mode in [ReplayMode::AsRecorded, ReplayMode::ReDerive] {
+                let request = ReplayRequest::new(stage, acme.clone()).with_mode(mode);
+                let report = fineo.replay(request).await.unwrap();
+                assert_eq!((report.rows, report.repaired), (0, 0), "{} {stage} {mode:?}", instance.backend);
+                for (question, before) in questions.iter().zip(&before) {
+                    assert_eq!(rows(fineo, &acme, question).await, *before, "{} {stage} {mode:?}", instance.backend);
+                }
+            }
+        }
+    }
+}

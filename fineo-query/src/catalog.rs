@@ -151,6 +151,26 @@ impl Catalog {
         self.tables.iter().any(|table| table.exact.contains(name))
     }
 
+    /// Whether two names mean one column wherever they mean one at all.
+    pub(crate) fn is_one_column(&self, one: &Ident, other: &Ident) -> bool {
+        let mut is_known = false;
+        for table in &self.tables {
+            let Some((metric, seen)) = &table.metric else {
+                let is_own = |known: &String| [one, other].iter().any(|name| known.eq_ignore_ascii_case(&name.value));
+                if table.visible.iter().any(is_own) {
+                    return false;
+                }
+                continue;
+            };
+            match (metric::meaning(metric, seen, one), metric::meaning(metric, seen, other)) {
+                (None, None) => {}
+                (Some(left), Some(right)) if left == right => is_known = true,
+                (_, _) => return false,
+            }
+        }
+        is_known
+    }
+
     /// The columns of the table that is written like this.
     pub(crate) fn columns(&self, spelled: &[Ident]) -> Option<Columns> {
         self.table(spelled).map(|table| Columns {

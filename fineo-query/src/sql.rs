@@ -4,6 +4,7 @@ pub(crate) mod asked;
 pub(crate) mod rewrite;
 pub(crate) mod text;
 
+mod grouped;
 mod star;
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};

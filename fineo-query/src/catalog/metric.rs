@@ -5,13 +5,14 @@ use std::{
     sync::Arc,
 };
 
+use datafusion::sql::sqlparser::ast::Ident;
 use fineo_core::Result;
 use fineo_schema::{Found, LogicalColumn, Metric, SeenNames};
 
 use crate::{
     column::{ALIAS, Column, Content, EVENT_ID, INGESTED_AT, SENT_TIMESTAMP, TIMESTAMP},
     error::refused,
-    sql::asked::Asked,
+    sql::{asked::Asked, is_quoted},
 };
 
 /// The columns of one metric.
@@ -87,6 +88,17 @@ fn asked_column(
             Ok(Some(Column { name: name.into(), content }))
         }
         Found::None { .. } => Ok(None),
+    }
+}
+
+/// The name as which a metric stores what `ident` means.
+pub(super) fn meaning(metric: &Metric, seen: &SeenNames, ident: &Ident) -> Option<Arc<str>> {
+    if system(&ident.value, is_quoted(ident)).is_some() {
+        return Some(ident.value.to_lowercase().into());
+    }
+    match metric.column(&ident.value, is_quoted(ident), seen) {
+        Found::One(column) => column.sources.first().map(|source| Arc::clone(&source.name)),
+        Found::Ambiguous(_) | Found::None { .. } => None,
     }
 }
 

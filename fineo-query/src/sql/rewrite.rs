@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{
     asked::{Asked, constraint_mut},
-    exact, is_quoted, joined, matching, parts, star,
+    exact, grouped, is_quoted, joined, matching, parts, star,
 };
 use crate::catalog::Catalog;
 
@@ -25,7 +25,7 @@ pub(crate) fn rewrite(statement: &mut Statement, asked: &Asked, catalog: &Catalo
     let mut relations = asked.relations.clone();
     relations.extend(catalog.dotted_names().map(str::to_owned));
     let spellings = spellings(asked, catalog);
-    let mut rewriter = Rewriter { catalog, given: &asked.given, spellings, relations, frames: Vec::new() };
+    let mut rewriter = Rewriter { catalog, asked, spellings, relations, frames: Vec::new() };
     let _ = statement.visit(&mut rewriter);
 }
 
@@ -124,7 +124,7 @@ impl Frame {
 
 struct Rewriter<'a> {
     catalog: &'a Catalog,
-    given: &'a BTreeSet<String>,
+    asked: &'a Asked,
     spellings: HashMap<String, String>,
     relations: BTreeSet<String>,
     frames: Vec<Frame>,
@@ -242,6 +242,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         self.frames.push(Frame { names, is_recursive, done: all });
         self.stars(&mut query.body);
+        grouped::unify(query, self.asked, self.catalog);
         if let Some(frame) = self.frames.last_mut() {
             frame.done = 0;
         }
@@ -278,7 +279,7 @@ impl VisitorMut for Rewriter<'_> {
                 *name = ObjectName::from(vec![exact(dotted)]);
             } else if let [only] = spelled.as_slice()
                 && !self.catalog.has(&spelled)
-                && let Some(given) = matching(only, self.given.iter().map(String::as_str))
+                && let Some(given) = matching(only, self.asked.given.iter().map(String::as_str))
             {
                 *name = ObjectName::from(vec![exact(given)]);
             }

@@ -13,6 +13,7 @@ use fineo_core::{
     ContentHash, Cover, Error, EventId, MetricId, Position, Result, ShardId, TenantId, TimeRange, Timestamp,
     archive::Stage,
     nearline::{RowHead, Rows, ScanRequest, SystemColumns},
+    repo::Version,
     stream::Delivery,
 };
 use fineo_schema::TenantSchema;
@@ -266,12 +267,31 @@ impl<'a> Replay<'a> {
                 if names.is_empty() {
                     continue;
                 }
-                let schema = self.shared.parts.schemas.discover_metrics(&tenant, &names).await?;
+                let before = schemas.get(&tenant).map(|schema| schema.version()).unwrap_or_default();
+                let schema = self.schema_that_knows(&names, before).await?;
                 schemas.insert(tenant, schema);
             }
             wanted = outcome.deferred;
         }
         Ok(())
+    }
+
+    /// The schema under which an event is read whose metric `before` does not know.
+    ///
+    /// As recorded, that is the first one that knows it: the event's own arrival brought it about.
+    async fn schema_that_knows(&self, names: &[Arc<str>], before: Version) -> Result<Arc<TenantSchema>> {
+        let (store, tenant) = (&self.shared.parts.schemas, &self.request.tenant);
+        if self.request.mode == ReplayMode::AsRecorded {
+            let mut version = before.next();
+            while version <= self.schema.version() {
+                let schema = store.at(tenant, version).await?;
+                if names.iter().all(|name| schema.metric_named(name).is_some()) {
+                    return Ok(schema);
+                }
+                version = version.next();
+            }
+        }
+        store.discover_metrics(tenant, names).await
     }
 
     fn went_on(&mut self, delivery: &Delivery) {

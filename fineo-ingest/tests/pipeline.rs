@@ -189,6 +189,11 @@ async fn a_key_that_is_taken_is_a_conflict_and_both_are_kept() {
     let errors = world.rows("acme", "errors", &["code", "class", "stage", "raw"]).await;
     assert_eq!(errors.len(), 1);
     assert!(errors[0].contains(r#"code=id_conflict class=malformed stage=staged raw={"a":"2"}"#), "{errors:?}");
+    pipeline.stop().await.unwrap();
+    let archived = world.archived_bytes("acme").await;
+    for line in body.lines() {
+        assert!(archived.iter().any(|bytes| bytes.ends_with(line.as_bytes())), "{line} is not archived as it was sent");
+    }
 }
 
 #[tokio::test]

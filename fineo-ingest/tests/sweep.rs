@@ -97,7 +97,7 @@ async fn interrupted(points: CrashPoints) -> Result<()> {
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_at_any_await_point_loses_and_doubles_nothing() {
-    // D1, N3, N12, I2, I3
+    // D1, D3, N3, N12, I2, I3
     let swept = sweep(interrupted).await.unwrap();
     println!("crash: {swept}");
     assert!(swept.points > 50 && swept.interrupted > 50, "{swept}");

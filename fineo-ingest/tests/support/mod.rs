@@ -7,14 +7,26 @@
     reason = "shared by several tests, each of which uses a part"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arrow_array::{Array, cast::AsArray, types::TimestampMicrosecondType};
+use async_trait::async_trait;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_core::{
-    Archive, MetricId, NearlineStore, SeededEntropy, SystemClock, TenantId, TimeRange,
+    Archive, Error, MetricId, NearlineStore, Outcome, Result, SchemaRepo, SeededEntropy, ShardId, SystemClock,
+    TenantId, TimeRange, Timestamp,
     archive::{SegmentKind, SegmentQuery, Stage},
     nearline::{ScanRequest, SystemColumns},
+    repo::{Compared, RepoCapabilities, Subject, Version, Versioned, Write},
+    stream::Delivery,
 };
 use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts, SegmentReader};
 use fineo_schema::{Discovery, SchemaStore};
@@ -91,21 +103,111 @@ impl World {
         rows
     }
 
+    /// The ids of the rows of a metric, in order.
+    pub async fn ids(&self, of: &str, metric: &str) -> Vec<String> {
+        let request = ScanRequest::new(tenant(of), MetricId::new(metric).unwrap())
+            .with_system(SystemColumns { event_id: true, ..SystemColumns::default() });
+        let batches: Vec<_> = self.nearline.scan(request).try_collect().await.unwrap();
+        let ids = batches.iter().flat_map(|batch| batch.column(1).as_fixed_size_binary().iter().flatten());
+        let mut ids: Vec<String> =
+            ids.map(|id| format!("{:032x}", u128::from_be_bytes(id.try_into().unwrap()))).collect();
+        ids.sort();
+        ids
+    }
+
     /// How many deliveries the archive holds of each stage.
     pub async fn archived(&self, of: &str) -> (usize, usize) {
         (self.archived_by(of, Stage::Raw).await, self.archived_by(of, Stage::Staged).await)
     }
 
+    /// What the archive holds of what the edge stored: envelopes with the events as they were sent.
+    pub async fn archived_bytes(&self, of: &str) -> Vec<bytes::Bytes> {
+        let deliveries = self.deliveries(of, Stage::Raw).await;
+        deliveries.into_iter().map(|(_, delivery)| delivery.payload).collect()
+    }
+
     async fn archived_by(&self, of: &str, stage: Stage) -> usize {
-        let mut positions = std::collections::BTreeSet::new();
+        let deliveries = self.deliveries(of, stage).await;
+        let positions: BTreeSet<_> =
+            deliveries.into_iter().map(|(shard, delivery)| (shard, delivery.position)).collect();
+        positions.len()
+    }
+
+    async fn deliveries(&self, of: &str, stage: Stage) -> Vec<(ShardId, Delivery)> {
+        let mut deliveries = Vec::new();
         let mut segments = self.archive.segments(SegmentQuery { stage, kind: SegmentKind::Received });
         while let Some(info) = segments.next().await {
             let info = info.unwrap();
             let reader = SegmentReader::open(&self.archive, &info).await.unwrap();
             for record in reader.read(&self.archive, &tenant(of), TimeRange::ALL).await.unwrap() {
-                positions.insert((info.name.shard.clone(), record.delivery.position));
+                deliveries.push((info.name.shard.clone(), record.delivery));
             }
         }
-        positions.len()
+        deliveries
+    }
+}
+
+/// A repository that can be reached or not.
+#[derive(Debug)]
+pub struct Outage {
+    inner: MemoryRepo,
+    is_down: AtomicBool,
+}
+
+impl Outage {
+    pub fn new(inner: MemoryRepo) -> Self {
+        Self { inner, is_down: AtomicBool::new(false) }
+    }
+
+    pub fn begin(&self) {
+        self.is_down.store(true, Ordering::SeqCst);
+    }
+
+    pub fn end(&self) {
+        self.is_down.store(false, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_down.load(Ordering::SeqCst) { Err(Error::unavailable("the repository is down")) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.inner, f)
+    }
+}
+
+#[async_trait]
+impl SchemaRepo for Outage {
+    fn capabilities(&self) -> RepoCapabilities {
+        self.inner.capabilities()
+    }
+
+    async fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
+        self.check()?;
+        self.inner.latest(subject).await
+    }
+
+    async fn history(&self, subject: &Subject, first: Version, count_max: usize) -> Result<Vec<Versioned>> {
+        self.check()?;
+        self.inner.history(subject, first, count_max).await
+    }
+
+    async fn append(&self, writes: Vec<Write>, now: Timestamp) -> Outcome<Compared> {
+        match self.check() {
+            Ok(()) => self.inner.append(writes, now).await,
+            Err(error) => Outcome::NotDone(error),
+        }
+    }
+
+    async fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
+        self.check()?;
+        self.inner.subjects(owner, prefix).await
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        self.check()?;
+        self.inner.tenants().await
     }
 }

@@ -1,5 +1,7 @@
 //! Runs the sqllogictest files of this directory on every backend that needs nothing but this machine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -71,11 +71,17 @@ pub(crate) fn error_id(event: &[&[u8]], stage: Stage) -> EventId {
 }
 
 impl ErrorRow {
-    /// The row of an event that stage raw did not pass on.
-    pub(crate) fn of_raw(delivery: &Delivery, class: ErrorClass, rejection: Rejection) -> Self {
+    /// The row of an event that stage raw did not pass on. It goes by its content where that has a time, so that a
+    /// re-send has no row of its own; else by its arrival.
+    pub(crate) fn of_raw(
+        delivery: &Delivery,
+        class: ErrorClass,
+        rejection: Rejection,
+        content: Option<ContentHash>,
+    ) -> Self {
         let (id, received_at, raw, metric) = match envelope::read(&delivery.payload) {
             Ok(read) => {
-                let id = error_id(&[&read.arrival_id.0], Stage::Raw);
+                let id = error_id(&[&content.map_or(read.arrival_id.0, |content| content.0)], Stage::Raw);
                 (id, read.arrived_at, delivery.payload.slice_ref(read.event), read.metric.map(str::to_owned))
             }
             // No envelope, no arrival: the bytes themselves are all there is.

@@ -213,17 +213,25 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn error_of(&self, delivery: &Delivery) -> Option<EventId> {
-        let id = match self.request.stage {
-            Stage::Raw => envelope::read(&delivery.payload).ok()?.arrival_id,
-            Stage::Staged => payload::read(&delivery.payload).ok()?.id,
+    /// The open error of an event: raw ones go by their content or by their arrival.
+    fn open_error_of(&mut self, delivery: &Delivery) -> Option<EventId> {
+        if self.open_errors.is_empty() {
+            return None;
+        }
+        let stage = self.request.stage;
+        let (id, content) = match stage {
+            Stage::Raw => {
+                let arrival = envelope::read(&delivery.payload).ok()?.arrival_id;
+                (arrival, self.raw.content_of(&self.schema, delivery))
+            }
+            Stage::Staged => (payload::read(&delivery.payload).ok()?.id, None),
         };
-        Some(error_id(&[&id.0], self.request.stage))
+        let errors = [Some(id.0), content.map(|content| content.0)].into_iter().flatten();
+        errors.map(|id| error_id(&[&id], stage)).find(|error| self.open_errors.contains(error))
     }
 
-    fn is_wanted(&self, record: &ArchivedRecord) -> bool {
-        let is_open = || self.error_of(&record.delivery).is_some_and(|error| self.open_errors.contains(&error));
-        !self.request.errors_only || is_open()
+    fn is_wanted(&mut self, record: &ArchivedRecord) -> bool {
+        !self.request.errors_only || self.open_error_of(&record.delivery).is_some()
     }
 
     fn is_of_metric(&self, record: &[u8]) -> bool {
@@ -297,7 +305,7 @@ impl<'a> Replay<'a> {
     fn went_on(&mut self, delivery: &Delivery) {
         self.report.events += 1;
         self.report.passed += 1;
-        let repaired = self.error_of(delivery).filter(|error| self.open_errors.remove(error));
+        let repaired = self.open_error_of(delivery).filter(|error| self.open_errors.remove(error));
         self.repaired.extend(repaired);
     }
 

@@ -76,7 +76,8 @@ async fn every_call_may_be_made_from_a_task() {
     is_send(fineo.replay(fineo::ReplayRequest::new(fineo::Stage::Raw, acme.clone()))).await.unwrap();
     is_send(fineo.schema(&acme).suggest()).await.unwrap();
     is_send(fineo.status()).await.unwrap();
-    let answer = is_send(is_send(fineo.sql(&acme, "SELECT count(*) AS n FROM m")).await.unwrap().to_csv()).await.unwrap();
+    let answer =
+        is_send(is_send(fineo.sql(&acme, "SELECT count(*) AS n FROM m")).await.unwrap().to_csv()).await.unwrap();
     assert_eq!(answer, "n\n1\n");
     is_send(fineo.close()).await.unwrap();
 }

@@ -1,3 +1,5 @@
+//! Segments: packed, read by tenant, damaged.
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Leases and checkpoints.
+
 use std::{sync::Arc, time::Duration};
 
 use fineo_backend_memory::MemoryRepo;

@@ -12,7 +12,7 @@ use crate::scan::{event::FieldCell, names::Names};
 /// Names the metric where no metric key does.
 const METRIC_KEY: &str = "metrictype";
 /// Bears the time where no alias does.
-const TIMESTAMP_KEY: &str = "timestamp";
+pub(crate) const TIMESTAMP_KEY: &str = "timestamp";
 /// Bears the client's key under the identity `key`.
 const EVENT_ID_KEY: &str = "event_id";
 /// Beyond so many shapes or plans they are forgotten: a tenant may send a new one with every event.

@@ -1,5 +1,7 @@
 //! Stage raw: events become records under the tenant's schema.
 
+mod refused;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -14,7 +16,7 @@ use fineo_schema::{Cell, Identity, Metric, MissingTimestamp, RecordHead, TenantS
 
 use super::{
     identity, payload,
-    plan::{MetricCell, PlannedCell, Plans},
+    plan::{MetricCell, PlannedCell, Plans, Shape},
 };
 use crate::{
     envelope::{self, Envelope, Format},
@@ -118,7 +120,9 @@ impl RawStage {
                     Ok(()) => places.push((index, start..self.scratch.out.len())),
                     Err(stop) => {
                         self.scratch.out.truncate(start);
-                        outcome.stopped(stop, &deliveries[index], index);
+                        let content = state.content_of(&deliveries[index], &mut self.scratch, self.fields_max);
+                        let timed = content.filter(|content| content.has_time).map(|content| content.hash);
+                        outcome.stopped(stop, &deliveries[index], index, timed);
                     }
                 }
             }
@@ -142,7 +146,7 @@ pub(crate) fn distinct(names: Vec<Arc<str>>) -> Vec<Arc<str>> {
 }
 
 impl RawOutcome {
-    fn stopped(&mut self, stop: Stop, delivery: &Delivery, index: usize) {
+    fn stopped(&mut self, stop: Stop, delivery: &Delivery, index: usize, content: Option<ContentHash>) {
         let (class, rejection) = match stop {
             Stop::Undiscovered(metric) => {
                 self.missing_metrics.entry(delivery.tenant.clone()).or_default().push(metric);
@@ -152,7 +156,7 @@ impl RawOutcome {
             Stop::Rejected(rejection) => (ErrorClass::Malformed, rejection),
             Stop::Failed(rejection) => (ErrorClass::Commit, rejection),
         };
-        self.errors.push(ErrorRow::of_raw(delivery, class, rejection));
+        self.errors.push(ErrorRow::of_raw(delivery, class, rejection, content));
     }
 }
 
@@ -206,12 +210,7 @@ impl TenantState {
             return Err(Stop::Rejected(rejection.clone()));
         }
         let time = time_of(plan.time.map(|cell| &cells[cell as usize]), fields, source, &metric, envelope.arrived_at)?;
-        identity::begin_content(&shape.digest, is_default.then_some(alias), hashed);
-        for cell in &shape.sorted {
-            let cell = &cells[*cell as usize];
-            identity::push_value(cell.kind, fields.text(source, cell), hashed);
-        }
-        let content = identity::content(hashed);
+        let content = hash_of(shape, is_default.then_some(alias), fields, source, hashed);
         let key = plan.event_id.map(|cell| fields.text(source, &cells[cell as usize]));
         let has_time = plan.time.is_some();
         let id = event_id(policy, has_time, key, content, envelope.arrival_id, self.schema.tenant());
@@ -299,6 +298,16 @@ impl TenantState {
             }
         }
     }
+}
+
+/// The content hash of an event of `shape`.
+fn hash_of(shape: &Shape, metric: Option<&str>, fields: &Fields, source: &str, hashed: &mut Vec<u8>) -> ContentHash {
+    identity::begin_content(&shape.digest, metric, hashed);
+    for cell in &shape.sorted {
+        let cell = &fields.cells()[*cell as usize];
+        identity::push_value(cell.kind, fields.text(source, cell), hashed);
+    }
+    identity::content(hashed)
 }
 
 fn time_of(

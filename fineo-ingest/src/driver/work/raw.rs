@@ -100,7 +100,7 @@ impl RawWork {
                 Err(error) if error.kind() == ErrorKind::Invalid => {
                     let message = format!("the staged stream did not take the record: {error}");
                     let rejection = Rejection::new(Code::Internal, message);
-                    passed.errors.push(ErrorRow::of_raw(&batch[*index], ErrorClass::Commit, rejection));
+                    passed.errors.push(ErrorRow::of_raw(&batch[*index], ErrorClass::Commit, rejection, None));
                 }
                 Err(error) => return Err(error),
             }

@@ -1,3 +1,5 @@
+//! Events read into names and values, checked against another parser.
+
 use fineo_core::Code;
 use proptest::prelude::*;
 use serde_json::Value;

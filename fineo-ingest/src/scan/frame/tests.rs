@@ -1,3 +1,5 @@
+//! Bodies cut into events.
+
 use super::Framer;
 
 /// The texts of the frames of `body`, broken ones marked with `!`.

@@ -152,6 +152,11 @@ impl Fineo {
         &self.pipeline
     }
 
+    /// The stores, for what this type has no call for.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// The names that events bore, declared or not.
     pub fn discovery(&self) -> &Discovery {
         &self.discovery

@@ -17,6 +17,7 @@ mod replay;
 mod retry;
 mod scan;
 mod stage;
+mod tap;
 
 pub use archive::{ArchivedRecord, SegmentReader};
 pub use counters::{Counters, TenantCounts};
@@ -28,3 +29,4 @@ pub use errors::{ErrorClass, repairs};
 pub use limits::Limits;
 pub use pipeline::{Pipeline, PipelineStatus, ShardStatus};
 pub use replay::{ReplayMode, ReplayReport, ReplayRequest};
+pub use tap::Tap;

@@ -9,4 +9,5 @@ mod isolation;
 mod kill;
 mod promises;
 mod support;
+mod taps;
 mod user_program;

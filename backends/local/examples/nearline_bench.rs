@@ -144,7 +144,7 @@ fn main() -> AnyResult<()> {
 
 fn segments(rows: usize, path: &Path, report: &dyn Fn(&str, f64, u64)) -> AnyResult<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let (directory, store) = runtime.block_on(async {
         let directory = LocalDirectory::open(path, LocalOptions::default().with_ballast_bytes(0))?;
         let store = directory.nearline();
         let (tenant, metric) = (TenantId::new("acme")?, MetricId::numbered(1));
@@ -160,10 +160,11 @@ fn segments(rows: usize, path: &Path, report: &dyn Fn(&str, f64, u64)) -> AnyRes
         }
         store.sync().await.into_result()?;
         report("segments", cpu() - before, bytes_of(&path.join("nearline")));
-        scans(&runtime_handle(), &store, rows);
-        directory.close().await?;
-        Ok::<(), Box<dyn std::error::Error>>(())
-    })
+        Ok::<_, Box<dyn std::error::Error>>((directory, store))
+    })?;
+    scans(&runtime_handle(), &store, rows);
+    runtime.block_on(directory.close())?;
+    Ok(())
 }
 
 fn runtime_handle() -> tokio::runtime::Runtime {

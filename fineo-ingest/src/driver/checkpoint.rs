@@ -119,7 +119,7 @@ impl Checkpoint {
     }
 }
 
-/// Up to where every consumer of `stream` has come on `shard`; none when one of them has not begun.
+/// Up to where every consumer of `stream` has come on `shard` that has not ended; none when one of them has not begun.
 pub(crate) async fn lowest(
     repo: &dyn SchemaRepo,
     pipeline: &str,
@@ -129,8 +129,11 @@ pub(crate) async fn lowest(
     let prefix = prefix(pipeline, stream, shard);
     let mut lowest: Option<Position> = None;
     for subject in repo.subjects(None, &prefix).await? {
-        let position = Checkpoint::read(repo, subject).await?.position;
-        match (position, lowest) {
+        let checkpoint = Checkpoint::read(repo, subject).await?;
+        if checkpoint.is_finished {
+            continue;
+        }
+        match (checkpoint.position, lowest) {
             (None, _) => return Ok(None),
             (Some(position), None) => lowest = Some(position),
             (Some(position), Some(before)) => lowest = Some(before.min(position)),

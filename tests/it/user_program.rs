@@ -81,3 +81,27 @@ async fn every_call_may_be_made_from_a_task() {
     assert_eq!(answer, "n\n1\n");
     is_send(fineo.close()).await.unwrap();
 }
+
+// I2: what a client sends again has no second error row, unless nothing but its arrival tells it from another event.
+#[tokio::test]
+async fn a_refused_event_that_is_sent_again_has_one_error_row_and_is_repaired_once() {
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        let late = r#"{"metrictype":"m","timestamp":"14/02/2016 0:00","v":1}"#;
+        let late_again = r#"{"v":1,"timestamp":"14/02/2016 0:00","metrictype":"m"}"#;
+        let timeless = r#"{"metrictype":"m","v":2}"#;
+        for event in [late, late_again, timeless, timeless] {
+            ingest(fineo, &acme, event).await;
+        }
+        let errors = "SELECT code, count(*), count(repaired_at) FROM errors.stream GROUP BY code ORDER BY code";
+        let before = ["timestamp_missing|2|0", "timestamp_unreadable|1|0"];
+        assert_eq!(rows(fineo, &acme, errors).await, before, "{}", instance.backend);
+
+        fineo.schema(&acme).declare(r#"{"timestamp_formats": ["%d/%m/%Y %H:%M"]}"#).await.unwrap();
+        let request = fineo::ReplayRequest::new(fineo::Stage::Raw, acme.clone()).with_errors_only(true);
+        fineo.replay(request).await.unwrap();
+        let after = ["timestamp_missing|2|0", "timestamp_unreadable|1|1"];
+        assert_eq!(rows(fineo, &acme, errors).await, after, "{}", instance.backend);
+        assert_eq!(rows(fineo, &acme, "SELECT v FROM m").await, ["1"], "{}", instance.backend);
+    }
+}

@@ -4,5 +4,6 @@ mod damage;
 mod fault_disk;
 mod faults;
 mod fixture;
+mod journal;
 mod nearline_model;
 mod recovery;

@@ -1,6 +1,6 @@
 //! Rows whose only durable copy is the journal, across restarts.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use fineo_core::{
     ContentHash, EventId, MetricId, Position, ShardId, TenantId, Timestamp,
@@ -9,14 +9,22 @@ use fineo_core::{
 use futures::TryStreamExt;
 
 use super::fixture::open;
+use crate::LocalDirectory;
 
-/// Opens the directory, writes `count` rows from number `first` to each metric, syncs `syncs` times, and lets go.
-async fn write(folder: &Path, metrics: u64, first: u64, count: u64, syncs: usize) {
+/// Opens the directory, writes rows of these numbers to each metric, range by range, syncs `syncs` times after each, and
+/// lets go.
+async fn write(folder: &Path, metrics: u64, ranges: &[Range<u64>], syncs: usize) {
     let directory = open(folder);
+    for range in ranges {
+        write_range(&directory, metrics, range.clone(), syncs).await;
+    }
+}
+
+async fn write_range(directory: &LocalDirectory, metrics: u64, range: Range<u64>, syncs: usize) {
     let store = directory.nearline();
     for metric in 1..=metrics {
         let mut rows = Rows::new(ShardId::new("s0").unwrap());
-        for number in first..first + count {
+        for number in range.clone() {
             let id = (u128::from(metric) << 64 | u128::from(number)).to_be_bytes();
             let instant = Timestamp::from_micros(i64::try_from(number).unwrap()).unwrap();
             let position = Position::from(number + 1);
@@ -49,14 +57,13 @@ async fn count(folder: &Path, metric: u64) -> usize {
 
 // D1
 #[tokio::test]
-async fn rows_written_after_the_journal_began_anew_are_there_after_every_restart() {
+async fn rows_of_many_small_syncs_are_there_after_every_restart() {
     let folder = tempfile::tempdir().unwrap();
-    // More than the journal holds, so that the second sync begins it anew.
-    write(folder.path(), 3, 0, 34, 2).await;
-    for (round, first) in (1..=3).zip((34..).step_by(5)) {
-        write(folder.path(), 3, first, 5, 1).await;
+    write(folder.path(), 3, &[0..34, 34..68, 68..102, 102..136], 2).await;
+    for (round, first) in (1..=3).zip((136..).step_by(5)) {
+        write(folder.path(), 3, &[first..first + 5], 1).await;
         for metric in 1..=3 {
-            assert_eq!(count(folder.path(), metric).await, 34 + 5 * round, "metric {metric} after {round} restarts");
+            assert_eq!(count(folder.path(), metric).await, 136 + 5 * round, "metric {metric} after {round} restarts");
         }
     }
 }

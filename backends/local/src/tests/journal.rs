@@ -61,7 +61,7 @@ async fn rows_of_many_small_syncs_are_there_after_every_restart() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), 3, &[0..34, 34..68, 68..102, 102..136], 2).await;
     for (round, first) in (1..=3).zip((136..).step_by(5)) {
-        write(folder.path(), 3, &[first..first + 5], 1).await;
+        write(folder.path(), 3, std::slice::from_ref(&(first..first + 5)), 1).await;
         for metric in 1..=3 {
             assert_eq!(count(folder.path(), metric).await, 136 + 5 * round, "metric {metric} after {round} restarts");
         }

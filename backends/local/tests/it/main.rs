@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use fineo_backend_local::{LocalDirectory, LocalOptions};
-use fineo_conformance::{Backend, Place, Restart};
+use fineo_conformance::{Backend, Place, Restart, Wrapped};
 use fineo_core::{Archive, Clock, Error, NearlineStore, Result, SchemaRepo, ShardId, Stream, SystemClock};
 use tempfile::TempDir;
 
@@ -90,7 +90,8 @@ fn main() -> ExitCode {
         .with_memtable_bytes(32 << 10)
         .with_journal_bytes(16 << 10)
         .with_cache_bytes(64 << 10);
+    let wrapped = Wrapped(Local { name: "local", options: usual.clone() });
     let usual = Local { name: "local", options: usual };
     let small = Local { name: "local-small", options: small };
-    fineo_conformance::main(std::env::args(), vec![Box::new(usual), Box::new(small)])
+    fineo_conformance::main(std::env::args(), vec![Box::new(usual), Box::new(wrapped), Box::new(small)])
 }

@@ -26,6 +26,13 @@ pub(super) fn small() -> LocalOptions {
 
 /// Opens `path` with small everything.
 pub(super) fn open(path: &Path) -> LocalDirectory {
+    // Work in the background of an instance let go before may hold the directory a moment longer.
+    for _ in 0..500 {
+        match LocalDirectory::open(path, small()) {
+            Err(error) if error.is_retryable() => std::thread::park_timeout(std::time::Duration::from_millis(10)),
+            opened => return opened.expect("the directory opens"),
+        }
+    }
     LocalDirectory::open(path, small()).expect("the directory opens")
 }
 

@@ -73,12 +73,6 @@ impl Builder {
         Self::new(Place::Parts(parts))
     }
 
-    /// Cuts segments and checkpoints often, so that short runs meet every step.
-    pub fn with_small_cuts(self) -> Self {
-        let pipeline = self.pipeline.clone();
-        self.with_pipeline(pipeline.with_cut_bytes(16 << 10))
-    }
-
     /// Another source of time.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use fineo::Fineo;
+use fineo::{Fineo, ingest::PipelineOptions};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::support::{rows, tenant};
@@ -91,7 +91,9 @@ fn killed_child(directory: &Path, first: u64, batches: u32, spins: u32) -> Optio
 }
 
 async fn child(directory: &Path, first: u64) {
-    let fineo = Fineo::local(directory).with_small_cuts().open().await.unwrap();
+    // So that short lives meet every step of a cut.
+    let small_cuts = PipelineOptions::default().with_cut_bytes(16 << 10);
+    let fineo = Fineo::local(directory).with_pipeline(small_cuts).open().await.unwrap();
     let acme = tenant("acme");
     for batch in 0.. {
         let start = first + batch * BATCH;

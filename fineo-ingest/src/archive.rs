@@ -7,9 +7,11 @@
 pub(crate) mod avro;
 mod read;
 pub(crate) mod record;
+mod staged;
 mod write;
 
 pub use read::{ArchivedRecord, SegmentReader};
+pub use staged::{StagedBlock, StagedRecord};
 pub(crate) use write::{Segment, encode_errors, encode_received};
 
 /// The metadata key of the index.

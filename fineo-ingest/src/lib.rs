@@ -19,9 +19,11 @@ mod scan;
 mod stage;
 mod tap;
 
-pub use archive::{ArchivedRecord, SegmentReader};
+pub use archive::{ArchivedRecord, SegmentReader, StagedBlock, StagedRecord};
 pub use counters::{Counters, TenantCounts};
 pub use decode::Decoder;
+pub use driver::checkpoint::archived;
+pub use driver::lease::{Claim, Claimed, Lease};
 pub use driver::parts::{PipelineOptions, PipelineParts};
 pub use edge::{Edge, EventResult, ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, Routing};
 pub use envelope::Format;

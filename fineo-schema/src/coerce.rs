@@ -1,6 +1,7 @@
 //! The one definition of what a text is under a type. `None` is a conflict: the text stays as it was sent.
 
 mod decimal;
+pub mod text;
 
 use crate::{FieldType, time};
 

@@ -48,7 +48,7 @@ pub use field::{Conversion, Field, FieldId, FieldType, ScopedConversion};
 pub use metric::{Metric, Slot};
 pub use name::Found;
 pub use policy::{Identity, MissingTimestamp, UnknownMetric};
-pub use record::{Cell, RecordHead, RecordLayout, RecordVisitor};
+pub use record::{Cell, RecordHead, RecordLayout, RecordValue, RecordVisitor, ValueVisitor};
 pub use seen::{NameStats, SeenNames};
 pub use snapshot::{DeletedMetric, Settings, TenantSchema};
 pub use store::SchemaStore;

@@ -1,6 +1,6 @@
 //! The staged record: Avro, written from and read into names and texts without values in between.
 
-mod number;
+pub(crate) mod number;
 mod read;
 mod wire;
 mod write;
@@ -45,6 +45,37 @@ pub trait RecordVisitor {
 
     /// A cell: its name and text as sent.
     fn cell(&mut self, name: &str, text: &str);
+}
+
+/// A value of a declared field as a record holds it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RecordValue<'a> {
+    /// A [`FieldType::String`] or [`FieldType::Json`].
+    Text(&'a str),
+    /// A [`FieldType::Boolean`].
+    Boolean(bool),
+    /// A [`FieldType::Int`], a [`FieldType::Long`], the microseconds of a [`FieldType::Timestamp`] or the days of a
+    /// [`FieldType::Date`].
+    Integer(i64),
+    /// A [`FieldType::Float`].
+    Float(f32),
+    /// A [`FieldType::Double`].
+    Double(f64),
+    /// The unscaled value of a [`FieldType::Decimal`].
+    Decimal(i128),
+    /// A [`FieldType::Bytes`].
+    Bytes(&'a [u8]),
+}
+
+/// Takes in what [`RecordLayout::read_values`] finds, without turning values into texts: undeclared cells first, then
+/// the declared fields that the record has.
+pub trait ValueVisitor<'a> {
+    /// An undeclared cell: its name and text as sent.
+    fn undeclared(&mut self, name: &'a str, text: &'a str);
+
+    /// A declared field: its place in [`RecordLayout::fields`], its name as sent, its value where the text fits, and
+    /// its text where the value does not give it back. It has one of both at least.
+    fn declared(&mut self, field: usize, name: &'a str, value: Option<RecordValue<'a>>, text: Option<&'a str>);
 }
 
 /// How records of a metric are written under one version of its schema.

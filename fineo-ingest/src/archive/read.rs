@@ -31,8 +31,8 @@ pub struct ArchivedRecord {
 /// A segment whose header was read.
 #[derive(Debug)]
 pub struct SegmentReader {
-    name: SegmentName,
-    index: Vec<BlockInfo>,
+    pub(super) name: SegmentName,
+    pub(super) index: Vec<BlockInfo>,
     record_schemas: BTreeMap<String, serde_json::Value>,
     sync: [u8; SYNC_LEN],
     blocks_at: u64,
@@ -126,16 +126,32 @@ impl SegmentReader {
             if block.tenant != tenant.as_str() || !time.overlaps(block.time_first, block.time_last) {
                 continue;
             }
-            let start = self.blocks_at.checked_add(block.offset);
-            let end = start.and_then(|start| start.checked_add(block.bytes));
-            let (Some(start), Some(end)) = (start, end.filter(|end| *end <= self.size)) else {
-                return Err(Error::corrupt("a segment's index points outside").with("segment", self.name.path()));
-            };
-            let bytes = archive.read(&self.name, Some((start, end))).await?;
+            let bytes = self.packed(archive, block).await?;
             self.read_block(&bytes, block, tenant, time, &mut records)
                 .map_err(|error| error.with("segment", self.name.path()))?;
         }
         Ok(records)
+    }
+
+    /// Reads a block as it is stored.
+    pub(super) async fn packed(&self, archive: &dyn Archive, block: &BlockInfo) -> Result<Bytes> {
+        let start = self.blocks_at.checked_add(block.offset);
+        let end = start.and_then(|start| start.checked_add(block.bytes));
+        let (Some(start), Some(end)) = (start, end.filter(|end| *end <= self.size)) else {
+            return Err(Error::corrupt("a segment's index points outside").with("segment", self.name.path()));
+        };
+        archive.read(&self.name, Some((start, end))).await
+    }
+
+    /// The records of a stored block.
+    pub(super) fn unpacked(&self, bytes: &[u8], block: &BlockInfo) -> Result<Vec<u8>> {
+        let mut reader = Reader::new(bytes);
+        let count = reader.long()?.unsigned_abs();
+        let packed = reader.bytes()?;
+        if reader.take(SYNC_LEN)? != self.sync || count != block.records {
+            return Err(Error::corrupt("a segment's block is not where its index says"));
+        }
+        unpack(packed)
     }
 
     fn read_block(
@@ -146,13 +162,8 @@ impl SegmentReader {
         time: TimeRange,
         records: &mut Vec<ArchivedRecord>,
     ) -> Result<()> {
-        let mut reader = Reader::new(bytes);
-        let count = reader.long()?.unsigned_abs();
-        let packed = reader.bytes()?;
-        if reader.take(SYNC_LEN)? != self.sync || count != block.records {
-            return Err(Error::corrupt("a segment's block is not where its index says"));
-        }
-        let unpacked = unpack(packed)?;
+        let unpacked = self.unpacked(bytes, block)?;
+        let count = block.records;
         let mut reader = Reader::new(&unpacked);
         for _ in 0..count {
             let (delivery, arrived_at) = read_received(self.name.stage, &mut reader)?;

@@ -1,7 +1,8 @@
 //! Checkpoints: up to which position a consumer's effects are all durable.
 
 use fineo_core::{
-    Clock, Error, Position, Result, SchemaRepo, ShardId,
+    Clock, Cover, Error, Position, Result, SchemaRepo, ShardId,
+    archive::Stage,
     repo::{Compared, Keep, Subject, Version, Versioned, Write},
 };
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,28 @@ impl Checkpoint {
         let held = repo.latest(lease.kept_in()).await?;
         Ok(same && held.is_some_and(|held| held.version == lease.version().next()))
     }
+}
+
+/// Up to where `stage` of the pipeline called `pipeline` has archived what it received and made it durable, by shard:
+/// its checkpoints.
+///
+/// # Errors
+///
+/// `Corrupt`, or a failure of the repository.
+pub async fn archived(repo: &dyn SchemaRepo, pipeline: &str, stage: Stage) -> Result<Cover> {
+    let prefix = format!("checkpoint/{pipeline}/{stage}/");
+    let mut cover = Cover::default();
+    for subject in repo.subjects(None, &prefix).await? {
+        let Some((shard, "stage")) = subject.name().strip_prefix(&*prefix).and_then(|rest| rest.rsplit_once('/'))
+        else {
+            continue;
+        };
+        let shard = ShardId::new(shard)?;
+        if let Some(position) = Checkpoint::read(repo, subject.clone()).await?.position {
+            cover.advance(&shard, position);
+        }
+    }
+    Ok(cover)
 }
 
 /// Up to where every consumer of `stream` has come on `shard` that has not ended; none when one of them has not begun.

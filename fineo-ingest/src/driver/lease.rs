@@ -1,4 +1,5 @@
-//! The right of one worker to move a shard's checkpoint, with an epoch that fences its predecessors.
+//! The right of one worker to a piece of work, such as moving a shard's checkpoint, with an epoch that fences its
+//! predecessors.
 
 use std::time::Duration;
 
@@ -19,16 +20,18 @@ struct LeaseBody {
 
 /// Who wants a lease, and how.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Claim<'a> {
-    pub(crate) owner: &'a str,
-    pub(crate) hold_for: Duration,
+pub struct Claim<'a> {
+    /// The claimer's name among all.
+    pub owner: &'a str,
+    /// How long the lease holds that is not renewed.
+    pub hold_for: Duration,
     /// Whether a lease that has not run out is taken over too.
-    pub(crate) at_once: bool,
+    pub at_once: bool,
 }
 
 /// A lease that this worker holds, as far as it knows.
 #[derive(Debug, Clone)]
-pub(crate) struct Lease {
+pub struct Lease {
     subject: Subject,
     version: Version,
     body: LeaseBody,
@@ -37,7 +40,8 @@ pub(crate) struct Lease {
 
 /// What came of a wish for a lease.
 #[derive(Debug)]
-pub(crate) enum Claimed {
+pub enum Claimed {
+    /// It is the claimer's.
     Held(Lease),
     /// Somebody else has it until then.
     Taken(Timestamp),
@@ -54,12 +58,7 @@ impl Lease {
     /// # Errors
     ///
     /// A failure of the repository.
-    pub(crate) async fn claim(
-        repo: &dyn SchemaRepo,
-        subject: Subject,
-        claim: Claim<'_>,
-        now: Timestamp,
-    ) -> Result<Claimed> {
+    pub async fn claim(repo: &dyn SchemaRepo, subject: Subject, claim: Claim<'_>, now: Timestamp) -> Result<Claimed> {
         let found = repo.latest(&subject).await?;
         let (version, held) = match &found {
             Some(Versioned { version, body, .. }) => {
@@ -115,8 +114,31 @@ impl Lease {
         &self.subject
     }
 
+    /// Renews the lease by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`fineo_core::ErrorKind::Cancelled`] when it is another's by now; or a failure of the repository.
+    pub async fn renew(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
+        match repo.append(vec![self.renewal(now)], now).await.into_result()? {
+            Compared::Written => {
+                self.renewed();
+                Ok(())
+            }
+            Compared::Conflict { subject, current } => {
+                Err(Error::new(fineo_core::ErrorKind::Cancelled, "the lease was taken over")
+                    .with("subject", subject)
+                    .with("version", current))
+            }
+        }
+    }
+
     /// Gives the lease back, so that the next worker need not wait.
-    pub(crate) async fn release(self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// A failure of the repository; the lease then runs out.
+    pub async fn release(self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
         let body = LeaseBody { expires: 0, ..self.body };
         let write = Write { subject: self.subject, expected: self.version, body: Some(encode(&body)) };
         repo.append(vec![write], now).await.into_result().map(|_| ())

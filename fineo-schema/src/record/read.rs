@@ -3,7 +3,7 @@
 use fineo_core::{ContentHash, Error, EventId, Result, Timestamp};
 
 use super::{
-    RecordHead, RecordLayout, RecordVisitor,
+    RecordHead, RecordLayout, RecordValue, RecordVisitor, ValueVisitor,
     number::{write_double, write_float, write_integer},
     wire::Reader,
 };
@@ -51,6 +51,82 @@ impl RecordLayout {
         }
         Ok(head)
     }
+}
+
+impl RecordLayout {
+    /// Reads what every record has, of a record of any layout.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when `bytes` are no record.
+    pub fn read_head(bytes: &[u8]) -> Result<RecordHead<'_>> {
+        let mut reader = Reader::new(bytes);
+        let (alias, timestamp, written_at) = (reader.text()?, read_time(&mut reader)?, read_time(&mut reader)?);
+        skip_unknown(&mut reader)?;
+        let (id, content) = read_ids(&mut reader)?;
+        Ok(RecordHead { alias, timestamp, written_at, id, content })
+    }
+
+    /// Reads a record that was written under this layout: its cells go to `visit`, values as values.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when `bytes` are no such record; `visit` may have seen some of it.
+    pub fn read_values<'a>(&self, bytes: &'a [u8], visit: &mut impl ValueVisitor<'a>) -> Result<RecordHead<'a>> {
+        let mut reader = Reader::new(bytes);
+        let (alias, timestamp, written_at) = (reader.text()?, read_time(&mut reader)?, read_time(&mut reader)?);
+        loop {
+            let count = reader.block()?;
+            if count == 0 {
+                break;
+            }
+            for _ in 0..count {
+                let name = reader.text()?;
+                visit.undeclared(name, reader.text()?);
+            }
+        }
+        let (id, content) = read_ids(&mut reader)?;
+        for (index, (_, field_type)) in self.fields.iter().enumerate() {
+            if !reader.is_present()? {
+                continue;
+            }
+            let name = reader.text()?;
+            let value = if reader.is_present()? { Some(typed_value(&mut reader, *field_type)?) } else { None };
+            let text = if reader.is_present()? { Some(reader.text()?) } else { None };
+            if value.is_none() && text.is_none() {
+                return Err(Error::corrupt("a field of a record has neither a value nor a text"));
+            }
+            visit.declared(index, name, value, text);
+        }
+        if !reader.is_at_end() {
+            return Err(Error::corrupt("an avro record is followed by something else"));
+        }
+        Ok(RecordHead { alias, timestamp, written_at, id, content })
+    }
+}
+
+fn read_ids(reader: &mut Reader<'_>) -> Result<(EventId, ContentHash)> {
+    let id = if reader.is_present()? { EventId(reader.fixed()?) } else { EventId::default() };
+    let content = if reader.is_present()? { ContentHash(reader.fixed()?) } else { ContentHash::default() };
+    Ok((id, content))
+}
+
+fn typed_value<'a>(reader: &mut Reader<'a>, field_type: FieldType) -> Result<RecordValue<'a>> {
+    Ok(match field_type {
+        FieldType::String | FieldType::Json => RecordValue::Text(reader.text()?),
+        FieldType::Boolean => match reader.byte()? {
+            0 => RecordValue::Boolean(false),
+            1 => RecordValue::Boolean(true),
+            byte => return Err(Error::corrupt("not an avro boolean").with("byte", byte)),
+        },
+        FieldType::Int | FieldType::Long | FieldType::Timestamp | FieldType::Date => {
+            RecordValue::Integer(reader.long()?)
+        }
+        FieldType::Float => RecordValue::Float(f32::from_le_bytes(reader.fixed()?)),
+        FieldType::Double => RecordValue::Double(f64::from_le_bytes(reader.fixed()?)),
+        FieldType::Decimal { .. } => RecordValue::Decimal(unscaled(reader.bytes()?)?),
+        FieldType::Bytes => RecordValue::Bytes(reader.bytes()?),
+    })
 }
 
 fn read_time(reader: &mut Reader<'_>) -> Result<Timestamp> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod freshness;
 mod instance;
 mod schema_handle;
 mod status;
@@ -19,6 +20,7 @@ pub use fineo_ingest::{
     ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, ReplayMode, ReplayReport, ReplayRequest, Routing,
 };
 pub use fineo_query::{Parameter, QueryLimits, QueryStream, Session};
+pub use freshness::FreshnessToken;
 pub use instance::Fineo;
 pub use schema_handle::SchemaHandle;
 pub use status::{Capabilities, StageStatus, Status, StoreCapabilities, TenantStatus};

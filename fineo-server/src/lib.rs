@@ -1,1 +1,17 @@
-//! Doors for other people's tools.
+//! Doors for other people's tools: HTTP, Postgres wire, Arrow Flight SQL.
+//!
+//! Every door is an async function `serve(listener, shared, shutdown)`: it accepts connections until `shutdown` is
+//! requested, lets the ones it has finish, and returns. [`Shared`] is what all of them work on. A caller's tenant always
+//! comes from the credential that it showed ([`Credentials`]), never from what it says.
+
+pub mod auth;
+mod connections;
+mod shared;
+mod shutdown;
+mod tls;
+
+pub use auth::{Credentials, Principal, Scope, Scopes};
+pub use connections::{ConnectionSlot, Connections};
+pub use shared::{DoorLimits, Shared};
+pub use shutdown::Shutdown;
+pub use tls::Tls;

@@ -1,0 +1,52 @@
+//! Who is slowed down, and for how long.
+
+use std::{net::IpAddr, time::Duration};
+
+use fineo::Timestamp;
+
+use super::{REMEMBERED_MAX, Throttle};
+
+const START: Timestamp = Timestamp::MIN;
+
+fn address(last: u32) -> IpAddr {
+    IpAddr::V4((0x0a00_0000 + last).into())
+}
+
+// W12
+#[test]
+fn an_address_is_not_heard_after_twenty_failures_until_the_minute_is_over() {
+    let throttle = Throttle::default();
+    for _ in 0..19 {
+        throttle.failed(address(1), "acme", START);
+    }
+    assert_eq!(throttle.closed_for(address(1), START), None);
+    throttle.failed(address(1), "acme", START);
+    assert_eq!(throttle.closed_for(address(1), START), Some(Duration::from_secs(60)));
+    assert_eq!(throttle.closed_for(address(2), START), None, "a neighbour is heard");
+    assert_eq!(throttle.closed_for(address(1), START.plus_micros(60_000_000)), None);
+}
+
+// W12
+#[test]
+fn wrong_answers_for_a_name_come_later_and_later_from_whatever_address() {
+    let throttle = Throttle::default();
+    let delays: Vec<Duration> = (0..60).map(|last| throttle.failed(address(last), "acme", START)).collect();
+    assert_eq!(delays[9], Duration::ZERO);
+    assert_eq!(delays[10], Duration::from_millis(50));
+    assert_eq!(delays[59], Duration::from_secs(2));
+    assert_eq!(throttle.failed(address(99), "bolt", START), Duration::ZERO);
+}
+
+// W12, B1
+#[test]
+fn what_is_remembered_is_bounded_and_keeps_the_worst() {
+    let throttle = Throttle::default();
+    for _ in 0..20 {
+        throttle.failed(address(0), "acme", START);
+    }
+    for last in 1..3 * u32::try_from(REMEMBERED_MAX).unwrap() {
+        throttle.failed(address(last), "acme", START);
+    }
+    assert!(super::locked(&throttle.addresses).0.len() <= REMEMBERED_MAX);
+    assert!(throttle.closed_for(address(0), START).is_some());
+}

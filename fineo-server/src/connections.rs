@@ -1,0 +1,111 @@
+//! Counts connections, so that neither a stranger nor a tenant can take them all.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use fineo::TenantId;
+
+use crate::DoorLimits;
+
+/// Who a slot is counted for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Owner {
+    Everyone,
+    Address(IpAddr),
+    Tenant(TenantId),
+}
+
+/// The connections that are open, counted over all doors.
+#[derive(Debug, Clone)]
+pub struct Connections(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    open: Mutex<HashMap<Owner, usize>>,
+    all_max: usize,
+    address_max: usize,
+    tenant_max: usize,
+}
+
+impl Connections {
+    /// No connection, under `limits`.
+    pub fn new(limits: &DoorLimits) -> Self {
+        Self(Arc::new(Counts {
+            open: Mutex::default(),
+            all_max: limits.connections_max,
+            address_max: limits.connections_per_address_max,
+            tenant_max: limits.connections_per_tenant_max,
+        }))
+    }
+
+    /// Counts a connection that was just accepted; none when there are too many, then it is to be closed.
+    ///
+    /// The connection is counted until the slot is dropped.
+    pub fn admit(&self, address: IpAddr) -> Option<ConnectionSlot> {
+        // IPv4 addresses that come through an IPv6 socket are the same addresses.
+        let address = address.to_canonical();
+        self.take(vec![(Owner::Everyone, self.0.all_max), (Owner::Address(address), self.0.address_max)])
+    }
+
+    /// Counts one connection, or one request of a door without sessions, of `tenant`; none when it has too many.
+    pub fn admit_tenant(&self, tenant: &TenantId) -> Option<ConnectionSlot> {
+        self.take(vec![(Owner::Tenant(tenant.clone()), self.0.tenant_max)])
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.0.counts().get(&Owner::Everyone).copied().unwrap_or_default()
+    }
+
+    fn take(&self, wanted: Vec<(Owner, usize)>) -> Option<ConnectionSlot> {
+        let mut open = self.0.counts();
+        let has_room = |(owner, max): &(Owner, usize)| open.get(owner).copied().unwrap_or_default() < *max;
+        if !wanted.iter().all(has_room) {
+            return None;
+        }
+        let owners: Vec<Owner> = wanted.into_iter().map(|(owner, _)| owner).collect();
+        for owner in &owners {
+            *open.entry(owner.clone()).or_default() += 1;
+        }
+        Some(ConnectionSlot { counts: Arc::clone(&self.0), owners })
+    }
+}
+
+impl Counts {
+    fn counts(&self) -> MutexGuard<'_, HashMap<Owner, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A counted connection; dropping it makes room.
+pub struct ConnectionSlot {
+    counts: Arc<Counts>,
+    owners: Vec<Owner>,
+}
+
+impl fmt::Debug for ConnectionSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConnectionSlot").field(&self.owners).finish()
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        let mut open = self.counts.counts();
+        for owner in &self.owners {
+            if let Some(count) = open.get_mut(owner) {
+                *count -= 1;
+                if *count == 0 {
+                    open.remove(owner);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! Who may have how many connections.
+
+use std::net::IpAddr;
+
+use fineo::TenantId;
+
+use super::Connections;
+use crate::DoorLimits;
+
+fn connections() -> Connections {
+    let mut limits = DoorLimits::default();
+    (limits.connections_max, limits.connections_per_address_max, limits.connections_per_tenant_max) = (3, 2, 1);
+    Connections::new(&limits)
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+// W12, B4
+#[test]
+fn an_address_cannot_take_every_connection() {
+    let connections = connections();
+    let first = connections.admit(address("10.0.0.1"));
+    let second = connections.admit(address("::ffff:10.0.0.1"));
+    assert!(first.is_some() && second.is_some());
+    assert!(connections.admit(address("10.0.0.1")).is_none(), "the mapped address counts as the same");
+    let other = connections.admit(address("10.0.0.2"));
+    assert!(other.is_some());
+    assert!(connections.admit(address("10.0.0.3")).is_none(), "all are taken");
+    drop(second);
+    assert!(connections.admit(address("10.0.0.3")).is_some());
+}
+
+// B4
+#[test]
+fn a_tenant_at_its_limit_leaves_others_alone() {
+    let connections = connections();
+    let (acme, bolt) = (TenantId::new("acme").unwrap(), TenantId::new("bolt").unwrap());
+    let slot = connections.admit_tenant(&acme);
+    assert!(slot.is_some());
+    assert!(connections.admit_tenant(&acme).is_none());
+    assert!(connections.admit_tenant(&bolt).is_some());
+}

@@ -1,4 +1,4 @@
-//! Faults that are data: wrappers around the four contracts that fail as a [`FaultPlan`] says.
+//! Faults that are data: wrappers around the four contracts and object stores that fail as a [`FaultPlan`] says.
 //!
 //! Without a rule a wrapper is transparent. Every call of a contract passes a [`CrashPoints`] point before its
 //! effect and one after it, so that a harness can stop a scenario at any of them.
@@ -23,6 +23,7 @@ mod cancel;
 mod crash;
 mod faults;
 mod nearline;
+mod objects;
 mod plan;
 mod repo;
 mod stream;
@@ -32,6 +33,7 @@ pub use cancel::CancelAt;
 pub use crash::{CrashPoints, Interruption};
 pub use faults::Faults;
 pub use nearline::FaultyNearline;
+pub use objects::FaultyObjects;
 pub use plan::{Fault, FaultPlan, Operation, Rule, When};
 pub use repo::FaultyRepo;
 pub use stream::FaultyStream;

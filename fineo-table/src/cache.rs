@@ -61,14 +61,6 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Forgets what is kept under `key`.
-    pub(crate) fn forget(&self, key: &K) {
-        let mut slots = self.slots();
-        if let Some(old) = slots.by_key.remove(key) {
-            slots.bytes -= old.bytes;
-        }
-    }
-
     fn slots(&self) -> MutexGuard<'_, Slots<K, V>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use deltalake_core::kernel::{Action, Protocol};
 use fineo_core::{Error, ErrorKind, Result};
 
-pub(crate) use action::{CommitText, add_of, commit_of, nonce_of, remove_of};
+pub(crate) use action::{add_of, commit_of, nonce_of, remove_of};
 pub(crate) use schema::TableMetadata;
 
 use crate::{DataFile, Snapshot};

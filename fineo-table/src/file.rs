@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use fineo_core::{Error, Result, Timestamp};
 use futures::future::{BoxFuture, FutureExt};
-use object_store::{ObjectStore, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parquet::{
     arrow::{
         arrow_reader::ArrowReaderOptions,
@@ -83,8 +83,10 @@ impl Source {
             return Err(error.with("path", &self.path).with("from", range.start).with("to", range.end));
         }
         let blocks: Vec<Range<u64>> = ranges.iter().map(|range| self.sums.blocks_of(range)).collect();
-        let read = self.store.get_ranges(&self.path, &blocks).await;
-        let read = read.map_err(|source| self.failed(source))?;
+        let read = match self.store.get_ranges(&self.path, &blocks).await {
+            Ok(read) => read,
+            Err(source) => return Err(self.failed(source).await),
+        };
         let mut answers = Vec::with_capacity(ranges.len());
         for ((range, block), bytes) in ranges.iter().zip(&blocks).zip(read) {
             if bytes.len() as u64 != block.end - block.start {
@@ -106,13 +108,11 @@ impl Source {
     }
 
     /// A store says of a range beyond the end only that it failed, which must not look as if trying again helped.
-    fn failed(&self, source: object_store::Error) -> Error {
-        let text = source.to_string();
-        let is_short = ["out of range", "exceeds", "Requested range", "beyond", "fill whole buffer", "larger than"];
-        if is_short.iter().any(|sign| text.contains(sign)) {
-            return self.shorter().with_source(source);
+    async fn failed(&self, source: object_store::Error) -> Error {
+        match self.store.head(&self.path).await {
+            Ok(meta) if meta.size < self.sums.bytes() => self.shorter().with_source(source),
+            Ok(_) | Err(_) => failure::read(&self.path, source),
         }
-        failure::read(&self.path, source)
     }
 }
 

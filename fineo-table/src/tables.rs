@@ -1,12 +1,19 @@
 //! All tables of an instance.
 
+mod commit;
+mod data;
+mod floor;
+mod garbage;
+mod load;
+mod manifest;
+
 use std::sync::Arc;
 
-use fineo_core::{Clock, Cover, Entropy, Error, ErrorKind, MetricId, Outcome, Result, SchemaRepo, TenantId, Timestamp};
+use fineo_core::{Clock, Cover, Entropy, MetricId, Outcome, Result, SchemaRepo, TenantId, Timestamp};
 use object_store::path::Path;
 use url::Url;
 
-use crate::{Change, Committed, DataFile, FileMeta, FileReader, Objects, Snapshot};
+use crate::{Change, Committed, DataFile, FileMeta, FileReader, Objects, Snapshot, cache::Cache};
 
 /// Bounds of [`Tables`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +48,33 @@ pub struct Tables {
     inner: Arc<Inner>,
 }
 
+/// Which table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    tenant: TenantId,
+    metric: MetricId,
+}
+
+impl Key {
+    fn new(tenant: &TenantId, metric: &MetricId) -> Self {
+        Self { tenant: tenant.clone(), metric: metric.clone() }
+    }
+
+    fn of(snapshot: &Snapshot) -> Self {
+        Self::new(&snapshot.tenant, &snapshot.metric)
+    }
+
+    /// Where, in the object store, the table is.
+    fn root(&self) -> Path {
+        Path::from_iter([self.tenant.as_str(), self.metric.as_str()])
+    }
+
+    /// Where, in the object store, a file of the table is.
+    fn path(&self, relative: &str) -> Path {
+        Path::from_iter([self.tenant.as_str(), self.metric.as_str()].into_iter().chain(relative.split('/')))
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     objects: Objects,
@@ -48,10 +82,17 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     options: TablesOptions,
+    snapshots: Cache<Key, load::Known>,
+    footers: Cache<(Key, Arc<str>), Arc<FileMeta>>,
 }
 
-fn not_yet() -> Error {
-    Error::new(ErrorKind::Unsupported, "tables come with the next change")
+impl Inner {
+    fn location(&self, key: &Key) -> Url {
+        let mut url = self.objects.url.clone();
+        let root = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{root}/{}/{}", key.tenant, key.metric));
+        url
+    }
 }
 
 impl Tables {
@@ -68,7 +109,9 @@ impl Tables {
         entropy: Arc<dyn Entropy>,
         options: TablesOptions,
     ) -> Self {
-        Self { inner: Arc::new(Inner { objects, repo, clock, entropy, options }) }
+        let snapshots = Cache::new(options.snapshot_cache_bytes);
+        let footers = Cache::new(options.footer_cache_bytes);
+        Self { inner: Arc::new(Inner { objects, repo, clock, entropy, options, snapshots, footers }) }
     }
 
     /// Where the files are.
@@ -78,15 +121,12 @@ impl Tables {
 
     /// Where an outside reader finds the table.
     pub fn location(&self, tenant: &TenantId, metric: &MetricId) -> Url {
-        let mut url = self.inner.objects.url.clone();
-        let root = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{root}/{tenant}/{metric}"));
-        url
+        self.inner.location(&Key::new(tenant, metric))
     }
 
     /// Where, in the object store, a file of a table is; `relative` is its path within the table.
     pub fn object_path(&self, tenant: &TenantId, metric: &MetricId, relative: &str) -> Path {
-        Path::from_iter([tenant.as_str(), metric.as_str()].into_iter().chain(relative.split('/')))
+        Key::new(tenant, metric).path(relative)
     }
 
     /// The latest committed state; an empty one when there is no table.
@@ -96,7 +136,7 @@ impl Tables {
     /// `Corrupt` when the log, the cover document or the set of files is not what was committed, `Unsupported` for a
     /// table that needs more than this code knows, or a failure of the store.
     pub async fn snapshot(&self, tenant: &TenantId, metric: &MetricId) -> Result<Arc<Snapshot>> {
-        Ok(Arc::new(Snapshot::empty(tenant, metric)))
+        self.inner.latest(&Key::new(tenant, metric)).await
     }
 
     /// The metrics of `tenant` that have a table, in order.
@@ -104,16 +144,19 @@ impl Tables {
     /// # Errors
     ///
     /// A failure of the store.
-    pub async fn metrics(&self, _tenant: &TenantId) -> Result<Vec<MetricId>> {
-        Ok(Vec::new())
+    pub async fn metrics(&self, tenant: &TenantId) -> Result<Vec<MetricId>> {
+        self.inner.metrics(tenant).await
     }
 
     /// Makes `change`, thought out on `base`, atomically, or nothing of it.
     ///
+    /// The files of the change were written to their places ([`Tables::object_path`]) and are durable. Their footers are
+    /// read and checked before anything is committed.
+    ///
     /// After [`Outcome::Unknown`] the files of the change may be a part of the table: nothing must be cleaned up. Read the
     /// snapshot and think again.
-    pub async fn commit(&self, _base: &Snapshot, _change: Change) -> Outcome<Committed> {
-        Outcome::NotDone(not_yet())
+    pub async fn commit(&self, base: &Snapshot, change: Change) -> Outcome<Committed> {
+        self.inner.commit(base, change).await
     }
 
     /// Up to where rows may have been removed from the nearline store; never cached.
@@ -121,14 +164,15 @@ impl Tables {
     /// # Errors
     ///
     /// A failure of the repository.
-    pub async fn floor(&self, _tenant: &TenantId, _metric: &MetricId) -> Result<Cover> {
-        Ok(Cover::default())
+    pub async fn floor(&self, tenant: &TenantId, metric: &MetricId) -> Result<Cover> {
+        let (_, floor) = self.inner.floor(&Key::new(tenant, metric)).await?;
+        Ok(floor)
     }
 
     /// Moves the floor up to include `cover`, durably: to be done before rows up to it are removed. Refused when the
     /// committed table does not cover it.
-    pub async fn raise_floor(&self, _tenant: &TenantId, _metric: &MetricId, _cover: &Cover) -> Outcome<()> {
-        Outcome::NotDone(not_yet())
+    pub async fn raise_floor(&self, tenant: &TenantId, metric: &MetricId, cover: &Cover) -> Outcome<()> {
+        self.inner.raise_floor(&Key::new(tenant, metric), cover).await
     }
 
     /// The footer of a live file, checked: it is this tenant's and metric's, it has the rows and times that the
@@ -137,8 +181,8 @@ impl Tables {
     /// # Errors
     ///
     /// `Corrupt` when it is not so or the file is missing, or a failure of the store.
-    pub async fn data_file(&self, _snapshot: &Snapshot, _file: &DataFile) -> Result<Arc<FileMeta>> {
-        Err(not_yet())
+    pub async fn data_file(&self, snapshot: &Snapshot, file: &DataFile) -> Result<Arc<FileMeta>> {
+        self.inner.data_file(&Key::of(snapshot), file).await
     }
 
     /// Reads the bytes of a live file, each block compared with its checksum.
@@ -148,18 +192,23 @@ impl Tables {
     /// As [`Tables::data_file`].
     pub async fn reader(&self, snapshot: &Snapshot, file: &DataFile) -> Result<FileReader> {
         let meta = self.data_file(snapshot, file).await?;
-        let path = self.object_path(&snapshot.tenant, &snapshot.metric, &file.path);
+        let path = Key::of(snapshot).path(&file.path);
         Ok(FileReader::new(Arc::clone(&self.inner.objects.store), path, meta))
     }
 
     /// Deletes files that no snapshot of `pin_horizon` or later has, and what uncommitted work left that is older than
     /// that. A reader may hold a snapshot that was replaced after `pin_horizon`, and nothing older.
+    ///
+    /// Begins with a commit of its own, so that no commit in flight can name what is deleted.
     pub async fn collect_garbage(
         &self,
-        _tenant: &TenantId,
-        _metric: &MetricId,
-        _pin_horizon: Timestamp,
+        tenant: &TenantId,
+        metric: &MetricId,
+        pin_horizon: Timestamp,
     ) -> Outcome<Collected> {
-        Outcome::NotDone(not_yet())
+        self.inner.collect_garbage(&Key::new(tenant, metric), pin_horizon).await
     }
 }
+
+#[cfg(test)]
+mod tests;

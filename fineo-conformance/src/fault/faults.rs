@@ -220,6 +220,16 @@ impl<T: Send + 'static> Answer for Result<T> {
     }
 }
 
+impl<T: Send + 'static> Answer for object_store::Result<T> {
+    fn not_done(error: &Error, _: usize) -> Self {
+        Err(super::objects::through(error.clone()))
+    }
+
+    fn unknown(error: &Error, _: usize) -> Self {
+        Err(super::objects::through(error.clone().and_may_have_applied()))
+    }
+}
+
 impl<T: Send + 'static> Answer for Outcome<T> {
     fn not_done(error: &Error, _: usize) -> Self {
         Self::NotDone(error.clone())

@@ -6,7 +6,7 @@ use fineo_core::{Error, Result};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
 
-/// A call of one of the contracts.
+/// A call of one of the contracts, or of the object store beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is named after its contract and method")]
@@ -30,10 +30,17 @@ pub enum Operation {
     RepoAppend,
     RepoSubjects,
     RepoTenants,
+    ObjectPut,
+    ObjectGet,
+    ObjectList,
+    ObjectDelete,
 }
 
 impl Operation {
-    /// Every operation.
+    /// Every operation of an object store.
+    pub const OBJECTS: [Self; 4] = [Self::ObjectPut, Self::ObjectGet, Self::ObjectList, Self::ObjectDelete];
+
+    /// Every operation of the four contracts.
     pub const ALL: [Self; 19] = [
         Self::StreamAppend,
         Self::StreamSync,

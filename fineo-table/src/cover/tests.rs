@@ -6,7 +6,7 @@ use super::{CoverDocument, digest};
 use crate::DataFile;
 
 const GOLDEN: &str = concat!(
-    r#"{"checksum":"8c3ae5ab34bab1b9e7fc61dd5e2d1bd5","document":{"format":1,"tenant":"acme","metric":"n1","generation":2,"#,
+    r#"{"checksum":"b3dc8021744ae938a9aa49da743a53c0","document":{"format":1,"tenant":"acme","metric":"n1","generation":2,"#,
     r#""boundary":3,"nonce":"00ff","digest":"0000000000000000000000000000000c","#,
     r#""cover":{"s0":"000000000000000000000000000000000000000000000014"}}}"#,
 );

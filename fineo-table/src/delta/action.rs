@@ -98,15 +98,8 @@ fn rows_of(add: &Add) -> Option<u64> {
     Some(statistics.rows)
 }
 
-/// One version of the log, as it is written.
-#[derive(Debug, Clone)]
-pub(crate) struct CommitText {
-    pub(crate) actions: Vec<Action>,
-    pub(crate) bytes: Bytes,
-}
-
-/// The commit of `actions` that names the cover document `number`.
-pub(crate) fn commit_of(mut actions: Vec<Action>, number: i64, nonce: &str, now: Timestamp) -> Result<CommitText> {
+/// One version of the log, as it is written: `actions`, and the number of the cover document.
+pub(crate) fn commit_of(mut actions: Vec<Action>, number: i64, nonce: &str, now: Timestamp) -> Result<Bytes> {
     let info = CommitInfo {
         timestamp: Some(now.micros() / 1000),
         operation: Some("WRITE".into()),
@@ -125,7 +118,7 @@ pub(crate) fn commit_of(mut actions: Vec<Action>, number: i64, nonce: &str, now:
         text.push_str(&line);
         text.push('\n');
     }
-    Ok(CommitText { actions, bytes: Bytes::from(text) })
+    Ok(Bytes::from(text))
 }
 
 /// The nonce of a version of the log; none when another program made it.

@@ -53,7 +53,11 @@ impl TableMetadata {
         Self::of_value(serde_json::from_str(json).map_err(damaged)?)
     }
 
-    fn of_value(action: Value) -> Result<Self> {
+    fn of_value(mut action: Value) -> Result<Self> {
+        // A map comes in any order: equal metadata is equal text.
+        if let Some(Value::Object(configuration)) = action.get_mut("configuration") {
+            configuration.sort_keys();
+        }
         let missing = || Error::corrupt("the metadata of a table has no columns");
         let schema = action.get("schemaString").and_then(Value::as_str).ok_or_else(missing)?;
         let mut schema: Value = serde_json::from_str(schema).map_err(damaged)?;

@@ -1,18 +1,18 @@
 //! Segments: what the stages received, in Avro object container files (`docs/formats/archive.md`).
 //!
-//! Every block holds one tenant's records, and the header's index says where each tenant's blocks are, so that
+//! Every block holds one tenant's records, column by column, and the header's index says where each tenant's blocks are, so that
 //! one tenant is read without touching another's bytes. The same records make the same bytes: no clock and no
 //! chance goes in.
 
-pub(crate) mod avro;
+mod columns;
 mod read;
-pub(crate) mod record;
+mod record;
 mod staged;
 mod write;
 
 pub use read::{ArchivedRecord, SegmentReader};
 pub use staged::{StagedBlock, StagedRecord};
-pub(crate) use write::{Segment, encode_errors, encode_received};
+pub(crate) use write::{Received, Segment, encode_errors};
 
 /// The metadata key of the index.
 const INDEX_KEY: &str = "fineo.index";

@@ -15,6 +15,7 @@
 //! # Ok::<(), fineo_core::Error>(())
 //! ```
 
+pub mod avro;
 pub mod coerce;
 pub mod name;
 

@@ -60,7 +60,10 @@ impl Metric {
         let formats = formats?;
         let aliases = document.timestamp_aliases.iter().chain(&settings.timestamp_aliases);
         Ok(Self {
-            layout: Arc::new(RecordLayout::new(&id, fields.iter().map(|field| (field.id, field.field_type)))),
+            layout: Arc::new(RecordLayout::named(
+                &id,
+                fields.iter().map(|field| (field.id, field.field_type, field.names.clone())),
+            )),
             id,
             entry: entry.clone(),
             row_metrics,

@@ -2,10 +2,9 @@
 
 pub(crate) mod number;
 mod read;
-mod wire;
 mod write;
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use fineo_core::{ContentHash, Error, EventId, MetricId, Result, Timestamp};
 use serde_json::{Value, json};
@@ -21,9 +20,9 @@ pub struct RecordHead<'a> {
     pub timestamp: Timestamp,
     /// When it arrived at the edge.
     pub written_at: Timestamp,
-    /// Which event it is.
+    /// Which event it is. It stands beside the record, not in it.
     pub id: EventId,
-    /// What the event said.
+    /// What the event said. In the record only where it is not the id.
     pub content: ContentHash,
 }
 
@@ -82,12 +81,20 @@ pub trait ValueVisitor<'a> {
 pub struct RecordLayout {
     metric: MetricId,
     fields: Vec<(FieldId, FieldType)>,
+    /// Of each field the names by rank: a record tells a name of them by its rank.
+    names: Vec<Vec<Arc<str>>>,
 }
 
 impl RecordLayout {
-    /// The layout of a metric with these declared fields.
+    /// The layout of a metric with these declared fields, whose records tell every name in full.
     pub fn new(metric: &MetricId, fields: impl Iterator<Item = (FieldId, FieldType)>) -> Self {
-        Self { metric: metric.clone(), fields: fields.collect() }
+        Self::named(metric, fields.map(|(id, field_type)| (id, field_type, Vec::new())))
+    }
+
+    /// The layout of a metric with these declared fields and their names by rank.
+    pub fn named(metric: &MetricId, fields: impl Iterator<Item = (FieldId, FieldType, Vec<Arc<str>>)>) -> Self {
+        let (fields, names) = fields.map(|(id, field_type, names)| ((id, field_type), names)).unzip();
+        Self { metric: metric.clone(), fields, names }
     }
 
     /// The declared fields in the order of the record.
@@ -99,10 +106,14 @@ impl RecordLayout {
     pub fn avro_schema(&self) -> Value {
         let mut fields = vec![json!({ "name": "baseFields", "type": base_fields() })];
         let mut named = BTreeSet::new();
-        for (id, field_type) in &self.fields {
+        for ((id, field_type), names) in self.fields.iter().zip(&self.names) {
             let name = instance_name(*field_type);
-            let instance = if named.insert(name.clone()) { instance(&name, *field_type) } else { json!(name) };
-            fields.push(json!({ "name": id.to_string(), "type": ["null", instance], "default": null }));
+            let is_new = named.insert(name.clone());
+            let instance = if is_new { instance(&name, *field_type, &mut named) } else { json!(name) };
+            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+            fields.push(json!({
+                "name": id.to_string(), "type": ["null", instance], "default": null, NAMES_KEY: names,
+            }));
         }
         json!({ "type": "record", "name": self.metric.as_str(), "namespace": "fineo", "fields": fields })
     }
@@ -118,12 +129,14 @@ impl RecordLayout {
         let fields = schema["fields"].as_array().ok_or_else(corrupt)?;
         let mut found = Vec::new();
         for field in fields.iter().skip(1) {
+            let names = field[NAMES_KEY].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let names = names.map(Arc::from).collect();
             let instance = &field["type"][1];
             let name = instance.as_str().or_else(|| instance["name"].as_str()).ok_or_else(corrupt)?;
             let id = field["name"].as_str().ok_or_else(corrupt)?.parse().map_err(|_| corrupt())?;
-            found.push((id, type_of_instance(name).ok_or_else(corrupt)?));
+            found.push((id, type_of_instance(name).ok_or_else(corrupt)?, names));
         }
-        Ok(Self { metric: MetricId::new(metric).map_err(|_| corrupt())?, fields: found })
+        Ok(Self::named(&MetricId::new(metric).map_err(|_| corrupt())?, found.into_iter()))
     }
 }
 
@@ -132,6 +145,11 @@ impl fmt::Debug for RecordLayout {
         f.debug_struct("RecordLayout").field("metric", &self.metric).field("fields", &self.fields).finish()
     }
 }
+
+/// The attribute of a field's Avro schema that lists its names by rank.
+const NAMES_KEY: &str = "fineo.names";
+/// The Avro record of a number of few digits.
+const SHORT: &str = "Short";
 
 fn base_fields() -> Value {
     let id = json!({ "type": "fixed", "name": "Id", "size": 16 });
@@ -168,7 +186,18 @@ fn type_of_instance(name: &str) -> Option<FieldType> {
     }
 }
 
-fn instance(name: &str, field_type: FieldType) -> Value {
+/// A number of few digits, exactly as sent: `unscaled / 10^places`.
+fn short(named: &mut BTreeSet<String>) -> Value {
+    if !named.insert(SHORT.to_owned()) {
+        return json!(SHORT);
+    }
+    json!({ "type": "record", "name": SHORT, "namespace": "fineo", "fields": [
+        { "name": "unscaled", "type": "long" },
+        { "name": "places", "type": "int" },
+    ] })
+}
+
+fn instance(name: &str, field_type: FieldType, named: &mut BTreeSet<String>) -> Value {
     let value = match field_type {
         FieldType::String | FieldType::Json => json!("string"),
         FieldType::Boolean => json!("boolean"),
@@ -183,9 +212,22 @@ fn instance(name: &str, field_type: FieldType) -> Value {
         FieldType::Date => json!({ "type": "int", "logicalType": "date" }),
         FieldType::Bytes => json!("bytes"),
     };
+    let values = match field_type {
+        FieldType::Float | FieldType::Double => json!(["null", value, short(named)]),
+        FieldType::String
+        | FieldType::Json
+        | FieldType::Boolean
+        | FieldType::Int
+        | FieldType::Long
+        | FieldType::Decimal { .. }
+        | FieldType::Timestamp
+        | FieldType::Date
+        | FieldType::Bytes => json!(["null", value]),
+    };
     json!({ "type": "record", "name": name, "namespace": "fineo", "fields": [
-        { "name": "displayName", "type": "string" },
-        { "name": "value", "type": ["null", value], "default": null },
+        { "name": "displayName", "type": "string", "doc": "empty where the rank says it" },
+        { "name": "rank", "type": ["null", "int"], "default": null },
+        { "name": "value", "type": values, "default": null },
         { "name": "text", "type": ["null", "string"], "default": null },
     ] })
 }

@@ -8,11 +8,9 @@ use fineo_core::{
     archive::{SegmentInfo, SegmentKind, SegmentName},
     stream::Delivery,
 };
+use fineo_schema::avro::Reader;
 
-use super::{
-    BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, avro::Reader, record::read_received,
-    sync_marker,
-};
+use super::{BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, columns::ColumnReader, sync_marker};
 
 /// So much is read first, in the hope that the header is in it.
 const HEADER_BYTES: u64 = 64 << 10;
@@ -143,12 +141,12 @@ impl SegmentReader {
         archive.read(&self.name, Some((start, end))).await
     }
 
-    /// The records of a stored block.
-    pub(super) fn unpacked(&self, bytes: &[u8], block: &BlockInfo) -> Result<Vec<u8>> {
+    /// The one Avro record of a stored block of what was received.
+    pub(super) fn unpacked(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         let mut reader = Reader::new(bytes);
-        let count = reader.long()?.unsigned_abs();
+        let count = reader.long()?;
         let packed = reader.bytes()?;
-        if reader.take(SYNC_LEN)? != self.sync || count != block.records {
+        if reader.take(SYNC_LEN)? != self.sync || count != 1 {
             return Err(Error::corrupt("a segment's block is not where its index says"));
         }
         unpack(packed)
@@ -156,25 +154,25 @@ impl SegmentReader {
 
     fn read_block(
         &self,
-        bytes: &Bytes,
+        bytes: &[u8],
         block: &BlockInfo,
         tenant: &TenantId,
         time: TimeRange,
         records: &mut Vec<ArchivedRecord>,
     ) -> Result<()> {
-        let unpacked = self.unpacked(bytes, block)?;
-        let count = block.records;
-        let mut reader = Reader::new(&unpacked);
-        for _ in 0..count {
-            let (delivery, arrived_at) = read_received(self.name.stage, &mut reader)?;
-            if delivery.tenant != *tenant {
-                return Err(Error::corrupt("a tenant's block holds another tenant's record"));
-            }
-            if time.contains(arrived_at) {
-                records.push(ArchivedRecord { delivery, arrived_at });
+        let unpacked = self.unpacked(bytes)?;
+        let columns = ColumnReader::new(self.name.stage, &unpacked, block.records)?;
+        if columns.tenant() != tenant.as_str() {
+            return Err(Error::corrupt("a tenant's block holds another tenant's record"));
+        }
+        for item in columns {
+            let item = item?;
+            if time.contains(item.arrived_at) {
+                let delivery = Delivery { tenant: tenant.clone(), position: item.position, payload: item.entry()? };
+                records.push(ArchivedRecord { delivery, arrived_at: item.arrived_at });
             }
         }
-        if reader.left() == 0 { Ok(()) } else { Err(Error::corrupt("a block holds more than its records")) }
+        Ok(())
     }
 }
 

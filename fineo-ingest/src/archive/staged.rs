@@ -7,12 +7,14 @@ use fineo_core::{
     repo::Version,
 };
 
-use super::{SegmentReader, avro::Reader};
+use super::{
+    SegmentReader,
+    columns::{ColumnReader, Kind},
+};
 
 /// One tenant's staged records from one block of a segment, unpacked.
 #[derive(Debug, Clone)]
 pub struct StagedBlock {
-    tenant: TenantId,
     bytes: Bytes,
     records: u64,
 }
@@ -54,38 +56,20 @@ impl StagedBlock {
     ///
     /// An error is `Corrupt` and ends the block.
     pub fn records(&self) -> impl Iterator<Item = Result<StagedRecord<'_>>> {
-        let mut reader = Reader::new(&self.bytes);
-        let mut left = self.records;
-        std::iter::from_fn(move || {
-            if left == 0 {
-                return (reader.left() > 0).then(|| {
-                    reader = Reader::new(&[]);
-                    Err(Error::corrupt("a block holds more than its records"))
-                });
-            }
-            left -= 1;
-            let record = read_record(&mut reader, &self.tenant);
-            if record.is_err() {
-                left = 0;
-                reader = Reader::new(&[]);
-            }
-            Some(record)
-        })
+        let (columns, failure) = match ColumnReader::new(Stage::Staged, &self.bytes, self.records) {
+            Ok(columns) => (Some(columns), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        let records = columns.into_iter().flatten().map(|item| {
+            let item = item?;
+            let Kind::Record { metric, schema } = item.kind else {
+                return Err(Error::internal("a block of staged records has an event"));
+            };
+            let (position, id, arrived_at, record) = (item.position, item.id, item.arrived_at, item.payload);
+            Ok(StagedRecord { position, id, arrived_at, metric, schema, record })
+        });
+        failure.into_iter().chain(records)
     }
-}
-
-fn read_record<'a>(reader: &mut Reader<'a>, tenant: &TenantId) -> Result<StagedRecord<'a>> {
-    if reader.text()? != tenant.as_str() {
-        return Err(Error::corrupt("a tenant's block holds another tenant's record"));
-    }
-    let position = Position::from_bytes(reader.fixed()?);
-    let id = EventId(reader.fixed()?);
-    let arrived_at =
-        Timestamp::from_micros(reader.long()?).map_err(|_| Error::corrupt("an arrival is out of range"))?;
-    let metric = reader.text()?;
-    let schema = Version(reader.long()?.unsigned_abs());
-    let record = reader.bytes()?;
-    Ok(StagedRecord { position, id, arrived_at, metric, schema, record })
 }
 
 impl SegmentReader {
@@ -111,8 +95,12 @@ impl SegmentReader {
             return invalid("the segment has no such block of the tenant");
         };
         let packed = self.packed(archive, block).await?;
-        let unpacked = self.unpacked(&packed, block).map_err(|error| error.with("segment", self.name.path()))?;
-        Ok(StagedBlock { tenant: tenant.clone(), bytes: unpacked.into(), records: block.records })
+        let unpacked = self.unpacked(&packed).map_err(|error| error.with("segment", self.name.path()))?;
+        let columns = ColumnReader::new(Stage::Staged, &unpacked, block.records);
+        if columns.map_err(|error| error.with("segment", self.name.path()))?.tenant() != tenant.as_str() {
+            return Err(Error::corrupt("a tenant's block holds another tenant's records"));
+        }
+        Ok(StagedBlock { bytes: unpacked.into(), records: block.records })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use apache_avro::types::Value;
 use bytes::Bytes;
 use fineo_backend_memory::MemoryArchive;
 use fineo_core::{
@@ -10,7 +11,7 @@ use fineo_core::{
     stream::Delivery,
 };
 
-use super::{Segment, SegmentReader, encode_received};
+use super::{Received, Segment, SegmentReader};
 use crate::envelope::{Circumstances, Format, write_head};
 
 fn deliveries() -> Vec<Delivery> {
@@ -29,7 +30,12 @@ fn deliveries() -> Vec<Delivery> {
 
 fn segment() -> Segment {
     let shard = ShardId::new("s0").unwrap();
-    encode_received(Stage::Raw, &shard, &[deliveries()], &BTreeMap::new()).unwrap().unwrap()
+    let mut received = Received::new(Stage::Raw, shard);
+    // However the deliveries come, the segment is the same.
+    for batch in deliveries().chunks(17) {
+        received.push(batch).unwrap();
+    }
+    received.finish(&BTreeMap::new()).unwrap().unwrap()
 }
 
 async fn open(bytes: Bytes) -> (MemoryArchive, fineo_core::Result<SegmentReader>) {
@@ -64,13 +70,23 @@ async fn a_tenant_is_read_alone_and_exactly() {
 fn the_same_deliveries_make_the_same_bytes() {
     // R1
     assert_eq!(segment().bytes, segment().bytes);
+    let mut at_once = Received::new(Stage::Raw, ShardId::new("s0").unwrap());
+    at_once.push(&deliveries()).unwrap();
+    assert_eq!(segment().bytes, at_once.finish(&BTreeMap::new()).unwrap().unwrap().bytes);
 }
 
 #[test]
 fn any_avro_library_reads_a_segment() {
     let bytes = segment().bytes;
     let reader = apache_avro::Reader::new(&bytes[..]).unwrap();
-    assert_eq!(reader.map(Result::unwrap).count(), 199);
+    let events = reader.map(|block| {
+        let Value::Record(columns) = block.unwrap() else { panic!("a block is a record") };
+        match &columns.last().unwrap().1 {
+            Value::Array(events) => events.len(),
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(events.sum::<usize>(), 199);
 }
 
 #[tokio::test]

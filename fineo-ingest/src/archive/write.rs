@@ -1,19 +1,20 @@
 //! Makes segments.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use fineo_core::{
-    Error, Result, ShardId, TenantId, Timestamp,
+    Error, Position, Result, ShardId, TenantId, Timestamp,
     archive::{SegmentKind, SegmentName, Stage},
     stream::Delivery,
 };
+use fineo_schema::avro::{write_bytes, write_long};
 use serde_json::Value;
 
 use super::{
     BLOCK_BYTES, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN,
-    avro::{write_bytes, write_long},
-    record::{schema, write_error, write_received},
+    columns::Columns,
+    record::{schema, write_error},
     sync_marker,
 };
 use crate::{envelope, errors::ErrorRow, stage::payload};
@@ -27,45 +28,148 @@ pub(crate) struct Segment {
     pub(crate) bytes: Bytes,
 }
 
-/// The segment of what `stage` received from `shard`, if that is anything.
-///
-/// # Errors
-///
-/// When the compression fails.
-pub(crate) fn encode_received(
+/// What a stage received since the last segment, packed block by block as it comes.
+#[derive(Debug)]
+pub(crate) struct Received {
     stage: Stage,
-    shard: &ShardId,
-    batches: &[Vec<Delivery>],
-    records: &BTreeMap<String, Value>,
-) -> Result<Option<Segment>> {
-    let deliveries = || batches.iter().flatten();
-    let (Some(first), Some(last)) = (deliveries().next(), deliveries().next_back()) else { return Ok(None) };
-    let name = SegmentName {
-        stage,
-        kind: SegmentKind::Received,
-        time: arrival(stage, first),
-        shard: shard.clone(),
-        first: first.position,
-        last: last.position,
-    };
-    let mut by_tenant: BTreeMap<&TenantId, Vec<&Delivery>> = BTreeMap::new();
-    for delivery in deliveries() {
-        match by_tenant.get_mut(&delivery.tenant) {
-            Some(of_tenant) => of_tenant.push(delivery),
-            None => {
-                by_tenant.insert(&delivery.tenant, vec![delivery]);
+    shard: ShardId,
+    /// The arrival and the position of the first delivery, and the position of the last.
+    bounds: Option<(Timestamp, Position, Position)>,
+    tenants: BTreeMap<TenantId, OfTenant>,
+    packer: Packer,
+}
+
+#[derive(Debug, Default)]
+struct OfTenant {
+    open: Columns,
+    done: Vec<Block>,
+}
+
+impl Received {
+    pub(crate) fn new(stage: Stage, shard: ShardId) -> Self {
+        Self { stage, shard, bounds: None, tenants: BTreeMap::new(), packer: Packer::default() }
+    }
+
+    /// Whether nothing was received.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bounds.is_none()
+    }
+
+    /// The position of the last delivery.
+    pub(crate) fn last(&self) -> Option<Position> {
+        self.bounds.map(|(_, _, last)| last)
+    }
+
+    /// Takes in the next deliveries, in order of positions. What fills a block is packed at once.
+    ///
+    /// # Errors
+    ///
+    /// When the compression fails.
+    pub(crate) fn push(&mut self, deliveries: &[Delivery]) -> Result<()> {
+        let Self { stage, bounds, tenants, packer, .. } = self;
+        for run in deliveries.chunk_by(|one, other| one.tenant == other.tenant) {
+            let Some(delivery) = run.first() else { continue };
+            if !tenants.contains_key(&delivery.tenant) {
+                tenants.insert(delivery.tenant.clone(), OfTenant::default());
+            }
+            let tenant = tenants.get_mut(&delivery.tenant).expect("it is there by now");
+            for delivery in run {
+                tenant.open.push(*stage, delivery);
+                if tenant.open.bytes() >= BLOCK_BYTES {
+                    tenant.done.extend(packer.pack(&delivery.tenant, &mut tenant.open)?);
+                }
             }
         }
-    }
-    let mut blocks = Blocks::default();
-    for (tenant, deliveries) in by_tenant {
-        for delivery in deliveries {
-            let time = write_received(stage, delivery, &mut blocks.open);
-            blocks.added(tenant, time)?;
+        let (Some(first), Some(last)) = (deliveries.first(), deliveries.last()) else { return Ok(()) };
+        match bounds {
+            Some((_, _, before)) => *before = last.position,
+            None => *bounds = Some((arrival(*stage, first), first.position, last.position)),
         }
-        blocks.close(tenant)?;
+        Ok(())
     }
-    Ok(Some(blocks.segment(name, records)))
+
+    /// The segment of everything that was received, if that is anything. `records` are the schemas of staged records.
+    ///
+    /// # Errors
+    ///
+    /// When the compression fails.
+    pub(crate) fn finish(self, records: &BTreeMap<String, Value>) -> Result<Option<Segment>> {
+        let Self { stage, shard, bounds, tenants, mut packer } = self;
+        let Some((time, first, last)) = bounds else { return Ok(None) };
+        let name = SegmentName { stage, kind: SegmentKind::Received, time, shard, first, last };
+        let mut blocks = Blocks::default();
+        for (tenant, OfTenant { mut open, done }) in tenants {
+            for block in done.into_iter().chain(packer.pack(&tenant, &mut open)?) {
+                blocks.push(block);
+            }
+        }
+        Ok(Some(blocks.segment(name, records)))
+    }
+}
+
+/// Packs blocks, one after another.
+#[derive(Default)]
+struct Packer {
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+    scratch: Vec<u8>,
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packer").finish_non_exhaustive()
+    }
+}
+
+/// A packed block without its sync marker: that depends on the segment's name.
+#[derive(Debug)]
+struct Block {
+    /// Its place is not known yet.
+    info: BlockInfo,
+    bytes: Vec<u8>,
+}
+
+impl Packer {
+    /// The block of what `open` holds, if that is anything; `open` is empty then.
+    fn pack(&mut self, tenant: &TenantId, open: &mut Columns) -> Result<Option<Block>> {
+        let Some(times) = open.times() else { return Ok(None) };
+        let records = open.records();
+        let mut unpacked = std::mem::take(&mut self.scratch);
+        open.take(tenant, &mut unpacked);
+        let block = self.pack_bytes(tenant, &unpacked, 1, records, times);
+        self.scratch = unpacked;
+        block.map(Some)
+    }
+
+    /// A block of `objects` Avro records.
+    fn pack_bytes(
+        &mut self,
+        tenant: &TenantId,
+        unpacked: &[u8],
+        objects: u64,
+        records: u64,
+        (time_first, time_last): (i64, i64),
+    ) -> Result<Block> {
+        let failed = |source: std::io::Error| Error::internal("a block cannot be compressed").with_source(source);
+        if self.compressor.is_none() {
+            let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
+            compressor.include_checksum(true).map_err(failed)?;
+            self.compressor = Some(compressor);
+        }
+        let compressor = self.compressor.as_mut().expect("it was made above");
+        let packed = compressor.compress(unpacked).map_err(failed)?;
+        let mut bytes = Vec::with_capacity(packed.len() + 16);
+        write_long(i64::try_from(objects).expect("a block is bounded"), &mut bytes);
+        write_bytes(&packed, &mut bytes);
+        let info = BlockInfo {
+            tenant: tenant.as_str().to_owned(),
+            offset: 0,
+            bytes: (bytes.len() + SYNC_LEN) as u64,
+            records,
+            time_first,
+            time_last,
+        };
+        Ok(Block { info, bytes })
+    }
 }
 
 /// The segments of what `stage` did not pass on, one per kind.
@@ -86,19 +190,22 @@ pub(crate) fn encode_errors(
     let (Some(first), Some(last)) = (positions().min(), positions().max()) else { return Ok(None) };
     let time = sorted.iter().map(|error| error.received_at).min().unwrap_or_default();
     let name = SegmentName { stage, kind, time, shard: shard.clone(), first, last };
-    let mut blocks = Blocks::default();
-    let mut tenant = None;
-    for error in &sorted {
-        if let Some(before) = tenant.replace(&error.tenant)
-            && *before != error.tenant
-        {
-            blocks.close(before)?;
+    let (mut blocks, mut packer, mut open) = (Blocks::default(), Packer::default(), Vec::new());
+    for of_tenant in sorted.chunk_by(|one, other| one.tenant == other.tenant) {
+        let mut rest = of_tenant;
+        while let Some(first) = rest.first() {
+            open.clear();
+            let (mut time_first, mut time_last, mut count) = (first.received_at, first.received_at, 0);
+            while count < rest.len() && open.len() < BLOCK_BYTES {
+                let error = rest[count];
+                write_error(error, &mut open);
+                (time_first, time_last) = (time_first.min(error.received_at), time_last.max(error.received_at));
+                count += 1;
+            }
+            let times = (time_first.micros(), time_last.micros());
+            blocks.push(packer.pack_bytes(&first.tenant, &open, count as u64, count as u64, times)?);
+            rest = &rest[count..];
         }
-        write_error(error, &mut blocks.open);
-        blocks.added(&error.tenant, error.received_at)?;
-    }
-    if let Some(tenant) = tenant {
-        blocks.close(tenant)?;
     }
     Ok(Some(blocks.segment(name, &BTreeMap::new())))
 }
@@ -110,58 +217,22 @@ fn arrival(stage: Stage, delivery: &Delivery) -> Timestamp {
     }
 }
 
-/// The blocks of a segment so far, without their sync markers: those depend on the name.
-#[derive(Default)]
+/// The blocks of a segment so far.
+#[derive(Debug, Default)]
 struct Blocks {
-    open: Vec<u8>,
-    records: u64,
-    times: Option<(Timestamp, Timestamp)>,
-    done: Vec<(BlockInfo, Vec<u8>)>,
+    done: Vec<Block>,
     offset: u64,
-    compressor: Option<zstd::bulk::Compressor<'static>>,
 }
 
 impl Blocks {
-    fn added(&mut self, tenant: &TenantId, time: Timestamp) -> Result<()> {
-        self.records += 1;
-        self.times = Some(match self.times {
-            None => (time, time),
-            Some((first, last)) => (first.min(time), last.max(time)),
-        });
-        if self.open.len() >= BLOCK_BYTES { self.close(tenant) } else { Ok(()) }
-    }
-
-    fn close(&mut self, tenant: &TenantId) -> Result<()> {
-        let Some((time_first, time_last)) = self.times.take() else { return Ok(()) };
-        let failed = |source: std::io::Error| Error::internal("a block cannot be compressed").with_source(source);
-        if self.compressor.is_none() {
-            let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
-            compressor.include_checksum(true).map_err(failed)?;
-            self.compressor = Some(compressor);
-        }
-        let compressor = self.compressor.as_mut().expect("it was made above");
-        let packed = compressor.compress(&self.open).map_err(failed)?;
-        let mut block = Vec::with_capacity(packed.len() + 16);
-        write_long(i64::try_from(self.records).expect("a block is bounded"), &mut block);
-        write_bytes(&packed, &mut block);
-        let bytes = (block.len() + SYNC_LEN) as u64;
-        let info = BlockInfo {
-            tenant: tenant.as_str().to_owned(),
-            offset: self.offset,
-            bytes,
-            records: self.records,
-            time_first: time_first.micros(),
-            time_last: time_last.micros(),
-        };
-        self.done.push((info, block));
-        self.offset += bytes;
-        self.records = 0;
-        self.open.clear();
-        Ok(())
+    fn push(&mut self, mut block: Block) {
+        block.info.offset = self.offset;
+        self.offset += block.info.bytes;
+        self.done.push(block);
     }
 
     fn segment(self, name: SegmentName, records: &BTreeMap<String, Value>) -> Segment {
-        let index: Vec<&BlockInfo> = self.done.iter().map(|(info, _)| info).collect();
+        let index: Vec<&BlockInfo> = self.done.iter().map(|block| &block.info).collect();
         let index = serde_json::to_vec(&index).expect("an index is plain data");
         let schema = schema(name.stage, name.kind).to_string();
         let records_text = serde_json::to_vec(records).expect("schemas are plain data");
@@ -172,7 +243,7 @@ impl Blocks {
         }
         // The keys are in order, as a reader's map has them.
         let sync = sync_marker(&name.path(), metadata.iter().copied());
-        let size: usize = self.done.iter().map(|(_, block)| block.len() + SYNC_LEN).sum();
+        let size: usize = self.done.iter().map(|block| block.bytes.len() + SYNC_LEN).sum();
         let mut out = Vec::with_capacity(size + schema.len() + index.len() + records_text.len() + 256);
         out.extend_from_slice(MAGIC);
         write_long(i64::try_from(metadata.len()).expect("a handful"), &mut out);
@@ -182,8 +253,8 @@ impl Blocks {
         }
         write_long(0, &mut out);
         out.extend_from_slice(&sync);
-        for (_, block) in &self.done {
-            out.extend_from_slice(block);
+        for block in self.done {
+            out.extend_from_slice(&block.bytes);
             out.extend_from_slice(&sync);
         }
         Segment { name, bytes: out.into() }

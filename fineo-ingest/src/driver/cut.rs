@@ -9,7 +9,6 @@ use std::{
 use fineo_core::{
     Error, Position, Result, ShardId, Timestamp,
     archive::{Created, SegmentKind, Stage},
-    stream::Delivery,
 };
 use serde_json::Value;
 
@@ -19,14 +18,14 @@ use super::{
     parts::Shared,
 };
 use crate::{
-    archive::{Segment, encode_errors, encode_received},
+    archive::{Received, Segment, encode_errors},
     errors::{ErrorClass, ErrorRow},
 };
 
 /// What was passed on since the last cut.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) batches: Vec<Vec<Delivery>>,
+    pub(crate) received: Received,
     pub(crate) errors: Vec<ErrorRow>,
     pub(crate) records: BTreeMap<String, Value>,
     pub(crate) bytes: usize,
@@ -35,12 +34,19 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.batches.is_empty() && !self.is_finished
+    /// Nothing yet of `shard`, which `stage` reads.
+    pub(crate) fn new(stage: Stage, shard: &ShardId) -> Self {
+        Self {
+            received: Received::new(stage, shard.clone()),
+            errors: Vec::new(),
+            records: BTreeMap::new(),
+            bytes: 0,
+            is_finished: false,
+        }
     }
 
-    fn last(&self) -> Option<Position> {
-        self.batches.last().and_then(|batch| batch.last()).map(|delivery| delivery.position)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.received.is_empty() && !self.is_finished
     }
 }
 
@@ -63,7 +69,7 @@ impl Ownership {
 
 /// Archives `pending` and moves the checkpoint behind it.
 pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, pending: Pending) -> Result<Ownership> {
-    let position = pending.last();
+    let position = pending.received.last();
     let is_finished = pending.is_finished;
     let (stage, shard) = (owned.stage, owned.shard.clone());
     // First the source: what may still vanish from it must not be archived.
@@ -104,7 +110,7 @@ async fn sync_all(shared: &Shared, stage: Stage) -> Result<()> {
 async fn encode(stage: Stage, shard: ShardId, pending: Pending) -> Result<Vec<Segment>> {
     let packed = tokio::task::spawn_blocking(move || {
         let mut segments = Vec::new();
-        segments.extend(encode_received(stage, &shard, &pending.batches, &pending.records)?);
+        segments.extend(pending.received.finish(&pending.records)?);
         for (kind, class) in
             [(SegmentKind::Malformed, ErrorClass::Malformed), (SegmentKind::Commit, ErrorClass::Commit)]
         {

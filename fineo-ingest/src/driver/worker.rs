@@ -155,7 +155,7 @@ impl Worker<'_> {
     ) -> Result<(Left, Ownership)> {
         let shared = self.shared;
         let mut work = Work::new(self.stage, shared, self.shard);
-        let mut pending = Pending::default();
+        let mut pending = Pending::new(self.stage, self.shard);
         let mut cutting = Cutting::Idle(owned);
         let mut timer = shared.parts.clock.sleep(self.tick());
         let left = loop {
@@ -220,7 +220,7 @@ impl Worker<'_> {
         };
         self.shared.progress.passed(self.stage, self.shard, last, &passed.forwarded);
         pending.bytes += batch.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
-        pending.batches.push(batch);
+        pending.received.push(&batch)?;
         pending.errors.extend(passed.errors);
         Ok(true)
     }
@@ -267,7 +267,8 @@ async fn begin_cut(shared: &Arc<Shared>, cutting: Cutting, pending: &mut Pending
         Cutting::Idle(owned) => owned,
         Cutting::Busy(busy) => busy.await?,
     };
-    let mut pending = std::mem::take(pending);
+    let next = Pending::new(owned.stage, &owned.shard);
+    let mut pending = std::mem::replace(pending, next);
     pending.records = work.take_record_schemas();
     Ok(Cutting::Busy(Box::pin(cut(Arc::clone(shared), owned, pending))))
 }

@@ -52,14 +52,15 @@ impl<'a> Batch<'a> {
 
     /// The entries of events that arrive at `now`.
     pub(super) fn entries(&self, now: Timestamp, entropy: &dyn Entropy) -> Vec<Entry> {
-        let mut ids = vec![0; 16 * self.events.len()];
-        entropy.fill(&mut ids);
-        let key = ids.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        // One chance for all: ids that count up are as distinct as random ones, and pack into nothing.
+        let first_id = u128::from_be_bytes(entropy.id());
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of chance will do")]
+        let key = first_id as u64;
         let mut buffer = BytesMut::with_capacity(self.bytes);
         let mut ends = Vec::with_capacity(self.events.len());
-        for (event, id) in self.events.iter().zip(ids.chunks_exact(16)) {
-            let id = id.try_into().expect("sixteen bytes");
-            envelope::write_head(id, now, event.format, event.circumstances, &mut buffer);
+        for (event, number) in self.events.iter().zip(0..) {
+            let id = first_id.wrapping_add(number);
+            envelope::write_head(id.to_be_bytes(), now, event.format, event.circumstances, &mut buffer);
             buffer.put_slice(event.parts[0]);
             buffer.put_slice(event.parts[1]);
             ends.push(buffer.len());

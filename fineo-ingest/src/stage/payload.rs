@@ -2,7 +2,7 @@
 
 use fineo_core::{Error, EventId, MetricId, Result, Timestamp, repo::Version};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What stands before the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

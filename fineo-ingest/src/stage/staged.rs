@@ -139,7 +139,7 @@ fn read_row(
 ) -> Result<(), String> {
     let rows_before = group.rows.len();
     let mut filling = Filling { group, delivery, entry, at: 0 };
-    match layout.read(entry.record, &mut filling) {
+    match layout.read(entry.record, entry.id, &mut filling) {
         Ok(_) => {
             let at = filling.at;
             group.order.truncate(at);

@@ -9,6 +9,8 @@ const DOUBLE_DIGITS: usize = 15;
 /// The same for single precision.
 const FLOAT_DIGITS: usize = 6;
 
+const FLOAT_DIGITS_MAX: u32 = FLOAT_DIGITS as u32;
+
 /// Whether `text` is what [`write_integer`] makes of its value.
 pub(crate) fn is_canonical_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -49,6 +51,89 @@ fn is_short_decimal(text: &str, digits_max: usize) -> bool {
     };
     let digits = whole.len() + fraction.len().saturating_sub(1);
     whole_is_plain && fraction_is_plain && digits <= digits_max
+}
+
+/// A decimal number of few digits: `unscaled / 10^places`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Short {
+    pub(crate) unscaled: i64,
+    pub(crate) places: u8,
+}
+
+/// The number that `text` is, if [`write_short`] makes exactly this text of it.
+pub(crate) fn short(text: &str) -> Option<Short> {
+    let (is_negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > DOUBLE_DIGITS + 1 {
+        return None;
+    }
+    let mut unscaled = 0_i64;
+    let mut point = None;
+    for (at, byte) in digits.iter().enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ 0..=9 => unscaled = unscaled * 10 + i64::from(digit),
+            _ if *byte == b'.' && point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let (whole, places) = match point {
+        None => (digits.len(), 0),
+        Some(at) => (at, digits.len() - at - 1),
+    };
+    // A digit before the point and one behind it, no zero before others, no more digits than survive a double.
+    let is_plain = whole > 0 && (point.is_none() || places > 0) && (whole == 1 || digits[0] != b'0');
+    // Zero has no sign in an integer.
+    if !is_plain || whole + places > DOUBLE_DIGITS || is_negative && unscaled == 0 {
+        return None;
+    }
+    Some(Short { unscaled: if is_negative { -unscaled } else { unscaled }, places: u8::try_from(places).ok()? })
+}
+
+/// The one text of a short number.
+pub(crate) fn write_short(short: Short, out: &mut String) {
+    if short.unscaled < 0 {
+        out.push('-');
+    }
+    let places = usize::from(short.places);
+    let start = out.len();
+    write_digits(short.unscaled.unsigned_abs(), places + 1, out);
+    if places > 0 {
+        let digits = out.len() - start;
+        out.insert(start + digits - places, '.');
+    }
+}
+
+impl Short {
+    /// The most places that any short number has.
+    pub(crate) const PLACES_MAX: u8 = 15;
+
+    /// Whether a float of single precision tells it from its neighbours.
+    pub(crate) fn fits_float(self) -> bool {
+        self.unscaled.unsigned_abs() < 10_u64.pow(FLOAT_DIGITS_MAX) && u32::from(self.places) <= FLOAT_DIGITS_MAX
+    }
+
+    /// The float nearest to it, of one that fits.
+    pub(crate) fn to_float(self) -> f32 {
+        // Both are exact in single precision too, and a quotient of such is rounded once.
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a double has enough digits that rounding twice is harmless"
+        )]
+        let float = self.to_double() as f32;
+        float
+    }
+
+    /// The double nearest to it.
+    pub(crate) fn to_double(self) -> f64 {
+        const POWERS: [f64; 16] =
+            [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+        // Both are exact, so the quotient is the double nearest to the decimal number: what parsing it gives.
+        #[expect(clippy::cast_precision_loss, reason = "fifteen digits are fewer than 2^53")]
+        let unscaled = self.unscaled as f64;
+        unscaled / POWERS[usize::from(self.places.min(Self::PLACES_MAX))]
+    }
 }
 
 pub(crate) fn write_integer(value: i64, out: &mut String) {

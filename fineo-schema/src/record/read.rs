@@ -1,78 +1,74 @@
 //! Reads a record back into names and texts.
 
+use std::sync::Arc;
+
 use fineo_core::{ContentHash, Error, EventId, Result, Timestamp};
 
 use super::{
     RecordHead, RecordLayout, RecordValue, RecordVisitor, ValueVisitor,
-    number::{write_double, write_float, write_integer},
-    wire::Reader,
+    number::{Short, write_double, write_float, write_integer, write_short},
 };
-use crate::{FieldType, coerce, coerce::write_decimal};
+use crate::{FieldType, avro::Reader, coerce, coerce::write_decimal};
 
 impl RecordLayout {
     /// Reads a record that was written under this layout: the head and then every cell, as sent, go to
-    /// `visit`.
+    /// `visit`. `id` stands beside the record.
     ///
     /// # Errors
     ///
     /// `Corrupt` when `bytes` are no such record; `visit` may have seen some of it.
-    pub fn read<'a>(&self, bytes: &'a [u8], visit: &mut impl RecordVisitor) -> Result<RecordHead<'a>> {
+    pub fn read<'a>(&self, bytes: &'a [u8], id: EventId, visit: &mut impl RecordVisitor) -> Result<RecordHead<'a>> {
         let mut reader = Reader::new(bytes);
-        let alias = reader.text()?;
-        let timestamp = read_time(&mut reader)?;
-        let written_at = read_time(&mut reader)?;
-        // The ids stand behind the undeclared cells: those are skipped here and visited later.
+        let (alias, timestamp, written_at) = (reader.text()?, read_time(&mut reader)?, read_time(&mut reader)?);
+        // The content hash stands behind the undeclared cells: those are skipped here and visited later.
         let mut unknown = reader;
         skip_unknown(&mut reader)?;
-        let id = if reader.is_present()? { EventId(reader.fixed()?) } else { EventId::default() };
-        let content = if reader.is_present()? { ContentHash(reader.fixed()?) } else { ContentHash::default() };
-        let head = RecordHead { alias, timestamp, written_at, id, content };
+        let head = RecordHead { alias, timestamp, written_at, id, content: read_content(&mut reader, id)? };
         visit.head(&head);
         visit_unknown(&mut unknown, visit)?;
         let mut scratch = String::new();
-        for (_, field_type) in &self.fields {
+        for ((_, field_type), names) in self.fields.iter().zip(&self.names) {
             if !reader.is_present()? {
                 continue;
             }
-            let name = reader.text()?;
+            let name = read_name(&mut reader, names)?;
             scratch.clear();
-            let has_value = reader.is_present()?;
-            let text = if has_value { read_value(&mut reader, *field_type, &mut scratch)? } else { None };
-            if reader.is_present()? {
-                visit.cell(name, reader.text()?);
-            } else if has_value {
-                visit.cell(name, text.unwrap_or(&scratch));
-            } else {
-                return Err(Error::corrupt("a field of a record has neither a value nor a text"));
+            let found = read_value(&mut reader, *field_type, &mut scratch)?;
+            let text = if reader.is_present()? { Some(reader.text()?) } else { None };
+            match (text, found) {
+                (Some(text), _) | (None, Found::Text(text)) => visit.cell(name, text),
+                (None, Found::Scratch) => visit.cell(name, &scratch),
+                (None, Found::Nothing) => return Err(no_value()),
             }
         }
-        if !reader.is_at_end() {
-            return Err(Error::corrupt("an avro record is followed by something else"));
-        }
+        ends(&reader)?;
         Ok(head)
     }
-}
 
-impl RecordLayout {
-    /// Reads what every record has, of a record of any layout.
+    /// Reads what every record has, of a record of any layout. `id` stands beside the record.
     ///
     /// # Errors
     ///
     /// `Corrupt` when `bytes` are no record.
-    pub fn read_head(bytes: &[u8]) -> Result<RecordHead<'_>> {
+    pub fn read_head(bytes: &[u8], id: EventId) -> Result<RecordHead<'_>> {
         let mut reader = Reader::new(bytes);
         let (alias, timestamp, written_at) = (reader.text()?, read_time(&mut reader)?, read_time(&mut reader)?);
         skip_unknown(&mut reader)?;
-        let (id, content) = read_ids(&mut reader)?;
-        Ok(RecordHead { alias, timestamp, written_at, id, content })
+        Ok(RecordHead { alias, timestamp, written_at, id, content: read_content(&mut reader, id)? })
     }
 
-    /// Reads a record that was written under this layout: its cells go to `visit`, values as values.
+    /// Reads a record that was written under this layout: its cells go to `visit`, values as values. `id` stands
+    /// beside the record.
     ///
     /// # Errors
     ///
     /// `Corrupt` when `bytes` are no such record; `visit` may have seen some of it.
-    pub fn read_values<'a>(&self, bytes: &'a [u8], visit: &mut impl ValueVisitor<'a>) -> Result<RecordHead<'a>> {
+    pub fn read_values<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        id: EventId,
+        visit: &mut impl ValueVisitor<'a>,
+    ) -> Result<RecordHead<'a>> {
         let mut reader = Reader::new(bytes);
         let (alias, timestamp, written_at) = (reader.text()?, read_time(&mut reader)?, read_time(&mut reader)?);
         loop {
@@ -85,40 +81,84 @@ impl RecordLayout {
                 visit.undeclared(name, reader.text()?);
             }
         }
-        let (id, content) = read_ids(&mut reader)?;
-        for (index, (_, field_type)) in self.fields.iter().enumerate() {
+        let content = read_content(&mut reader, id)?;
+        for (index, ((_, field_type), names)) in self.fields.iter().zip(&self.names).enumerate() {
             if !reader.is_present()? {
                 continue;
             }
-            let name = reader.text()?;
-            let value = if reader.is_present()? { Some(typed_value(&mut reader, *field_type)?) } else { None };
+            let name = read_name(&mut reader, names)?;
+            let value = typed_value(&mut reader, *field_type)?;
             let text = if reader.is_present()? { Some(reader.text()?) } else { None };
             if value.is_none() && text.is_none() {
-                return Err(Error::corrupt("a field of a record has neither a value nor a text"));
+                return Err(no_value());
             }
             visit.declared(index, name, value, text);
         }
-        if !reader.is_at_end() {
-            return Err(Error::corrupt("an avro record is followed by something else"));
-        }
+        ends(&reader)?;
         Ok(RecordHead { alias, timestamp, written_at, id, content })
     }
 }
 
-fn read_ids(reader: &mut Reader<'_>) -> Result<(EventId, ContentHash)> {
-    let id = if reader.is_present()? { EventId(reader.fixed()?) } else { EventId::default() };
-    let content = if reader.is_present()? { ContentHash(reader.fixed()?) } else { ContentHash::default() };
-    Ok((id, content))
+fn no_value() -> Error {
+    Error::corrupt("a field of a record has neither a value nor a text")
 }
 
-fn typed_value<'a>(reader: &mut Reader<'a>, field_type: FieldType) -> Result<RecordValue<'a>> {
-    Ok(match field_type {
+fn ends(reader: &Reader<'_>) -> Result<()> {
+    if reader.is_at_end() { Ok(()) } else { Err(Error::corrupt("an avro record is followed by something else")) }
+}
+
+/// The content hash behind the event's id: where it is not there it is the id.
+fn read_content(reader: &mut Reader<'_>, id: EventId) -> Result<ContentHash> {
+    if reader.is_present()? {
+        let _: [u8; 16] = reader.fixed()?;
+    }
+    Ok(ContentHash(if reader.is_present()? { reader.fixed()? } else { id.0 }))
+}
+
+/// A field's name as sent: one of `names`, by its rank, or in full.
+fn read_name<'n, 'a: 'n>(reader: &mut Reader<'a>, names: &'n [Arc<str>]) -> Result<&'n str> {
+    let name = reader.text()?;
+    if !reader.is_present()? {
+        return Ok(name);
+    }
+    let rank = usize::try_from(reader.long()?).ok();
+    let found = rank.and_then(|rank| names.get(rank));
+    found.map(|name| &**name).ok_or_else(|| Error::corrupt("a field of a record has no name of this rank"))
+}
+
+/// Which branch of a value's union follows.
+enum Branch {
+    Null,
+    Value,
+    Short(Short),
+}
+
+fn branch(reader: &mut Reader<'_>, field_type: FieldType) -> Result<Branch> {
+    match reader.long()? {
+        0 => Ok(Branch::Null),
+        1 => Ok(Branch::Value),
+        2 if matches!(field_type, FieldType::Float | FieldType::Double) => {
+            let (unscaled, places) = (reader.long()?, reader.long()?);
+            let places = u8::try_from(places).ok().filter(|places| *places <= Short::PLACES_MAX);
+            let places = places.ok_or_else(|| Error::corrupt("a number of a record has too many places"))?;
+            Ok(Branch::Short(Short { unscaled, places }))
+        }
+        branch => Err(Error::corrupt("an avro union has no such branch").with("branch", branch)),
+    }
+}
+
+fn typed_value<'a>(reader: &mut Reader<'a>, field_type: FieldType) -> Result<Option<RecordValue<'a>>> {
+    match branch(reader, field_type)? {
+        Branch::Null => return Ok(None),
+        Branch::Short(short) if field_type == FieldType::Float => {
+            return Ok(Some(RecordValue::Float(short.to_float())));
+        }
+        Branch::Short(short) => return Ok(Some(RecordValue::Double(short.to_double()))),
+        Branch::Value => {}
+    }
+    Ok(Some(match field_type {
         FieldType::String | FieldType::Json => RecordValue::Text(reader.text()?),
-        FieldType::Boolean => match reader.byte()? {
-            0 => RecordValue::Boolean(false),
-            1 => RecordValue::Boolean(true),
-            byte => return Err(Error::corrupt("not an avro boolean").with("byte", byte)),
-        },
+        FieldType::Boolean => RecordValue::Boolean(boolean(reader)?),
         FieldType::Int | FieldType::Long | FieldType::Timestamp | FieldType::Date => {
             RecordValue::Integer(reader.long()?)
         }
@@ -126,7 +166,15 @@ fn typed_value<'a>(reader: &mut Reader<'a>, field_type: FieldType) -> Result<Rec
         FieldType::Double => RecordValue::Double(f64::from_le_bytes(reader.fixed()?)),
         FieldType::Decimal { .. } => RecordValue::Decimal(unscaled(reader.bytes()?)?),
         FieldType::Bytes => RecordValue::Bytes(reader.bytes()?),
-    })
+    }))
+}
+
+fn boolean(reader: &mut Reader<'_>) -> Result<bool> {
+    match reader.byte()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        byte => Err(Error::corrupt("not an avro boolean").with("byte", byte)),
+    }
 }
 
 fn read_time(reader: &mut Reader<'_>) -> Result<Timestamp> {
@@ -159,15 +207,26 @@ fn visit_unknown(reader: &mut Reader<'_>, visit: &mut impl RecordVisitor) -> Res
     }
 }
 
+/// Where the text of a value is.
+enum Found<'a> {
+    Nothing,
+    Text(&'a str),
+    Scratch,
+}
+
 /// Reads the value; answers its text where it is stored, else writes it to `scratch`.
-fn read_value<'a>(reader: &mut Reader<'a>, field_type: FieldType, scratch: &mut String) -> Result<Option<&'a str>> {
+fn read_value<'a>(reader: &mut Reader<'a>, field_type: FieldType, scratch: &mut String) -> Result<Found<'a>> {
+    match branch(reader, field_type)? {
+        Branch::Null => return Ok(Found::Nothing),
+        Branch::Short(short) => {
+            write_short(short, scratch);
+            return Ok(Found::Scratch);
+        }
+        Branch::Value => {}
+    }
     match field_type {
-        FieldType::String | FieldType::Json => return Ok(Some(reader.text()?)),
-        FieldType::Boolean => match reader.byte()? {
-            0 => return Ok(Some("false")),
-            1 => return Ok(Some("true")),
-            byte => return Err(Error::corrupt("not an avro boolean").with("byte", byte)),
-        },
+        FieldType::String | FieldType::Json => return Ok(Found::Text(reader.text()?)),
+        FieldType::Boolean => return Ok(Found::Text(if boolean(reader)? { "true" } else { "false" })),
         FieldType::Int | FieldType::Long | FieldType::Timestamp | FieldType::Date => {
             write_integer(reader.long()?, scratch);
         }
@@ -178,7 +237,7 @@ fn read_value<'a>(reader: &mut Reader<'a>, field_type: FieldType, scratch: &mut 
         }
         FieldType::Bytes => coerce::write_base64(reader.bytes()?, scratch),
     }
-    Ok(None)
+    Ok(Found::Scratch)
 }
 
 fn unscaled(bytes: &[u8]) -> Result<i128> {

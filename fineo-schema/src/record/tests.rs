@@ -4,7 +4,7 @@ use apache_avro::{Schema, types::Value};
 use fineo_core::{ContentHash, ErrorKind, EventId, MetricId, Timestamp};
 use proptest::prelude::*;
 
-use super::{Cell, RecordHead, RecordLayout, RecordVisitor};
+use super::{Cell, RecordHead, RecordLayout, RecordValue, RecordVisitor, ValueVisitor};
 use crate::{FieldId, FieldType, Slot};
 
 const TYPES: [FieldType; 11] = [
@@ -58,7 +58,7 @@ fn written(layout: &RecordLayout, cells: &[Cell<'_>]) -> Vec<u8> {
 
 fn read(layout: &RecordLayout, bytes: &[u8]) -> fineo_core::Result<Vec<(String, String)>> {
     let mut texts = Texts::default();
-    let found = layout.read(bytes, &mut texts)?;
+    let found = layout.read(bytes, head().id, &mut texts)?;
     assert_eq!(found, head());
     Ok(texts.0)
 }
@@ -100,6 +100,7 @@ fn a_record_is_read_as_it_was_sent_and_any_avro_reader_reads_it() {
     let Value::Record(fields) = avro(&layout, &bytes) else { panic!("not a record") };
     let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["baseFields", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f10", "f11"]);
+    // Name, rank, value, text.
     let value = |index: usize, part: usize| match &fields[index].1 {
         Value::Union(1, instance) => match &**instance {
             Value::Record(parts) => parts[part].1.clone(),
@@ -107,12 +108,12 @@ fn a_record_is_read_as_it_was_sent_and_any_avro_reader_reads_it() {
         },
         other => panic!("{other:?}"),
     };
-    assert_eq!(value(3, 1), Value::Union(1, Box::new(Value::Int(1))));
-    assert_eq!(value(3, 2), Value::Union(1, Box::new(Value::String("1.0".into()))));
-    assert_eq!(value(4, 1), Value::Union(1, Box::new(Value::Long(9_007_199_254_740_993))));
-    assert_eq!(value(4, 2), Value::Union(0, Box::new(Value::Null)));
-    assert_eq!(value(6, 1), Value::Union(0, Box::new(Value::Null)));
-    assert_eq!(value(9, 1), Value::Union(1, Box::new(Value::Date(16_845))));
+    assert_eq!(value(3, 2), Value::Union(1, Box::new(Value::Int(1))));
+    assert_eq!(value(3, 3), Value::Union(1, Box::new(Value::String("1.0".into()))));
+    assert_eq!(value(4, 2), Value::Union(1, Box::new(Value::Long(9_007_199_254_740_993))));
+    assert_eq!(value(4, 3), Value::Union(0, Box::new(Value::Null)));
+    assert_eq!(value(6, 2), Value::Union(0, Box::new(Value::Null)));
+    assert_eq!(value(9, 2), Value::Union(1, Box::new(Value::Date(16_845))));
 }
 
 #[test]
@@ -131,18 +132,18 @@ fn bytes_that_are_no_record_are_corrupt_and_take_no_memory() {
     let layout = layout(&[FieldType::Double]);
     let whole = written(&layout, &[cell("t", "21.5", Some((0, 0))), cell("u", "x", None)]);
     for length in 0..whole.len() {
-        let error = layout.read(&whole[..length], &mut Texts::default()).unwrap_err();
+        let error = layout.read(&whole[..length], EventId::default(), &mut Texts::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
     }
     // E46: a count of 2^62, a negative count with a lying size, a number of eleven bytes.
     let mut lying = vec![0, 0, 0];
-    super::wire::write_long(1 << 62, &mut lying);
-    layout.read(&lying, &mut Texts::default()).unwrap_err();
+    crate::avro::write_long(1 << 62, &mut lying);
+    layout.read(&lying, EventId::default(), &mut Texts::default()).unwrap_err();
     let mut negative = vec![0, 0, 0];
-    super::wire::write_long(i64::MIN, &mut negative);
-    super::wire::write_long(1 << 40, &mut negative);
-    layout.read(&negative, &mut Texts::default()).unwrap_err();
-    layout.read(&[0xff; 11], &mut Texts::default()).unwrap_err();
+    crate::avro::write_long(i64::MIN, &mut negative);
+    crate::avro::write_long(1 << 40, &mut negative);
+    layout.read(&negative, EventId::default(), &mut Texts::default()).unwrap_err();
+    layout.read(&[0xff; 11], EventId::default(), &mut Texts::default()).unwrap_err();
 }
 
 #[test]
@@ -160,6 +161,83 @@ fn any_text() -> impl Strategy<Value = String> {
         any::<i64>().prop_map(|value| value.to_string()),
         "true|false|TRUE|[A-Za-z0-9+/]{0,8}={0,2}|2016-02-1[0-9]|2016-02-14T0[0-9]:00:00Z",
     ]
+}
+
+#[test]
+fn a_name_of_the_schema_is_told_by_its_rank_and_a_number_of_few_digits_exactly() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
+    let fields = [
+        (FieldId(1), FieldType::Double, names(&["temp", "temperature"])),
+        (FieldId(2), FieldType::Float, names(&["hum", "rh"])),
+    ];
+    let layout = RecordLayout::named(&MetricId::numbered(1), fields.into_iter());
+    let cells = [cell("temperature", "-21.50", Some((0, 1))), cell("rh", "0.125", Some((1, 1)))];
+    let bytes = written(&layout, &cells);
+    let sent: Vec<_> = cells.iter().map(|cell| (cell.name.to_owned(), cell.text.to_owned())).collect();
+    assert_eq!(read(&layout, &bytes).unwrap(), sent);
+    let is_in_bytes = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(!is_in_bytes("temperature") && !is_in_bytes("21"), "the schema says the name, a number the text");
+
+    // Another Avro library reads it; the names are in the schema.
+    let Value::Record(fields) = avro(&layout, &bytes) else { panic!("not a record") };
+    let Value::Union(1, instance) = &fields[1].1 else { panic!("{fields:?}") };
+    let Value::Record(parts) = &**instance else { panic!("{instance:?}") };
+    assert_eq!(parts[1].1, Value::Union(1, Box::new(Value::Int(1))));
+    let short = vec![("unscaled".to_owned(), Value::Long(-2150)), ("places".to_owned(), Value::Int(2))];
+    assert_eq!(parts[2].1, Value::Union(2, Box::new(Value::Record(short))));
+    let again = RecordLayout::of_avro_schema(&layout.avro_schema()).unwrap();
+    assert_eq!(read(&again, &bytes).unwrap(), sent);
+
+    // A rank that no name has is no record of this layout.
+    let without = RecordLayout::new(&MetricId::numbered(1), layout.fields().iter().copied());
+    assert_eq!(without.read(&bytes, head().id, &mut Texts::default()).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn the_content_hash_is_in_the_record_only_where_it_is_not_the_id() {
+    let layout = layout(&[]);
+    let same = RecordHead { content: ContentHash(head().id.0), ..head() };
+    let mut short = Vec::new();
+    layout.write(&same, [].into_iter(), &mut short);
+    assert_eq!(layout.read(&short, same.id, &mut Texts::default()).unwrap(), same);
+    assert_eq!(RecordLayout::read_head(&short, same.id).unwrap(), same);
+    assert_eq!(written(&layout, &[]).len(), short.len() + 16);
+}
+
+#[derive(Debug, Default)]
+struct Values(Vec<(String, Option<String>, Option<String>)>);
+
+impl<'a> ValueVisitor<'a> for Values {
+    fn undeclared(&mut self, name: &'a str, text: &'a str) {
+        self.0.push((name.to_owned(), None, Some(text.to_owned())));
+    }
+
+    fn declared(&mut self, _: usize, name: &'a str, value: Option<RecordValue<'a>>, text: Option<&'a str>) {
+        self.0.push((name.to_owned(), value.map(|value| format!("{value:?}")), text.map(str::to_owned)));
+    }
+}
+
+#[test]
+fn values_are_read_as_values() {
+    let layout = layout(&[FieldType::Double, FieldType::Float, FieldType::Double]);
+    let cells = [
+        cell("t", "21.50", Some((0, 0))),
+        cell("h", "0.1", Some((1, 0))),
+        cell("u", "warm", Some((2, 0))),
+        cell("x", "1e3", None),
+    ];
+    let mut values = Values::default();
+    layout.read_values(&written(&layout, &cells), head().id, &mut values).unwrap();
+    let row = |name: &str, value: Option<&str>, text: Option<&str>| {
+        (name.to_owned(), value.map(str::to_owned), text.map(str::to_owned))
+    };
+    let expected = [
+        row("x", None, Some("1e3")),
+        row("t", Some("Double(21.5)"), None),
+        row("h", Some("Float(0.1)"), None),
+        row("u", None, Some("warm")),
+    ];
+    assert_eq!(values.0, expected);
 }
 
 proptest! {
@@ -184,6 +262,6 @@ proptest! {
 
     #[test]
     fn no_bytes_at_all_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = layout(&TYPES).read(&bytes, &mut Texts::default());
+        let _ = layout(&TYPES).read(&bytes, EventId::default(), &mut Texts::default());
     }
 }

@@ -1,16 +1,21 @@
 //! Writes a record in one pass over its cells and one over the declared fields.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use super::{
     Cell, RecordHead, RecordLayout,
-    number::{is_canonical_double, is_canonical_float, is_canonical_integer},
-    wire::{write_bytes, write_long},
+    number::{is_canonical_double, is_canonical_float, is_canonical_integer, short},
 };
-use crate::{FieldType, coerce};
+use crate::{
+    FieldType,
+    avro::{write_bytes, write_long},
+    coerce,
+};
 
 const NULL: u8 = 0;
 const PRESENT: u8 = 2;
+/// The branch of a number of few digits.
+const SHORT: u8 = 4;
 
 /// The cell that fills a declared field, so far.
 #[derive(Debug, Clone, Copy)]
@@ -44,13 +49,21 @@ impl RecordLayout {
             write_long(head.timestamp.micros(), out);
             write_long(head.written_at.micros(), out);
             write_unknown(unknown, best, cells.clone(), out);
-            out.push(PRESENT);
-            out.extend_from_slice(&head.id.0);
-            out.push(PRESENT);
-            out.extend_from_slice(&head.content.0);
-            for (chosen, (_, field_type)) in best.iter().zip(&self.fields) {
-                match cells.clone().nth(chosen.cell as usize).filter(|_| chosen.cell != NOBODY.cell) {
-                    Some(cell) => write_instance(&cell, *field_type, out),
+            // The id stands beside the record.
+            out.push(NULL);
+            if head.content.0 == head.id.0 {
+                out.push(NULL);
+            } else {
+                out.push(PRESENT);
+                out.extend_from_slice(&head.content.0);
+            }
+            for ((chosen, (_, field_type)), names) in best.iter().zip(&self.fields).zip(&self.names) {
+                if chosen.cell == NOBODY.cell {
+                    out.push(NULL);
+                    continue;
+                }
+                match cells.clone().nth(chosen.cell as usize) {
+                    Some(cell) => write_instance(&cell, *field_type, names, out),
                     None => out.push(NULL),
                 }
             }
@@ -83,9 +96,19 @@ fn write_unknown<'a>(count: i64, best: &[Best], cells: impl Iterator<Item = Cell
     write_long(0, out);
 }
 
-fn write_instance(cell: &Cell<'_>, field_type: FieldType, out: &mut Vec<u8>) {
+fn write_instance(cell: &Cell<'_>, field_type: FieldType, names: &[Arc<str>], out: &mut Vec<u8>) {
     out.push(PRESENT);
-    write_bytes(cell.name.as_bytes(), out);
+    match cell.slot.filter(|slot| names.get(slot.rank as usize).is_some_and(|name| **name == *cell.name)) {
+        Some(slot) => {
+            write_bytes(&[], out);
+            out.push(PRESENT);
+            write_long(slot.rank.into(), out);
+        }
+        None => {
+            write_bytes(cell.name.as_bytes(), out);
+            out.push(NULL);
+        }
+    }
     let keeps_text = !write_value(cell.text, field_type, out);
     if keeps_text {
         out.push(PRESENT);
@@ -108,6 +131,7 @@ fn write_value(text: &str, field_type: FieldType, out: &mut Vec<u8>) -> bool {
             write_some(coerce::int(text), out, |value, out| write_long(value.into(), out)) && is_canonical_integer(text)
         }
         FieldType::Long => write_some(coerce::long(text), out, write_long) && is_canonical_integer(text),
+        FieldType::Float | FieldType::Double if write_short(text, field_type, out) => true,
         FieldType::Float => {
             write_some(coerce::float(text), out, |value, out| out.extend_from_slice(&value.to_le_bytes()))
                 && is_canonical_float(text)
@@ -132,6 +156,16 @@ fn write_value(text: &str, field_type: FieldType, out: &mut Vec<u8>) -> bool {
             write_some(coerce::bytes(text), out, |value, out| write_bytes(&value, out)) && text.len().is_multiple_of(4)
         }
     }
+}
+
+/// Writes the number that `text` is, where that gives the text back and is what a float or a double would hold.
+fn write_short(text: &str, field_type: FieldType, out: &mut Vec<u8>) -> bool {
+    let short = short(text).filter(|short| field_type == FieldType::Double || short.fits_float());
+    let Some(short) = short else { return false };
+    out.push(SHORT);
+    write_long(short.unscaled, out);
+    write_long(short.places.into(), out);
+    true
 }
 
 fn write_some<T>(value: Option<T>, out: &mut Vec<u8>, write: impl FnOnce(T, &mut Vec<u8>)) -> bool {

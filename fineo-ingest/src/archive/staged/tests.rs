@@ -4,13 +4,14 @@ use fineo_backend_memory::MemoryArchive;
 use fineo_core::{MetricId, ShardId, archive::SegmentInfo, stream::Delivery};
 
 use super::*;
-use crate::{archive::encode_received, stage::payload};
+use crate::{archive::Received, stage::payload};
 
 #[tokio::test]
 async fn a_block_has_the_records_of_its_tenant_and_no_others() {
     let deliveries: Vec<Delivery> = (1..=4_u64).map(delivery).collect();
-    let shard = ShardId::new("s0").unwrap();
-    let segment = encode_received(Stage::Staged, &shard, &[deliveries], &Default::default()).unwrap().unwrap();
+    let mut received = Received::new(Stage::Staged, ShardId::new("s0").unwrap());
+    received.push(&deliveries).unwrap();
+    let segment = received.finish(&Default::default()).unwrap().unwrap();
     let info = SegmentInfo { name: segment.name.clone(), bytes: segment.bytes.len() as u64 };
     let archive = MemoryArchive::new();
     archive.write(&segment.name, segment.bytes).await.into_result().unwrap();
@@ -22,6 +23,7 @@ async fn a_block_has_the_records_of_its_tenant_and_no_others() {
     assert_eq!(records.iter().map(|record| record.position.to_u128().unwrap()).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(records[0].record, b"record 1");
     assert_eq!((records[0].metric, records[0].schema, records[0].id), ("n1", Version(7), EventId([1; 16])));
+    assert_eq!((records[1].record, records[1].id), (&b"record 3"[..], EventId([3; 16])));
     // Another tenant's block is refused.
     assert!(reader.staged_block(&archive, &acme, 1).await.is_err());
 }

@@ -2,7 +2,22 @@
 
 use proptest::prelude::*;
 
-use super::{is_canonical_double, is_canonical_float, is_canonical_integer, write_double, write_float, write_integer};
+use super::{
+    is_canonical_double, is_canonical_float, is_canonical_integer, short, write_double, write_float, write_integer,
+    write_short,
+};
+
+#[test]
+fn numbers_of_few_digits_are_short_and_others_are_not() {
+    for text in ["0", "0.0", "-0.1", "21.5", "1.50", "123456789012345", "0.00000000000001"] {
+        assert!(short(text).is_some(), "{text}");
+    }
+    for text in
+        ["", "-", "-0", "-0.0", ".5", "5.", "01", "00.1", "1e3", "+1", "1.2.3", "1234567890123456", "0.000000000000001"]
+    {
+        assert!(short(text).is_none(), "{text}");
+    }
+}
 
 fn double(value: f64) -> String {
     let mut out = String::new();
@@ -50,6 +65,19 @@ proptest! {
             let mut out = String::new();
             write_integer(text.parse().unwrap(), &mut out);
             prop_assert_eq!(out, text);
+        }
+    }
+
+    #[test]
+    fn a_short_number_is_its_text_and_its_double(text in "-?[0-9]{1,9}(\\.[0-9]{1,7})?") {
+        if let Some(found) = short(&text) {
+            let mut out = String::new();
+            write_short(found, &mut out);
+            prop_assert_eq!(out, text.clone());
+            prop_assert_eq!(found.to_double(), text.parse::<f64>().unwrap());
+            if found.fits_float() {
+                prop_assert_eq!(found.to_float(), text.parse::<f32>().unwrap());
+            }
         }
     }
 

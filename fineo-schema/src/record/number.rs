@@ -82,8 +82,9 @@ pub(crate) fn short(text: &str) -> Option<Short> {
         None => (digits.len(), 0),
         Some(at) => (at, digits.len() - at - 1),
     };
-    // A digit before the point and one behind it, no zero before others, no more digits than survive a double.
-    let is_plain = whole > 0 && (point.is_none() || places > 0) && (whole == 1 || digits[0] != b'0');
+    // A digit before the point, no zero before others nor at the end: then its double gives the text back, too.
+    let ends_well = point.is_none() || places > 0 && unscaled % 10 != 0;
+    let is_plain = whole > 0 && ends_well && (whole == 1 || digits[0] != b'0');
     // Zero has no sign in an integer.
     if !is_plain || whole + places > DOUBLE_DIGITS || is_negative && unscaled == 0 {
         return None;

@@ -9,12 +9,26 @@ use super::{
 
 #[test]
 fn numbers_of_few_digits_are_short_and_others_are_not() {
-    for text in ["0", "0.0", "-0.1", "21.5", "1.50", "123456789012345", "0.00000000000001"] {
+    for text in ["0", "100", "-0.1", "21.5", "1.05", "123456789012345", "0.00000000000001"] {
         assert!(short(text).is_some(), "{text}");
     }
-    for text in
-        ["", "-", "-0", "-0.0", ".5", "5.", "01", "00.1", "1e3", "+1", "1.2.3", "1234567890123456", "0.000000000000001"]
-    {
+    for text in [
+        "",
+        "-",
+        "-0",
+        "-0.0",
+        ".5",
+        "5.",
+        "01",
+        "00.1",
+        "1e3",
+        "+1",
+        "1.2.3",
+        "1.50",
+        "0.0",
+        "1234567890123456",
+        "0.000000000000001",
+    ] {
         assert!(short(text).is_none(), "{text}");
     }
 }
@@ -73,8 +87,9 @@ proptest! {
         if let Some(found) = short(&text) {
             let mut out = String::new();
             write_short(found, &mut out);
-            prop_assert_eq!(out, text.clone());
+            prop_assert_eq!(&out, &text);
             prop_assert_eq!(found.to_double(), text.parse::<f64>().unwrap());
+            prop_assert_eq!(double(found.to_double()), text.clone());
             if found.fits_float() {
                 prop_assert_eq!(found.to_float(), text.parse::<f32>().unwrap());
             }

@@ -1,0 +1,257 @@
+//! The bucket: its object store, and the few calls about the bucket itself.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use aws_config::SdkConfig;
+use bytes::Bytes;
+use fineo_core::{Entropy, Error, ErrorKind, Result};
+use object_store::{
+    ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
+    aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, Checksum, S3ConditionalPut, S3CopyIfNotExists},
+    client::{HttpClient, HttpConnector, HttpRequest, ReqwestConnector},
+    path::Path,
+    prefix::PrefixStore,
+};
+
+use crate::{
+    AwsOptions,
+    connect::{Clients, Credentials},
+    failure,
+};
+
+/// Where the segments are.
+pub(crate) const ARCHIVE: &str = "archive";
+/// Where columnar tables are.
+const TABLES: &str = "tables";
+/// Where large uploads wait until they are whole, and where the store is tried out.
+pub(crate) const UPLOADS: &str = "_uploads";
+
+const RETRIES_MAX: usize = 5;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What abandoned uploads cost ends after a day, whoever abandoned them.
+const LIFECYCLE: &str = "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+    <Rule><ID>fineo-uploads</ID><Filter><Prefix>_uploads/</Prefix></Filter><Status>Enabled</Status>\
+    <Expiration><Days>1</Days></Expiration></Rule>\
+    <Rule><ID>fineo-multipart</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status>\
+    <AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>\
+    </Rule></LifecycleConfiguration>";
+
+/// A bucket that one instance, or several under prefixes of their own, keep objects in.
+#[derive(Clone)]
+pub struct Bucket {
+    store: Arc<AmazonS3>,
+    control: HttpClient,
+    credentials: Arc<Credentials>,
+    entropy: Arc<dyn Entropy>,
+    name: String,
+    region: String,
+    /// The URL of the bucket itself.
+    url: String,
+}
+
+impl Bucket {
+    pub(crate) fn new(clients: &Clients, options: &AwsOptions) -> Result<Self> {
+        let credentials = Arc::new(Credentials::new(&clients.sdk)?);
+        let endpoint = options.endpoints.s3.clone().or_else(|| configured_endpoint(&clients.sdk));
+        let client = ClientOptions::new()
+            .with_timeout(REQUEST_TIMEOUT)
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_allow_http(endpoint.as_ref().is_some_and(|url| url.starts_with("http://")));
+        let retry = RetryConfig { max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(&options.bucket)
+            .with_region(&clients.region)
+            .with_credentials(Arc::clone(&credentials) as _)
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_copy_if_not_exists(S3CopyIfNotExists::Multipart)
+            .with_checksum_algorithm(Checksum::SHA256)
+            .with_retry(retry)
+            .with_client_options(client.clone());
+        if let Some(endpoint) = &endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        let url = match &endpoint {
+            Some(endpoint) => format!("{}/{}", endpoint.trim_end_matches('/'), options.bucket),
+            None => format!("https://s3.{}.amazonaws.com/{}", clients.region, options.bucket),
+        };
+        Ok(Self {
+            store: Arc::new(builder.build().map_err(failure::s3)?),
+            control: ReqwestConnector::default().connect(&client).map_err(failure::s3)?,
+            credentials,
+            entropy: Arc::clone(&options.entropy),
+            name: options.bucket.clone(),
+            region: clients.region.clone(),
+            url,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every object of the bucket.
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store) as _
+    }
+
+    /// The store of columnar tables, and what an outside reader is told of where it is.
+    pub fn tables(&self) -> (Arc<dyn ObjectStore>, String) {
+        let store = PrefixStore::new(Arc::clone(&self.store), TABLES);
+        (Arc::new(store), format!("s3://{}/{TABLES}", self.name))
+    }
+
+    /// Makes the bucket when it is not there. AWS encrypts every object of a new bucket.
+    pub(crate) async fn create(&self) -> Result<()> {
+        match self.call("HEAD", "", Bytes::new()).await? {
+            (200, _) => return Ok(()),
+            (404, _) => {}
+            (status, text) => return Err(self.refused("the bucket cannot be used", status, &text)),
+        }
+        let body = if self.region == "us-east-1" {
+            String::new()
+        } else {
+            format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                 <LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+                self.region
+            )
+        };
+        match self.call("PUT", "", body.into()).await? {
+            (200, _) => {}
+            (409, text) if text.contains("BucketAlreadyOwnedByYou") => {}
+            (status, text) => return Err(self.refused("the bucket cannot be created", status, &text)),
+        }
+        match self.call("PUT", "?lifecycle", Bytes::from_static(LIFECYCLE.as_bytes())).await? {
+            (200, _) => Ok(()),
+            (status, text) => Err(self.refused("the bucket's lifecycle cannot be set", status, &text)),
+        }
+    }
+
+    /// Whether the bucket can be reached; a message when not.
+    pub(crate) async fn check(&self) -> Result<()> {
+        match self.call("HEAD", "", Bytes::new()).await? {
+            (200, _) => Ok(()),
+            (status, text) => Err(self.refused("the bucket cannot be used", status, &text)),
+        }
+    }
+
+    fn refused(&self, message: &str, status: u16, text: &str) -> Error {
+        let kind = match status {
+            404 => ErrorKind::NotFound,
+            409 => ErrorKind::AlreadyExists,
+            301 | 307 | 400 => ErrorKind::Invalid,
+            _ => ErrorKind::Unavailable,
+        };
+        let said = text.split("<Code>").nth(1).and_then(|rest| rest.split("</Code>").next()).unwrap_or("none");
+        let error = Error::new(kind, message).with("bucket", &self.name).with("status", status).with("code", said);
+        match status {
+            301 | 307 | 400 => error.with("hint", "the bucket may be in another region"),
+            403 => error.with("hint", "the name may be another account's, or the policy does not allow the call"),
+            409 => error.with("hint", "the name is another account's: choose another bucket"),
+            _ => error,
+        }
+    }
+
+    /// Calls what `object_store` has no method for: status and text of the answer.
+    async fn call(&self, method: &str, query: &str, body: Bytes) -> Result<(u16, String)> {
+        let broken = |what: &'static str| move || Error::invalid(what).with("url", &self.url);
+        let checksum = crc32c::crc32c(&body);
+        let mut request = HttpRequest::new(body.into());
+        *request.method_mut() = method.parse().map_err(|_| Error::internal("not a method"))?;
+        let url = format!("{}{query}", self.url);
+        *request.uri_mut() = url.parse().map_err(|_| broken("not the URL of a bucket")())?;
+        if method == "PUT" {
+            let text = base64(checksum);
+            let value = text.parse().map_err(|_| Error::internal("not a header"))?;
+            request.headers_mut().insert("x-amz-checksum-crc32c", value);
+        }
+        let credential = self.credentials.now().await?;
+        AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
+        let answer = self.control.execute(request).await.map_err(|source| {
+            Error::unavailable("S3 could not be reached")
+                .with("because", failure::chain(&source))
+                .and_may_have_applied()
+        })?;
+        let status = answer.status().as_u16();
+        let text = answer.into_body().bytes().await.unwrap_or_default();
+        Ok((status, String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    /// Tries whether the store keeps its word about conditions: some that speak S3's protocol ignore them, and then
+    /// two writers could both believe that they were first.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` when it does not, or a failure of the store.
+    pub(crate) async fn try_out(&self) -> Result<()> {
+        let id = u128::from_be_bytes(self.entropy.id());
+        let path = Path::from(format!("{UPLOADS}/try-{id:032x}"));
+        let put = |text: &'static str, mode: PutMode| {
+            let (store, path) = (&self.store, &path);
+            async move { store.put_opts(path, PutPayload::from_static(text.as_bytes()), PutOptions::from(mode)).await }
+        };
+        let first = put("first", PutMode::Create).await.map_err(failure::s3)?;
+        let again = put("second", PutMode::Create).await;
+        let newer = put("third", PutMode::Overwrite).await.map_err(failure::s3)?;
+        let stale = put("fourth", PutMode::Update(UpdateVersion::from(first))).await;
+        let fresh = put("fifth", PutMode::Update(UpdateVersion::from(newer))).await;
+        let gone = self.store.delete(&path).await;
+        let keeps_word = matches!(again, Err(object_store::Error::AlreadyExists { .. }))
+            && matches!(stale, Err(object_store::Error::Precondition { .. }))
+            && fresh.is_ok();
+        if !keeps_word {
+            let error = Error::new(ErrorKind::Unsupported, "the object store ignores the conditions of writes");
+            return Err(error
+                .with("bucket", &self.name)
+                .with("hint", "choose a store that knows If-None-Match and If-Match"));
+        }
+        gone.map_err(failure::s3)
+    }
+}
+
+/// Four bytes as base 64.
+fn base64(checksum: u32) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // 32 bits and four more make six digits.
+    let bits = u64::from(checksum) << 4;
+    let digit = |index: u64| char::from(DIGITS[usize::try_from((bits >> (30 - 6 * index)) & 63).unwrap_or(0)]);
+    let mut text: String = (0..6).map(digit).collect();
+    text.push_str("==");
+    text
+}
+
+/// The endpoint of S3 that the environment or the profile names.
+fn configured_endpoint(sdk: &SdkConfig) -> Option<String> {
+    let from_environment = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
+    from_environment("AWS_ENDPOINT_URL_S3").or_else(|| sdk.endpoint_url().map(str::to_owned))
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "S3 bucket {}", self.name)
+    }
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bucket").field("name", &self.name).field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The checksum header.
+
+    use super::base64;
+
+    #[test]
+    fn a_checksum_is_spelt_in_base_64() {
+        for (checksum, text) in [(0, "AAAAAA=="), (u32::MAX, "/////w=="), (0xc995_7b7d, "yZV7fQ==")] {
+            assert_eq!(base64(checksum), text);
+        }
+    }
+}

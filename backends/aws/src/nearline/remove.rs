@@ -1,0 +1,149 @@
+//! Removing rows by position: guard and row in one transaction, only while they still stand as they were read.
+
+use aws_sdk_dynamodb::{
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{Delete, TransactWriteItem},
+};
+use fineo_core::{Cover, Error, MetricId, Outcome, Position, Result, ShardId, TenantId, TimeRange};
+
+use super::{DynamoNearline, cells, directory::Hour, key};
+use crate::{
+    dynamo::{Item, Query, TRANSACTION_ITEMS_MAX, binary, built, bytes_of, text, text_of},
+    failure,
+};
+
+const TRANSACTION_ROWS_MAX: usize = TRANSACTION_ITEMS_MAX / 2;
+
+/// A row that the cover contains.
+#[derive(Debug)]
+struct Covered {
+    item: Item,
+    shard: ShardId,
+    position: Position,
+}
+
+/// Removes the rows of a metric that a cover contains.
+pub(super) struct Remover<'a> {
+    store: &'a DynamoNearline,
+    tenant: &'a TenantId,
+    metric: &'a MetricId,
+    cover: &'a Cover,
+}
+
+impl<'a> Remover<'a> {
+    pub(super) fn new(store: &'a DynamoNearline, tenant: &'a TenantId, metric: &'a MetricId, cover: &'a Cover) -> Self {
+        Self { store, tenant, metric, cover }
+    }
+
+    pub(super) async fn remove(self) -> Outcome<u64> {
+        let mut removed = 0;
+        match self.remove_hours(&mut removed).await {
+            Ok(()) => Outcome::Done(removed),
+            // Some are gone: the rest goes when the call is made again.
+            Err(error) if removed > 0 => Outcome::Unknown(error.and_may_have_applied()),
+            Err(error) => Outcome::of_error(error),
+        }
+    }
+
+    async fn remove_hours(&self, removed: &mut u64) -> Result<()> {
+        if self.cover.is_empty() {
+            return Ok(());
+        }
+        for hour in self.store.hours(self.tenant, self.metric, TimeRange::ALL).await? {
+            for part in 0..hour.spread {
+                self.remove_part(hour, part, removed).await?;
+            }
+            if !self.store.hour_has_rows(self.tenant, self.metric, hour).await? {
+                self.store.forget_hour(self.tenant, self.metric, hour).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_part(&self, hour: Hour, part: u32, removed: &mut u64) -> Result<()> {
+        let attributes = [key::PARTITION, key::SORT, cells::SHARD, cells::POSITION, cells::PARTS, cells::PARTS_COUNT];
+        let placeholders =
+            attributes.iter().enumerate().map(|(index, name)| (format!("#n{index}"), (*name).to_owned()));
+        let query = Query {
+            condition: "#n0 = :pk".to_owned(),
+            projection: Some("#n0, #n1, #n2, #n3, #n4, #n5".to_owned()),
+            names: placeholders.collect(),
+            values: [(":pk".to_owned(), text(key::rows(self.tenant, self.metric, hour.number, part)))].into(),
+            ..Query::default()
+        };
+        let mut next = None;
+        loop {
+            let page = self.store.table.page(&query, next).await?;
+            let mut covered = Vec::new();
+            for item in page.items {
+                covered.extend(self.covered(item)?);
+            }
+            while !covered.is_empty() {
+                let rest = covered.split_off(covered.len().min(TRANSACTION_ROWS_MAX));
+                *removed += self.remove_rows(covered).await?;
+                covered = rest;
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn covered(&self, item: Item) -> Result<Option<Covered>> {
+        let shard = ShardId::new(text_of(&item, cells::SHARD)?)?;
+        let position = Position::from_bytes(bytes_of(&item, cells::POSITION)?);
+        Ok(self.cover.contains(&shard, position).then_some(Covered { item, shard, position }))
+    }
+
+    /// Removes rows and their guards. A row that has changed since it was read is another's and stays.
+    async fn remove_rows(&self, mut rows: Vec<Covered>) -> Result<u64> {
+        let table = &self.store.table;
+        let mut backoff = table.backoff();
+        while !rows.is_empty() {
+            let call = table.client.transact_write_items().client_request_token(table.nonce());
+            let Err(error) = call.set_transact_items(Some(self.deletes(&rows)?)).send().await else { break };
+            let reasons = match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    cancelled.cancellation_reasons().to_vec()
+                }
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => Vec::new(),
+                _ => return Err(failure::dynamodb(error).with("table", &table.name)),
+            };
+            let before = rows.len();
+            let is_changed = |index: usize| {
+                let of_row = [2 * index, 2 * index + 1].map(|item| reasons.get(item).and_then(|reason| reason.code()));
+                of_row.contains(&Some("ConditionalCheckFailed"))
+            };
+            rows = rows.into_iter().enumerate().filter(|(index, _)| !is_changed(*index)).map(|(_, row)| row).collect();
+            if rows.len() == before && !backoff.wait().await {
+                return Err(Error::unavailable("other writers hold the same rows"));
+            }
+        }
+        for row in &rows {
+            self.store.discard(&row.item).await;
+        }
+        Ok(rows.len() as u64)
+    }
+
+    fn deletes(&self, rows: &[Covered]) -> Result<Vec<TransactWriteItem>> {
+        let mut deletes = Vec::with_capacity(2 * rows.len());
+        for row in rows {
+            let (_, id) = key::parse_row_name(text_of(&row.item, key::SORT)?)?;
+            let of_row = key::item(text_of(&row.item, key::PARTITION)?, text_of(&row.item, key::SORT)?);
+            for key in [key::guard(self.tenant, self.metric, id), of_row] {
+                let delete = Delete::builder()
+                    .table_name(&self.store.table.name)
+                    .set_key(Some(key))
+                    .condition_expression("#shard = :shard AND #position = :position")
+                    .expression_attribute_names("#shard", cells::SHARD)
+                    .expression_attribute_names("#position", cells::POSITION)
+                    .expression_attribute_values(":shard", text(row.shard.as_str()))
+                    .expression_attribute_values(":position", binary(row.position.to_bytes()))
+                    .build();
+                deletes.push(TransactWriteItem::builder().delete(delete.map_err(built)?).build());
+            }
+        }
+        Ok(deletes)
+    }
+}

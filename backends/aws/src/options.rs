@@ -1,0 +1,163 @@
+//! What a program says about its place on AWS.
+
+use std::{sync::Arc, time::Duration};
+
+use fineo_core::{Clock, Entropy, Error, Result, SystemClock, SystemEntropy};
+
+/// Where the services answer, when that is not where the SDK would look: emulators, private endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Endpoints {
+    /// Of S3, or of a store that speaks its protocol.
+    pub s3: Option<String>,
+    /// Of Kinesis.
+    pub kinesis: Option<String>,
+    /// Of DynamoDB.
+    pub dynamodb: Option<String>,
+}
+
+impl Endpoints {
+    /// Another endpoint of S3.
+    #[must_use]
+    pub fn with_s3(mut self, url: impl Into<String>) -> Self {
+        self.s3 = Some(url.into());
+        self
+    }
+
+    /// Another endpoint of Kinesis.
+    #[must_use]
+    pub fn with_kinesis(mut self, url: impl Into<String>) -> Self {
+        self.kinesis = Some(url.into());
+        self
+    }
+
+    /// Another endpoint of DynamoDB.
+    #[must_use]
+    pub fn with_dynamodb(mut self, url: impl Into<String>) -> Self {
+        self.dynamodb = Some(url.into());
+        self
+    }
+}
+
+/// How an instance lives on AWS.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AwsOptions {
+    /// What the names of its streams and tables begin with.
+    pub prefix: String,
+    /// The bucket of its archive and its columnar files.
+    pub bucket: String,
+    /// The region; none for the one of the SDK's chain.
+    pub region: Option<String>,
+    /// Where the services answer; none of them for what the SDK's chain says.
+    pub endpoints: Endpoints,
+    /// Whether what is missing is created when it is opened.
+    pub creates_missing: bool,
+    /// How many shards a stream has that is created; none for one whose capacity AWS chooses.
+    pub shards: Option<u32>,
+    /// Whether entries of one key keep their order across failures, at one request per entry.
+    pub is_ordered: bool,
+    /// How often a shard without news is looked at. AWS grants five reads per second and shard to all readers together.
+    pub poll_every: Duration,
+    /// Over how many partitions the rows of one metric and hour are spread.
+    pub spread: u32,
+    /// The storage class of archived segments, such as `STANDARD_IA`; none for that of the bucket.
+    pub archive_class: Option<String>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl AwsOptions {
+    /// The most partitions that the rows of one metric and hour are spread over.
+    pub const SPREAD_MAX: u32 = 100;
+
+    /// An instance whose streams, tables and bucket bear `prefix`.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        let prefix = prefix.into();
+        Self {
+            bucket: prefix.clone(),
+            prefix,
+            region: None,
+            endpoints: Endpoints::default(),
+            creates_missing: true,
+            shards: None,
+            is_ordered: false,
+            poll_every: Duration::from_millis(500),
+            spread: 4,
+            archive_class: None,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::new()),
+        }
+    }
+
+    /// Says what cannot be a name on AWS, before AWS does.
+    pub(crate) fn check(&self) -> Result<()> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if !(1..=100).contains(&self.prefix.len()) || !self.prefix.bytes().all(legal) {
+            return Err(Error::invalid("not a prefix of names on AWS: 1-100 characters of A-Z a-z 0-9 . _ -")
+                .with("prefix", &self.prefix));
+        }
+        let in_bucket = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+        if !(3..=63).contains(&self.bucket.len()) || !self.bucket.bytes().all(in_bucket) {
+            return Err(
+                Error::invalid("not the name of a bucket: 3-63 characters of a-z 0-9 . -").with("bucket", &self.bucket)
+            );
+        }
+        if !(1..=Self::SPREAD_MAX).contains(&self.spread) {
+            return Err(Error::invalid("the spread is out of bounds").with("spread", self.spread));
+        }
+        Ok(())
+    }
+}
+
+macro_rules! with {
+    ($($(#[$doc:meta])* $method:ident($field:ident: $type:ty);)+) => {
+        impl AwsOptions {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $method(mut self, $field: $type) -> Self {
+                self.$field = $field;
+                self
+            })+
+        }
+    };
+}
+
+with! {
+    /// These endpoints.
+    with_endpoints(endpoints: Endpoints);
+    /// Whether what is missing is created.
+    with_creates_missing(creates_missing: bool);
+    /// So many shards of a new stream.
+    with_shards(shards: Option<u32>);
+    /// Whether entries of one key keep their order across failures.
+    with_is_ordered(is_ordered: bool);
+    /// Another time between looks.
+    with_poll_every(poll_every: Duration);
+    /// Another spread of rows.
+    with_spread(spread: u32);
+    /// Another storage class of segments.
+    with_archive_class(archive_class: Option<String>);
+    /// Another clock.
+    with_clock(clock: Arc<dyn Clock>);
+    /// Another source of chance.
+    with_entropy(entropy: Arc<dyn Entropy>);
+}
+
+impl AwsOptions {
+    /// Another bucket. Names of buckets are unique among all accounts.
+    #[must_use]
+    pub fn with_bucket(mut self, bucket: impl Into<String>) -> Self {
+        self.bucket = bucket.into();
+        self
+    }
+
+    /// Another region.
+    #[must_use]
+    pub fn with_region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+}

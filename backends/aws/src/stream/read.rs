@@ -1,0 +1,248 @@
+//! Reading a shard: pages behind an iterator that expires, within the read quota, and never past a gap unseen.
+
+use std::time::Duration;
+
+use async_stream::try_stream;
+use aws_sdk_kinesis::{
+    operation::get_records::GetRecordsOutput,
+    types::{Record, ShardIteratorType},
+};
+use bytes::Bytes;
+use fineo_core::{
+    Error, ErrorKind, Position, Result, ShardId,
+    stream::{Delivery, ReadFrom},
+};
+use futures::stream::BoxStream;
+
+use super::{KinesisStream, plan, sequence, shards};
+use crate::{failure, retry::Backoff};
+
+/// The least time between two reads of one shard: AWS grants five a second to all readers together.
+const SPACING: Duration = Duration::from_millis(200);
+/// The most bytes of one batch of deliveries; a page of Kinesis may have 10 MiB.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+const PAGE_RECORDS_MAX: u16 = 10_000;
+/// How long a reader that others crowd out goes on trying.
+const THROTTLES_MAX: u32 = 60;
+
+/// The deliveries of a shard, batch by batch. It ends behind the last of a closed shard.
+pub(super) fn deliveries(
+    stream: KinesisStream,
+    shard: ShardId,
+    from: ReadFrom,
+) -> BoxStream<'static, Result<Vec<Delivery>>> {
+    let batches = try_stream! {
+        let mut reader = Reader::new(stream, shard, Begin::of(from));
+        while let Some(page) = reader.next().await? {
+            for batch in batches(page.deliveries) {
+                yield batch;
+            }
+        }
+    };
+    Box::pin(batches)
+}
+
+fn batches(deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
+    let mut batches: Vec<Vec<Delivery>> = Vec::new();
+    let mut bytes = 0;
+    for delivery in deliveries {
+        bytes += delivery.payload.len();
+        match batches.last_mut() {
+            Some(batch) if bytes <= BATCH_BYTES_MAX => batch.push(delivery),
+            Some(_) | None => {
+                bytes = delivery.payload.len();
+                batches.push(vec![delivery]);
+            }
+        }
+    }
+    batches
+}
+
+/// Where an iterator begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// At the oldest record.
+    Oldest,
+    /// Behind this record, which must still be there: else records may have gone unread.
+    Behind(Position),
+    /// At records that arrived from this instant on, in milliseconds.
+    At(i64),
+}
+
+impl Begin {
+    fn of(from: ReadFrom) -> Self {
+        match from {
+            ReadFrom::Start | ReadFrom::After(Position::ZERO) => Self::Oldest,
+            ReadFrom::After(position) => Self::Behind(position),
+        }
+    }
+}
+
+/// Some records, and whether there were more at the time.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) is_last: bool,
+}
+
+/// Reads one shard on.
+#[derive(Debug)]
+pub(super) struct Reader {
+    stream: KinesisStream,
+    shard: ShardId,
+    begin: Begin,
+    iterator: Option<String>,
+    /// Whether the record that the reader begins behind was met.
+    is_joined: bool,
+    is_ended: bool,
+    /// How long to wait before the next page.
+    wait: Duration,
+    /// The most records of a page.
+    records_max: u16,
+}
+
+impl Reader {
+    pub(super) fn new(stream: KinesisStream, shard: ShardId, begin: Begin) -> Self {
+        let records_max = PAGE_RECORDS_MAX;
+        Self {
+            stream,
+            shard,
+            begin,
+            iterator: None,
+            is_joined: false,
+            is_ended: false,
+            wait: Duration::ZERO,
+            records_max,
+        }
+    }
+
+    /// With smaller pages.
+    pub(super) fn with_records_max(mut self, records_max: u16) -> Self {
+        self.records_max = records_max;
+        self
+    }
+
+    /// The next page, perhaps empty; none behind the last record of a closed shard.
+    pub(super) async fn next(&mut self) -> Result<Option<Page>> {
+        if self.is_ended {
+            return Ok(None);
+        }
+        if !self.wait.is_zero() {
+            self.stream.options.clock.sleep(self.wait).await;
+        }
+        let answer = self.get_records().await?;
+        let is_closed = answer.next_shard_iterator.is_none();
+        let is_full = answer.records.len() >= usize::from(self.records_max);
+        let is_last = is_closed || (answer.millis_behind_latest.unwrap_or(0) == 0 && !is_full);
+        let every = self.stream.options.poll_every;
+        self.wait = if is_last && answer.records.is_empty() { every } else { every.min(SPACING) };
+        let deliveries = self.accept(&answer.records)?;
+        self.iterator = answer.next_shard_iterator;
+        self.is_ended = is_closed;
+        Ok(Some(Page { deliveries, is_last }))
+    }
+
+    /// The records behind the one that the reader begins behind.
+    fn accept(&mut self, records: &[Record]) -> Result<Vec<Delivery>> {
+        let before = match self.begin {
+            Begin::Behind(before) => Some(before),
+            Begin::Oldest | Begin::At(_) => None,
+        };
+        let mut deliveries = Vec::with_capacity(records.len());
+        for record in records {
+            let position = sequence::position(record.sequence_number())?;
+            if let Some(before) = before {
+                if position <= before {
+                    // Something at or before it is still there: so nothing behind it was trimmed.
+                    self.is_joined = true;
+                    continue;
+                }
+                if !self.is_joined {
+                    return Err(self.gap(before, position));
+                }
+            }
+            deliveries.push(Delivery {
+                tenant: plan::tenant(record.partition_key().unwrap_or_default())
+                    .map_err(|error| error.with("position", position))?,
+                position,
+                payload: Bytes::copy_from_slice(record.data().as_ref()),
+            });
+        }
+        if let Some(last) = deliveries.last() {
+            self.stream.saw(&self.shard, last.position);
+            // After an expired iterator the reader joins where it has read to.
+            (self.begin, self.is_joined) = (Begin::Behind(last.position), true);
+        }
+        Ok(deliveries)
+    }
+
+    /// Retention has taken the record that the reader was to begin behind, and perhaps others after it (D8).
+    fn gap(&self, before: Position, first: Position) -> Error {
+        let error = Error::not_found("the entries behind this position were trimmed");
+        error.with("shard", &self.shard).with("after", before).with("first", first)
+    }
+
+    async fn get_records(&mut self) -> Result<GetRecordsOutput> {
+        let options = &self.stream.options;
+        let mut backoff = Backoff::new(&options.clock, &options.entropy, THROTTLES_MAX);
+        loop {
+            let iterator = match self.iterator.take() {
+                Some(iterator) => iterator,
+                None => self.begin_iterator().await?,
+            };
+            let call =
+                self.stream.clients.kinesis.get_records().shard_iterator(&iterator).limit(i32::from(self.records_max));
+            let error = match call.send().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let is_expired = failure::code(&error) == Some("ExpiredIteratorException");
+            let error = failure::kinesis(error).with("stream", self.stream.name()).with("shard", &self.shard);
+            if is_expired {
+                // Begins anew behind what was read; the record read last is met again and left out.
+                self.is_joined = false;
+            } else if error.kind() == ErrorKind::Throttled {
+                self.iterator = Some(iterator);
+            } else {
+                return Err(error);
+            }
+            if !backoff.wait().await {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn begin_iterator(&self) -> Result<String> {
+        let found = self.iterator_at(self.begin).await;
+        match (found, self.begin) {
+            (Err(error), Begin::Behind(_)) if !error.is_retryable() && !error.may_have_applied() => {
+                // Kinesis does not know the number any more: the oldest record tells what is left.
+                let there = shards::list(&self.stream).await?;
+                if !there.iter().any(|shard| shard.id == self.shard) {
+                    return Err(error);
+                }
+                self.iterator_at(Begin::Oldest).await
+            }
+            (found, _) => found,
+        }
+    }
+
+    async fn iterator_at(&self, begin: Begin) -> Result<String> {
+        let call = self.stream.clients.kinesis.get_shard_iterator();
+        let call = call.stream_name(self.stream.name()).shard_id(self.shard.as_str());
+        let call = match begin {
+            Begin::Oldest => call.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            Begin::Behind(position) => call
+                .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+                .starting_sequence_number(sequence::sequence(position)),
+            Begin::At(millis) => call
+                .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                .timestamp(aws_sdk_kinesis::primitives::DateTime::from_millis(millis)),
+        };
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| failure::kinesis(error).with("stream", self.stream.name()).with("shard", &self.shard))?;
+        answer.shard_iterator.ok_or_else(|| Error::internal("Kinesis gave no iterator").with("shard", &self.shard))
+    }
+}

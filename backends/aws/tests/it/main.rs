@@ -1,0 +1,34 @@
+//! The AWS backend keeps the contracts against emulators, which `scripts/services start` starts.
+//!
+//! Without their endpoints in the environment every case is ignored, and says so: no test ever meets an account.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cases;
+mod place;
+
+use std::process::ExitCode;
+
+use fineo_conformance::Backend;
+use libtest_mimic::{Arguments, run};
+
+use place::{Emulated, Part};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let backends: Vec<Box<dyn Backend>> = vec![
+        Box::new(Emulated {
+            name: "dynoxide",
+            parts: &[Part::Repo, Part::Nearline],
+            variable: "FINEO_TEST_DYNAMODB_URL",
+        }),
+        Box::new(Emulated { name: "ministack", parts: &[Part::Archive], variable: "FINEO_TEST_S3_URL" }),
+        Box::new(Emulated { name: "kinesalite", parts: &[Part::Stream], variable: "FINEO_TEST_KINESALITE_URL" }),
+        Box::new(Emulated { name: "kinesis-local", parts: &[Part::Stream], variable: "FINEO_TEST_KINESIS_URL" }),
+    ];
+    let mut trials = fineo_conformance::trials(backends);
+    // A case of a contract that an emulator does not speak is nobody's case.
+    trials.retain(|trial| place::is_asked(trial.name()));
+    trials.extend(cases::trials());
+    run(&arguments, trials).exit_code()
+}

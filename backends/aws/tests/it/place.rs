@@ -1,0 +1,117 @@
+//! Places of their own on the emulators: a prefix by chance, and what a case asks for made when it asks.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fineo_backend_aws::{Aws, AwsOptions, Endpoints, Resource};
+use fineo_conformance::{Backend, Place, Restart};
+use fineo_core::{
+    Archive, Entropy, Error, ErrorKind, NearlineStore, Result, SchemaRepo, ShardId, Stream, SystemEntropy,
+};
+use tokio::sync::OnceCell;
+
+/// A contract that an emulator can be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Stream,
+    Archive,
+    Nearline,
+    Repo,
+}
+
+/// One emulator.
+pub(crate) struct Emulated {
+    pub(crate) name: &'static str,
+    pub(crate) parts: &'static [Part],
+    /// The variable that has its endpoint.
+    pub(crate) variable: &'static str,
+}
+
+/// Whether the emulator that a trial's name begins with speaks the contract that stands next.
+pub(crate) fn is_asked(trial: &str) -> bool {
+    ["dynoxide repo", "dynoxide nearline", "ministack archive", "kinesalite stream", "kinesis-local stream"]
+        .iter()
+        .any(|asked| trial.starts_with(asked))
+}
+
+/// The endpoint in `variable`, or why there is none.
+pub(crate) fn endpoint(variable: &str) -> Result<String> {
+    let found = std::env::var(variable).ok().filter(|url| !url.is_empty());
+    found
+        .ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("{variable} is not set: run scripts/services start")))
+}
+
+/// Options that no other case shares.
+pub(crate) fn options(endpoints: Endpoints) -> AwsOptions {
+    let entropy = SystemEntropy::new();
+    let id = u128::from_be_bytes(entropy.id());
+    AwsOptions::new(format!("t{id:032x}"))
+        .with_region("us-east-1")
+        .with_endpoints(endpoints)
+        .with_shards(Some(3))
+        .with_spread(2)
+        .with_poll_every(std::time::Duration::from_millis(10))
+}
+
+struct EmulatedPlace {
+    aws: Aws,
+    parts: &'static [Part],
+    made: [OnceCell<()>; 4],
+}
+
+#[async_trait]
+impl Backend for Emulated {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    async fn fresh(&self) -> Result<Box<dyn Place>> {
+        let url = endpoint(self.variable)?;
+        let endpoints = Endpoints::default().with_s3(&url).with_kinesis(&url).with_dynamodb(&url);
+        let aws = Aws::connect(options(endpoints)).await?;
+        Ok(Box::new(EmulatedPlace { aws, parts: self.parts, made: Default::default() }))
+    }
+}
+
+impl EmulatedPlace {
+    async fn make(&self, part: Part, resource: Resource) -> Result<()> {
+        if !self.parts.contains(&part) {
+            return Err(Error::new(ErrorKind::Unsupported, "the emulator does not speak this contract"));
+        }
+        let made = &self.made[part as usize];
+        made.get_or_try_init(|| async { self.aws.bootstrap(&[resource]).await }).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Place for EmulatedPlace {
+    async fn stream(&self) -> Result<Arc<dyn Stream>> {
+        self.make(Part::Stream, Resource::Stream("raw".to_owned())).await?;
+        Ok(self.aws.stream("raw"))
+    }
+
+    async fn archive(&self) -> Result<Arc<dyn Archive>> {
+        self.make(Part::Archive, Resource::Bucket).await?;
+        Ok(self.aws.archive())
+    }
+
+    async fn nearline(&self) -> Result<Arc<dyn NearlineStore>> {
+        self.make(Part::Nearline, Resource::Rows).await?;
+        Ok(self.aws.nearline())
+    }
+
+    async fn repo(&self) -> Result<Arc<dyn SchemaRepo>> {
+        self.make(Part::Repo, Resource::Repo).await?;
+        Ok(self.aws.repo())
+    }
+
+    /// A process on AWS keeps nothing that a loss of power could take: both ways are a new connection.
+    async fn restart(&mut self, _restart: Restart) -> Result<bool> {
+        self.aws = Aws::connect(self.aws.options().clone()).await?;
+        Ok(true)
+    }
+
+    async fn split_shard(&self, shard: &ShardId) -> Result<bool> {
+        self.aws.split_shard("raw", shard).await.map(|()| true)
+    }
+}

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bytes::Bytes;
 use fineo_core::{Cover, Entropy, Result, TenantId};
 use fineo_ingest::{ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest};
-use fineo_query::{Engine, QueryStream, Session};
+use fineo_query::{Engine, QueryLimits, QueryStream, Session};
 use fineo_schema::{Discovery, SchemaStore};
 
 use crate::{Builder, Capabilities, Parts, SchemaHandle, Status};
@@ -108,6 +108,11 @@ impl Fineo {
     /// A session of `tenant`, which sees that tenant's tables and no others.
     pub fn session(&self, tenant: &TenantId) -> Session {
         self.engine.session(tenant)
+    }
+
+    /// The bounds of each query.
+    pub fn query_limits(&self) -> &QueryLimits {
+        self.engine.limits()
     }
 
     /// Asks one question in SQL.

@@ -1,6 +1,6 @@
 //! What one column of a table is made of, before and after conversion.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use fineo_schema::{FieldType, LogicalColumn, Source};
@@ -49,6 +49,12 @@ pub(crate) fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
+/// What marks a column of text as JSON: Arrow's extension type of that name.
+fn json_metadata() -> HashMap<String, String> {
+    let pairs = [("ARROW:extension:name", "arrow.json"), ("ARROW:extension:metadata", "")];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
 impl Column {
     /// A column of text under one stored name.
     pub(crate) fn text(name: &str) -> Self {
@@ -95,7 +101,9 @@ impl Column {
 
     /// Its form in a table's schema.
     pub(crate) fn field(&self) -> Field {
-        Field::new(self.name.as_ref(), self.data_type(), self.is_nullable())
+        let field = Field::new(self.name.as_ref(), self.data_type(), self.is_nullable());
+        let is_json = self.logical().is_some_and(|column| matches!(column.field_type, Some(FieldType::Json)));
+        if is_json { field.with_metadata(json_metadata()) } else { field }
     }
 
     /// The field or undeclared name, where the column has one.

@@ -23,7 +23,7 @@ mod view;
 pub use engine::{Engine, EngineParts};
 pub use limits::QueryLimits;
 pub use parameter::Parameter;
-pub use session::{ColumnInfo, Session, TableInfo};
+pub use session::{ColumnInfo, Description, Session, TableInfo};
 pub use stream::QueryStream;
 
 /// Why a query failed. Its context has a stable `code`, and where they are known a `hint` and a `position`.

@@ -2,6 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use fineo_core::Result;
+
+use crate::sql::text;
+
 /// The bounds of one query. Reaching one ends that query with an error that names it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -52,6 +56,16 @@ impl Default for QueryLimits {
 }
 
 impl QueryLimits {
+    /// Whether `sql` is short, flat and plain enough to be parsed: for texts that are read before a session
+    /// gets them, or that it never gets. A session checks what it is given itself.
+    ///
+    /// # Errors
+    ///
+    /// `LimitExceeded` when it is not; `Invalid` when it cannot be cut into words, or is more than one statement.
+    pub fn check(&self, sql: &str) -> Result<()> {
+        text::tokens(sql, self).map(|_| ())
+    }
+
     /// Changes how long a query may take.
     #[must_use]
     pub fn with_time_max(mut self, time_max: Duration) -> Self {

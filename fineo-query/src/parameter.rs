@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::ScalarValue;
+use datafusion::{arrow::datatypes::DECIMAL128_MAX_PRECISION, common::ScalarValue};
 use fineo_core::Timestamp;
 
 /// The value of a placeholder.
@@ -23,6 +23,15 @@ pub enum Parameter {
     Timestamp(Timestamp),
     /// Bytes.
     Bytes(Arc<[u8]>),
+    /// A decimal number: `value` times ten to the power of minus `scale`.
+    Decimal {
+        /// Its digits, as one whole number of at most 38 digits.
+        value: i128,
+        /// How many of them follow the point.
+        scale: i8,
+    },
+    /// A day, counted from 1970-01-01.
+    Date(i32),
 }
 
 impl From<&str> for Parameter {
@@ -65,6 +74,8 @@ impl Parameter {
             Self::Text(text) => ScalarValue::Utf8View(Some(text.to_string())),
             Self::Timestamp(instant) => ScalarValue::TimestampMicrosecond(Some(instant.micros()), Some("UTC".into())),
             Self::Bytes(bytes) => ScalarValue::Binary(Some(bytes.to_vec())),
+            Self::Decimal { value, scale } => ScalarValue::Decimal128(Some(*value), DECIMAL128_MAX_PRECISION, *scale),
+            Self::Date(day) => ScalarValue::Date32(Some(*day)),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
     arrow::{
-        datatypes::{Schema, SchemaRef},
+        datatypes::{DataType, Schema, SchemaRef},
         temporal_conversions::timestamp_us_to_datetime,
     },
-    common::{ParamValues, metadata::ScalarAndMetadata},
+    common::{ParamValues, ScalarValue, metadata::ScalarAndMetadata},
     error::DataFusionError,
     execution::{context::SQLOptions, session_state::SessionState},
     logical_expr::LogicalPlan,
@@ -24,9 +24,9 @@ use fineo_core::{Error, Result, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::{
-    Parameter, QueryLimits,
+    Description, Parameter, QueryLimits,
     catalog::{Catalog, Sources},
-    error::{classify, defect, missing_column, refused},
+    error::{classify, defect, exceeded, missing_column, refused},
     sql::{
         asked::Asked,
         rewrite::{ResultNames, rewrite},
@@ -38,6 +38,8 @@ use context::Context;
 
 /// Parsing and planning recurse as deep as a statement is nested.
 const STACK_BYTES: usize = 64 << 20;
+/// The most parameters of a statement: as many as wire protocols can count.
+const PARAMETERS_MAX: usize = u16::MAX as usize;
 
 /// Does `work` on a thread of its own with a deep stack. A panic is an error.
 pub(crate) async fn on_deep_stack<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -79,21 +81,67 @@ pub(crate) struct Planned {
 }
 
 /// The plan that answers `question`.
-pub(crate) fn plan(mut question: Question) -> Result<Planned> {
-    let mut statement = ours(text::parse(&question.text, &question.limits)?, &question.limits)?;
-    let asked = Asked::of(&statement);
-    let catalog = Catalog::of(&question.sources, &asked)?;
-    let names = ResultNames::of(&statement);
-    rewrite(&mut statement, &asked, &catalog);
+pub(crate) fn plan(question: Question) -> Result<Planned> {
+    let unbound = Unbound::of(&question)?;
+    let values = question.parameters.iter().map(Parameter::scalar).collect();
+    unbound.bind(values, question)
+}
 
-    let started = timestamp_us_to_datetime(question.now.micros());
-    question.state.execution_props_mut().query_execution_start_time = started.map(|instant| instant.and_utc());
-    let named = |error: DataFusionError| name_missing(&error, &catalog);
-    let logical = logical(statement, &question, &catalog).map_err(named)?;
-    let physical = async { question.state.create_physical_plan(&logical).await };
-    let plan = block_on(physical)?.map_err(|error| classify(&error))?;
-    let schema = renamed(&plan.schema(), &names);
-    Ok(Planned { plan, schema })
+/// What `question` takes and gives. A parameter is of the type `given`, else of the one that its place asks for.
+pub(crate) fn describe(question: Question, given: &[Option<DataType>]) -> Result<Description> {
+    let unbound = Unbound::of(&question)?;
+    let inferred = unbound.plan.get_parameter_types().map_err(|error| classify(&error))?;
+    let count = inferred.keys().filter_map(|name| name.strip_prefix('$')?.parse().ok()).max().unwrap_or(0);
+    if count > PARAMETERS_MAX {
+        return Err(
+            exceeded("too_complex", "the statement has too many parameters").with("parameters_max", PARAMETERS_MAX)
+        );
+    }
+    let type_of = |index: usize| {
+        let given = given.get(index).cloned().flatten();
+        given.or_else(|| inferred.get(&format!("${}", index + 1)).cloned().flatten())
+    };
+    let parameters: Vec<Option<DataType>> = (0..count).map(type_of).collect();
+    // Its place decides what a value without a type is; where it does not, it is text.
+    let of_type = |known: &Option<DataType>| ScalarValue::try_new_null(known.as_ref().unwrap_or(&DataType::Utf8View));
+    let values = parameters.iter().map(of_type).collect::<std::result::Result<_, _>>();
+    let planned = unbound.bind(values.map_err(|error| classify(&error))?, question)?;
+    Ok(Description { parameters, schema: planned.schema })
+}
+
+/// A plan whose parameters have no values yet.
+struct Unbound {
+    plan: LogicalPlan,
+    names: ResultNames,
+    catalog: Catalog,
+}
+
+impl Unbound {
+    fn of(question: &Question) -> Result<Self> {
+        let mut statement = ours(text::parse(&question.text, &question.limits)?, &question.limits)?;
+        let asked = Asked::of(&statement);
+        let catalog = Catalog::of(&question.sources, &asked)?;
+        let names = ResultNames::of(&statement);
+        rewrite(&mut statement, &asked, &catalog);
+        let plan = logical(statement, question, &catalog).map_err(|error| name_missing(&error, &catalog))?;
+        Ok(Self { plan, names, catalog })
+    }
+
+    /// The plan that can run, once its parameters have `values`.
+    fn bind(self, values: Vec<ScalarValue>, mut question: Question) -> Result<Planned> {
+        let started = timestamp_us_to_datetime(question.now.micros());
+        question.state.execution_props_mut().query_execution_start_time = started.map(|instant| instant.and_utc());
+        let bound = if values.is_empty() {
+            Ok(self.plan)
+        } else {
+            self.plan.with_param_values(ParamValues::List(values.into_iter().map(ScalarAndMetadata::from).collect()))
+        };
+        let logical = bound.and_then(time::read_times).map_err(|error| name_missing(&error, &self.catalog))?;
+        let physical = async { question.state.create_physical_plan(&logical).await };
+        let plan = block_on(physical)?.map_err(|error| classify(&error))?;
+        let schema = renamed(&plan.schema(), &self.names);
+        Ok(Planned { plan, schema })
+    }
 }
 
 /// `schema` with the names that were asked for, however names are spelled within the plan.
@@ -133,11 +181,7 @@ fn logical(
     let options = ParserOptions { enable_ident_normalization: false, collect_spans: true, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&context, options).sql_statement_to_plan(statement)?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
-    if question.parameters.is_empty() {
-        return time::read_times(plan);
-    }
-    let values = question.parameters.iter().map(|value| ScalarAndMetadata::from(value.scalar())).collect();
-    time::read_times(plan.with_param_values(ParamValues::List(values))?)
+    Ok(plan)
 }
 
 /// Says which names a column that was not found is like.

@@ -2,7 +2,14 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use datafusion::{arrow::array::AsArray, execution::TaskContext, physical_plan::execute_stream};
+use datafusion::{
+    arrow::{
+        array::AsArray,
+        datatypes::{DataType, SchemaRef},
+    },
+    execution::TaskContext,
+    physical_plan::execute_stream,
+};
 use fineo_core::{Result, TenantId};
 use fineo_schema::TenantSchema;
 use futures::future::{BoxFuture, Either, select};
@@ -12,7 +19,7 @@ use crate::{
     catalog::{ERRORS, PUBLIC, Sources, visible_columns},
     engine::Inner,
     error::classify,
-    plan::{Planned, Question, on_deep_stack, panicked, plan},
+    plan::{Planned, Question, describe, on_deep_stack, panicked, plan},
     stream::took_too_long,
     view::error_columns,
 };
@@ -50,6 +57,16 @@ pub struct ColumnInfo {
     pub is_declared: bool,
 }
 
+/// What a statement takes and gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Description {
+    /// The types of `$1`, `$2`, …, where they are known.
+    pub parameters: Vec<Option<DataType>>,
+    /// The columns of the result.
+    pub schema: SchemaRef,
+}
+
 impl Session {
     pub(crate) fn new(engine: Arc<Inner>, tenant: TenantId) -> Self {
         Self { engine, tenant }
@@ -71,12 +88,28 @@ impl Session {
     pub async fn query(&self, sql: &str, parameters: &[Parameter]) -> Result<QueryStream> {
         let limits = &self.engine.limits;
         let time_is_up = self.engine.parts.clock.sleep(limits.time_max);
-        let planning = Box::pin(self.plan(sql, parameters));
+        let planning = Box::pin(self.planned(sql, parameters, plan));
         let (planned, time_is_up) = match select(planning, time_is_up).await {
             Either::Left((planned, time_is_up)) => (planned?, time_is_up),
             Either::Right(((), _)) => return Err(took_too_long()),
         };
         self.run(planned, time_is_up)
+    }
+
+    /// What `sql` takes and gives, without an answer. A parameter whose type is not `given` has the one that its
+    /// place asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::query`].
+    pub async fn describe(&self, sql: &str, given: &[Option<DataType>]) -> Result<Description> {
+        let time_is_up = self.engine.parts.clock.sleep(self.engine.limits.time_max);
+        let given = given.to_vec();
+        let planning = self.planned(sql, &[], move |question| describe(question, &given));
+        match select(Box::pin(planning), time_is_up).await {
+            Either::Left((described, _)) => described,
+            Either::Right(((), _)) => Err(took_too_long()),
+        }
     }
 
     /// How `sql` would be answered: the plan as text.
@@ -158,30 +191,37 @@ impl Session {
         Sources { nearline: Arc::clone(&parts.nearline), discovery: Arc::clone(&parts.discovery), schema }
     }
 
-    /// The plan for `sql`. A name that is not known is looked for once more in what is stored.
-    async fn plan(&self, sql: &str, parameters: &[Parameter]) -> Result<Planned> {
+    /// What `work` makes of `sql`. A name that is not known is looked for once more in what is stored.
+    async fn planned<T: Send + 'static>(
+        &self,
+        sql: &str,
+        parameters: &[Parameter],
+        work: impl Fn(Question) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
         let parts = &self.engine.parts;
         let schema = parts.schemas.snapshot(&self.tenant).await?;
         parts.discovery.load(&self.tenant).await?;
-        match self.plan_under(schema, sql, parameters).await {
+        let question = self.question(schema, sql, parameters);
+        let first = work.clone();
+        match on_deep_stack(move || first(question)).await {
             Err(error) if is_unknown_name(&error) => {
                 let schema = parts.schemas.refresh(&self.tenant).await?;
-                self.plan_under(schema, sql, parameters).await
+                let question = self.question(schema, sql, parameters);
+                on_deep_stack(move || work(question)).await
             }
             outcome => outcome,
         }
     }
 
-    async fn plan_under(&self, schema: Arc<TenantSchema>, sql: &str, parameters: &[Parameter]) -> Result<Planned> {
-        let question = Question {
+    fn question(&self, schema: Arc<TenantSchema>, sql: &str, parameters: &[Parameter]) -> Question {
+        Question {
             text: sql.to_owned(),
             parameters: parameters.to_vec(),
             sources: self.sources(schema),
             state: self.engine.state.clone(),
             limits: self.engine.limits.clone(),
             now: self.engine.parts.clock.now(),
-        };
-        on_deep_stack(move || plan(question)).await
+        }
     }
 
     fn run(&self, planned: Planned, time_is_up: BoxFuture<'static, ()>) -> Result<QueryStream> {

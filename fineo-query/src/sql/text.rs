@@ -17,16 +17,23 @@ use crate::{
 /// How deep the parser may recurse: more than any text that passed the checks needs.
 const PARSER_DEPTH_MAX: usize = 300;
 
-/// The one statement that `text` holds, if it only reads.
-pub(crate) fn parse(text: &str, limits: &QueryLimits) -> Result<Statement> {
+/// The words of `text`, if they are few and flat enough.
+pub(crate) fn tokens(text: &str, limits: &QueryLimits) -> Result<Vec<TokenWithSpan>> {
     if text.len() > limits.text_bytes_max {
         return Err(exceeded("too_complex", "the SQL text is too long")
             .with("bytes", text.len())
             .with("bytes_max", limits.text_bytes_max));
     }
-    let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| unreadable(&error))?;
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| unreadable(&error))?;
     check_tokens(&tokens, limits)?;
+    Ok(tokens)
+}
+
+/// The one statement that `text` holds, if it only reads.
+pub(crate) fn parse(text: &str, limits: &QueryLimits) -> Result<Statement> {
+    let tokens = tokens(text, limits)?;
+    let dialect = GenericDialect {};
     check_first_word(&tokens)?;
     let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
     let statement = parser.parse_statement().map_err(|error| unparsable(&error))?;

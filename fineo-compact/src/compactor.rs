@@ -1,0 +1,244 @@
+//! Compaction as a whole: who has something to do, one tenant after the other, once or for as long as it is wanted.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use fineo_core::{
+    Archive, Clock, Cover, Entropy, ErrorKind, NearlineStore, Result, SchemaRepo, TenantId,
+    archive::{SegmentKind, SegmentQuery, Stage},
+    repo::{Keep, Subject},
+};
+use fineo_ingest::{Claim, Claimed, Lease, SegmentReader, archived};
+use fineo_schema::SchemaStore;
+use fineo_table::Tables;
+use futures::StreamExt;
+use tokio::sync::watch;
+
+use crate::{
+    CompactOptions, CompactReport, FailedTenant, Notifier, Selection, TenantReport,
+    progress::Progress,
+    tenant::{Segment, TenantRun, before},
+};
+
+/// How often a tenant's run begins anew when somebody else was faster.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// The stores that compaction works on. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct CompactorParts {
+    /// Where segments are.
+    pub archive: Arc<dyn Archive>,
+    /// Where leases, checkpoints and the progress are.
+    pub repo: Arc<dyn SchemaRepo>,
+    /// The tenants' schemas.
+    pub schemas: SchemaStore,
+    /// Where files go.
+    pub tables: Tables,
+    /// Where recent rows are.
+    pub nearline: Arc<dyn NearlineStore>,
+    /// Who hears of news; nobody for none.
+    pub notifier: Option<Arc<dyn Notifier>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Makes columnar files of what stage staged archived.
+///
+/// Any number of compactors may work on one instance: each takes a tenant's lease before it works for the tenant. Nothing
+/// hangs on the lease but work done twice: the commit of a table is what counts, and of two made on one state of
+/// the table one is refused.
+#[derive(Clone)]
+pub struct Compactor {
+    parts: CompactorParts,
+    options: CompactOptions,
+    owner: Arc<str>,
+}
+
+impl Compactor {
+    /// Works on `parts` as `options` say.
+    pub fn new(parts: CompactorParts, options: CompactOptions) -> Self {
+        let owner = match &options.owner {
+            Some(owner) => owner.as_str().into(),
+            None => format!("{:032x}", u128::from_be_bytes(parts.entropy.id())).into(),
+        };
+        Self { parts, options, owner }
+    }
+
+    /// Compacts what was archived so far; `on_progress` hears of every tenant that is done.
+    ///
+    /// A tenant for whom it fails is named in the report and keeps nobody else waiting. Running again is always safe.
+    ///
+    /// # Errors
+    ///
+    /// When the archive or the repository cannot be read at all.
+    pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
+        let options = &self.options;
+        let repo = &*self.parts.repo;
+        let to = archived(repo, &options.pipeline, Stage::Staged).await?;
+        let mut everybody = Progress::read(repo, &options.pipeline, None).await?;
+        let from = match &options.selection {
+            Selection::All => everybody.cover.clone(),
+            Selection::Tenant(tenant) => {
+                let mut from = Progress::read(repo, &options.pipeline, Some(tenant)).await?.cover;
+                from.merge(&everybody.cover);
+                from
+            }
+        };
+        let segments = self.segments(&from, &to).await?;
+        let mut report = CompactReport::default();
+        for (tenant, segments) in self.tenants(&segments).await? {
+            self.tenant(&tenant, &segments, &everybody.cover, &to, &mut report).await;
+            if let Some(done) = report.tenants.last().filter(|done| done.tenant == tenant.as_str()) {
+                on_progress(done);
+            }
+        }
+        let is_all = options.selection == Selection::All && report.busy.is_empty() && report.failed.is_empty();
+        if is_all && !everybody.cover.includes(&to) {
+            let now = self.parts.clock.now();
+            everybody.advance(&to, now);
+            everybody.retired = everybody.cover.clone();
+            everybody.write(repo, now).await?;
+        }
+        Ok(report)
+    }
+
+    /// Runs again and again, `every` so often, until `stop` says so; `on_report` hears of every run that did something.
+    pub async fn watch(
+        &self,
+        every: Duration,
+        mut stop: watch::Receiver<bool>,
+        on_report: &(dyn Fn(&Result<CompactReport>) + Send + Sync),
+    ) {
+        loop {
+            // What a run left unfinished the next one does.
+            let ran = tokio::select! {
+                ran = self.run(&|_| {}) => ran,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match &ran {
+                Ok(report) if report.is_idle() => {}
+                Ok(_) | Err(_) => on_report(&ran),
+            }
+            tokio::select! {
+                () = self.parts.clock.sleep(every) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// The segments that have records behind `from` and at or before `to`.
+    async fn segments(&self, from: &Cover, to: &Cover) -> Result<Vec<Segment>> {
+        let query = SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received };
+        let mut listed = self.parts.archive.segments(query);
+        let mut segments = Vec::new();
+        while let Some(info) = listed.next().await {
+            let info = info?;
+            let name = &info.name;
+            if from.contains(&name.shard, name.last) || !to.contains(&name.shard, name.first) {
+                continue;
+            }
+            let reader = SegmentReader::open(&*self.parts.archive, &info).await?;
+            segments.push(Arc::new((info, reader)));
+        }
+        Ok(segments)
+    }
+
+    /// The tenants that may have something to do, with their segments.
+    async fn tenants(&self, segments: &[Segment]) -> Result<BTreeMap<TenantId, Vec<Segment>>> {
+        let mut tenants: BTreeMap<TenantId, Vec<Segment>> = BTreeMap::new();
+        match &self.options.selection {
+            Selection::Tenant(tenant) => {
+                tenants.insert(tenant.clone(), segments.to_vec());
+            }
+            Selection::All => {
+                for tenant in self.parts.repo.tenants().await? {
+                    tenants.insert(tenant, Vec::new());
+                }
+                for segment in segments {
+                    for name in segment.1.tenants() {
+                        tenants.entry(TenantId::new(name)?).or_default().push(Arc::clone(segment));
+                    }
+                }
+            }
+        }
+        Ok(tenants)
+    }
+
+    async fn tenant(
+        &self,
+        tenant: &TenantId,
+        segments: &[Segment],
+        everybody: &Cover,
+        to: &Cover,
+        report: &mut CompactReport,
+    ) {
+        match self.leased(tenant, segments, everybody, to).await {
+            Ok(None) => report.busy.push(tenant.to_string()),
+            Ok(Some(done)) => {
+                if !done.metrics.is_empty() || done.retired > 0 || done.unreadable > 0 {
+                    report.tenants.push(done);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, %tenant, "compaction failed and begins anew with the next run");
+                let failed = FailedTenant { tenant: tenant.to_string(), error: error.to_string() };
+                if let Some(notifier) = &self.parts.notifier {
+                    notifier.commit_failed(&failed);
+                }
+                report.failed.push(failed);
+            }
+        }
+    }
+
+    /// Runs for a tenant under its lease; none when somebody else has that.
+    async fn leased(
+        &self,
+        tenant: &TenantId,
+        segments: &[Segment],
+        everybody: &Cover,
+        to: &Cover,
+    ) -> Result<Option<TenantReport>> {
+        let repo = &*self.parts.repo;
+        let subject = Subject::tenant(tenant, &format!("lease/{}/compaction", self.options.pipeline), Keep::Latest)?;
+        let run = TenantRun { parts: &self.parts, options: &self.options, tenant, segments, everybody, to };
+        if segments.is_empty() && !self.is_wanted(tenant).await? {
+            return Ok(Some(TenantReport::default()));
+        }
+        for attempt in 1..=ATTEMPTS_MAX {
+            let claim = Claim { owner: &self.owner, hold_for: self.options.lease_for, at_once: self.options.is_alone };
+            let claimed = Lease::claim(repo, subject.clone(), claim, self.parts.clock.now()).await?;
+            let Claimed::Held(mut lease) = claimed else { return Ok(None) };
+            let ran = run.run(&mut lease).await;
+            if let Err(error) = lease.release(repo, self.parts.clock.now()).await {
+                tracing::debug!(%error, %tenant, "a lease could not be given back, it will run out");
+            }
+            match ran {
+                Ok(report) => return Ok(Some(report)),
+                Err(error) if error.kind() == ErrorKind::Cancelled && attempt < ATTEMPTS_MAX => {
+                    tracing::debug!(%error, %tenant, "somebody else was faster");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a tenant without new records has something to do all the same.
+    async fn is_wanted(&self, tenant: &TenantId) -> Result<bool> {
+        if self.options.rewrite != crate::Rewrite::Never {
+            return Ok(true);
+        }
+        let progress = Progress::read(&*self.parts.repo, &self.options.pipeline, Some(tenant)).await?;
+        let wait = self.options.pin_for.max(self.options.retain_for);
+        let due = progress.cover_at(before(self.parts.clock.now(), wait));
+        let is_due = !due.is_empty() && !progress.retired.includes(&due);
+        Ok(is_due || !self.parts.schemas.snapshot(tenant).await?.deleted_metrics().is_empty())
+    }
+}
+
+impl fmt::Debug for Compactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compactor").field("owner", &self.owner).field("options", &self.options).finish_non_exhaustive()
+    }
+}

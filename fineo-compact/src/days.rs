@@ -1,0 +1,207 @@
+//! A metric's days to files: what is larger than a job may be is cut by time, what is known is dropped.
+
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use fineo_core::{Cover, Error, EventId, Position, Result, ShardId};
+use fineo_table::{DataFile, FileSums, NewFile, Snapshot, Tables};
+use tokio::task::JoinSet;
+
+use crate::{
+    build::Recipe,
+    encode::{FileHead, Writing},
+    entry::{Entry, entries},
+    files,
+    intake::Group,
+    job::{DayOutcome, Known, write_day},
+    spill::{Scratch, Spill},
+};
+
+const MICROS_PER_MINUTE: i64 = 60_000_000;
+/// Entries of one minute are cut by the first bits of their ids.
+const ID_PARTS: u8 = 8;
+
+/// What all days of a metric's run share.
+pub(crate) struct DaysJob<'a> {
+    pub(crate) tables: &'a Tables,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) recipe: Arc<Recipe>,
+    pub(crate) shards: Arc<Vec<ShardId>>,
+    pub(crate) losers: Arc<HashSet<(u16, Position)>>,
+    pub(crate) scratch: Scratch,
+    pub(crate) writing: Writing,
+    pub(crate) jobs: usize,
+    /// The most bytes of entries in one file.
+    pub(crate) slice_bytes: usize,
+}
+
+/// One day's input.
+#[derive(Debug, Default)]
+pub(crate) struct Day {
+    /// The files whose rows are among the entries.
+    pub(crate) rewritten: Vec<DataFile>,
+    /// The files that stay.
+    pub(crate) staying: Vec<DataFile>,
+}
+
+/// What came of a metric's days.
+#[derive(Debug, Default)]
+pub(crate) struct DaysOutcome {
+    pub(crate) add: Vec<NewFile>,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) duplicates: u64,
+}
+
+/// A file under way.
+struct Running {
+    day: i32,
+    rewritten: Cover,
+    outcome: DayOutcome,
+}
+
+impl DaysJob<'_> {
+    /// Writes the files of all `days` of metric `metric`; nothing is committed yet.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the store or of a scratch file, or `Corrupt`.
+    pub(crate) async fn run(
+        &self,
+        spill: &mut Spill<Group>,
+        metric: usize,
+        days: BTreeMap<i32, Day>,
+    ) -> Result<DaysOutcome> {
+        let mut outcome = DaysOutcome::default();
+        let mut running: JoinSet<Result<Running>> = JoinSet::new();
+        for (number, day) in days {
+            let mut slices = self.slices(spill, &Group::Day { metric, day: number })?;
+            let rewritten = day.rewritten.iter().fold(Cover::default(), |mut cover, file| {
+                cover.merge(&file.positions);
+                cover
+            });
+            while let Some(parts) = slices.next()? {
+                let committed = self.committed(&day.staying, &parts).await?;
+                while running.len() >= self.jobs.max(1) {
+                    self.settle(&mut running, &mut outcome).await?;
+                }
+                let head = FileHead {
+                    tenant: self.snapshot.tenant.clone(),
+                    metric: self.snapshot.metric.clone(),
+                    day: number,
+                };
+                let known = Known { committed, losers: Arc::clone(&self.losers) };
+                let (recipe, shards, writing) = (Arc::clone(&self.recipe), Arc::clone(&self.shards), self.writing);
+                let rewritten = rewritten.clone();
+                running.spawn_blocking(move || {
+                    let outcome = write_day(&recipe, &head, &parts, &known, &shards, writing)?;
+                    Ok(Running { day: number, rewritten, outcome })
+                });
+            }
+        }
+        while !running.is_empty() {
+            self.settle(&mut running, &mut outcome).await?;
+        }
+        // Which file was ready first is chance; the commit must not tell.
+        outcome.add.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(outcome)
+    }
+
+    /// Waits for one file and stores it.
+    async fn settle(&self, running: &mut JoinSet<Result<Running>>, outcome: &mut DaysOutcome) -> Result<()> {
+        let Some(joined) = running.join_next().await else { return Ok(()) };
+        let done = joined.map_err(|source| Error::internal("making a file broke off").with_source(source))??;
+        outcome.duplicates += done.outcome.duplicates;
+        let Some(file) = done.outcome.file else { return Ok(()) };
+        let hash = blake3::hash(&file.bytes).to_hex();
+        let path = self.snapshot.new_path(done.day, &hash[..32])?;
+        let sums = FileSums::of(&file.bytes);
+        let mut positions = file.positions;
+        positions.merge(&done.rewritten);
+        outcome.rows += file.rows;
+        outcome.bytes += file.bytes.len() as u64;
+        files::put(self.tables, &self.snapshot.tenant, &self.snapshot.metric, &path, file.bytes).await?;
+        outcome.add.push(NewFile { path, positions, sums });
+        Ok(())
+    }
+
+    /// The ids of `parts` that files have which stay.
+    async fn committed(&self, staying: &[DataFile], parts: &[Vec<u8>]) -> Result<HashSet<EventId>> {
+        let mut known = HashSet::new();
+        if staying.is_empty() {
+            return Ok(known);
+        }
+        let mut ids = Vec::new();
+        for entry in parts.iter().flat_map(|part| entries(part)) {
+            ids.push(entry?.id);
+        }
+        ids.sort_unstable();
+        for file in staying {
+            known.extend(files::known_ids(self.tables, self.snapshot, file, &ids).await?);
+        }
+        Ok(known)
+    }
+
+    /// A day's entries, in parts that are small enough.
+    fn slices(&self, spill: &mut Spill<Group>, group: &Group) -> Result<Slices> {
+        let mut parts = Vec::new();
+        let size = spill.groups().get(group).copied().unwrap_or(0);
+        if size <= self.slice_bytes {
+            spill.take(group, |bytes| {
+                parts.push(bytes);
+                Ok(())
+            })?;
+            return Ok(Slices { whole: Some(parts), cut: Spill::new(self.scratch.clone(), 0), left: VecDeque::new() });
+        }
+        let mut cut: Spill<(i64, u8)> = Spill::new(self.scratch.clone(), self.slice_bytes);
+        spill.take(group, |bytes| {
+            for entry in entries(&bytes) {
+                let entry = entry?;
+                cut.append(&slot_of(&entry), |out| entry.write(out))?;
+            }
+            Ok(())
+        })?;
+        let mut left: VecDeque<(Vec<(i64, u8)>, usize)> = VecDeque::new();
+        for (slot, bytes) in cut.groups() {
+            match left.back_mut().filter(|(_, held)| held + bytes <= self.slice_bytes) {
+                Some((slots, held)) => {
+                    slots.push(slot);
+                    *held += bytes;
+                }
+                None => left.push_back((vec![slot], bytes)),
+            }
+        }
+        Ok(Slices { whole: None, cut, left })
+    }
+}
+
+/// Entries of one event are in one slot, for it has one time and one id.
+fn slot_of(entry: &Entry<'_>) -> (i64, u8) {
+    (entry.timestamp.micros().div_euclid(MICROS_PER_MINUTE), entry.id.0[0] % ID_PARTS)
+}
+
+/// A day's entries, part by part.
+struct Slices {
+    whole: Option<Vec<Vec<u8>>>,
+    cut: Spill<(i64, u8)>,
+    left: VecDeque<(Vec<(i64, u8)>, usize)>,
+}
+
+impl Slices {
+    fn next(&mut self) -> Result<Option<Vec<Vec<u8>>>> {
+        if let Some(whole) = self.whole.take() {
+            return Ok((!whole.is_empty()).then_some(whole));
+        }
+        let Some((slots, _)) = self.left.pop_front() else { return Ok(None) };
+        let mut parts = Vec::new();
+        for slot in slots {
+            self.cut.take(&slot, |bytes| {
+                parts.push(bytes);
+                Ok(())
+            })?;
+        }
+        Ok(Some(parts))
+    }
+}

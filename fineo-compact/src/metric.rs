@@ -1,0 +1,281 @@
+//! One metric's part of a run: which files to write anew, the columns, the files, the commit.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use fineo_core::{Cover, Error, ErrorKind, Outcome, Position, Result, ShardId};
+use fineo_table::{Change, ColumnLayout, Committed, DataFile, Snapshot, Tables};
+use futures::TryStreamExt;
+
+use crate::{
+    CompactOptions, Rewrite,
+    build::Recipe,
+    days::{Day, DaysJob, DaysOutcome},
+    encode::Writing,
+    files,
+    intake::{ChosenId, Group, Intake, MetricIntake, chosen_ids, layout_of_rows},
+    names::Names,
+    plan::{Evidence, Plan, Shredding},
+    profile::Profile,
+    report::{MetricReport, NameConflict},
+    rewrite::Rewriting,
+    spill::Scratch,
+};
+
+/// What a metric's part of a run needs.
+pub(crate) struct MetricRun<'a> {
+    pub(crate) tables: &'a Tables,
+    pub(crate) options: &'a CompactOptions,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Up to where the tenant's records are in the run.
+    pub(crate) to: &'a Cover,
+    pub(crate) scratch: Scratch,
+}
+
+/// What a run found under a name, for the report.
+pub(crate) struct Found {
+    pub(crate) report: MetricReport,
+    pub(crate) names: Names,
+    pub(crate) profile: Profile,
+}
+
+impl MetricRun<'_> {
+    /// Writes and commits the files of the metric with this number; none when there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`] when somebody else committed in the meantime: the run begins anew. Otherwise a failure
+    /// of a store, or `Corrupt`.
+    pub(crate) async fn run(&self, intake: &mut Intake, number: usize) -> Result<Option<Found>> {
+        let shards: Arc<Vec<ShardId>> = Arc::new(intake.shards.clone());
+        let days = self.days(intake, number).await?;
+        let gone = self.gone(intake, number);
+        if days.is_empty() && gone.is_empty() {
+            return Ok(None);
+        }
+        let (rewritten, rows_rewritten) = self.read_back(intake, number, &days).await?;
+        let losers = self.losers(intake, number).await?;
+        let own = &mut intake.metrics[number];
+        let (names, profile) = (std::mem::take(&mut own.names), std::mem::take(&mut own.profile));
+        let recipe = Arc::new(self.recipe(intake, number, names, &profile, &rewritten));
+        let removed: Vec<Arc<str>> = gone
+            .iter()
+            .chain(days.values().flat_map(|day| &day.rewritten))
+            .map(|file| Arc::clone(&file.path))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let job = DaysJob {
+            tables: self.tables,
+            snapshot: &self.snapshot,
+            recipe: Arc::clone(&recipe),
+            shards,
+            losers: Arc::new(losers),
+            scratch: self.scratch.clone(),
+            writing: Writing { level: self.options.zstd_level, group_rows: self.options.group_rows },
+            jobs: self.options.jobs,
+            slice_bytes: (self.options.memory_bytes / 4).max(1),
+        };
+        let outcome = job.run(&mut intake.spill, number, days).await?;
+        drop(job);
+        let own = &intake.metrics[number];
+        let recipe = Arc::into_inner(recipe).ok_or_else(|| Error::internal("a file is still being made"))?;
+        let report = report_of(own, &recipe, &outcome, rows_rewritten, &removed);
+        self.commit(outcome, removed).await?;
+        Ok(Some(Found { report, names: recipe.names, profile }))
+    }
+
+    /// The days to be written, with the files to be written anew.
+    async fn days(&self, intake: &Intake, number: usize) -> Result<BTreeMap<i32, Day>> {
+        let mut days: BTreeMap<i32, Day> = BTreeMap::new();
+        for group in intake.spill.groups().into_keys() {
+            match group {
+                Group::Day { metric, day } if metric == number => {
+                    days.insert(day, Day::default());
+                }
+                Group::Day { .. } | Group::Ids { .. } => {}
+            }
+        }
+        let gone: HashSet<Arc<str>> = self.gone(intake, number).into_iter().map(|file| file.path).collect();
+        let live: Vec<&DataFile> = self.snapshot.files.iter().filter(|file| !gone.contains(&file.path)).collect();
+        for (day, input) in &mut days {
+            let of_day = live.iter().filter(|file| file.day == *day).map(|file| (*file).clone());
+            let (small, large): (Vec<_>, Vec<_>) = of_day.partition(|file| file.bytes < self.options.small_file_bytes);
+            if small.len() >= self.options.small_files_max {
+                *input = Day { rewritten: small, staying: large };
+            } else {
+                input.staying = small.into_iter().chain(large).collect();
+            }
+        }
+        match self.options.rewrite {
+            Rewrite::Never => {}
+            Rewrite::Stale => self.add_stale(intake, &live, &mut days).await?,
+        }
+        Ok(days)
+    }
+
+    /// Adds every day that has a file of an earlier schema, to be written anew as a whole.
+    async fn add_stale(&self, intake: &Intake, live: &[&DataFile], days: &mut BTreeMap<i32, Day>) -> Result<()> {
+        let mut stale = BTreeSet::new();
+        for file in live {
+            let meta = self.tables.data_file(&self.snapshot, file).await?;
+            if meta.layout.schema_version < intake.schema().version() {
+                stale.insert(file.day);
+            }
+        }
+        for day in stale {
+            let rewritten = live.iter().filter(|file| file.day == day).map(|file| (*file).clone()).collect();
+            days.insert(day, Day { rewritten, staying: Vec::new() });
+        }
+        Ok(())
+    }
+
+    /// The files of a deleted metric whose rows are all unreadable for ever.
+    fn gone(&self, intake: &Intake, number: usize) -> Vec<DataFile> {
+        let id = &intake.metrics[number].id;
+        let deleted = intake.schema().deleted_metrics().iter().find(|deleted| deleted.id == *id);
+        let is_gone = |file: &&DataFile| deleted.is_some_and(|deleted| deleted.through.includes(&file.positions));
+        self.snapshot.files.iter().filter(is_gone).cloned().collect()
+    }
+
+    /// Takes the rows of the files that are written anew in; answers the columns that they had, and how many they are.
+    async fn read_back(
+        &self,
+        intake: &mut Intake,
+        number: usize,
+        days: &BTreeMap<i32, Day>,
+    ) -> Result<(Vec<ColumnLayout>, u64)> {
+        let (mut columns, mut rows) = (Vec::new(), 0);
+        if days.values().all(|day| day.rewritten.is_empty()) {
+            return Ok((columns, rows));
+        }
+        let own = &mut intake.metrics[number];
+        let metric = own.metric.clone();
+        let layout = layout_of_rows(&own.id, metric.as_deref());
+        let layout_number = own.add_layout(Arc::clone(&layout), None);
+        for (day, file) in days.iter().flat_map(|(day, input)| input.rewritten.iter().map(move |file| (*day, file))) {
+            let meta = self.tables.data_file(&self.snapshot, file).await?;
+            let is_deleted = |name: &str| {
+                let through = metric.as_ref().and_then(|metric| metric.unreadable_through(name));
+                through.is_some_and(|through| through.includes(&file.positions))
+            };
+            let rewriting = Rewriting {
+                file: &meta.layout,
+                metric: metric.as_deref(),
+                layout: (&layout, layout_number),
+                is_deleted: &is_deleted,
+            };
+            let mut batches = files::rows(self.tables, &self.snapshot, file).await?;
+            while let Some(batch) = batches.try_next().await.map_err(|source| files::broken(file, source))? {
+                let (names, spill) = (&mut intake.metrics[number].names, &mut intake.spill);
+                rewriting.rows(&batch, |entry, cells| {
+                    cells.iter().for_each(|(name, _)| {
+                        names.number(name);
+                    });
+                    spill.append(&Group::Day { metric: number, day }, |out| entry.write(out))
+                })?;
+                rows += batch.num_rows() as u64;
+            }
+            columns.extend(meta.layout.columns.iter().cloned());
+        }
+        Ok((columns, rows))
+    }
+
+    /// Records whose id a client chose, and another record of another time had it first.
+    async fn losers(&self, intake: &mut Intake, number: usize) -> Result<HashSet<(u16, Position)>> {
+        let mut losers = HashSet::new();
+        let of_metric = |group: &Group| matches!(group, Group::Ids { metric, .. } if *metric == number);
+        let parts: Vec<Group> = intake.spill.groups().into_keys().filter(of_metric).collect();
+        for part in parts {
+            let mut chosen: Vec<ChosenId> = Vec::new();
+            intake.spill.take(&part, |bytes| {
+                chosen.extend(chosen_ids(&bytes));
+                Ok(())
+            })?;
+            chosen.sort_unstable();
+            chosen.dedup();
+            let ids: Vec<_> = chosen.iter().map(|chosen| chosen.id).collect();
+            let mut committed = HashSet::new();
+            for file in &self.snapshot.files {
+                committed.extend(files::known_ids(self.tables, &self.snapshot, file, &ids).await?);
+            }
+            for same in chosen.chunk_by(|one, other| one.id == other.id) {
+                let is_committed = committed.contains(&same[0].id);
+                let lost = same.iter().filter(|one| is_committed || one.micros != same[0].micros);
+                losers.extend(lost.map(|one| (one.shard, one.position)));
+            }
+        }
+        Ok(losers)
+    }
+
+    fn recipe(
+        &self,
+        intake: &Intake,
+        number: usize,
+        names: Names,
+        profile: &Profile,
+        rewritten: &[ColumnLayout],
+    ) -> Recipe {
+        let own = &intake.metrics[number];
+        let evidence = Evidence {
+            metric: own.metric.as_deref(),
+            names: &names,
+            profile,
+            table: &self.snapshot.columns,
+            rewritten,
+        };
+        let shredding =
+            Shredding { presence_min: self.options.presence_min, columns_max: self.options.columns_max };
+        let plan = Plan::new(&evidence, shredding);
+        let schema = Arc::clone(intake.schema());
+        Recipe::new(schema, own.metric.clone(), own.layouts.clone(), names, plan, &intake.shards)
+    }
+
+    async fn commit(&self, outcome: DaysOutcome, remove: Vec<Arc<str>>) -> Result<()> {
+        let mut cover = self.snapshot.cover.clone();
+        cover.merge(self.to);
+        let change = Change { add: outcome.add, remove, cover: cover.clone(), generation: None };
+        let lost = || Error::new(ErrorKind::Cancelled, "somebody else committed to the table in the meantime");
+        match self.tables.commit(&self.snapshot, change).await {
+            Outcome::Done(Committed::Done(_)) => Ok(()),
+            Outcome::Done(Committed::Conflict(_)) => Err(lost()),
+            Outcome::NotDone(error) => Err(error),
+            // What was done is found by reading, and nothing is cleaned up: either it is there, or the run begins anew.
+            Outcome::Unknown(error) => {
+                tracing::warn!(%error, metric = %self.snapshot.metric, "whether a commit was made is not known yet");
+                Err(lost())
+            }
+        }
+    }
+}
+
+fn report_of(
+    own: &MetricIntake,
+    recipe: &Recipe,
+    outcome: &DaysOutcome,
+    rows_rewritten: u64,
+    removed: &[Arc<str>],
+) -> MetricReport {
+    let mut conflicts: Vec<NameConflict> = own
+        .conflicts
+        .iter()
+        .map(|(name, values)| NameConflict { name: Arc::clone(recipe.names.text(*name)), values: *values })
+        .collect();
+    conflicts.sort_by(|one, other| one.name.cmp(&other.name));
+    MetricReport {
+        id: own.id.to_string(),
+        metric: own.metric.as_ref().map(|metric| metric.name().to_string()),
+        rows_in: own.records,
+        rows_out: outcome.rows,
+        rows_rewritten,
+        duplicates: outcome.duplicates,
+        bytes_in: own.bytes,
+        bytes_out: outcome.bytes,
+        files_added: outcome.add.len() as u64,
+        files_removed: removed.len() as u64,
+        new_names: Vec::new(),
+        conflicts,
+    }
+}

@@ -1,0 +1,89 @@
+//! Stored names as small numbers: compared where they are expected, hashed only when they come as a surprise.
+
+use std::{collections::HashMap, sync::Arc};
+
+/// The names of one metric's records, numbered in order of first sight. The numbers never leave a run.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    texts: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u32>,
+}
+
+impl Names {
+    /// The number of `name`; a new one for a name that is new.
+    pub(crate) fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.texts.len()).expect("names are bounded by the records that fit in memory");
+        let text: Arc<str> = name.into();
+        self.texts.push(Arc::clone(&text));
+        self.numbers.insert(text, number);
+        number
+    }
+
+    /// The name with this number.
+    pub(crate) fn text(&self, number: u32) -> &Arc<str> {
+        &self.texts[number as usize]
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The names in order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.texts.iter()
+    }
+}
+
+/// Guesses names by place: events of one kind of device name their fields in one order.
+#[derive(Debug, Default)]
+pub(crate) struct Guesses {
+    places: Vec<u32>,
+    at: usize,
+}
+
+impl Guesses {
+    /// Begins a record.
+    pub(crate) fn begin(&mut self) {
+        self.at = 0;
+    }
+
+    /// The number of the next name; a new one for a name that is new.
+    pub(crate) fn next(&mut self, names: &mut Names, name: &str) -> u32 {
+        match self.find(names, name) {
+            Some(number) => number,
+            None => {
+                let number = names.number(name);
+                self.remember(number);
+                number
+            }
+        }
+    }
+
+    /// The number of the next name; none for a name that is new.
+    pub(crate) fn find(&mut self, names: &Names, name: &str) -> Option<u32> {
+        let at = self.at;
+        self.at += 1;
+        if let Some(guess) = self.places.get(at)
+            && **names.text(*guess) == *name
+        {
+            return Some(*guess);
+        }
+        let number = names.numbers.get(name).copied()?;
+        self.remember(number);
+        Some(number)
+    }
+
+    /// Notes that the name just asked for has this number.
+    fn remember(&mut self, number: u32) {
+        let at = self.at - 1;
+        match self.places.get_mut(at) {
+            Some(place) => *place = number,
+            // Places come in order, unless a new name was left out before.
+            None => self.places.push(number),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! How compaction works, and on what.
+
+use std::{path::PathBuf, time::Duration};
+
+use fineo_core::TenantId;
+
+/// Whose records are compacted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// Everybody's.
+    #[default]
+    All,
+    /// One tenant's.
+    Tenant(TenantId),
+}
+
+/// Which days are written anew although they have no new records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rewrite {
+    /// None.
+    #[default]
+    Never,
+    /// Those with files that were written under an earlier schema: afterwards every field that was declared since
+    /// has its typed column, and outside readers see renamed columns under their new names.
+    Stale,
+}
+
+/// How compaction works.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct CompactOptions {
+    /// The name of the pipeline whose archive is compacted.
+    pub pipeline: String,
+    /// Whose records.
+    pub selection: Selection,
+    /// Which days are written anew without need.
+    pub rewrite: Rewrite,
+    /// Records in memory; what is more goes to scratch files. The whole run takes about twice as much.
+    pub memory_bytes: usize,
+    /// Where scratch files go; none for the system's place.
+    pub scratch: Option<PathBuf>,
+    /// So many files are made at once.
+    pub jobs: usize,
+    /// The level of zstd, 1-22.
+    pub zstd_level: i32,
+    /// The most rows of a row group.
+    pub group_rows: usize,
+    /// The share of new records that must bear an undeclared name for it to get a column, 0-1.
+    pub presence_min: f64,
+    /// The most columns of undeclared names.
+    pub columns_max: usize,
+    /// A file that is smaller may be merged with others of its day.
+    pub small_file_bytes: u64,
+    /// So many small files of a day are merged when the day gets new records.
+    pub small_files_max: usize,
+    /// A query may hold a snapshot for so long: rows and files that it needs are kept.
+    pub pin_for: Duration,
+    /// Rows stay in the nearline store for so long after they were compacted, so that it recognises what producers
+    /// send again.
+    pub retain_for: Duration,
+    /// How long a tenant's lease holds that is not renewed.
+    pub lease_for: Duration,
+    /// The name of this process among the workers; none for one by chance.
+    pub owner: Option<String>,
+    /// Whether no other process can compact these stores: leases are then taken over at once.
+    pub is_alone: bool,
+}
+
+impl Default for CompactOptions {
+    fn default() -> Self {
+        Self {
+            pipeline: "main".to_owned(),
+            selection: Selection::All,
+            rewrite: Rewrite::Never,
+            memory_bytes: 128 << 20,
+            scratch: None,
+            jobs: 2,
+            zstd_level: 3,
+            group_rows: 1 << 17,
+            presence_min: 0.01,
+            columns_max: 300,
+            small_file_bytes: 16 << 20,
+            small_files_max: 4,
+            pin_for: Duration::from_secs(3600),
+            retain_for: Duration::from_secs(24 * 3600),
+            lease_for: Duration::from_secs(60),
+            owner: None,
+            is_alone: false,
+        }
+    }
+}
+
+macro_rules! with {
+    ($($(#[$doc:meta])* $method:ident($field:ident: $type:ty);)+) => {
+        impl CompactOptions {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $method(mut self, $field: $type) -> Self {
+                self.$field = $field;
+                self
+            })+
+        }
+    };
+}
+
+with! {
+    /// Another pipeline's archive.
+    with_pipeline(pipeline: String);
+    /// Another selection.
+    with_selection(selection: Selection);
+    /// Other days to be written anew.
+    with_rewrite(rewrite: Rewrite);
+    /// Another bound of memory.
+    with_memory_bytes(memory_bytes: usize);
+    /// Another place for scratch files.
+    with_scratch(scratch: Option<PathBuf>);
+    /// Another number of files at once.
+    with_jobs(jobs: usize);
+    /// Another level of zstd.
+    with_zstd_level(zstd_level: i32);
+    /// Another size of row groups.
+    with_group_rows(group_rows: usize);
+    /// Another share of records.
+    with_presence_min(presence_min: f64);
+    /// Another number of columns.
+    with_columns_max(columns_max: usize);
+    /// Another number of small files of a day.
+    with_small_files_max(small_files_max: usize);
+    /// Another size of small files.
+    with_small_file_bytes(small_file_bytes: u64);
+    /// Another time that queries may take.
+    with_pin_for(pin_for: Duration);
+    /// Another time to keep compacted rows nearline.
+    with_retain_for(retain_for: Duration);
+    /// Another time that a lease holds.
+    with_lease_for(lease_for: Duration);
+    /// This owner of leases.
+    with_owner(owner: Option<String>);
+    /// Whether no other process compacts.
+    with_is_alone(is_alone: bool);
+}

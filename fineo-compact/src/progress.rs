@@ -1,0 +1,115 @@
+//! Up to where a tenant's records, or everybody's, were compacted, and when.
+
+use std::collections::BTreeMap;
+
+use fineo_core::{
+    Cover, Error, Position, Result, SchemaRepo, ShardId, TenantId, Timestamp,
+    repo::{Compared, Keep, Subject, Version, Write},
+};
+use serde::{Deserialize, Serialize};
+
+/// So many former covers are kept; older ones count as the oldest kept.
+const FORMER_MAX: usize = 48;
+
+/// A cover as JSON.
+type CoverBody = BTreeMap<String, String>;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Body {
+    cover: CoverBody,
+    /// Covers with the time at which they were committed, oldest first.
+    #[serde(default)]
+    former: Vec<(i64, CoverBody)>,
+    /// Up to where rows left the nearline store.
+    #[serde(default)]
+    retired: CoverBody,
+}
+
+/// How far compaction is.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    subject: Subject,
+    version: Version,
+    /// Everything at or before it is in files.
+    pub(crate) cover: Cover,
+    former: Vec<(i64, Cover)>,
+    /// Up to where rows left the nearline store.
+    pub(crate) retired: Cover,
+}
+
+impl Progress {
+    /// How far a tenant's records are compacted; without a tenant, everybody's.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, or a failure of the repository.
+    pub(crate) async fn read(repo: &dyn SchemaRepo, pipeline: &str, tenant: Option<&TenantId>) -> Result<Self> {
+        let name = format!("compaction/{pipeline}");
+        let subject = match tenant {
+            Some(tenant) => Subject::tenant(tenant, &name, Keep::Latest)?,
+            None => Subject::system(&name, Keep::Latest)?,
+        };
+        let Some(found) = repo.latest(&subject).await? else {
+            let (cover, retired) = (Cover::default(), Cover::default());
+            return Ok(Self { subject, version: Version::NONE, cover, former: Vec::new(), retired });
+        };
+        let body: Body = serde_json::from_slice(&found.body).map_err(|source| {
+            Error::corrupt("how far compaction is cannot be read").with("subject", &subject).with_source(source)
+        })?;
+        let former: Result<Vec<_>> =
+            body.former.iter().map(|(micros, cover)| Ok((*micros, cover_of(cover)?))).collect();
+        let (cover, retired) = (cover_of(&body.cover)?, cover_of(&body.retired)?);
+        Ok(Self { subject, version: found.version, cover, former: former?, retired })
+    }
+
+    /// Notes that everything at or before `cover` is in files since `now`.
+    pub(crate) fn advance(&mut self, cover: &Cover, now: Timestamp) {
+        if self.cover.includes(cover) {
+            return;
+        }
+        self.cover.merge(cover);
+        self.former.push((now.micros(), self.cover.clone()));
+        if self.former.len() > FORMER_MAX {
+            // The one in the middle: its rows wait for the next, and none leaves too early.
+            self.former.remove(FORMER_MAX / 2);
+        }
+    }
+
+    /// What was in files at or before `time`.
+    pub(crate) fn cover_at(&self, time: Timestamp) -> Cover {
+        let then = self.former.iter().rev().find(|(micros, _)| *micros <= time.micros());
+        then.map(|(_, cover)| cover.clone()).unwrap_or_default()
+    }
+
+    /// Whether there is a cover that rows have not been removed for.
+    pub(crate) fn is_retiring(&self) -> bool {
+        !self.retired.includes(&self.cover)
+    }
+
+    /// Keeps it, unless somebody else was faster: that is no failure, for both say what is true.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the repository.
+    pub(crate) async fn write(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
+        let former = self.former.iter().map(|(micros, cover)| (*micros, body_of(cover))).collect();
+        let body = Body { cover: body_of(&self.cover), former, retired: body_of(&self.retired) };
+        let body = serde_json::to_vec(&body).expect("a progress is plain data");
+        let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.into()) };
+        match repo.append(vec![write], now).await.into_result()? {
+            Compared::Written => self.version = self.version.next(),
+            Compared::Conflict { subject, current } => {
+                tracing::debug!(%subject, %current, "somebody else noted how far compaction is");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn body_of(cover: &Cover) -> CoverBody {
+    cover.iter().map(|(shard, position)| (shard.as_str().to_owned(), position.to_string())).collect()
+}
+
+fn cover_of(body: &CoverBody) -> Result<Cover> {
+    body.iter().map(|(shard, position)| Ok((ShardId::new(shard)?, position.parse::<Position>()?))).collect()
+}

@@ -228,3 +228,6 @@ impl<'e> ValueVisitor<'e> for FindKey<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ mod report;
 mod rewrite;
 mod spill;
 mod tenant;
+#[cfg(test)]
+mod testing;
 mod text_class;
 
 pub use compactor::{Compactor, CompactorParts};

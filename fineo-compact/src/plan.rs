@@ -103,7 +103,7 @@ impl Plan {
     }
 }
 
-/// The undeclared names that should have a column, the most wanted first.
+/// The undeclared names that should have a column, in order of first sight.
 fn wanted(evidence: &Evidence<'_>, shredding: Shredding) -> Vec<Arc<str>> {
     let is_undeclared = |name: &str| evidence.metric.is_none_or(|metric| metric.slot(name).is_none());
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
@@ -122,7 +122,11 @@ fn wanted(evidence: &Evidence<'_>, shredding: Shredding) -> Vec<Arc<str>> {
     for name in kept.into_iter().filter(|name| !seen.contains(*name)) {
         wanted.insert((Reverse(0), i64::MAX, name.into()), ());
     }
-    wanted.into_keys().map(|(.., name)| name).take(shredding.columns_max).collect()
+    // The most frequent have a column; of those that want the same one the first seen has it.
+    let mut wanted: Vec<(i64, Arc<str>)> =
+        wanted.into_keys().take(shredding.columns_max).map(|(_, first, name)| (first, name)).collect();
+    wanted.sort();
+    wanted.into_iter().map(|(_, name)| name).collect()
 }
 
 /// A plan in the making.
@@ -171,21 +175,32 @@ impl<'a> Planning<'a> {
         in_table.filter(|known| profile.suits(*known)).unwrap_or_else(|| profile.narrowest())
     }
 
-    /// The first free column that a name may have under a type.
+    /// The column that a name may have under a type, if it is free.
     fn take_column(&mut self, name: &str, value_type: FieldType) -> Option<Arc<str>> {
         let plain = column_name(name)?;
-        let typed = format!("{plain}_{}", type_suffix(value_type));
-        for candidate in [plain, typed] {
-            let lower = candidate.to_lowercase();
-            let known = self.table.get(&lower);
-            // A column of the table keeps its type and its spelling; what differs in case only is another's.
-            let is_fit = known.is_none_or(|known| known.value_type == value_type && *known.name == *candidate);
-            if is_fit && !self.taken.contains(&lower) {
-                self.taken.insert(lower);
-                return Some(candidate.into());
-            }
+        let lower = plain.to_lowercase();
+        if self.taken.contains(&lower) {
+            return None;
         }
-        None
+        let column = match self.table.get(&lower) {
+            None => plain,
+            // A column of the table keeps its spelling; what differs in case only has no column.
+            Some(known) if *known.name != *plain => return None,
+            Some(known) if known.value_type == value_type => plain,
+            // And it keeps its type.
+            Some(_) => {
+                let typed = format!("{plain}_{}", type_suffix(value_type));
+                let known = self.table.get(&typed.to_lowercase());
+                let is_fit = known.is_none_or(|known| known.value_type == value_type && *known.name == *typed);
+                if !is_fit || self.taken.contains(&typed.to_lowercase()) {
+                    return None;
+                }
+                self.taken.insert(typed.to_lowercase());
+                typed
+            }
+        };
+        self.taken.insert(lower);
+        Some(column.into())
     }
 }
 

@@ -182,3 +182,15 @@ fn strings<'a>(array: &'a dyn Array, name: &str) -> Result<&'a StringArray> {
 fn missing(name: &str) -> Error {
     Error::corrupt("a file does not have a column that it should, of the type that it should").with("column", name)
 }
+
+/// What stands at `row`, for tests.
+#[cfg(test)]
+pub(crate) fn printed_or_null(values: &dyn Array, row: usize) -> String {
+    let value_type = match values.data_type() {
+        arrow_schema::DataType::Int32 => FieldType::Int,
+        arrow_schema::DataType::Int64 => FieldType::Long,
+        arrow_schema::DataType::Float64 => FieldType::Double,
+        _ => FieldType::String,
+    };
+    if values.is_null(row) { "null".to_owned() } else { printed(values, value_type, row).unwrap_or_default() }
+}

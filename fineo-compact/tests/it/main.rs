@@ -1,0 +1,10 @@
+//! Compaction over in-memory stores, from events as they are sent to files as they are read.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod files;
+mod interrupted;
+mod model;
+mod schema;
+mod support;
+mod together;

@@ -79,7 +79,9 @@ impl Recipe {
 
     pub(crate) fn layout(&self, entry: &Entry<'_>) -> Result<&RecordLayout> {
         let layout = self.layouts.get(entry.layout as usize);
-        layout.map(|layout| &**layout).ok_or_else(|| Error::internal("an entry has a layout that the run does not have"))
+        layout
+            .map(|layout| &**layout)
+            .ok_or_else(|| Error::internal("an entry has a layout that the run does not have"))
     }
 }
 
@@ -189,7 +191,10 @@ impl<'a> RowsBuilder<'a> {
             has_contents: false,
             rest: StringBuilder::new(),
             has_rest: false,
-            columns: columns.iter().map(|column| ColumnBuilder::new(column.value_type, column.names.len() > 1)).collect(),
+            columns: columns
+                .iter()
+                .map(|column| ColumnBuilder::new(column.value_type, column.names.len() > 1))
+                .collect(),
             scratch,
             in_rest: vec![false; recipe.names.len()],
             in_columns: columns.iter().map(|column| vec![false; column.names.len()]).collect(),
@@ -228,7 +233,7 @@ impl<'a> RowsBuilder<'a> {
             cells: &mut cells,
             is_unknown: false,
         };
-        let head = layout.read_values(entry.record, &mut collect)?;
+        let head = layout.read_values(entry.record, entry.id, &mut collect)?;
         if collect.is_unknown {
             return Err(Error::internal("a record has a name that was not seen before"));
         }

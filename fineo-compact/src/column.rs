@@ -276,7 +276,13 @@ impl ColumnBuilder {
 
     /// Puts a value of the column's type, and its text where that is needed, into `row`; false when it is of another
     /// type after all, and `row` then has the text only.
-    pub(crate) fn value(&mut self, row: usize, name: &str, value: Option<&RecordValue<'_>>, text: Option<&str>) -> bool {
+    pub(crate) fn value(
+        &mut self,
+        row: usize,
+        name: &str,
+        value: Option<&RecordValue<'_>>,
+        text: Option<&str>,
+    ) -> bool {
         self.begin(row, name);
         let is_stored = value.is_some_and(|value| self.values.append_value(value));
         if !is_stored {

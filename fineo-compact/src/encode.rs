@@ -11,10 +11,7 @@ use fineo_core::{
 use fineo_schema::FieldType;
 use fineo_table::{COLUMN_REST, COLUMN_TIMESTAMP, ColumnLayout, FileLayout, NAME_PREFIX, TEXT_PREFIX};
 use parquet::{
-    arrow::{
-        ArrowWriter, PARQUET_FIELD_ID_META_KEY,
-        arrow_writer::ArrowWriterOptions,
-    },
+    arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY, arrow_writer::ArrowWriterOptions},
     basic::{Compression, Encoding, ZstdLevel},
     file::{
         metadata::KeyValue,
@@ -73,9 +70,15 @@ enum Part {
 /// The layout of the file that `chunks` make, as built by `rows`.
 pub(crate) fn layout_of(head: &FileHead, recipe: &Recipe, rows: &RowsBuilder<'_>, chunks: &[Chunk]) -> FileLayout {
     let columns = recipe.plan.columns.iter().enumerate();
-    let columns = columns.filter_map(|(index, planned)| column_layout(index, planned, &rows.in_columns()[index], chunks));
-    let mut rest_names: Vec<Arc<str>> =
-        recipe.names.iter().zip(rows.in_rest()).filter(|(_, in_rest)| **in_rest).map(|(name, _)| Arc::clone(name)).collect();
+    let columns =
+        columns.filter_map(|(index, planned)| column_layout(index, planned, &rows.in_columns()[index], chunks));
+    let mut rest_names: Vec<Arc<str>> = recipe
+        .names
+        .iter()
+        .zip(rows.in_rest())
+        .filter(|(_, in_rest)| **in_rest)
+        .map(|(name, _)| Arc::clone(name))
+        .collect();
     rest_names.sort();
     FileLayout {
         format: FileLayout::FORMAT,
@@ -115,7 +118,8 @@ pub(crate) fn encode(layout: &FileLayout, recipe: &Recipe, chunks: Vec<Chunk>, e
     let failed = |source| Error::internal("a columnar file could not be written").with_source(source);
     let columns = file_columns(layout, recipe, &chunks);
     let schema = Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
-    let options = ArrowWriterOptions::new().with_properties(properties(layout, encoding)?).with_skip_arrow_metadata(true);
+    let options =
+        ArrowWriterOptions::new().with_properties(properties(layout, encoding)?).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options).map_err(failed)?;
     for chunk in chunks {
         let arrays = columns.iter().map(|column| array_of(&chunk, column)).collect();

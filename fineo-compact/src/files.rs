@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use fineo_core::{Error, ErrorKind, EventId, Result, TenantId, MetricId, nearline::COLUMN_EVENT_ID};
+use fineo_core::{Error, ErrorKind, EventId, MetricId, Result, TenantId, nearline::COLUMN_EVENT_ID};
 use fineo_table::{DataFile, Snapshot, Tables};
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
@@ -18,7 +18,13 @@ const BATCH_ROWS: usize = 8_192;
 /// # Errors
 ///
 /// A failure of the store; trying again is safe.
-pub(crate) async fn put(tables: &Tables, tenant: &TenantId, metric: &MetricId, path: &str, bytes: Vec<u8>) -> Result<()> {
+pub(crate) async fn put(
+    tables: &Tables,
+    tenant: &TenantId,
+    metric: &MetricId,
+    path: &str,
+    bytes: Vec<u8>,
+) -> Result<()> {
     let at = tables.object_path(tenant, metric, path);
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
     match tables.objects().store.put_opts(&at, PutPayload::from(bytes), options).await {
@@ -59,7 +65,8 @@ pub(crate) async fn known_ids(
     };
     let mut groups = Vec::new();
     for group in 0..builder.metadata().num_row_groups() {
-        let bloom = builder.get_row_group_column_bloom_filter(group, column).await.map_err(|source| broken(file, source))?;
+        let bloom =
+            builder.get_row_group_column_bloom_filter(group, column).await.map_err(|source| broken(file, source))?;
         if bloom.is_none_or(|bloom| ids.iter().any(|id| bloom.check(&id.0[..]))) {
             groups.push(group);
         }
@@ -71,7 +78,8 @@ pub(crate) async fn known_ids(
     let mut batches = stream(builder.with_row_groups(groups).with_projection(mask), file)?;
     while let Some(batch) = batches.try_next().await.map_err(|source| broken(file, source))? {
         let column = batch.column(0).as_binary_opt::<i32>();
-        let column = column.ok_or_else(|| Error::corrupt("event ids of a file are no bytes").with("path", &file.path))?;
+        let column =
+            column.ok_or_else(|| Error::corrupt("event ids of a file are no bytes").with("path", &file.path))?;
         for id in column.iter().flatten() {
             let id = EventId(id.try_into().map_err(|_| Error::corrupt("an id of a file has no 16 bytes"))?);
             if ids.binary_search(&id).is_ok() {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use fineo_core::{Cover, EventId, MetricId, Position, Result, ShardId};
+use fineo_core::{ContentHash, Cover, EventId, MetricId, Position, Result, ShardId, Timestamp};
 use fineo_ingest::StagedBlock;
 use fineo_schema::{FieldType, Identity, Metric, RecordLayout, RecordValue, TenantSchema, ValueVisitor};
 
@@ -134,12 +134,19 @@ impl Intake {
                 self.unreadable += 1;
                 continue;
             };
-            let entry =
-                Entry { layout, shard, position: record.position, id: record.id, timestamp: head.timestamp, record: record.record };
+            let entry = Entry {
+                layout,
+                shard,
+                position: record.position,
+                id: record.id,
+                timestamp: head.timestamp,
+                record: record.record,
+            };
             intake.count(&entry);
             let day = day_of(head.timestamp);
             if intake.is_chosen_id(&self.schema, &head, record.id) {
-                self.spill.append(&Group::Ids { metric, part: record.id.0[0] % ID_PARTS }, |out| entry_id(&entry, out))?;
+                self.spill
+                    .append(&Group::Ids { metric, part: record.id.0[0] % ID_PARTS }, |out| entry_id(&entry, out))?;
             }
             self.spill.append(&Group::Day { metric, day }, |out| entry.write(out))?;
         }
@@ -237,7 +244,7 @@ pub(crate) fn chosen_ids(bytes: &[u8]) -> impl Iterator<Item = ChosenId> {
 }
 
 /// The UTC day of an instant, counted from 1970-01-01.
-pub(crate) fn day_of(timestamp: fineo_core::Timestamp) -> i32 {
+pub(crate) fn day_of(timestamp: Timestamp) -> i32 {
     i32::try_from(timestamp.micros().div_euclid(MICROS_PER_DAY)).expect("the years 0001-9999 have fewer days")
 }
 
@@ -265,17 +272,12 @@ impl MetricIntake {
         *last = (*last).max(Some(entry.position));
     }
 
-    fn is_chosen_id(&self, schema: &TenantSchema, head: &fineo_schema::RecordHead<'_>, id: EventId) -> bool {
+    fn is_chosen_id(&self, schema: &TenantSchema, head: &Head, id: EventId) -> bool {
         let by_key = |metric: &Arc<Metric>| metric.identity_at(schema, head.written_at) == Identity::Key;
         head.content.0 != id.0 && self.metric.as_ref().is_some_and(by_key)
     }
 
-    fn look_at<'r>(
-        &mut self,
-        record: &fineo_ingest::StagedRecord<'r>,
-        layout: u32,
-    ) -> Result<fineo_schema::RecordHead<'r>> {
-        let layout = Arc::clone(&self.layouts[layout as usize]);
+    fn look_at(&mut self, record: &fineo_ingest::StagedRecord<'_>, layout: u32) -> Result<Head> {
         self.guesses.begin();
         let mut look = Look {
             names: &mut self.names,
@@ -284,10 +286,18 @@ impl MetricIntake {
             conflicts: &mut self.conflicts,
             arrived_at: record.arrived_at.micros(),
         };
-        let head = layout.read_values(record.record, &mut look)?;
+        let head = self.layouts[layout as usize].read_values(record.record, record.id, &mut look)?;
         self.profile.records += 1;
-        Ok(head)
+        Ok(Head { timestamp: head.timestamp, written_at: head.written_at, content: head.content })
     }
+}
+
+/// What is needed of a record's head.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    timestamp: Timestamp,
+    written_at: Timestamp,
+    content: ContentHash,
 }
 
 /// Looks at the cells of a record.

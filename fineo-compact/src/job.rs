@@ -6,7 +6,7 @@ use std::{
 };
 
 use fineo_core::{Cover, EventId, Position, Result, ShardId};
-use fineo_schema::{RecordHead, RecordLayout, RecordValue, ValueVisitor};
+use fineo_schema::{RecordLayout, RecordValue, ValueVisitor};
 use fineo_table::FileLayout;
 
 use crate::{
@@ -119,8 +119,8 @@ fn deduplicate<'a>(mut all: Vec<Entry<'a>>, known: &Known) -> (Vec<Entry<'a>>, u
         // The same record from two segments that overlap is no duplicate, only read twice.
         let is_read_twice = last.is_some_and(|last| (last.shard, last.position) == (entry.shard, entry.position));
         let is_new = entry.shard != COMMITTED;
-        let is_known = is_new
-            && (known.committed.contains(&entry.id) || known.losers.contains(&(entry.shard, entry.position)));
+        let is_known =
+            is_new && (known.committed.contains(&entry.id) || known.losers.contains(&(entry.shard, entry.position)));
         last = Some(*entry);
         duplicates += u64::from((is_same || is_known) && !is_read_twice && is_new);
         !is_same && !is_known
@@ -186,7 +186,7 @@ impl<'a> FindKey<'a> {
         Self { recipe, column, guesses: Guesses::default(), fields: Vec::new(), layout: None, rank: None, found }
     }
 
-    fn read<'e>(&mut self, entry: &Entry<'e>) -> Result<RecordHead<'e>> {
+    fn read(&mut self, entry: &Entry<'_>) -> Result<()> {
         let recipe = self.recipe;
         let layout: &RecordLayout = recipe.layout(entry)?;
         if self.layout != Some(entry.layout) {
@@ -196,7 +196,8 @@ impl<'a> FindKey<'a> {
         self.guesses.begin();
         self.rank = None;
         self.found.clear();
-        layout.read_values(entry.record, self)
+        layout.read_values(entry.record, entry.id, self)?;
+        Ok(())
     }
 
     fn is_better(&mut self, name: &str) -> bool {

@@ -27,13 +27,19 @@ impl KnownNames {
     /// # Errors
     ///
     /// `Corrupt`, or a failure of the repository.
-    pub(crate) async fn read(repo: &dyn SchemaRepo, pipeline: &str, tenant: &TenantId, metric: &MetricId) -> Result<Self> {
+    pub(crate) async fn read(
+        repo: &dyn SchemaRepo,
+        pipeline: &str,
+        tenant: &TenantId,
+        metric: &MetricId,
+    ) -> Result<Self> {
         let subject = Subject::tenant(tenant, &format!("compaction/{pipeline}/{metric}/names"), Keep::Latest)?;
         let Some(found) = repo.latest(&subject).await? else {
             return Ok(Self { subject, version: Version::NONE, names: BTreeSet::new() });
         };
-        let names = serde_json::from_slice(&found.body)
-            .map_err(|source| Error::corrupt("known names cannot be read").with("subject", &subject).with_source(source))?;
+        let names = serde_json::from_slice(&found.body).map_err(|source| {
+            Error::corrupt("known names cannot be read").with("subject", &subject).with_source(source)
+        })?;
         Ok(Self { subject, version: found.version, names })
     }
 

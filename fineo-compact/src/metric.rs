@@ -226,8 +226,7 @@ impl MetricRun<'_> {
             table: &self.snapshot.columns,
             rewritten,
         };
-        let shredding =
-            Shredding { presence_min: self.options.presence_min, columns_max: self.options.columns_max };
+        let shredding = Shredding { presence_min: self.options.presence_min, columns_max: self.options.columns_max };
         let plan = Plan::new(&evidence, shredding);
         let schema = Arc::clone(intake.schema());
         Recipe::new(schema, own.metric.clone(), own.layouts.clone(), names, plan, &intake.shards)

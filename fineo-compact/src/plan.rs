@@ -166,7 +166,8 @@ impl<'a> Planning<'a> {
     /// The type that the name had, where it suits the values still, else the narrowest.
     fn shredded_type(&self, name: &str, profile: Option<&NameProfile>) -> FieldType {
         let of_files = self.evidence.rewritten.iter().filter(|layout| layout.field.is_none());
-        let had = of_files.filter(|layout| layout.names.iter().any(|known| **known == *name)).map(|layout| layout.value_type);
+        let had =
+            of_files.filter(|layout| layout.names.iter().any(|known| **known == *name)).map(|layout| layout.value_type);
         let in_table = column_name(name).and_then(|column| self.table.get(&column.to_lowercase()).copied());
         let in_table = in_table.map(|column| column.value_type);
         let Some(profile) = profile.filter(|profile| profile.cells > 0) else {

@@ -5,9 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use arrow_array::{
     Array, RecordBatch, StringArray,
     cast::AsArray,
-    types::{
-        Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    },
+    types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use fineo_core::{
     ContentHash, Error, EventId, Position, Result, Timestamp,
@@ -39,9 +37,14 @@ impl Rewriting<'_> {
     /// # Errors
     ///
     /// `Corrupt` when the batch does not have what the layout says, or whatever `visit` answers.
-    pub(crate) fn rows(&self, batch: &RecordBatch, mut visit: impl FnMut(&Entry<'_>, &[Text]) -> Result<()>) -> Result<()> {
+    pub(crate) fn rows(
+        &self,
+        batch: &RecordBatch,
+        mut visit: impl FnMut(&Entry<'_>, &[Text]) -> Result<()>,
+    ) -> Result<()> {
         let system = System::of(batch)?;
-        let columns: Result<Vec<Column<'_>>> = self.file.columns.iter().map(|layout| Column::of(layout, batch)).collect();
+        let columns: Result<Vec<Column<'_>>> =
+            self.file.columns.iter().map(|layout| Column::of(layout, batch)).collect();
         let columns = columns?;
         let rest = batch.column_by_name(COLUMN_REST).map(|rest| strings(rest, COLUMN_REST)).transpose()?;
         let (mut cells, mut record): (Vec<Text>, Vec<u8>) = (Vec::new(), Vec::new());
@@ -89,7 +92,8 @@ struct System<'a> {
 impl<'a> System<'a> {
     fn of(batch: &'a RecordBatch) -> Result<Self> {
         let times = |name: &'static str| {
-            let found = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+            let found =
+                batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
             found.ok_or_else(|| missing(name))
         };
         let ids = batch.column_by_name(COLUMN_EVENT_ID).and_then(|column| column.as_binary_opt::<i32>());
@@ -107,7 +111,8 @@ impl<'a> System<'a> {
         let time = |micros: i64| {
             Timestamp::from_micros(micros).map_err(|_| Error::corrupt("a time of a file is out of range"))
         };
-        let bytes = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).map_err(|_| Error::corrupt("an id of a file has no 16 bytes"));
+        let bytes =
+            |bytes: &[u8]| <[u8; 16]>::try_from(bytes).map_err(|_| Error::corrupt("an id of a file has no 16 bytes"));
         let id = EventId(bytes(self.ids.value(row))?);
         let content = self.contents.filter(|contents| contents.is_valid(row));
         let content = content.map(|contents| bytes(contents.value(row))).transpose()?;

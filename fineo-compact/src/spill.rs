@@ -16,9 +16,7 @@ pub(crate) struct Scratch(pub(crate) Option<PathBuf>);
 impl Scratch {
     fn file(&self) -> Result<File> {
         let made = match &self.0 {
-            Some(directory) => {
-                std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory))
-            }
+            Some(directory) => std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory)),
             None => tempfile::tempfile(),
         };
         made.map_err(failed)

@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use fineo_backend_memory::MemoryRepo;
-use fineo_core::{
-    ContentHash, EventId, ManualClock, MetricId, Position, ShardId, TenantId, Timestamp,
-};
+use fineo_core::{ContentHash, EventId, ManualClock, MetricId, Position, ShardId, TenantId, Timestamp};
 use fineo_schema::{Cell, Change, ChangeId, ChangeRequest, Metric, RecordHead, SchemaStore, TenantSchema};
 use fineo_table::FileLayout;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -110,8 +108,7 @@ pub(crate) fn make_with(
         }
         profile.records += 1;
     }
-    let evidence =
-        Evidence { metric: metric.as_deref(), names: &names, profile: &profile, table: &[], rewritten: &[] };
+    let evidence = Evidence { metric: metric.as_deref(), names: &names, profile: &profile, table: &[], rewritten: &[] };
     let plan = Plan::new(&evidence, shredding);
     let shards = [ShardId::new("s0").unwrap()];
     let layouts = vec![layout_of_rows(&id, written)];
@@ -136,18 +133,14 @@ pub(crate) fn read_back(schema: &Arc<TenantSchema>, file: &[u8]) -> Vec<Event> {
     let (layout, batches) = batches(file);
     let metric = schema.metric(&layout.metric).cloned();
     let records = layout_of_rows(&layout.metric, metric.as_deref());
-    let rewriting = Rewriting {
-        file: &layout,
-        metric: metric.as_deref(),
-        layout: (&records, 0),
-        is_deleted: &|_| false,
-    };
+    let rewriting =
+        Rewriting { file: &layout, metric: metric.as_deref(), layout: (&records, 0), is_deleted: &|_| false };
     let mut events = Vec::new();
     for batch in batches {
         rewriting
             .rows(&batch, |entry, cells| {
                 assert_eq!(entry.shard, COMMITTED);
-                let head = fineo_schema::RecordLayout::read_head(entry.record).unwrap();
+                let head = fineo_schema::RecordLayout::read_head(entry.record, entry.id).unwrap();
                 let mut all = BTreeMap::new();
                 for (name, text) in cells {
                     assert!(all.insert(name.to_string(), text.clone()).is_none(), "{name} stands in two places");

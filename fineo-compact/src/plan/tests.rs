@@ -24,7 +24,10 @@ async fn check(texts: &[(&str, &str)], table: &[(&str, FieldType)], columns_max:
     let metric = schema.metric_named("m").map(|metric| &**metric);
     let evidence = Evidence { metric, names: &names, profile: &profile, table: &table, rewritten: &[] };
     let plan = Plan::new(&evidence, Shredding { presence_min: 0.1, columns_max });
-    let shown = plan.columns.iter().map(|column| format!("{}: {} <- {}", column.column, column.value_type, column.names.join(" ")));
+    let shown = plan
+        .columns
+        .iter()
+        .map(|column| format!("{}: {} <- {}", column.column, column.value_type, column.names.join(" ")));
     assert_eq!(shown.collect::<Vec<_>>(), expected);
 }
 
@@ -35,7 +38,13 @@ async fn frequent_names_have_a_column_of_the_narrowest_type() {
     let mut texts = vec![("a", "1"), ("b", "1.5"), ("c", "x"), ("e", "true")];
     texts.extend([("f", "1"); 20]);
     check(&texts, &[], 9, &[TEMP, "f: long <- f"]).await;
-    check(&texts[..6], &[], 9, &[TEMP, "a: long <- a", "b: double <- b", "c: string <- c", "e: boolean <- e", "f: long <- f"]).await;
+    check(
+        &texts[..6],
+        &[],
+        9,
+        &[TEMP, "a: long <- a", "b: double <- b", "c: string <- c", "e: boolean <- e", "f: long <- f"],
+    )
+    .await;
     check(&texts[..7], &[], 1, &[TEMP, "f: long <- f"]).await;
 }
 

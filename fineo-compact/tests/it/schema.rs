@@ -45,7 +45,9 @@ async fn of_a_key_the_first_event_stays_whatever_day_the_second_has() {
     // I5
     let world = World::new();
     world.send(&acme(), r#"{"metrictype":"m","timestamp":0,"seed":1}"#).await;
-    world.change(&acme(), vec![Change::SetIdentity { metric: Some("m".to_owned()), identity: Some(Identity::Key) }]).await;
+    world
+        .change(&acme(), vec![Change::SetIdentity { metric: Some("m".to_owned()), identity: Some(Identity::Key) }])
+        .await;
     let day = 86_400_000;
     world.send(&acme(), &format!(r#"{{"metrictype":"m","timestamp":{day},"event_id":"k","v":1}}"#)).await;
     world.send(&acme(), r#"{"metrictype":"m","timestamp":5,"event_id":"k","v":2}"#).await;

@@ -10,8 +10,7 @@ use arrow_array::{Array, RecordBatch, cast::AsArray, types};
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_compact::{CompactOptions, CompactReport, Compactor, CompactorParts};
 use fineo_core::{
-    Clock, Durability, MetricId, NearlineStore, Position, SchemaRepo, SeededEntropy, ShardId, SystemClock,
-    TenantId,
+    Clock, Durability, MetricId, NearlineStore, Position, SchemaRepo, SeededEntropy, ShardId, SystemClock, TenantId,
     nearline::{ScanRequest, SystemColumns},
     repo::Write,
 };
@@ -152,8 +151,9 @@ impl World {
         let seen = discovery.seen(tenant, std::slice::from_ref(metric));
         let names: Vec<String> = seen.names().map(|name| name.to_string()).collect();
         let system = SystemColumns { event_id: true, position: true, ..SystemColumns::default() };
-        let request =
-            ScanRequest::new(tenant.clone(), metric.clone()).with_names(names.iter().map(|name| &**name)).with_system(system);
+        let request = ScanRequest::new(tenant.clone(), metric.clone())
+            .with_names(names.iter().map(|name| &**name))
+            .with_system(system);
         let batches: Vec<RecordBatch> = self.nearline.scan(request).try_collect().await.unwrap();
         let mut rows = Vec::new();
         for batch in batches {
@@ -258,11 +258,9 @@ fn print(values: &dyn Array, value_type: FieldType, row: usize) -> String {
         FieldType::Int => text::write_int(values.as_primitive::<types::Int32Type>().value(row), &mut out),
         FieldType::Long => text::write_long(values.as_primitive::<types::Int64Type>().value(row), &mut out),
         FieldType::Double => text::write_double(values.as_primitive::<types::Float64Type>().value(row), &mut out),
-        FieldType::Float
-        | FieldType::Decimal { .. }
-        | FieldType::Timestamp
-        | FieldType::Date
-        | FieldType::Bytes => unreachable!("no test declares such a field"),
+        FieldType::Float | FieldType::Decimal { .. } | FieldType::Timestamp | FieldType::Date | FieldType::Bytes => {
+            unreachable!("no test declares such a field")
+        }
     }
     out
 }

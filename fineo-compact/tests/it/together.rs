@@ -8,13 +8,16 @@ async fn run(is_alone: bool) {
     let world = World::new();
     for round in 0..4 {
         let line = |number: usize| {
-            format!(r#"{{"metrictype":"m","timestamp":{},"v":{}}}"#, number % 3 * 86_400_000 + number, round * 50 + number)
+            format!(
+                r#"{{"metrictype":"m","timestamp":{},"v":{}}}"#,
+                number % 3 * 86_400_000 + number,
+                round * 50 + number
+            )
         };
         world.send(&acme(), &(0..50).map(line).collect::<Vec<_>>().join("\n")).await;
         // With `is_alone` each takes the other's lease away: nothing but the commit keeps them apart.
         let options = CompactOptions::default().with_is_alone(is_alone).with_small_files_max(2);
-        let compactors: Vec<Compactor> =
-            (0..3).map(|_| Compactor::new(world.parts(), options.clone())).collect();
+        let compactors: Vec<Compactor> = (0..3).map(|_| Compactor::new(world.parts(), options.clone())).collect();
         let runs = compactors.iter().map(|compactor| compactor.run(&|_| {}));
         for ran in futures::future::join_all(runs).await {
             let report = ran.unwrap();

@@ -8,19 +8,21 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use fineo_core::{Archive, Error, ErrorKind, NearlineStore, Result, SchemaRepo, Stream};
+use fineo_core::{Archive, Durability, Error, ErrorKind, NearlineStore, Result, SchemaRepo, Stream};
+use object_store::ObjectStore;
 
 use crate::{
     archive::LocalArchive,
     disk::{Disk, SystemDisk},
     log::Log,
     nearline::LocalNearline,
+    objects::LocalObjects,
     options::LocalOptions,
     repo::{LocalRepo, database},
     root::Root,
 };
 
-/// A directory that belongs to this process: streams, an archive, a nearline store and a repository.
+/// A directory that belongs to this process: streams, an archive, a nearline store, a repository and objects.
 ///
 /// # Guarantees
 ///
@@ -36,6 +38,7 @@ pub struct LocalDirectory {
     streams: Mutex<BTreeMap<String, Arc<Log>>>,
     archive: Arc<LocalArchive>,
     nearline: Arc<LocalNearline>,
+    objects: Arc<LocalObjects>,
     repo: Arc<LocalRepo>,
 }
 
@@ -76,7 +79,8 @@ impl LocalDirectory {
         let repo = Arc::new(LocalRepo::open(&root, &database)?);
         let archive = Arc::new(LocalArchive::open(&root)?);
         let nearline = Arc::new(LocalNearline::open(&root, &database)?);
-        Ok(Self { root, epoch, streams: Mutex::default(), archive, nearline, repo })
+        let objects = Arc::new(LocalObjects::open(&root)?);
+        Ok(Self { root, epoch, streams: Mutex::default(), archive, nearline, objects, repo })
     }
 
     /// The stream `name` with `shards` shards; opened once, then always the same.
@@ -110,6 +114,21 @@ impl LocalDirectory {
     /// The nearline store.
     pub fn nearline(&self) -> Arc<dyn NearlineStore> {
         Arc::clone(&self.nearline) as Arc<dyn NearlineStore>
+    }
+
+    /// The object store for columnar files.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects) as Arc<dyn ObjectStore>
+    }
+
+    /// Where the objects are, for other programs to read.
+    pub fn objects_folder(&self) -> &Path {
+        self.objects.folder()
+    }
+
+    /// What a done change of the directory survives.
+    pub fn durability(&self) -> Durability {
+        self.root.durability()
     }
 
     /// The schema repository.

@@ -2,7 +2,8 @@
 //!
 //! [`LocalDirectory::open`] takes the directory for this process and hands out the four parts of a pipeline:
 //! streams (segment logs with group commit), an archive (create-only files with checksums), a nearline store
-//! (memtables over immutable columnar segments) and a schema repository (redb).
+//! (memtables over immutable columnar segments) and a schema repository (redb); beside them an object store for
+//! columnar files.
 //!
 //! ```
 //! use fineo_backend_local::{LocalDirectory, LocalOptions};
@@ -31,6 +32,7 @@ mod disk;
 mod failure;
 mod log;
 mod nearline;
+mod objects;
 mod options;
 mod repo;
 mod root;

@@ -6,4 +6,5 @@ mod faults;
 mod fixture;
 mod journal;
 mod nearline_model;
+mod objects;
 mod recovery;

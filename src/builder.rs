@@ -6,11 +6,13 @@ use std::{
 };
 
 use fineo_core::{
-    Archive, Clock, Entropy, Error, NearlineStore, Result, SchemaRepo, Stream, SystemClock, SystemEntropy,
+    Archive, Clock, Durability, Entropy, Error, NearlineStore, Result, SchemaRepo, Stream, SystemClock, SystemEntropy,
 };
 use fineo_ingest::{Limits, Pipeline, PipelineOptions, PipelineParts};
 use fineo_query::{Engine, EngineParts, QueryLimits};
 use fineo_schema::{Discovery, SchemaStore};
+use fineo_table::{Objects, Tables};
+use url::Url;
 
 use crate::{Fineo, instance::Directory};
 
@@ -27,6 +29,8 @@ pub struct Parts {
     pub nearline: Arc<dyn NearlineStore>,
     /// Holds schemas, checkpoints and leases.
     pub repo: Arc<dyn SchemaRepo>,
+    /// Holds columnar files.
+    pub objects: Objects,
 }
 
 /// Where the parts come from.
@@ -135,6 +139,12 @@ impl Builder {
             },
             query,
         );
+        let tables = Tables::new(
+            parts.objects.clone(),
+            Arc::clone(&parts.repo),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+        );
         let pipeline_parts = PipelineParts {
             raw: Arc::clone(&parts.raw),
             staged: Arc::clone(&parts.staged),
@@ -147,19 +157,21 @@ impl Builder {
             entropy: Arc::clone(&self.entropy),
         };
         let pipeline = Pipeline::start(pipeline_parts, self.pipeline.with_limits(self.limits)).await?;
-        Ok(Fineo { parts, schemas, discovery, engine, pipeline, directory, entropy: self.entropy })
+        Ok(Fineo { parts, schemas, discovery, tables, engine, pipeline, directory, entropy: self.entropy })
     }
 }
 
 #[cfg(feature = "memory")]
 fn memory_parts() -> Result<Parts> {
-    use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
+    use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryObjects, MemoryRepo, MemoryStream};
+    let url = Url::parse("memory:///").map_err(|source| Error::internal("no URL").with_source(source))?;
     Ok(Parts {
         raw: Arc::new(MemoryStream::new("raw", 1)),
         staged: Arc::new(MemoryStream::new("staged", 1)),
         archive: Arc::new(MemoryArchive::new()),
         nearline: Arc::new(MemoryNearline::new()),
         repo: Arc::new(MemoryRepo::new()),
+        objects: Objects { store: Arc::new(MemoryObjects::new()), url, durability: Durability::Volatile },
     })
 }
 
@@ -173,12 +185,16 @@ async fn local_parts(path: PathBuf) -> Result<(Parts, Directory)> {
     use fineo_backend_local::{LocalDirectory, LocalOptions};
     let open = move || {
         let directory = LocalDirectory::open(path, LocalOptions::default())?;
+        let folder = std::path::absolute(directory.objects_folder());
+        let url = folder.ok().and_then(|folder| Url::from_directory_path(folder).ok());
+        let url = url.ok_or_else(|| Error::invalid("the directory's path has no URL"))?;
         let parts = Parts {
             raw: directory.stream("raw", 1)?,
             staged: directory.stream("staged", 1)?,
             archive: directory.archive(),
             nearline: directory.nearline(),
             repo: directory.repo(),
+            objects: Objects { store: directory.objects(), url, durability: directory.durability() },
         };
         Ok((parts, Directory::Local(directory)))
     };

@@ -7,8 +7,9 @@ use fineo_core::{Cover, Entropy, Result, TenantId};
 use fineo_ingest::{ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest};
 use fineo_query::{Engine, QueryLimits, QueryStream, Session};
 use fineo_schema::{Discovery, SchemaStore};
+use fineo_table::Tables;
 
-use crate::{Builder, Capabilities, Parts, SchemaHandle, Status};
+use crate::{Builder, Capabilities, Parts, SchemaHandle, Status, TableStatus};
 
 /// How long the calls that take no time of their own wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -30,6 +31,7 @@ pub struct Fineo {
     pub(crate) parts: Parts,
     pub(crate) schemas: SchemaStore,
     pub(crate) discovery: Discovery,
+    pub(crate) tables: Tables,
     pub(crate) engine: Engine,
     pub(crate) pipeline: Pipeline,
     pub(crate) directory: Directory,
@@ -147,6 +149,15 @@ impl Fineo {
         Status::of(self).await
     }
 
+    /// The columnar tables of `tenant`: where other programs find them, and how large they are.
+    ///
+    /// # Errors
+    ///
+    /// When a store cannot be reached, or a table is damaged.
+    pub async fn tables(&self, tenant: &TenantId) -> Result<Vec<TableStatus>> {
+        TableStatus::of(self, tenant).await
+    }
+
     /// What the stores promise and where their limits are.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities::of(&self.parts)
@@ -160,6 +171,11 @@ impl Fineo {
     /// The stores, for what this type has no call for.
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// The columnar tables, for what this type has no call for.
+    pub fn open_tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// The names that events bore, declared or not.

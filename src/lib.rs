@@ -5,11 +5,13 @@ mod freshness;
 mod instance;
 mod schema_handle;
 mod status;
+mod table_status;
 
 pub use fineo_core as core;
 pub use fineo_ingest as ingest;
 pub use fineo_query as query;
 pub use fineo_schema as schema;
+pub use fineo_table as table;
 
 pub use builder::{Builder, Parts};
 pub use fineo_core::{
@@ -20,10 +22,12 @@ pub use fineo_ingest::{
     ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, ReplayMode, ReplayReport, ReplayRequest, Routing,
 };
 pub use fineo_query::{Parameter, QueryLimits, QueryStream, Session};
+pub use fineo_table::Objects;
 pub use freshness::FreshnessToken;
 pub use instance::Fineo;
 pub use schema_handle::SchemaHandle;
 pub use status::{Capabilities, StageStatus, Status, StoreCapabilities, TenantStatus};
+pub use table_status::TableStatus;
 
 /// The in-memory backend: the reference and the test double.
 #[cfg(feature = "memory")]

@@ -140,6 +140,7 @@ impl Capabilities {
                 store("archive", &parts.archive, archive.durability, archive.segment_bytes_max),
                 store("nearline store", &parts.nearline, nearline.durability, nearline.rows_max as u64),
                 store("schema repository", &parts.repo, repo.durability, repo.body_bytes_max as u64),
+                store("objects", &parts.objects, parts.objects.durability, u64::MAX),
             ],
         }
     }

@@ -68,6 +68,8 @@ pub(crate) enum Verb {
     Errors(ErrorsArgs),
     /// Send archived events through a stage again; never makes a second row
     Replay(ReplayArgs),
+    /// Show a tenant's columnar tables: where other programs find them, and how large they are
+    Tables(TablesArgs),
     /// Show what is stored, and how far each stage has come
     Status(ReportArgs),
     /// Show what this program and its stores can do
@@ -89,6 +91,18 @@ impl Verb {
 #[command(after_help = "Examples:\n  fineo status\n  fineo capabilities --output json")]
 pub(crate) struct ReportArgs {
     /// How to print it
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: SummaryFormat,
+}
+
+/// Options of `fineo tables`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  fineo tables --tenant acme\n  fineo tables --tenant acme --output json")]
+pub(crate) struct TablesArgs {
+    /// Whose tables
+    #[arg(long, value_name = "T", value_parser = tenant)]
+    pub(crate) tenant: TenantId,
+    /// How to print them
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: SummaryFormat,
 }

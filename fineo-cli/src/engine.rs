@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use fineo::{
-    Fineo,
+    Fineo, TableStatus,
     core::{Cover, Error, ErrorKind, SystemEntropy, TenantId, TimeRange, Timestamp, archive::Stage},
     ingest::{ImportOptions, ImportReport, ImportSource, ReplayMode, ReplayReport, ReplayRequest, TenantCounts},
     query::{QueryLimits, QueryStream},
@@ -294,6 +294,11 @@ impl Engine {
     pub(crate) async fn status(&self) -> Result<Report, Failure> {
         let status = self.fineo.status().await?;
         Report::new(status.to_string(), &status)
+    }
+
+    /// The columnar tables.
+    pub(crate) async fn tables(&self, tenant: &TenantId) -> Result<Vec<TableStatus>, Failure> {
+        Ok(self.fineo.tables(tenant).await?)
     }
 
     /// What the program and its stores can do.

@@ -24,6 +24,7 @@ mod shell;
 mod sql;
 mod statements;
 mod stop;
+mod tables;
 
 use args::{Arguments, Verb};
 use engine::Opener;
@@ -78,6 +79,7 @@ fn run(arguments: Arguments) -> LocalBoxFuture<'static, Result<(), Failure>> {
             Verb::Schema(args) => schema::run(args, &opener).await,
             Verb::Errors(args) => errors::run(args, &opener).await,
             Verb::Replay(args) => replay::run(args, &opener).await,
+            Verb::Tables(args) => tables::run(args, &opener).await,
             Verb::Status(args) => report::status(args, &opener).await,
             Verb::Capabilities(args) => report::capabilities(args, &opener).await,
             Verb::Demo => demo::run(arguments.chosen_directory()).await,

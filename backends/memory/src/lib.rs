@@ -26,5 +26,7 @@ mod stream;
 
 pub use archive::MemoryArchive;
 pub use nearline::MemoryNearline;
+/// The object store in memory: `object_store`'s own is obviously right, too.
+pub use object_store::memory::InMemory as MemoryObjects;
 pub use repo::MemoryRepo;
 pub use stream::MemoryStream;

@@ -24,6 +24,8 @@ const CATALOG: &str = "fineo";
 pub(crate) const PUBLIC: &str = "public";
 /// The schema of error rows.
 pub(crate) const ERRORS: &str = "errors";
+/// From so many names the number of rows is told.
+const NAMES_COUNTED: usize = 256;
 /// The schema that lists tables and columns.
 pub(crate) const INFORMATION_SCHEMA: &str = "information_schema";
 
@@ -62,6 +64,8 @@ struct Table {
     /// Its name in one part, where the statement wrote a dotted one.
     dotted: Option<String>,
     provider: Arc<dyn TableProvider>,
+    /// The same, where it is nothing but rows of the nearline store.
+    rows: Option<Arc<RowTable>>,
     visible: Vec<String>,
     exposed: BTreeSet<String>,
     /// Those of the exposed names that are exactly a column's name or alias.
@@ -98,6 +102,54 @@ impl Catalog {
             }
         }
         Ok(catalog)
+    }
+
+    /// The same, for a plan that is to be kept: scans of its tables stay open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::of`].
+    pub(crate) fn opened(sources: &Sources, asked: &Asked) -> Result<Self> {
+        let mut catalog = Self::of(sources, asked)?;
+        for (number, table) in catalog.tables.iter_mut().enumerate() {
+            if let Some(rows) = table.rows.take() {
+                let rows = Arc::new(rows.opened(number));
+                table.provider = Arc::clone(&rows) as Arc<dyn TableProvider>;
+                table.rows = Some(rows);
+            }
+        }
+        Ok(catalog)
+    }
+
+    /// The same without what was seen in the tables, to be kept for long.
+    pub(crate) fn without_seen(mut self) -> Self {
+        self.tables.iter_mut().for_each(|table| table.metric = None);
+        self
+    }
+
+    /// Whether statements that ask for the same mean the same by these tables.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let is_like = |(one, other): (&Table, &Table)| {
+            let is_one = match (&one.rows, &other.rows) {
+                (Some(one), Some(other)) => one.is_like(other),
+                (Some(_) | None, _) => false,
+            };
+            is_one
+                && (&one.parts, &one.dotted, &one.visible) == (&other.parts, &other.dotted, &other.visible)
+                && (&one.exposed, &one.exact) == (&other.exposed, &other.exact)
+        };
+        self.tables.len() == other.tables.len() && self.tables.iter().zip(&other.tables).all(is_like)
+    }
+
+    /// The table of this number.
+    pub(crate) fn numbered(&self, number: usize) -> Option<&dyn TableProvider> {
+        self.tables.get(number).map(|table| &*table.provider)
+    }
+
+    /// About how many rows the tables have at most, as far as the names that came first tell.
+    pub(crate) fn rows_expected(&self) -> u64 {
+        let seen = self.tables.iter().filter_map(|table| table.metric.as_ref());
+        seen.map(|(_, seen)| seen.stats().iter().take(NAMES_COUNTED).map(|stats| stats.count).max().unwrap_or(0)).sum()
     }
 
     /// The table that the planner asks for.
@@ -229,15 +281,20 @@ fn table(sources: &Sources, asked: &Asked, parts: &[Ident]) -> Result<Option<Tab
                 title: Arc::clone(metric.name()),
                 metrics: metric.row_metrics().to_vec(),
             };
-            let provider = Arc::new(RowTable::new(Arc::new(rows), all));
-            Table { parts: names(), dotted, provider, visible, exposed, exact, metric: Some((metric, seen)) }
+            let rows = Arc::new(RowTable::new(Arc::new(rows), all));
+            let (provider, rows) = (Arc::clone(&rows) as Arc<dyn TableProvider>, Some(rows));
+            Table { parts: names(), dotted, provider, rows, visible, exposed, exact, metric: Some((metric, seen)) }
         }
         Meaning::View(view) => {
-            let provider = view::provider(view, sources);
+            let rows = view::rows(view, sources).map(Arc::new);
+            let provider = match &rows {
+                Some(rows) => Arc::clone(rows) as Arc<dyn TableProvider>,
+                None => view::provider(view, sources),
+            };
             let visible: Vec<String> = provider.schema().fields().iter().map(|field| field.name().clone()).collect();
             let exposed: BTreeSet<String> = visible.iter().cloned().collect();
             let exact = exposed.clone();
-            Table { parts: names(), dotted, provider, visible, exposed, exact, metric: None }
+            Table { parts: names(), dotted, provider, rows, visible, exposed, exact, metric: None }
         }
     }))
 }

@@ -17,7 +17,7 @@ pub(crate) const INGESTED_AT: &str = "_fineo_ingested_at";
 pub(crate) const SENT_TIMESTAMP: &str = "_fineo_sent_timestamp";
 
 /// A column of a table, under the name that the query calls it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Column {
     /// The name that the query uses; also the name in results.
     pub(crate) name: Arc<str>,
@@ -26,7 +26,7 @@ pub(crate) struct Column {
 }
 
 /// Where the values of a column come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Content {
     /// When the event happened.
     Timestamp,

@@ -7,13 +7,17 @@ use datafusion::execution::{
     config::SessionConfig,
     disk_manager::{DiskManagerBuilder, DiskManagerMode},
     memory_pool::{FairSpillPool, GreedyMemoryPool, MemoryPool},
-    runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    runtime_env::RuntimeEnv,
     session_state::{SessionState, SessionStateBuilder},
 };
 use fineo_core::{Clock, Error, NearlineStore, Result, TenantId};
 use fineo_schema::{Discovery, SchemaStore};
 
-use crate::{QueryLimits, Session};
+use crate::{
+    QueryLimits, Session,
+    catalog::Catalog,
+    plan::{KeptPlans, Planners},
+};
 
 /// The parts that queries read from.
 #[derive(Debug, Clone)]
@@ -35,14 +39,43 @@ pub struct Engine(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) parts: EngineParts,
     pub(crate) limits: QueryLimits,
-    pub(crate) state: SessionState,
+    pub(crate) states: States,
+    pub(crate) planners: Planners,
+    pub(crate) kept: KeptPlans,
+    /// What the runtimes of all queries have in common.
+    runtime: RuntimeEnv,
+}
+
+/// What the planner knows of functions, rules and settings.
+#[derive(Debug)]
+pub(crate) struct States {
+    /// For tables so small that one task is done before others have begun.
+    one: SessionState,
+    /// For all others.
+    many: SessionState,
+}
+
+/// Fewer rows than this are work for one task.
+const ROWS_OF_ONE_TASK: u64 = 500_000;
+
+impl States {
+    /// The one for a statement over the tables of `catalog`.
+    pub(crate) fn fitting(&self, catalog: &Catalog) -> &SessionState {
+        if catalog.rows_expected() < ROWS_OF_ONE_TASK { &self.one } else { &self.many }
+    }
+
+    /// The settings of runs.
+    pub(crate) fn config(&self) -> &SessionConfig {
+        self.many.config()
+    }
 }
 
 impl Engine {
     /// An engine over `parts` whose queries keep to `limits`.
     pub fn new(parts: EngineParts, limits: QueryLimits) -> Self {
-        let state = state(&limits);
-        Self(Arc::new(Inner { parts, limits, state }))
+        let states = States { one: state(&limits, 1), many: state(&limits, limits.parallelism) };
+        let (planners, kept) = (Planners::default(), KeptPlans::default());
+        Self(Arc::new(Inner { parts, limits, states, planners, kept, runtime: RuntimeEnv::default() }))
     }
 
     /// A session of `tenant`: it sees that tenant's tables and no others.
@@ -63,29 +96,27 @@ impl fmt::Debug for Engine {
 }
 
 impl Inner {
-    /// Memory and spill space of one query.
-    pub(crate) fn runtime(&self) -> Result<Arc<RuntimeEnv>> {
+    /// Memory and spill space of one query; `may_spill` when its plan can use any.
+    pub(crate) fn runtime(&self, may_spill: bool) -> Result<Arc<RuntimeEnv>> {
         let limits = &self.limits;
         let mut disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-        let mut pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits.memory_bytes_max));
-        if let Some(directory) = &limits.spill_directory {
+        let mut memory_pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits.memory_bytes_max));
+        if let Some(directory) = limits.spill_directory.as_ref().filter(|_| may_spill) {
             disk = DiskManagerBuilder::default()
                 .with_mode(DiskManagerMode::Directories(vec![directory.clone()]))
                 .with_max_temp_directory_size(limits.spill_bytes_max);
-            pool = Arc::new(FairSpillPool::new(limits.memory_bytes_max));
+            memory_pool = Arc::new(FairSpillPool::new(limits.memory_bytes_max));
         }
-        RuntimeEnvBuilder::new()
-            .with_memory_pool(pool)
-            .with_disk_manager_builder(disk)
-            .build_arc()
-            .map_err(|source| Error::unavailable("cannot use the spill directory").with_source(source))
+        let disk = disk.build();
+        let disk = disk.map_err(|source| Error::unavailable("cannot use the spill directory").with_source(source))?;
+        Ok(Arc::new(RuntimeEnv { memory_pool, disk_manager: Arc::new(disk), ..self.runtime.clone() }))
     }
 }
 
 /// Functions and rules, without any way to files, other catalogs or settings.
-fn state(limits: &QueryLimits) -> SessionState {
+fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     let mut config = SessionConfig::new()
-        .with_target_partitions(limits.parallelism)
+        .with_target_partitions(tasks)
         .with_batch_size(limits.batch_rows_max)
         .with_information_schema(false)
         .with_create_default_catalog_and_schema(false)
@@ -93,7 +124,12 @@ fn state(limits: &QueryLimits) -> SessionState {
     let options = config.options_mut();
     options.sql_parser.enable_ident_normalization = false;
     options.sql_parser.collect_spans = true;
-    SessionStateBuilder::new()
+    // Nothing below a scan could use them.
+    options.optimizer.enable_dynamic_filter_pushdown = false;
+    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+    options.optimizer.enable_join_dynamic_filter_pushdown = false;
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
@@ -101,5 +137,9 @@ fn state(limits: &QueryLimits) -> SessionState {
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
-        .build()
+        .build();
+    // Otherwise every call of a function in a plan makes settings of its own.
+    let options = Arc::clone(state.config_options());
+    state.execution_props_mut().config_options = Some(options);
+    state
 }

@@ -1,19 +1,26 @@
 //! From one statement to a plan that can run.
 
 mod context;
+mod kept;
+mod open;
+mod planners;
 mod time;
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{cell::OnceCell, sync::Arc};
 
 use datafusion::{
     arrow::{
         datatypes::{DataType, Schema, SchemaRef},
         temporal_conversions::timestamp_us_to_datetime,
     },
-    common::{ParamValues, ScalarValue, metadata::ScalarAndMetadata},
+    common::{
+        ParamValues, ScalarValue,
+        metadata::ScalarAndMetadata,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     error::DataFusionError,
-    execution::{context::SQLOptions, session_state::SessionState},
-    logical_expr::LogicalPlan,
+    execution::context::SQLOptions,
+    logical_expr::{Expr, LogicalPlan, Volatility},
     physical_plan::ExecutionPlan,
     sql::{
         planner::{ParserOptions, SqlToRel},
@@ -21,14 +28,16 @@ use datafusion::{
     },
 };
 use fineo_core::{Error, Result, Timestamp};
-use tokio::sync::oneshot;
+use tokio::runtime::Runtime;
 
 use crate::{
     Description, Parameter, QueryLimits,
     catalog::{Catalog, Sources},
-    error::{classify, defect, exceeded, missing_column, refused},
+    engine::Inner,
+    error::{classify, exceeded, missing_column, refused},
     sql::{
         asked::Asked,
+        lift::{self, Lifted},
         rewrite::{ResultNames, rewrite},
         text,
     },
@@ -36,60 +45,81 @@ use crate::{
 
 use context::Context;
 
-/// Parsing and planning recurse as deep as a statement is nested.
-const STACK_BYTES: usize = 64 << 20;
+pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
+pub(crate) use open::{OpenScan, Values, stand_in};
+pub(crate) use planners::{Planners, panicked};
+
 /// The most parameters of a statement: as many as wire protocols can count.
 const PARAMETERS_MAX: usize = u16::MAX as usize;
-
-/// Does `work` on a thread of its own with a deep stack. A panic is an error.
-pub(crate) async fn on_deep_stack<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (sender, receiver) = oneshot::channel();
-    let run = move || {
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
-        // Whoever asked may be gone; then nobody needs the answer.
-        let _ = sender.send(outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))));
-    };
-    std::thread::Builder::new()
-        .name("fineo-plan".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(run)
-        .map_err(|source| Error::unavailable("cannot start a planner").with_source(source))?;
-    receiver.await.map_err(|_| defect("the planner ended without an answer"))?
-}
-
-/// The error that a panic is.
-pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    defect("the engine met a defect").with("detail", text.chars().take(300).collect::<String>())
-}
 
 /// What a plan is made of.
 pub(crate) struct Question {
     pub(crate) text: String,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) sources: Sources,
-    pub(crate) state: SessionState,
-    pub(crate) limits: QueryLimits,
+    pub(crate) engine: Arc<Inner>,
     pub(crate) now: Timestamp,
 }
 
 /// A plan, and what its columns are to be called.
+#[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     pub(crate) schema: SchemaRef,
 }
 
-/// The plan that answers `question`.
-pub(crate) fn plan(question: Question) -> Result<Planned> {
-    let unbound = Unbound::of(&question)?;
+/// The plan that answers `question`; one for statements like it is kept where that is possible.
+pub(crate) fn plan(question: &Question) -> Result<Planned> {
+    if let Some(planned) = planned_to_keep(question) {
+        return Ok(planned);
+    }
     let values = question.parameters.iter().map(Parameter::scalar).collect();
-    unbound.bind(values, question)
+    Unbound::of(question)?.bind(values, question)
+}
+
+/// Makes a plan that can be kept, and answers `question` with it.
+fn planned_to_keep(question: &Question) -> Option<Planned> {
+    let Question { text, parameters, sources, engine, .. } = question;
+    let (tenant, version) = (sources.schema.tenant(), sources.schema.version());
+    let lifted = lifted(text, &engine.limits)?;
+    if let Some(Known::NoPlan(of)) = engine.kept.known(tenant, &lifted.shape)
+        && of == version
+    {
+        return None;
+    }
+    let Some(kept) = kept(&lifted, question).map(Arc::new) else {
+        engine.kept.keep(tenant, lifted.shape, Known::NoPlan(version));
+        return None;
+    };
+    engine.kept.repeat(tenant, text, &kept, &lifted);
+    engine.kept.keep(tenant, lifted.shape, Known::Plan(Arc::clone(&kept)));
+    let values = Values { parameters, texts: &lifted.texts };
+    block_on(kept.planned(sources, values, &engine.states)).ok().flatten()
+}
+
+/// The plan for statements of the shape of `lifted`, where it can be kept.
+fn kept(lifted: &Lifted, question: &Question) -> Option<Kept> {
+    let Question { sources, engine, .. } = question;
+    let asked = Asked::of(&lifted.shape);
+    let catalog = Catalog::opened(sources, &asked).ok()?;
+    let tasks = engine.states.fitting(&catalog).config().target_partitions();
+    let Unbound { plan, names, catalog } = Unbound::over(lifted.shape.clone(), &asked, catalog, question).ok()?;
+    let plan = time::read_times(plan).ok()?;
+    if is_of_now(&plan).unwrap_or(true) {
+        return None;
+    }
+    let planned = physical(&plan, &names, &catalog, question).ok()?;
+    Kept::new(planned, asked, catalog, &sources.schema, tasks)
+}
+
+/// `text` without the texts that it compares with, where it is so small that it is worth keeping.
+pub(crate) fn lifted(text: &str, limits: &QueryLimits) -> Option<Lifted> {
+    lift::can_lift(text).then(|| text::parse_shallow(text, limits)).flatten().map(lift::lift)
 }
 
 /// What `question` takes and gives. A parameter is of the type `given`, else of the one that its place asks for.
-pub(crate) fn describe(question: Question, given: &[Option<DataType>]) -> Result<Description> {
-    let unbound = Unbound::of(&question)?;
+pub(crate) fn describe(question: &Question, given: &[Option<DataType>]) -> Result<Description> {
+    let unbound = Unbound::of(question)?;
     let inferred = unbound.plan.get_parameter_types().map_err(|error| classify(&error))?;
     let count = inferred.keys().filter_map(|name| name.strip_prefix('$')?.parse().ok()).max().unwrap_or(0);
     if count > PARAMETERS_MAX {
@@ -118,30 +148,68 @@ struct Unbound {
 
 impl Unbound {
     fn of(question: &Question) -> Result<Self> {
-        let mut statement = ours(text::parse(&question.text, &question.limits)?, &question.limits)?;
+        let limits = &question.engine.limits;
+        let statement = ours(text::parse(&question.text, limits)?, limits)?;
         let asked = Asked::of(&statement);
         let catalog = Catalog::of(&question.sources, &asked)?;
+        Self::over(statement, &asked, catalog, question)
+    }
+
+    /// The plan for `statement` over the tables of `catalog`.
+    fn over(mut statement: Statement, asked: &Asked, catalog: Catalog, question: &Question) -> Result<Self> {
         let names = ResultNames::of(&statement);
-        rewrite(&mut statement, &asked, &catalog);
+        rewrite(&mut statement, asked, &catalog);
         let plan = logical(statement, question, &catalog).map_err(|error| name_missing(&error, &catalog))?;
         Ok(Self { plan, names, catalog })
     }
 
     /// The plan that can run, once its parameters have `values`.
-    fn bind(self, values: Vec<ScalarValue>, mut question: Question) -> Result<Planned> {
-        let started = timestamp_us_to_datetime(question.now.micros());
-        question.state.execution_props_mut().query_execution_start_time = started.map(|instant| instant.and_utc());
+    fn bind(self, values: Vec<ScalarValue>, question: &Question) -> Result<Planned> {
+        let Self { plan, names, catalog } = self;
         let bound = if values.is_empty() {
-            Ok(self.plan)
+            Ok(plan)
         } else {
-            self.plan.with_param_values(ParamValues::List(values.into_iter().map(ScalarAndMetadata::from).collect()))
+            plan.with_param_values(ParamValues::List(values.into_iter().map(ScalarAndMetadata::from).collect()))
         };
-        let logical = bound.and_then(time::read_times).map_err(|error| name_missing(&error, &self.catalog))?;
-        let physical = async { question.state.create_physical_plan(&logical).await };
-        let plan = block_on(physical)?.map_err(|error| classify(&error))?;
-        let schema = renamed(&plan.schema(), &self.names);
-        Ok(Planned { plan, schema })
+        let logical = bound.and_then(time::read_times).map_err(|error| name_missing(&error, &catalog))?;
+        physical(&logical, &names, &catalog, question)
     }
+}
+
+/// The plan that can run.
+fn physical(logical: &LogicalPlan, names: &ResultNames, catalog: &Catalog, question: &Question) -> Result<Planned> {
+    let state = question.engine.states.fitting(catalog);
+    let is_of_now = is_of_now(logical).map_err(|error| classify(&error))?;
+    let physical = async {
+        if !is_of_now {
+            return state.create_physical_plan(logical).await;
+        }
+        let mut state = state.clone();
+        let started = timestamp_us_to_datetime(question.now.micros());
+        state.execution_props_mut().query_execution_start_time = started.map(|instant| instant.and_utc());
+        state.create_physical_plan(logical).await
+    };
+    let plan = block_on(physical)?.map_err(|error| classify(&error))?;
+    let schema = renamed(&plan.schema(), names);
+    Ok(Planned { plan, schema })
+}
+
+/// Whether `plan` is another one at another time.
+fn is_of_now(plan: &LogicalPlan) -> datafusion::error::Result<bool> {
+    let mut is_of_now = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                let is_fixed = match expr {
+                    Expr::ScalarFunction(call) => call.func.signature().volatility == Volatility::Immutable,
+                    _ => true,
+                };
+                is_of_now |= !is_fixed;
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(is_of_now)
 }
 
 /// `schema` with the names that were asked for, however names are spelled within the plan.
@@ -177,7 +245,7 @@ fn logical(
     question: &Question,
     catalog: &Catalog,
 ) -> std::result::Result<LogicalPlan, DataFusionError> {
-    let context = Context { state: &question.state, catalog };
+    let context = Context { state: question.engine.states.fitting(catalog), catalog, now: question.now };
     let options = ParserOptions { enable_ident_normalization: false, collect_spans: true, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&context, options).sql_statement_to_plan(statement)?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
@@ -195,9 +263,18 @@ fn name_missing(error: &DataFusionError, catalog: &Catalog) -> Error {
     classified.with("hint", format!("did you mean {}?", near.join(", ")))
 }
 
+thread_local! {
+    static RUNTIME: OnceCell<Runtime> = const { OnceCell::new() };
+}
+
 /// Planning never waits: the tables of a catalog are at hand.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|source| Error::unavailable("cannot start a planner").with_source(source))?;
-    Ok(runtime.block_on(future))
+    RUNTIME.with(|kept| {
+        if let Some(runtime) = kept.get() {
+            return Ok(runtime.block_on(future));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|source| Error::unavailable("cannot start a planner").with_source(source))?;
+        Ok(kept.get_or_init(|| runtime).block_on(future))
+    })
 }

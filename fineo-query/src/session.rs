@@ -7,19 +7,23 @@ use datafusion::{
         array::AsArray,
         datatypes::{DataType, SchemaRef},
     },
+    common::tree_node::TreeNode,
     execution::TaskContext,
-    physical_plan::execute_stream,
+    physical_plan::{ExecutionPlan, execute_stream},
 };
 use fineo_core::{Result, TenantId};
 use fineo_schema::TenantSchema;
-use futures::future::{BoxFuture, Either, select};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Either, select},
+};
 
 use crate::{
     Parameter, QueryStream,
     catalog::{ERRORS, PUBLIC, Sources, visible_columns},
     engine::Inner,
     error::classify,
-    plan::{Planned, Question, describe, on_deep_stack, panicked, plan},
+    plan::{Known, Planned, Question, Repeated, Values, describe, lifted, panicked, plan},
     stream::took_too_long,
     view::error_columns,
 };
@@ -88,7 +92,7 @@ impl Session {
     pub async fn query(&self, sql: &str, parameters: &[Parameter]) -> Result<QueryStream> {
         let limits = &self.engine.limits;
         let time_is_up = self.engine.parts.clock.sleep(limits.time_max);
-        let planning = Box::pin(self.planned(sql, parameters, plan));
+        let planning = Box::pin(self.plan(sql, parameters));
         let (planned, time_is_up) = match select(planning, time_is_up).await {
             Either::Left((planned, time_is_up)) => (planned?, time_is_up),
             Either::Right(((), _)) => return Err(took_too_long()),
@@ -105,7 +109,7 @@ impl Session {
     pub async fn describe(&self, sql: &str, given: &[Option<DataType>]) -> Result<Description> {
         let time_is_up = self.engine.parts.clock.sleep(self.engine.limits.time_max);
         let given = given.to_vec();
-        let planning = self.planned(sql, &[], move |question| describe(question, &given));
+        let planning = self.planned(sql, &[], move |question: &Question| describe(question, &given));
         match select(Box::pin(planning), time_is_up).await {
             Either::Left((described, _)) => described,
             Either::Right(((), _)) => Err(took_too_long()),
@@ -191,23 +195,52 @@ impl Session {
         Sources { nearline: Arc::clone(&parts.nearline), discovery: Arc::clone(&parts.discovery), schema }
     }
 
+    /// The plan for `sql`.
+    async fn plan(&self, sql: &str, parameters: &[Parameter]) -> Result<Planned> {
+        // Nothing that is shared is changed half before a panic: what was kept is then of no use, that is all.
+        let kept = AssertUnwindSafe(self.kept_plan(sql, parameters)).catch_unwind().await;
+        match kept {
+            Ok(Some(planned)) => Ok(planned),
+            Ok(None) | Err(_) => self.planned(sql, parameters, plan).await,
+        }
+    }
+
+    /// The plan for `sql` from one that was made before and still holds.
+    async fn kept_plan(&self, sql: &str, parameters: &[Parameter]) -> Option<Planned> {
+        let Inner { parts, kept: plans, limits, states, .. } = &*self.engine;
+        let Repeated { kept, texts } = match plans.repeated(&self.tenant, sql) {
+            Some(repeated) => repeated,
+            None => {
+                let lifted = lifted(sql, limits)?;
+                let Some(Known::Plan(kept)) = plans.known(&self.tenant, &lifted.shape) else { return None };
+                plans.repeat(&self.tenant, sql, &kept, &lifted);
+                Repeated { kept, texts: lifted.texts }
+            }
+        };
+        let schema = parts.schemas.cached(&self.tenant)?;
+        let values = Values { parameters, texts: &texts };
+        kept.planned(&self.sources(schema), values, states).await
+    }
+
     /// What `work` makes of `sql`. A name that is not known is looked for once more in what is stored.
     async fn planned<T: Send + 'static>(
         &self,
         sql: &str,
         parameters: &[Parameter],
-        work: impl Fn(Question) -> Result<T> + Clone + Send + 'static,
+        work: impl Fn(&Question) -> Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
         let parts = &self.engine.parts;
         let schema = parts.schemas.snapshot(&self.tenant).await?;
         parts.discovery.load(&self.tenant).await?;
         let question = self.question(schema, sql, parameters);
         let first = work.clone();
-        match on_deep_stack(move || first(question)).await {
+        match self.engine.planners.run(move || first(&question)).await {
             Err(error) if is_unknown_name(&error) => {
                 let schema = parts.schemas.refresh(&self.tenant).await?;
+                // Another process may have seen it.
+                parts.discovery.refresh(&self.tenant).await?;
                 let question = self.question(schema, sql, parameters);
-                on_deep_stack(move || work(question)).await
+                self.engine.planners.run(move || work(&question)).await
             }
             outcome => outcome,
         }
@@ -218,20 +251,35 @@ impl Session {
             text: sql.to_owned(),
             parameters: parameters.to_vec(),
             sources: self.sources(schema),
-            state: self.engine.state.clone(),
-            limits: self.engine.limits.clone(),
+            engine: Arc::clone(&self.engine),
             now: self.engine.parts.clock.now(),
         }
     }
 
     fn run(&self, planned: Planned, time_is_up: BoxFuture<'static, ()>) -> Result<QueryStream> {
-        let runtime = self.engine.runtime()?;
-        let config = self.engine.state.config().clone();
+        let runtime = self.engine.runtime(may_spill(&planned.plan))?;
+        let config = self.engine.states.config().clone();
         let context = TaskContext::default().with_session_config(config).with_runtime(runtime);
         let started = std::panic::catch_unwind(AssertUnwindSafe(|| execute_stream(planned.plan, Arc::new(context))));
         let batches = started.map_err(|panic| panicked(panic.as_ref()))?.map_err(|error| classify(&error))?;
         Ok(QueryStream::new(planned.schema, batches, time_is_up, &self.engine.limits))
     }
+}
+
+/// Whether something of `plan` holds more than a batch at a time.
+fn may_spill(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    const PASSING: [&str; 9] = [
+        "CoalescePartitionsExec",
+        "CooperativeExec",
+        "EmptyExec",
+        "FilterExec",
+        "FineoScan",
+        "GlobalLimitExec",
+        "LocalLimitExec",
+        "ProjectionExec",
+        "UnionExec",
+    ];
+    plan.exists(|node| Ok(!PASSING.contains(&node.name()))).unwrap_or(true)
 }
 
 fn is_unknown_name(error: &fineo_core::Error) -> bool {

@@ -1,6 +1,7 @@
 //! SQL text and its syntax tree: what may be asked, what it names, and how names are spelled for the planner.
 
 pub(crate) mod asked;
+pub(crate) mod lift;
 pub(crate) mod rewrite;
 pub(crate) mod text;
 

@@ -1,6 +1,6 @@
 //! A table over nearline rows: a metric, or the errors of a tenant.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use datafusion::{
@@ -18,6 +18,7 @@ use fineo_core::{
 use crate::{
     column::Column,
     filter::{implied, is_one_text_test},
+    plan::{OpenScan, stand_in},
     scan::FineoScan,
 };
 
@@ -37,16 +38,37 @@ pub(crate) struct RowTable {
     rows: Arc<Rows>,
     columns: Vec<Column>,
     schema: SchemaRef,
+    /// Its number in the catalog of a plan that is to be kept: its scans stay open.
+    open: Option<usize>,
 }
 
 impl RowTable {
     /// A table of `columns` over `rows`.
     pub(crate) fn new(rows: Arc<Rows>, columns: Vec<Column>) -> Self {
         let schema = Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()));
-        Self { rows, columns, schema }
+        Self { rows, columns, schema, open: None }
+    }
+
+    /// The same table for a plan that is to be kept, in whose catalog it has this number.
+    pub(crate) fn opened(&self, number: usize) -> Self {
+        let (rows, columns, schema) = (Arc::clone(&self.rows), self.columns.clone(), Arc::clone(&self.schema));
+        Self { rows, columns, schema, open: Some(number) }
+    }
+
+    /// Whether a plan over `other` is one over this table, once its scans begin anew.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let Rows { store: _, tenant, title, metrics } = &*self.rows;
+        let others = &*other.rows;
+        (tenant, title, metrics) == (&others.tenant, &others.title, &others.metrics) && self.columns == other.columns
+    }
+
+    /// The filter to tell from what `filter` implies: in a plan that is to be kept its values come later.
+    fn to_be_implied<'a>(&self, filter: &'a Expr) -> Cow<'a, Expr> {
+        if self.open.is_some() { stand_in(filter) } else { Cow::Borrowed(filter) }
     }
 
     fn pushdown(&self, filter: &Expr) -> TableProviderFilterPushDown {
+        let filter = &*self.to_be_implied(filter);
         let implied = implied(filter, &self.columns);
         if implied.is_time_exact {
             return TableProviderFilterPushDown::Exact;
@@ -106,9 +128,14 @@ impl TableProvider for RowTable {
             Some(wanted) => wanted.iter().map(|index| self.columns[*index].clone()).collect(),
             None => self.columns.clone(),
         };
+        let open = filters;
+        let filters: Vec<Expr> = filters.iter().map(|filter| self.to_be_implied(filter).into_owned()).collect();
         let time =
             filters.iter().fold(TimeRange::ALL, |time, filter| time.intersect(&implied(filter, &self.columns).time));
-        let scan = FineoScan::new(Arc::clone(&self.rows), columns, time, self.predicates(filters), limit);
-        Ok(Arc::new(scan))
+        let scan = FineoScan::new(Arc::clone(&self.rows), columns, time, self.predicates(&filters), limit);
+        Ok(match self.open {
+            Some(number) => Arc::new(OpenScan::new(number, projection, open, limit, &scan)),
+            None => Arc::new(scan),
+        })
     }
 }

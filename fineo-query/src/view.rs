@@ -14,7 +14,7 @@ use datafusion::{
     datasource::MemTable,
 };
 
-use crate::catalog::Sources;
+use crate::{catalog::Sources, table::RowTable};
 
 /// A table that is no metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,14 @@ impl View {
             Self::Columns => "columns",
             Self::Schemata => "schemata",
         }
+    }
+}
+
+/// The rows of the nearline store that `view` is, where it is nothing else.
+pub(crate) fn rows(view: View, sources: &Sources) -> Option<RowTable> {
+    match view {
+        View::Errors => errors::rows(sources),
+        View::Conflicts | View::Discovered | View::Tables | View::Columns | View::Schemata => None,
     }
 }
 

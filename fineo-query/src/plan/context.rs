@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::{DataType, SchemaRef},
+    arrow::{
+        datatypes::{DataType, SchemaRef},
+        temporal_conversions::timestamp_us_to_datetime,
+    },
     catalog::TableFunctionArgs,
     common::{DFSchema, TableReference, plan_datafusion_err},
     config::ConfigOptions,
@@ -18,12 +21,15 @@ use datafusion::{
     optimizer::simplify_expressions::ExprSimplifier,
 };
 
+use fineo_core::Timestamp;
+
 use crate::catalog::Catalog;
 
 /// The planner's view of one statement's tables.
 pub(super) struct Context<'a> {
     pub(super) state: &'a SessionState,
     pub(super) catalog: &'a Catalog,
+    pub(super) now: Timestamp,
 }
 
 impl ContextProvider for Context<'_> {
@@ -42,9 +48,10 @@ impl ContextProvider for Context<'_> {
     fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
         let function = self.state.table_functions().get(name);
         let function = function.ok_or_else(|| plan_datafusion_err!("table function '{name}' not found"))?;
+        let now = timestamp_us_to_datetime(self.now.micros());
         let context = SimplifyContext::builder()
             .with_config_options(Arc::clone(self.state.config_options()))
-            .with_query_execution_start_time(self.state.execution_props().query_execution_start_time)
+            .with_query_execution_start_time(now.map(|instant| instant.and_utc()))
             .build();
         let simplifier = ExprSimplifier::new(context);
         let schema = DFSchema::empty();

@@ -138,7 +138,7 @@ fn read(expr: &mut Expr) -> Result<()> {
 }
 
 /// The microseconds of a time written as RFC 3339 or ISO 8601, without a zone in UTC.
-fn instant(text: &str) -> Option<i64> {
+pub(super) fn instant(text: &str) -> Option<i64> {
     let utc: Tz = "UTC".parse().ok()?;
     let micros = match string_to_datetime(&utc, text.trim()) {
         Ok(instant) => instant.timestamp_micros(),

@@ -17,8 +17,20 @@ use crate::{
 /// How deep the parser may recurse: more than any text that passed the checks needs.
 const PARSER_DEPTH_MAX: usize = 300;
 
+/// How much of a caller's own stack parsing a statement and going through it may take: no more than any has.
+const SHALLOW_BYTES: usize = 8 << 10;
+const SHALLOW_NESTING: usize = 6;
+const SHALLOW_OPERATORS: usize = 64;
+
+/// How deep a statement may be, before it is parsed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Depth {
+    nesting: usize,
+    operators: usize,
+}
+
 /// The words of `text`, if they are few and flat enough.
-pub(crate) fn tokens(text: &str, limits: &QueryLimits) -> Result<Vec<TokenWithSpan>> {
+pub(crate) fn tokens(text: &str, limits: &QueryLimits) -> Result<(Vec<TokenWithSpan>, Depth)> {
     if text.len() > limits.text_bytes_max {
         return Err(exceeded("too_complex", "the SQL text is too long")
             .with("bytes", text.len())
@@ -26,13 +38,29 @@ pub(crate) fn tokens(text: &str, limits: &QueryLimits) -> Result<Vec<TokenWithSp
     }
     let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location();
     let tokens = tokens.map_err(|error| unreadable(&error))?;
-    check_tokens(&tokens, limits)?;
-    Ok(tokens)
+    let depth = check_tokens(&tokens, limits)?;
+    Ok((tokens, depth))
 }
 
 /// The one statement that `text` holds, if it only reads.
 pub(crate) fn parse(text: &str, limits: &QueryLimits) -> Result<Statement> {
-    let tokens = tokens(text, limits)?;
+    let (tokens, _) = tokens(text, limits)?;
+    parse_tokens(tokens)
+}
+
+/// The same, where it is a query so small that one may go through it on any stack.
+pub(crate) fn parse_shallow(text: &str, limits: &QueryLimits) -> Option<Statement> {
+    if text.len() > SHALLOW_BYTES {
+        return None;
+    }
+    let (tokens, depth) = tokens(text, limits).ok()?;
+    if depth.nesting > SHALLOW_NESTING || depth.operators > SHALLOW_OPERATORS {
+        return None;
+    }
+    parse_tokens(tokens).ok().filter(|statement| matches!(statement, Statement::Query(_)))
+}
+
+fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     let dialect = GenericDialect {};
     check_first_word(&tokens)?;
     let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
@@ -48,7 +76,7 @@ pub(crate) fn parse(text: &str, limits: &QueryLimits) -> Result<Statement> {
     Ok(statement)
 }
 
-fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<()> {
+fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<Depth> {
     let words = || tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
     let count = words().count();
     if count == 0 {
@@ -60,6 +88,7 @@ fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<()> {
             .with("words_max", limits.tokens_max));
     }
     let mut depth = 0_usize;
+    let mut nesting = 0_usize;
     let mut operators = 0_usize;
     for token in words() {
         match token.token {
@@ -68,6 +97,7 @@ fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<()> {
             _ => {}
         }
         operators += usize::from(deepens(&token.token));
+        nesting = nesting.max(depth);
         if depth > limits.nesting_max {
             return Err(exceeded("too_complex", "the statement is nested too deeply")
                 .with("nesting_max", limits.nesting_max)
@@ -85,7 +115,7 @@ fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<()> {
     match another {
         Some(token) => Err(refused("multiple_statements", "one statement at a time")
             .with("position", place(token.span.start.line, token.span.start.column))),
-        None => Ok(()),
+        None => Ok(Depth { nesting, operators }),
     }
 }
 

@@ -13,14 +13,24 @@ use crate::{
     table::{RowTable, Rows},
 };
 
-pub(super) fn table(sources: &Sources) -> Arc<dyn TableProvider> {
+/// The stored rows, where they are all there is.
+pub(super) fn rows(sources: &Sources) -> Option<RowTable> {
+    let has_ruled_out = sources.schema.metrics().any(|metric| metric.is_ruled_out());
+    (!has_ruled_out).then(|| stored(sources))
+}
+
+fn stored(sources: &Sources) -> RowTable {
     let rows = Rows {
         store: Arc::clone(&sources.nearline),
         tenant: sources.schema.tenant().clone(),
         title: "errors.stream".into(),
         metrics: vec![MetricId::errors()],
     };
-    let stored = RowTable::new(Arc::new(rows), columns());
+    RowTable::new(Arc::new(rows), columns())
+}
+
+pub(super) fn table(sources: &Sources) -> Arc<dyn TableProvider> {
+    let stored = stored(sources);
     let ruled_out: Vec<_> = sources.schema.metrics().filter(|metric| metric.is_ruled_out()).cloned().collect();
     if ruled_out.is_empty() {
         return Arc::new(stored);

@@ -62,10 +62,9 @@ async fn decimals_and_days_are_parameters() {
 #[tokio::test]
 async fn what_cannot_be_asked_cannot_be_described() {
     let session = thermostat().await.engine.session(&TenantId::new("acme").unwrap());
-    for (sql, code) in [
-        ("SELECT nothing FROM thermostat WHERE temp = $1", "unknown_column"),
-        ("DROP TABLE thermostat", "not_allowed"),
-    ] {
+    for (sql, code) in
+        [("SELECT nothing FROM thermostat WHERE temp = $1", "unknown_column"), ("DROP TABLE thermostat", "not_allowed")]
+    {
         let error = session.describe(sql, &[]).await.unwrap_err();
         let found = error.context().iter().find(|(name, _)| *name == "code").map(|(_, code)| code.as_str());
         assert_eq!(found, Some(code), "{sql}: {error}");

@@ -7,6 +7,7 @@ mod describe;
 mod desk;
 mod explain;
 mod isolation;
+mod kept;
 mod names;
 mod values;
 mod views;

@@ -1,0 +1,198 @@
+//! Plans that are kept for statements like those that they were made for.
+//!
+//! A plan follows from a statement's shape and from what the tables that it names look like to it. Both are compared
+//! before a plan is used again: no change of a schema, and no name that is seen for the first time, is overlooked.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use datafusion::{
+    arrow::datatypes::SchemaRef,
+    common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
+    physical_plan::ExecutionPlan,
+    sql::sqlparser::ast::Statement,
+};
+use fineo_core::{TenantId, repo::Version};
+use fineo_schema::TenantSchema;
+
+use super::{
+    Planned,
+    open::{OpenScan, Values},
+};
+use crate::{
+    catalog::{Catalog, Sources},
+    engine::States,
+    sql::{asked::Asked, lift::Lifted},
+};
+
+/// How many shapes of statements, and how many statements, are kept.
+const KEPT_MAX: usize = 512;
+/// What a kept plan may be made of beside its scans: nodes that hold nothing of a run once they are reset.
+const NODES: [&str; 14] = [
+    "AggregateExec",
+    "CoalesceBatchesExec",
+    "CoalescePartitionsExec",
+    "CooperativeExec",
+    "FilterExec",
+    "GlobalLimitExec",
+    "LocalLimitExec",
+    "OpenScan",
+    "PlaceholderRowExec",
+    "ProjectionExec",
+    "RepartitionExec",
+    "SortExec",
+    "SortPreservingMergeExec",
+    "UnionExec",
+];
+
+/// A plan without its scans, and what it holds for.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    plan: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
+    asked: Asked,
+    catalog: Catalog,
+    /// How many tasks it is for.
+    tasks: usize,
+    /// The version of the tenant's schema that it is of.
+    of: (TenantId, Version),
+}
+
+impl Kept {
+    /// Keeps `planned`, a plan over open scans of `catalog`, where that is possible.
+    pub(super) fn new(
+        planned: Planned,
+        asked: Asked,
+        catalog: Catalog,
+        schema: &TenantSchema,
+        tasks: usize,
+    ) -> Option<Self> {
+        let of = (schema.tenant().clone(), schema.version());
+        let Planned { plan, schema } = planned;
+        let has_others = plan.exists(|node| Ok(!NODES.contains(&node.name())));
+        let is_whole = has_others.is_ok_and(|has_others| !has_others);
+        is_whole.then(|| Self { plan, schema, asked, catalog: catalog.without_seen(), tasks, of })
+    }
+
+    /// The plan of one run with `values`; none where it does not hold for `sources`, or not for such values.
+    pub(crate) async fn planned(&self, sources: &Sources, values: Values<'_>, states: &States) -> Option<Planned> {
+        if self.of != (sources.schema.tenant().clone(), sources.schema.version()) {
+            return None;
+        }
+        let catalog = Catalog::of(sources, &self.asked).ok()?;
+        let state = states.fitting(&catalog);
+        if state.config().target_partitions() != self.tasks || !catalog.is_like(&self.catalog) {
+            return None;
+        }
+        let mut open: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        self.plan
+            .apply(|node| {
+                if node.is::<OpenScan>() {
+                    open.push(Arc::clone(node));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+            .ok()?;
+        let mut scans = Vec::with_capacity(open.len());
+        for scan in open.iter().filter_map(|node| node.downcast_ref::<OpenScan>()) {
+            scans.push(scan.begin(catalog.numbered(scan.table)?, state, values).await?);
+        }
+        let mut scans = scans.into_iter();
+        let plan = Arc::clone(&self.plan).transform_up(|node| match node.is::<OpenScan>() {
+            true => Ok(scans.next().map_or_else(|| Transformed::no(node), Transformed::yes)),
+            false => node.reset_state().map(Transformed::yes),
+        });
+        Some(Planned { plan: plan.data().ok()?, schema: Arc::clone(&self.schema) })
+    }
+}
+
+/// What is known of a shape: its plan, or that with this version of the schema there is none to keep.
+#[derive(Debug, Clone)]
+pub(crate) enum Known {
+    Plan(Arc<Kept>),
+    NoPlan(Version),
+}
+
+/// A statement that was asked: its shape's plan, and the texts that were lifted out of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Repeated {
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) texts: Arc<[Arc<str>]>,
+}
+
+/// The plans of one engine, by tenant; those not used for long make room.
+#[derive(Debug, Default)]
+pub(crate) struct KeptPlans(Mutex<Plans>);
+
+#[derive(Debug, Default)]
+struct Plans {
+    shapes: Recent<(TenantId, Statement), Known>,
+    statements: Recent<(TenantId, Arc<str>), Repeated>,
+}
+
+impl KeptPlans {
+    /// What is known of a statement with exactly this text.
+    pub(crate) fn repeated(&self, tenant: &TenantId, sql: &str) -> Option<Repeated> {
+        self.plans().statements.find(&(tenant.clone(), sql.into()))
+    }
+
+    /// What is known of statements of this shape.
+    pub(crate) fn known(&self, tenant: &TenantId, shape: &Statement) -> Option<Known> {
+        self.plans().shapes.find(&(tenant.clone(), shape.clone()))
+    }
+
+    /// Keeps what became known of a shape.
+    pub(crate) fn keep(&self, tenant: &TenantId, shape: Statement, known: Known) {
+        self.plans().shapes.keep((tenant.clone(), shape), known);
+    }
+
+    /// Keeps that the statement `sql` is answered by `kept`.
+    pub(crate) fn repeat(&self, tenant: &TenantId, sql: &str, kept: &Arc<Kept>, lifted: &Lifted) {
+        let repeated = Repeated { kept: Arc::clone(kept), texts: Arc::clone(&lifted.texts) };
+        self.plans().statements.keep((tenant.clone(), sql.into()), repeated);
+    }
+
+    fn plans(&self) -> MutexGuard<'_, Plans> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The values that were used last.
+#[derive(Debug)]
+struct Recent<K, V> {
+    by_key: HashMap<K, (u64, V)>,
+    uses: u64,
+}
+
+impl<K, V> Default for Recent<K, V> {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), uses: 0 }
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Recent<K, V> {
+    fn find(&mut self, key: &K) -> Option<V> {
+        self.uses += 1;
+        let (used, value) = self.by_key.get_mut(key)?;
+        *used = self.uses;
+        Some(value.clone())
+    }
+
+    fn keep(&mut self, key: K, value: V) {
+        self.uses += 1;
+        self.by_key.insert(key, (self.uses, value));
+        if self.by_key.len() > KEPT_MAX {
+            let mut uses: Vec<u64> = self.by_key.values().map(|(used, _)| *used).collect();
+            let middle = uses.len() / 2;
+            let (_, oldest, _) = uses.select_nth_unstable(middle);
+            let oldest = *oldest;
+            self.by_key.retain(|_, (used, _)| *used >= oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

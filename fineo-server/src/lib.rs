@@ -6,6 +6,8 @@
 
 pub mod auth;
 mod connections;
+pub mod flight;
+pub mod pg;
 mod shared;
 mod shutdown;
 mod tls;

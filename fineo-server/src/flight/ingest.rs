@@ -1,0 +1,144 @@
+//! Bulk ingest: each row of an Arrow batch is an event.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, AsArray, RecordBatch, StringArray},
+    compute::cast,
+    datatypes::{DataType, Field, Schema},
+    json::LineDelimitedWriter,
+};
+use arrow_flight::{
+    decode::FlightRecordBatchStream,
+    sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use fineo::TenantId;
+use futures::StreamExt;
+use tonic::Status;
+
+use super::status::status;
+use crate::Shared;
+
+/// The most events that are stored at once.
+const EVENTS_MAX: usize = 1_000;
+/// The key that names an event's metric where the tenant has none of its own.
+const METRIC_KEY: &str = "metrictype";
+
+/// Stores the rows of `batches` as events of the metric that `command` names. Answers with how many were accepted.
+pub(super) async fn ingest(
+    shared: &Shared,
+    tenant: &TenantId,
+    command: &CommandStatementIngest,
+    mut batches: FlightRecordBatchStream,
+) -> Result<i64, Status> {
+    check(shared, tenant, command).await?;
+    let schema = shared.fineo.schema(tenant).snapshot().await.map_err(|error| status(&error))?;
+    let key = schema.settings().metric_keys.first().map_or(METRIC_KEY, |key| &**key).to_owned();
+    let mut summary = Summary::default();
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(|error| Status::invalid_argument(format!("unreadable batch: {error}")))?;
+        for start in (0..batch.num_rows()).step_by(EVENTS_MAX) {
+            let part = batch.slice(start, EVENTS_MAX.min(batch.num_rows() - start));
+            let body = lines(&part, &key, &command.table)?;
+            let receipt = shared.fineo.ingest(tenant, body).await.map_err(|error| status(&error))?;
+            if let Some((_, error)) = receipt.failed().first() {
+                return Err(status(error));
+            }
+            summary.accepted += receipt.accepted();
+            for (_, rejection) in receipt.rejected() {
+                *summary.rejected.entry(rejection.code.as_str()).or_default() += 1;
+            }
+        }
+    }
+    summary.told()
+}
+
+/// What became of the rows.
+#[derive(Default)]
+struct Summary {
+    accepted: usize,
+    rejected: BTreeMap<&'static str, usize>,
+}
+
+impl Summary {
+    /// How many were accepted, when any was or there was none.
+    fn told(self) -> Result<i64, Status> {
+        let codes: Vec<String> = self.rejected.iter().map(|(code, count)| format!("{code}: {count}")).collect();
+        if self.accepted == 0 && !codes.is_empty() {
+            return Err(Status::invalid_argument(format!(
+                "no event was accepted; rejected by code: {}",
+                codes.join(", ")
+            )));
+        }
+        i64::try_from(self.accepted).map_err(|_| Status::internal("too many events to count"))
+    }
+}
+
+/// That `command` asks for nothing but to add events.
+async fn check(shared: &Shared, tenant: &TenantId, command: &CommandStatementIngest) -> Result<(), Status> {
+    let is_elsewhere = command.catalog.as_deref().is_some_and(|catalog| !["", "fineo"].contains(&catalog))
+        || command.schema.as_deref().is_some_and(|schema| !["", "public"].contains(&schema));
+    if is_elsewhere || command.temporary || command.transaction_id.is_some() {
+        return Err(Status::unimplemented("events go to a metric: catalog fineo, schema public, no transaction"));
+    }
+    if command.table.is_empty() {
+        return Err(Status::invalid_argument("a table has to be named: it is the metric"));
+    }
+    let Some(options) = &command.table_definition_options else { return Ok(()) };
+    if options.if_exists == i32::from(TableExistsOption::Replace) {
+        return Err(Status::unimplemented("a metric is not replaced: events are added"));
+    }
+    let fails_if_exists = options.if_exists == i32::from(TableExistsOption::Fail);
+    let fails_if_missing = options.if_not_exist == i32::from(TableNotExistOption::Fail);
+    if fails_if_exists || fails_if_missing {
+        let schema = shared.fineo.schema(tenant).snapshot().await.map_err(|error| status(&error))?;
+        let exists = schema.metric_named(&command.table).is_some();
+        if exists && fails_if_exists {
+            return Err(Status::already_exists("there is such a metric"));
+        }
+        if !exists && fails_if_missing {
+            return Err(Status::not_found("there is no such metric"));
+        }
+    }
+    Ok(())
+}
+
+/// The rows of `batch` as JSON, one per line, with the metric in `key`.
+fn lines(batch: &RecordBatch, key: &str, metric: &str) -> Result<Vec<u8>, Status> {
+    let unwritable = |error: arrow::error::ArrowError| Status::invalid_argument(format!("a row is no event: {error}"));
+    let schema = batch.schema();
+    if schema.fields().iter().any(|field| field.name() == key) {
+        return Err(Status::invalid_argument(format!("the table names the metric: leave out the column {key}")));
+    }
+    let mut fields = vec![Field::new(key, DataType::Utf8, false)];
+    let names = std::iter::repeat_n(metric, batch.num_rows());
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(names))];
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        let column = plain(column).map_err(unwritable)?;
+        fields.push(Field::new(field.name(), column.data_type().clone(), true));
+        columns.push(column);
+    }
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(unwritable)?;
+    let mut bytes = Vec::new();
+    let mut writer = LineDelimitedWriter::new(&mut bytes);
+    writer.write(&rows).and_then(|()| writer.finish()).map_err(unwritable)?;
+    drop(writer);
+    Ok(bytes)
+}
+
+/// A column in a form that JSON has and events mean: bytes as base64, dictionaries as their values.
+fn plain(column: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
+    match column.data_type() {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            let bytes = cast(column, &DataType::BinaryView)?;
+            let texts = bytes.as_binary_view().iter().map(|value| value.map(|value| STANDARD.encode(value)));
+            Ok(Arc::new(texts.collect::<StringArray>()))
+        }
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            cast(column, &DataType::Utf8)
+        }
+        DataType::Dictionary(_, value) => plain(&cast(column, value)?),
+        _ => Ok(Arc::clone(column)),
+    }
+}

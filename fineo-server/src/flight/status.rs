@@ -1,0 +1,20 @@
+//! What an error is to a Flight client.
+
+use fineo::{Error, ErrorKind};
+use tonic::Status;
+
+/// The status that tells `error`: its kind as a code, its message with the stable code and the hint.
+pub(super) fn status(error: &Error) -> Status {
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::Invalid => Status::invalid_argument(text),
+        ErrorKind::NotFound => Status::not_found(text),
+        ErrorKind::AlreadyExists => Status::already_exists(text),
+        ErrorKind::Unsupported => Status::unimplemented(text),
+        ErrorKind::Unavailable => Status::unavailable(text),
+        ErrorKind::Throttled | ErrorKind::StorageFull | ErrorKind::LimitExceeded => Status::resource_exhausted(text),
+        ErrorKind::Corrupt => Status::data_loss(text),
+        ErrorKind::Cancelled => Status::cancelled(text),
+        _ => Status::internal(text),
+    }
+}

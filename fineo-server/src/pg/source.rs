@@ -1,0 +1,106 @@
+//! Where the rows of an answer come from, and how a question gets there.
+
+use std::collections::VecDeque;
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, SchemaRef},
+};
+use bytes::BytesMut;
+use fineo::{Parameter, QueryStream, Session};
+
+use super::{
+    catalog::{self, Asked, Catalog},
+    dialect,
+    failure::Failure,
+    rows::Rows,
+};
+
+/// What answers the questions of one session.
+#[derive(Debug, Clone)]
+pub(super) struct Answerer {
+    session: Session,
+    catalog: Catalog,
+}
+
+/// What a statement takes and gives.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    pub(super) parameters: Vec<Option<DataType>>,
+    pub(super) schema: SchemaRef,
+}
+
+impl Answerer {
+    pub(super) fn new(session: Session, catalog: Catalog) -> Self {
+        Self { session, catalog }
+    }
+
+    /// Begins to answer `sql`.
+    pub(super) async fn query(&self, sql: &str, values: Vec<Parameter>) -> Result<Source, Failure> {
+        if catalog::may_be_asked(sql)
+            && let Asked::Catalog(answer) = self.catalog.ask(sql, Vec::new(), Some(values.clone())).await?
+        {
+            return Ok(Source::of(answer.schema, answer.batches));
+        }
+        let stream =
+            self.session.query(&dialect::adapted(sql), &values).await.map_err(|error| Failure::of(&error, sql))?;
+        Ok(Source {
+            schema: stream.schema().clone(),
+            feed: Feed::Stream(Box::new(stream)),
+            rows: None,
+            sql: sql.to_owned(),
+        })
+    }
+
+    /// What `sql` would take and give.
+    pub(super) async fn describe(&self, sql: &str, given: &[Option<DataType>]) -> Result<Described, Failure> {
+        if catalog::may_be_asked(sql)
+            && let Asked::Catalog(answer) = self.catalog.ask(sql, given.to_vec(), None).await?
+        {
+            return Ok(Described { parameters: answer.parameters, schema: answer.schema });
+        }
+        let described = self.session.describe(&dialect::adapted(sql), given).await;
+        let described = described.map_err(|error| Failure::of(&error, sql))?;
+        Ok(Described { parameters: described.parameters, schema: described.schema })
+    }
+}
+
+/// The rows of an answer, as far as they were not sent yet.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) schema: SchemaRef,
+    feed: Feed,
+    rows: Option<Rows>,
+    sql: String,
+}
+
+#[derive(Debug)]
+enum Feed {
+    Stream(Box<QueryStream>),
+    Batches(VecDeque<RecordBatch>),
+}
+
+impl Source {
+    /// Rows that are there already.
+    pub(super) fn of(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        Self { schema, feed: Feed::Batches(batches.into()), rows: None, sql: String::new() }
+    }
+
+    /// Writes the next row of the batch at hand; false when another batch is needed.
+    pub(super) fn write(&mut self, out: &mut BytesMut) -> Result<bool, Failure> {
+        match &mut self.rows {
+            Some(rows) => rows.write(out),
+            None => Ok(false),
+        }
+    }
+
+    /// Gets the next batch, its columns in these formats; false when there is none.
+    pub(super) async fn advance(&mut self, format: impl Fn(usize) -> i16) -> Result<bool, Failure> {
+        let next = match &mut self.feed {
+            Feed::Stream(stream) => stream.next_batch().await.map_err(|error| Failure::of(&error, &self.sql))?,
+            Feed::Batches(batches) => batches.pop_front(),
+        };
+        self.rows = next.map(|batch| Rows::new(&batch, format)).transpose()?;
+        Ok(self.rows.is_some())
+    }
+}

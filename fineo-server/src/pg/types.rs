@@ -1,0 +1,89 @@
+//! Which Postgres type stands for which Arrow type, and back.
+
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
+use arrow_pg::datatypes::field_into_pg_type;
+use pgwire::{
+    api::Type,
+    messages::data::{FieldDescription, RowDescription},
+};
+
+/// What marks a text column as JSON.
+const EXTENSION_NAME: &str = "ARROW:extension:name";
+/// The type modifier of a type that has none.
+const NO_MODIFIER: i32 = -1;
+/// What Postgres adds to the modifier of a type with a precision.
+const MODIFIER_OFFSET: i32 = 4;
+
+/// The Postgres type of a result column; what has no equal is shown as text.
+pub(super) fn of_field(field: &FieldRef) -> Type {
+    let is_json = field.metadata().get(EXTENSION_NAME).is_some_and(|name| name == "arrow.json");
+    match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_json => Type::JSON,
+        DataType::Null => Type::TEXT,
+        DataType::Decimal256(..) | DataType::Decimal64(..) | DataType::Decimal32(..) => Type::NUMERIC,
+        DataType::Dictionary(_, value) => {
+            of_field(&FieldRef::new(field.as_ref().clone().with_data_type((**value).clone())))
+        }
+        _ => field_into_pg_type(field).unwrap_or(Type::TEXT),
+    }
+}
+
+/// The Postgres type of a parameter; one of unknown type is text.
+pub(super) fn of_parameter(known: Option<&DataType>) -> Type {
+    known.map_or(Type::TEXT, |data_type| of_field(&FieldRef::new(Field::new("parameter", data_type.clone(), true))))
+}
+
+/// The Arrow type of a parameter that the client calls `oid`; none leaves it to its place in the statement.
+pub(super) fn of_oid(oid: u32) -> Option<DataType> {
+    Some(match Type::from_oid(oid)? {
+        Type::BOOL => DataType::Boolean,
+        Type::INT2 => DataType::Int16,
+        Type::INT4 => DataType::Int32,
+        Type::INT8 | Type::OID => DataType::Int64,
+        Type::FLOAT4 => DataType::Float32,
+        Type::FLOAT8 => DataType::Float64,
+        Type::NUMERIC => DataType::Decimal128(38, 10),
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::JSON | Type::JSONB | Type::UUID => {
+            DataType::Utf8View
+        }
+        Type::BYTEA => DataType::Binary,
+        Type::TIMESTAMPTZ | Type::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Type::DATE => DataType::Date32,
+        _ => return None,
+    })
+}
+
+/// How the columns of `schema` are described, in the format that `format` has for each.
+pub(super) fn row_description(schema: &Schema, format: impl Fn(usize) -> i16) -> RowDescription {
+    let column = |(index, field): (usize, &FieldRef)| {
+        let of = of_field(field);
+        FieldDescription::new(field.name().clone(), 0, 0, of.oid(), size(&of), modifier(field), format(index))
+    };
+    RowDescription::new(schema.fields().iter().enumerate().map(column).collect())
+}
+
+/// The bytes of a value of this type, -1 where they differ.
+fn size(of: &Type) -> i16 {
+    match *of {
+        Type::BOOL | Type::CHAR => 1,
+        Type::INT2 => 2,
+        Type::INT4 | Type::FLOAT4 | Type::DATE | Type::OID => 4,
+        Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => 4,
+        Type::INT8 | Type::FLOAT8 | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME => 8,
+        Type::INTERVAL => 16,
+        Type::NAME => 64,
+        _ => -1,
+    }
+}
+
+fn modifier(field: &Field) -> i32 {
+    match field.data_type() {
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale) => {
+            ((i32::from(*precision) << 16) | (i32::from(*scale) & 0xffff)) + MODIFIER_OFFSET
+        }
+        _ => NO_MODIFIER,
+    }
+}

@@ -1,0 +1,185 @@
+//! The values of parameters, from text or binary.
+
+use arrow::{array::timezone::Tz, compute::kernels::cast_utils::string_to_datetime};
+use bytes::Bytes;
+use fineo::{Parameter, Timestamp};
+use pgwire::api::Type;
+
+use super::{failure::Failure, numeric};
+
+/// Days from 1970-01-01 to 2000-01-01, where Postgres begins to count.
+const EPOCH_DAYS: i32 = 10_957;
+const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+
+/// The value of parameter `number` that `bytes` are as a value of type `of`.
+///
+/// # Errors
+///
+/// Where they are no such value, or the type cannot be a parameter.
+pub(super) fn parameter(
+    number: usize,
+    of: &Type,
+    is_binary: bool,
+    bytes: Option<&Bytes>,
+) -> Result<Parameter, Failure> {
+    let Some(bytes) = bytes else { return Ok(Parameter::Null) };
+    let value = if is_binary { binary(of, bytes) } else { text(of, bytes) };
+    value.map_err(|failure| Failure { message: format!("parameter ${number}: {}", failure.message), ..failure })
+}
+
+fn text(of: &Type, bytes: &[u8]) -> Result<Parameter, Failure> {
+    let text = utf8(bytes)?;
+    let unreadable = || Failure::error("22P02", format!("invalid input syntax for type {of}: {text:?}"));
+    Ok(match *of {
+        Type::BOOL => Parameter::Boolean(boolean(text).ok_or_else(unreadable)?),
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => {
+            let number: i128 = text.trim().parse().map_err(|_| unreadable())?;
+            let range = match *of {
+                Type::INT2 => i128::from(i16::MIN)..=i128::from(i16::MAX),
+                Type::INT4 => i128::from(i32::MIN)..=i128::from(i32::MAX),
+                _ => i128::from(i64::MIN)..=i128::from(i64::MAX),
+            };
+            let number =
+                Some(number).filter(|number| range.contains(number)).and_then(|number| i64::try_from(number).ok());
+            let number =
+                number.ok_or_else(|| Failure::error("22003", format!("{text:?} is out of range for type {of}")));
+            Parameter::Long(number?)
+        }
+        Type::FLOAT4 | Type::FLOAT8 => Parameter::Double(text.trim().parse().map_err(|_| unreadable())?),
+        Type::NUMERIC => match numeric::parse(text) {
+            Some(number) => decimal(number?),
+            None => Parameter::Double(text.trim().parse().map_err(|_| unreadable())?),
+        },
+        Type::TIMESTAMP | Type::TIMESTAMPTZ => Parameter::Timestamp(instant(text).ok_or_else(|| Failure {
+            state: "22007",
+            hint: Some("write it as 2026-01-31T12:00:00Z".to_owned()),
+            ..unreadable()
+        })?),
+        Type::DATE => {
+            let micros = instant(text).ok_or_else(|| Failure { state: "22007", ..unreadable() })?.micros();
+            Parameter::Date(i32::try_from(micros.div_euclid(86_400_000_000)).map_err(|_| unreadable())?)
+        }
+        Type::BYTEA => Parameter::Bytes(bytea(text).ok_or_else(unreadable)?.into()),
+        Type::TEXT
+        | Type::VARCHAR
+        | Type::BPCHAR
+        | Type::NAME
+        | Type::JSON
+        | Type::JSONB
+        | Type::UUID
+        | Type::UNKNOWN => Parameter::from(text),
+        _ => return Err(no_parameter(of)),
+    })
+}
+
+fn binary(of: &Type, bytes: &Bytes) -> Result<Parameter, Failure> {
+    Ok(match *of {
+        Type::BOOL => Parameter::Boolean(fixed::<1>(of, bytes)? != [0]),
+        Type::INT2 => Parameter::Long(i16::from_be_bytes(fixed(of, bytes)?).into()),
+        Type::INT4 => Parameter::Long(i32::from_be_bytes(fixed(of, bytes)?).into()),
+        Type::OID => Parameter::Long(u32::from_be_bytes(fixed(of, bytes)?).into()),
+        Type::INT8 => Parameter::Long(i64::from_be_bytes(fixed(of, bytes)?)),
+        Type::FLOAT4 => Parameter::Double(f32::from_be_bytes(fixed(of, bytes)?).into()),
+        Type::FLOAT8 => Parameter::Double(f64::from_be_bytes(fixed(of, bytes)?)),
+        Type::NUMERIC => decimal(numeric::binary(bytes.clone())?),
+        Type::TIMESTAMP | Type::TIMESTAMPTZ => {
+            let micros = i64::from_be_bytes(fixed(of, bytes)?).checked_add(EPOCH_MICROS);
+            let instant = micros.and_then(|micros| Timestamp::from_micros(micros).ok());
+            Parameter::Timestamp(instant.ok_or_else(|| Failure::error("22008", "timestamp out of range"))?)
+        }
+        Type::DATE => {
+            let day = i32::from_be_bytes(fixed(of, bytes)?).checked_add(EPOCH_DAYS);
+            Parameter::Date(day.ok_or_else(|| Failure::error("22008", "date out of range"))?)
+        }
+        Type::BYTEA => Parameter::Bytes(bytes.as_ref().into()),
+        Type::UUID => Parameter::from(uuid(fixed(of, bytes)?).as_str()),
+        Type::JSONB => match bytes.first() {
+            Some(1) => Parameter::from(utf8(&bytes[1..])?),
+            _ => return Err(malformed(of)),
+        },
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::JSON | Type::UNKNOWN => {
+            Parameter::from(utf8(bytes)?)
+        }
+        _ => return Err(no_parameter(of)),
+    })
+}
+
+fn decimal((value, scale): (i128, i8)) -> Parameter {
+    Parameter::Decimal { value, scale }
+}
+
+fn fixed<const N: usize>(of: &Type, bytes: &[u8]) -> Result<[u8; N], Failure> {
+    bytes.try_into().map_err(|_| malformed(of))
+}
+
+fn malformed(of: &Type) -> Failure {
+    Failure::error("22P03", format!("incorrect binary data format for type {of}"))
+}
+
+fn no_parameter(of: &Type) -> Failure {
+    Failure::error("0A000", format!("a value of type {of} cannot be a parameter"))
+        .with_hint("pass it as text and cast it in the statement")
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Failure> {
+    let invalid = || Failure::error("22021", "invalid byte sequence for encoding \"UTF8\"");
+    let text = std::str::from_utf8(bytes).map_err(|_| invalid())?;
+    if text.contains('\0') { Err(invalid()) } else { Ok(text) }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "t" | "true" | "y" | "yes" | "on" | "1" => Some(true),
+        "f" | "false" | "n" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// A time as clients write it; without a zone it is in UTC.
+fn instant(text: &str) -> Option<Timestamp> {
+    let utc: Tz = "UTC".parse().ok()?;
+    let text = text.trim();
+    // Postgres writes a zone of whole hours as `+02`.
+    let zone = text.rfind(['+', '-']).filter(|at| *at > 10).map(|at| &text[at + 1..]);
+    let is_short = zone.is_some_and(|zone| zone.len() == 2 && zone.bytes().all(|byte| byte.is_ascii_digit()));
+    let full = if is_short { format!("{text}:00") } else { text.to_owned() };
+    let instant = string_to_datetime(&utc, &full).ok()?;
+    Timestamp::from_micros(instant.timestamp_micros()).ok()
+}
+
+/// Bytes as `\x68656c6c6f`, or with `\ooo` for what is no plain character.
+fn bytea(text: &str) -> Option<Vec<u8>> {
+    if let Some(digits) = text.strip_prefix("\\x") {
+        let pairs = digits.as_bytes().chunks(2);
+        return pairs
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok())
+            .collect();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        if *first != b'\\' {
+            bytes.push(*first);
+            rest = tail;
+        } else if tail.first() == Some(&b'\\') {
+            bytes.push(b'\\');
+            rest = &tail[1..];
+        } else {
+            let octal = tail.get(..3)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(octal).ok()?, 8).ok()?);
+            rest = &tail[3..];
+        }
+    }
+    Some(bytes)
+}
+
+fn uuid(bytes: [u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (index, byte) in bytes.iter().enumerate() {
+        if [4, 6, 8, 10].contains(&index) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}

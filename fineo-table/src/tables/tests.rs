@@ -5,3 +5,4 @@ mod columns;
 mod commits;
 mod fixture;
 mod garbage;
+mod sweep;

@@ -31,7 +31,7 @@ pub(super) struct Desk {
     pub(super) tables: Tables,
     pub(super) tenant: TenantId,
     pub(super) metric: MetricId,
-    repo: Arc<MemoryRepo>,
+    pub(super) repo: Arc<MemoryRepo>,
 }
 
 impl Desk {

@@ -68,8 +68,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{seen} events passed: {bytes:?}");
     assert_eq!(seen, 30);
 
-    let engine =
-        Engine::new(EngineParts { nearline, schemas, discovery: Arc::new(discovery), clock }, QueryLimits::default());
+    let engine = Engine::new(
+        EngineParts { nearline, schemas, discovery: Arc::new(discovery), tables: None, clock },
+        QueryLimits::default(),
+    );
     for (tenant, expected) in tenants.iter().zip(["n,total\n10,45\n", "n,total\n20,190\n"]) {
         let asked = "SELECT count(*) AS n, sum(CAST(pressure AS INT)) AS total FROM pump";
         let answer = engine.session(tenant).query(asked, &[]).await?.to_csv().await?;

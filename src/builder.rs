@@ -130,20 +130,21 @@ impl Builder {
         };
         let schemas = SchemaStore::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
         let discovery = Discovery::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
-        let engine = Engine::new(
-            EngineParts {
-                nearline: Arc::clone(&parts.nearline),
-                schemas: schemas.clone(),
-                discovery: Arc::new(discovery.clone()),
-                clock: Arc::clone(&self.clock),
-            },
-            query,
-        );
         let tables = Tables::new(
             parts.objects.clone(),
             Arc::clone(&parts.repo),
             Arc::clone(&self.clock),
             Arc::clone(&self.entropy),
+        );
+        let engine = Engine::new(
+            EngineParts {
+                nearline: Arc::clone(&parts.nearline),
+                schemas: schemas.clone(),
+                discovery: Arc::new(discovery.clone()),
+                tables: Some(tables.clone()),
+                clock: Arc::clone(&self.clock),
+            },
+            query,
         );
         let pipeline_parts = PipelineParts {
             raw: Arc::clone(&parts.raw),

@@ -58,6 +58,7 @@ pub struct NearlineCapabilities {
 /// 10. **Removal.** [`remove`](Self::remove) removes exactly the rows of the tenant and metric whose
 ///     position the cover contains; a removed event id may be written again.
 /// 11. **Outcomes.** [`write`](Self::write) answers one outcome per row, in order.
+/// 12. **Beyond.** A scan answers exactly the rows whose position [`ScanRequest::beyond`] does not contain.
 #[async_trait]
 pub trait NearlineStore: Debug + Display + Send + Sync + 'static {
     /// Limits and powers.

@@ -13,6 +13,7 @@ use fineo_schema::{Discovery, Found, Metric, SeenNames, TenantSchema};
 use crate::{
     column::Column,
     error::refused,
+    pins::Pins,
     sql::{asked::Asked, is_quoted, joined, matching},
     table::{RowTable, Rows},
     view::{self, View},
@@ -37,12 +38,25 @@ pub(crate) struct Sources {
     pub(crate) nearline: Arc<dyn NearlineStore>,
     pub(crate) discovery: Arc<Discovery>,
     pub(crate) schema: Arc<TenantSchema>,
+    /// The states of tables that the statement reads, where there are tables.
+    pub(crate) pins: Option<Arc<Pins>>,
 }
 
 impl Sources {
     /// The names that the rows of `metric` bore so far.
     pub(crate) fn seen(&self, metric: &Metric) -> Arc<SeenNames> {
         self.discovery.seen(self.schema.tenant(), metric.row_metrics())
+    }
+
+    /// The rows of `metric`.
+    pub(crate) fn rows(&self, metric: &Metric) -> Rows {
+        Rows {
+            store: Arc::clone(&self.nearline),
+            tenant: self.schema.tenant().clone(),
+            title: Arc::clone(metric.name()),
+            metrics: metric.row_metrics().to_vec(),
+            pins: self.pins.clone(),
+        }
     }
 
     /// The metrics that are tables, in order of creation.
@@ -275,12 +289,7 @@ fn table(sources: &Sources, asked: &Asked, parts: &[Ident]) -> Result<Option<Tab
             let visible: Vec<String> = columns.visible.iter().map(|column| column.name.to_string()).collect();
             let all: Vec<Column> = columns.visible.into_iter().chain(columns.hidden).collect();
             let exposed = all.iter().map(|column| column.name.to_string()).collect();
-            let rows = Rows {
-                store: Arc::clone(&sources.nearline),
-                tenant: sources.schema.tenant().clone(),
-                title: Arc::clone(metric.name()),
-                metrics: metric.row_metrics().to_vec(),
-            };
+            let rows = sources.rows(&metric);
             let rows = Arc::new(RowTable::new(Arc::new(rows), all));
             let (provider, rows) = (Arc::clone(&rows) as Arc<dyn TableProvider>, Some(rows));
             Table { parts: names(), dotted, provider, rows, visible, exposed, exact, metric: Some((metric, seen)) }

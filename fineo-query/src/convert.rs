@@ -16,7 +16,7 @@ use arrow::{
 use fineo_core::{Error, Result};
 use fineo_schema::{FieldType, LogicalColumn, coerce};
 
-pub(crate) use conversion::{Converted, RowContext};
+pub(crate) use conversion::{Converted, RowContext, Scope, in_unit, scaled};
 
 use crate::column::data_type;
 

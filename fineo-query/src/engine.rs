@@ -12,6 +12,7 @@ use datafusion::execution::{
 };
 use fineo_core::{Clock, Error, NearlineStore, Result, TenantId};
 use fineo_schema::{Discovery, SchemaStore};
+use fineo_table::Tables;
 
 use crate::{
     QueryLimits, Session,
@@ -28,6 +29,8 @@ pub struct EngineParts {
     pub schemas: SchemaStore,
     /// Which names they bear.
     pub discovery: Arc<Discovery>,
+    /// The rows' columnar files, where there are any.
+    pub tables: Option<Tables>,
     /// Time: of `now()` and of time limits.
     pub clock: Arc<dyn Clock>,
 }

@@ -56,8 +56,23 @@ fn root(error: &DataFusionError) -> &DataFusionError {
     }
 }
 
+/// The error of ours that `error` came from, as from a reader of files.
+fn carried(error: &DataFusionError) -> Option<&Error> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some(ours);
+        }
+        next = error.source();
+    }
+    None
+}
+
 /// Says what `error` means to the caller.
 pub(crate) fn classify(error: &DataFusionError) -> Error {
+    if let Some(ours) = carried(root(error)) {
+        return ours.clone();
+    }
     let classified = match root(error) {
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
             Some(ours) => return ours.clone(),

@@ -12,6 +12,7 @@ mod error;
 mod filter;
 mod limits;
 mod parameter;
+mod pins;
 mod plan;
 mod scan;
 mod session;

@@ -6,7 +6,7 @@ mod open;
 mod planners;
 mod time;
 
-use std::{cell::OnceCell, sync::Arc};
+use std::sync::Arc;
 
 use datafusion::{
     arrow::{
@@ -28,7 +28,7 @@ use datafusion::{
     },
 };
 use fineo_core::{Error, Result, Timestamp};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
 use crate::{
     Description, Parameter, QueryLimits,
@@ -59,6 +59,8 @@ pub(crate) struct Question {
     pub(crate) sources: Sources,
     pub(crate) engine: Arc<Inner>,
     pub(crate) now: Timestamp,
+    /// Where the states of tables are read while a plan is made.
+    pub(crate) runtime: Handle,
 }
 
 /// A plan, and what its columns are to be called.
@@ -94,7 +96,7 @@ fn planned_to_keep(question: &Question) -> Option<Planned> {
     engine.kept.repeat(tenant, text, &kept, &lifted);
     engine.kept.keep(tenant, lifted.shape, Known::Plan(Arc::clone(&kept)));
     let values = Values { parameters, texts: &lifted.texts };
-    block_on(kept.planned(sources, values, &engine.states)).ok().flatten()
+    question.runtime.block_on(kept.planned(sources, values, &engine.states))
 }
 
 /// The plan for statements of the shape of `lifted`, where it can be kept.
@@ -189,7 +191,8 @@ fn physical(logical: &LogicalPlan, names: &ResultNames, catalog: &Catalog, quest
         state.execution_props_mut().query_execution_start_time = started.map(|instant| instant.and_utc());
         state.create_physical_plan(logical).await
     };
-    let plan = block_on(physical)?.map_err(|error| classify(&error))?;
+    // This is a thread of its own: the caller's runtime goes on with its work, ours included.
+    let plan = question.runtime.block_on(physical).map_err(|error| classify(&error))?;
     let schema = renamed(&plan.schema(), names);
     Ok(Planned { plan, schema })
 }
@@ -261,20 +264,4 @@ fn name_missing(error: &DataFusionError, catalog: &Catalog) -> Error {
         return classified;
     }
     classified.with("hint", format!("did you mean {}?", near.join(", ")))
-}
-
-thread_local! {
-    static RUNTIME: OnceCell<Runtime> = const { OnceCell::new() };
-}
-
-/// Planning never waits: the tables of a catalog are at hand.
-fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
-    RUNTIME.with(|kept| {
-        if let Some(runtime) = kept.get() {
-            return Ok(runtime.block_on(future));
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.map_err(|source| Error::unavailable("cannot start a planner").with_source(source))?;
-        Ok(kept.get_or_init(|| runtime).block_on(future))
-    })
 }

@@ -1,68 +1,179 @@
 //! The plan node that reads nearline rows and hands out typed columns.
 
+mod columnar;
+mod file;
+pub(crate) mod pushed;
 mod reader;
+mod resent;
 
 use std::{fmt, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::RecordBatch,
+        array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewBuilder},
         datatypes::{Schema, SchemaRef},
     },
-    common::tree_node::TreeNodeRecursion,
+    common::{Statistics, stats::Precision, tree_node::TreeNodeRecursion},
     error::{DataFusionError, Result},
     execution::{SendableRecordBatchStream, TaskContext},
     physical_expr::{EquivalenceProperties, PhysicalExpr},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
         execution_plan::{Boundedness, EmissionType},
+        metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
+        statistics::StatisticsArgs,
         stream::RecordBatchStreamAdapter,
     },
 };
 use fineo_core::{
-    TimeRange,
+    MetricId, TimeRange,
     nearline::{Predicate, ScanRequest},
 };
-use futures::{Stream, StreamExt, TryStreamExt};
+use fineo_table::Snapshot;
+use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 
 use crate::{
     column::{Column, Content},
     error::foreign,
     filter::describe,
+    pins::Pins,
     table::Rows,
 };
 
-use reader::Reader;
+use columnar::{Asked, Files};
+use pushed::Tests;
+use reader::{Reader, Repairs};
+use resent::Resent;
 
-/// Reads the rows of one tenant and metric; one partition for each id that the metric's rows are stored under.
-#[derive(Debug)]
+/// Reads the rows of one tenant and metric: of each id that they are stored under those that are in no file, one
+/// partition each, and those in files, in as many partitions as there are tasks.
+#[derive(Debug, Clone)]
 pub(crate) struct FineoScan {
     rows: Arc<Rows>,
     columns: Arc<[Column]>,
     time: TimeRange,
     predicates: Vec<Predicate>,
     limit: Option<usize>,
+    /// The pinned state of each id's table, where there are tables.
+    snapshots: Vec<Arc<Snapshot>>,
+    files: Option<Files>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// What a scan is asked for.
+pub(crate) struct Wanted {
+    /// The columns, in this order.
+    pub(crate) columns: Vec<Column>,
+    /// Whose times lie here.
+    pub(crate) time: TimeRange,
+    /// What the nearline store may apply.
+    pub(crate) predicates: Vec<Predicate>,
+    /// What files may apply.
+    pub(crate) tests: Tests,
+    /// The most rows.
+    pub(crate) limit: Option<usize>,
+    /// How many tasks share the work on files.
+    pub(crate) tasks: usize,
 }
 
 impl FineoScan {
-    /// A scan of `columns`, in this order.
-    pub(crate) fn new(
-        rows: Arc<Rows>,
-        columns: Vec<Column>,
-        time: TimeRange,
-        predicates: Vec<Predicate>,
-        limit: Option<usize>,
-    ) -> Self {
+    /// A scan of what is `wanted`; pins the states of the tables that it reads.
+    pub(crate) async fn new(rows: Arc<Rows>, wanted: Wanted) -> fineo_core::Result<Self> {
+        let Wanted { columns, time, predicates, tests, limit, tasks } = wanted;
+        let mut snapshots = Vec::new();
+        let mut files = None;
+        if let Some(pins) = &rows.pins {
+            for metric in &rows.metrics {
+                snapshots.push(pins.snapshot(metric).await?);
+            }
+            let asked = Asked { columns: columns.clone(), time, tests };
+            files = Some(Files::of(pins, &snapshots, asked, tasks)).filter(|files| files.total > 0);
+        }
         let schema = Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()));
+        let partitions = rows.metrics.len() + files.as_ref().map_or(0, |files| files.partitions);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
-            Partitioning::UnknownPartitioning(rows.metrics.len().max(1)),
+            Partitioning::UnknownPartitioning(partitions.max(1)),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { rows, columns: columns.into(), time, predicates, limit, schema, properties: Arc::new(properties) }
+        let (columns, properties) = (columns.into(), Arc::new(properties));
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Self { rows, columns, time, predicates, limit, snapshots, files, schema, properties, metrics })
+    }
+
+    /// The rows of one id that are in no file.
+    fn nearline(
+        &self,
+        partition: usize,
+        metric: &MetricId,
+        batch_rows_max: usize,
+    ) -> impl Stream<Item = fineo_core::Result<RecordBatch>> + use<> {
+        let pinned = self.rows.pins.clone().zip(self.snapshots.get(partition).cloned());
+        let resent = pinned.as_ref().and_then(|(pins, snapshot)| Resent::of(pins, snapshot));
+        let reader = Reader::new(&self.columns, Arc::clone(&self.schema), resent.is_some());
+        let request = reader.request(&self.rows.tenant, metric, batch_rows_max).with_time(self.time);
+        let mut request = self.predicates.iter().cloned().fold(request, ScanRequest::with_predicate);
+        if let Some((_, snapshot)) = &pinned {
+            request = request.beyond(snapshot.cover.clone());
+        }
+        let rows = Arc::clone(&self.rows);
+        let counted = Counted {
+            rows: MetricBuilder::new(&self.metrics).counter("nearline_rows", partition),
+            resent: MetricBuilder::new(&self.metrics).counter("nearline_rows_resent", partition),
+        };
+        let read = async move {
+            let repairs = reader.repairs(&rows).await?;
+            let tail = Tail { batches: rows.store.scan(request), reader, repairs, resent, pinned, counted };
+            Ok(futures::stream::try_unfold(Some(tail), Tail::next))
+        };
+        futures::stream::once(read).try_flatten()
+    }
+}
+
+/// What a nearline part counts.
+struct Counted {
+    rows: Count,
+    resent: Count,
+}
+
+/// Reads on through the nearline rows of one id.
+struct Tail {
+    batches: BoxStream<'static, fineo_core::Result<RecordBatch>>,
+    reader: Reader,
+    repairs: Repairs,
+    resent: Option<Resent>,
+    pinned: Option<(Arc<Pins>, Arc<Snapshot>)>,
+    counted: Counted,
+}
+
+impl Tail {
+    async fn next(tail: Option<Self>) -> fineo_core::Result<Option<(RecordBatch, Option<Self>)>> {
+        let Some(mut tail) = tail else { return Ok(None) };
+        loop {
+            let Some(batch) = tail.batches.try_next().await? else { break };
+            tail.counted.rows.add(batch.num_rows());
+            let batch = match &mut tail.resent {
+                Some(resent) => {
+                    let before = batch.num_rows();
+                    let batch = resent.without(batch, tail.reader.event_id()).await?;
+                    tail.counted.resent.add(before - batch.num_rows());
+                    batch
+                }
+                None => batch,
+            };
+            if batch.num_rows() > 0 {
+                let converted = tail.reader.convert(&batch, &tail.repairs)?;
+                return Ok(Some((converted, Some(tail))));
+            }
+        }
+        // Whoever removes rows says so before: what the floor does not reach was there while it was read.
+        if let Some((pins, snapshot)) = &tail.pinned {
+            pins.check(snapshot).await?;
+        }
+        Ok(None)
     }
 }
 
@@ -78,6 +189,9 @@ impl DisplayAs for FineoScan {
         if !self.predicates.is_empty() {
             let shown: Vec<String> = self.predicates.iter().map(show).collect();
             write!(f, ", predicates=[{}]", shown.join(", "))?;
+        }
+        if let Some(files) = &self.files {
+            write!(f, ", files={files}, nearline=beyond [{}]", covers(&self.snapshots))?;
         }
         match self.limit {
             Some(limit) => write!(f, ", limit={limit}"),
@@ -137,24 +251,88 @@ impl ExecutionPlan for FineoScan {
         Err(DataFusionError::Internal("a scan has no children".to_owned()))
     }
 
+    /// The same scan, to be read once more: partitions share what is left to be read.
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        let files = self.files.as_ref().map(Files::unopened);
+        Ok(Arc::new(Self { files, metrics: ExecutionPlanMetricsSet::new(), ..(*self).clone() }))
+    }
+
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = Arc::clone(&self.schema);
-        let Some(metric) = self.rows.metrics.get(partition) else {
+        if let Some(metric) = self.rows.metrics.get(partition) {
+            let batches = self.nearline(partition, metric, context.session_config().batch_size());
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, at_most(self.limit, batches.map_err(foreign)))));
+        }
+        let share = partition - self.rows.metrics.len();
+        let Some(files) = self.files.clone().filter(|files| share < files.partitions) else {
             let nothing = futures::stream::empty();
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
-        let reader = Reader::new(&self.columns, Arc::clone(&schema));
-        let request = reader.request(&self.rows.tenant, metric, context.session_config().batch_size());
-        let request = request.with_time(self.time);
-        let request = self.predicates.iter().cloned().fold(request, ScanRequest::with_predicate);
-        let rows = Arc::clone(&self.rows);
-        let read = async move {
-            let repairs = reader.repairs(&rows).await?;
-            Ok(rows.store.scan(request).map(move |batch| reader.convert(&batch?, &repairs)))
-        };
-        let batches = futures::stream::once(read).try_flatten().map_err(foreign);
+        let named = Arc::clone(&schema);
+        let read = async move { files.read(share, &context).await };
+        let batches = futures::stream::once(read).try_flatten();
+        let batches = batches.map(move |batch| {
+            let (_, arrays, rows) = batch?.into_parts();
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            Ok(RecordBatch::try_new_with_options(Arc::clone(&named), arrays, &options)?)
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, at_most(self.limit, batches))))
     }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        let mut metrics = self.metrics.clone_inner();
+        for metric in
+            self.files.iter().filter_map(Files::metrics).flat_map(|files| files.iter().cloned().collect::<Vec<_>>())
+        {
+            metrics.push(metric);
+        }
+        Some(metrics)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _input_stats: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        if let (Some(files), None) = (&self.files, args.partition()) {
+            statistics.num_rows = Precision::Inexact(files.rows());
+        }
+        Ok(Arc::new(statistics))
+    }
+}
+
+/// All rows as `columns`, one part of them behind the other.
+pub(crate) fn all_rows(
+    rows: Arc<Rows>,
+    columns: Vec<Column>,
+    context: Arc<TaskContext>,
+) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
+    let wanted = Wanted {
+        columns,
+        time: TimeRange::ALL,
+        predicates: Vec::new(),
+        tests: Tests::default(),
+        limit: None,
+        tasks: 1,
+    };
+    let parts = async move {
+        let scan = FineoScan::new(rows, wanted).await.map_err(foreign)?;
+        let parts = 0..scan.properties.output_partitioning().partition_count();
+        let parts = parts.map(move |part| scan.execute(part, Arc::clone(&context)));
+        Ok::<_, DataFusionError>(futures::stream::iter(parts).try_flatten())
+    };
+    futures::stream::once(parts).try_flatten()
+}
+
+/// `s0 ≤ 20, s1 ≤ 4`.
+fn covers(snapshots: &[Arc<Snapshot>]) -> String {
+    let shown =
+        snapshots.iter().flat_map(|snapshot| snapshot.cover.iter()).map(|(shard, position)| match position.to_u128() {
+            Some(number) => format!("{shard} ≤ {number}"),
+            None => format!("{shard} ≤ {position}"),
+        });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// The first `limit` rows of `batches`.
@@ -174,4 +352,25 @@ fn at_most(
         };
         futures::future::ready(kept)
     })
+}
+
+/// The hexadecimal texts of `count` ids.
+fn hexadecimal<'a>(count: usize, ids: impl Iterator<Item = &'a [u8]>) -> ArrayRef {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut texts = StringViewBuilder::with_capacity(count);
+    let mut text = String::with_capacity(32);
+    for id in ids {
+        text.clear();
+        for byte in id {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        texts.append_value(&text);
+    }
+    Arc::new(texts.finish())
+}
+
+/// An id from its bytes.
+fn sixteen(bytes: &[u8]) -> Option<[u8; 16]> {
+    bytes.try_into().ok()
 }

@@ -8,7 +8,7 @@ use datafusion::{
         datatypes::{DataType, SchemaRef},
     },
     common::tree_node::TreeNode,
-    execution::TaskContext,
+    execution::{SendableRecordBatchStream, TaskContext},
     physical_plan::{ExecutionPlan, execute_stream},
 };
 use fineo_core::{Result, TenantId};
@@ -17,12 +17,14 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Either, select},
 };
+use tokio::runtime::Handle;
 
 use crate::{
     Parameter, QueryStream,
     catalog::{ERRORS, PUBLIC, Sources, visible_columns},
     engine::Inner,
     error::classify,
+    pins::{Pins, SNAPSHOT_TOO_OLD},
     plan::{Known, Planned, Question, Repeated, Values, describe, lifted, panicked, plan},
     stream::took_too_long,
     view::error_columns,
@@ -97,7 +99,24 @@ impl Session {
             Either::Left((planned, time_is_up)) => (planned?, time_is_up),
             Either::Right(((), _)) => return Err(took_too_long()),
         };
-        self.run(planned, time_is_up)
+        let schema = Arc::clone(&planned.schema);
+        let batches = self.run(planned)?;
+        let (session, sql, parameters) = (self.clone(), sql.to_owned(), parameters.to_vec());
+        let named = Arc::clone(&schema);
+        // Files and rows as they are by then; nothing of the first attempt was shown.
+        let again = move || -> BoxFuture<'static, Result<SendableRecordBatchStream>> {
+            let (session, sql, parameters) = (session.clone(), sql.clone(), parameters.clone());
+            let named = Arc::clone(&named);
+            Box::pin(async move {
+                let planned = session.plan(&sql, &parameters).await?;
+                if planned.schema != named {
+                    return Err(fineo_core::Error::unavailable("the schema changed while rows moved: ask again")
+                        .with("code", SNAPSHOT_TOO_OLD));
+                }
+                session.run(planned)
+            })
+        };
+        Ok(QueryStream::new(schema, batches, time_is_up, limits).with_again(Box::new(again)))
     }
 
     /// What `sql` takes and gives, without an answer. A parameter whose type is not `given` has the one that its
@@ -192,7 +211,8 @@ impl Session {
 
     fn sources(&self, schema: Arc<TenantSchema>) -> Sources {
         let parts = &self.engine.parts;
-        Sources { nearline: Arc::clone(&parts.nearline), discovery: Arc::clone(&parts.discovery), schema }
+        let pins = parts.tables.clone().map(|tables| Arc::new(Pins::new(tables, self.tenant.clone())));
+        Sources { nearline: Arc::clone(&parts.nearline), discovery: Arc::clone(&parts.discovery), schema, pins }
     }
 
     /// The plan for `sql`.
@@ -253,16 +273,16 @@ impl Session {
             sources: self.sources(schema),
             engine: Arc::clone(&self.engine),
             now: self.engine.parts.clock.now(),
+            runtime: Handle::current(),
         }
     }
 
-    fn run(&self, planned: Planned, time_is_up: BoxFuture<'static, ()>) -> Result<QueryStream> {
+    fn run(&self, planned: Planned) -> Result<SendableRecordBatchStream> {
         let runtime = self.engine.runtime(may_spill(&planned.plan))?;
         let config = self.engine.states.config().clone();
         let context = TaskContext::default().with_session_config(config).with_runtime(runtime);
         let started = std::panic::catch_unwind(AssertUnwindSafe(|| execute_stream(planned.plan, Arc::new(context))));
-        let batches = started.map_err(|panic| panicked(panic.as_ref()))?.map_err(|error| classify(&error))?;
-        Ok(QueryStream::new(planned.schema, batches, time_is_up, &self.engine.limits))
+        started.map_err(|panic| panicked(panic.as_ref()))?.map_err(|error| classify(&error))
     }
 }
 

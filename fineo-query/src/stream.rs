@@ -15,11 +15,12 @@ use datafusion::{
     execution::SendableRecordBatchStream,
 };
 use fineo_core::{Error, ErrorKind, Result};
-use futures::{Stream, StreamExt, future::BoxFuture};
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 
 use crate::{
     QueryLimits,
     error::{classify, defect, exceeded},
+    pins::SNAPSHOT_TOO_OLD,
     plan::panicked,
 };
 
@@ -32,9 +33,29 @@ pub struct QueryStream {
     time_is_up: BoxFuture<'static, ()>,
     rows_left: u64,
     bytes_left: u64,
+    again: Again,
 }
 
+/// Plans and starts the same query anew.
+pub(crate) type Restart = Box<dyn FnMut() -> BoxFuture<'static, Result<SendableRecordBatchStream>> + Send>;
+
+/// How a query is begun anew whose snapshot was outrun before a row of it was shown.
+struct Again {
+    restart: Option<Restart>,
+    left: u32,
+    starting: Option<BoxFuture<'static, Result<SendableRecordBatchStream>>>,
+}
+
+/// How often a query is begun anew.
+const RESTARTS_MAX: u32 = 5;
+
 impl QueryStream {
+    /// Has it begin anew by `restart` when rows moved before the first was shown.
+    pub(crate) fn with_again(mut self, restart: Restart) -> Self {
+        self.again.restart = Some(restart);
+        self
+    }
+
     pub(crate) fn new(
         schema: SchemaRef,
         batches: SendableRecordBatchStream,
@@ -47,6 +68,7 @@ impl QueryStream {
             time_is_up,
             rows_left: limits.result_rows_max,
             bytes_left: limits.result_bytes_max,
+            again: Again { restart: None, left: RESTARTS_MAX, starting: None },
         }
     }
 
@@ -135,12 +157,30 @@ impl Stream for QueryStream {
             this.batches = None;
             return Poll::Ready(Some(Err(took_too_long())));
         }
+        if let Some(starting) = &mut this.again.starting {
+            match starting.poll_unpin(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(started)) => *batches = started,
+                Poll::Ready(Err(error)) => {
+                    this.batches = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            this.again.starting = None;
+        }
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| batches.poll_next_unpin(context)));
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(None)) => None,
-            Ok(Poll::Ready(Some(Ok(batch)))) => Some(this.counted(&batch)),
-            Ok(Poll::Ready(Some(Err(error)))) => Some(Err(classify(&error))),
+            Ok(Poll::Ready(Some(Ok(batch)))) => {
+                // What was shown cannot be taken back.
+                this.again.restart = None;
+                Some(this.counted(&batch))
+            }
+            Ok(Poll::Ready(Some(Err(error)))) => match this.again.restarted(classify(&error)) {
+                Some(error) => Some(Err(error)),
+                None => return self.poll_next(context),
+            },
             Err(panic) => Some(Err(panicked(panic.as_ref()))),
         };
         if !matches!(outcome, Some(Ok(_))) {
@@ -153,5 +193,20 @@ impl Stream for QueryStream {
 impl fmt::Debug for QueryStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueryStream").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Again {
+    /// Begins anew where `error` says that rows moved; else hands it back.
+    fn restarted(&mut self, error: Error) -> Option<Error> {
+        let is_outrun = error.context().iter().any(|(name, value)| *name == "code" && value == SNAPSHOT_TOO_OLD);
+        match &mut self.restart {
+            Some(restart) if is_outrun && self.left > 0 => {
+                self.left -= 1;
+                self.starting = Some(restart());
+                None
+            }
+            Some(_) | None => Some(error),
+        }
     }
 }

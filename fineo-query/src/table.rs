@@ -17,9 +17,14 @@ use fineo_core::{
 
 use crate::{
     column::Column,
+    error::foreign,
     filter::{implied, is_one_text_test},
+    pins::Pins,
     plan::{OpenScan, stand_in},
-    scan::FineoScan,
+    scan::{
+        FineoScan, Wanted,
+        pushed::{Filter, Tests},
+    },
 };
 
 /// Whose rows, and where they are.
@@ -31,6 +36,8 @@ pub(crate) struct Rows {
     pub(crate) title: Arc<str>,
     /// The ids whose stored rows answer.
     pub(crate) metrics: Vec<MetricId>,
+    /// The states of the ids' tables that the statement reads, where rows may be in files.
+    pub(crate) pins: Option<Arc<Pins>>,
 }
 
 /// A table with the columns that one query needs, of one tenant.
@@ -57,7 +64,7 @@ impl RowTable {
 
     /// Whether a plan over `other` is one over this table, once its scans begin anew.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let Rows { store: _, tenant, title, metrics } = &*self.rows;
+        let Rows { store: _, tenant, title, metrics, pins: _ } = &*self.rows;
         let others = &*other.rows;
         (tenant, title, metrics) == (&others.tenant, &others.title, &others.metrics) && self.columns == other.columns
     }
@@ -97,6 +104,21 @@ impl RowTable {
     }
 }
 
+impl RowTable {
+    /// What files are to test; the time is told by itself.
+    fn tests(&self, filters: &[Expr], shown: &[Column], state: &dyn Session) -> Result<Tests> {
+        if self.rows.pins.is_none() {
+            return Ok(Tests::default());
+        }
+        let others = filters.iter().filter(|filter| !implied(filter, &self.columns).is_time_exact);
+        let others = others.map(|expr| {
+            let is_exact = self.pushdown(expr) == TableProviderFilterPushDown::Exact;
+            Filter { expr, is_exact }
+        });
+        Tests::of(&others.collect::<Vec<_>>(), shown, &self.columns, state)
+    }
+}
+
 impl fmt::Debug for RowTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RowTable({})", self.rows.title)
@@ -119,7 +141,7 @@ impl TableProvider for RowTable {
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
@@ -132,7 +154,10 @@ impl TableProvider for RowTable {
         let filters: Vec<Expr> = filters.iter().map(|filter| self.to_be_implied(filter).into_owned()).collect();
         let time =
             filters.iter().fold(TimeRange::ALL, |time, filter| time.intersect(&implied(filter, &self.columns).time));
-        let scan = FineoScan::new(Arc::clone(&self.rows), columns, time, self.predicates(&filters), limit);
+        let tasks = state.config().target_partitions();
+        let tests = self.tests(&filters, &columns, state)?;
+        let wanted = Wanted { columns, time, predicates: self.predicates(&filters), tests, limit, tasks };
+        let scan = FineoScan::new(Arc::clone(&self.rows), wanted).await.map_err(foreign)?;
         Ok(match self.open {
             Some(number) => Arc::new(OpenScan::new(number, projection, open, limit, &scan)),
             None => Arc::new(scan),

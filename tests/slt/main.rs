@@ -5,11 +5,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
-use fineo::{Fineo, core::TenantId};
+use fineo::{
+    Fineo,
+    core::{SystemClock, SystemEntropy, TenantId},
+};
+use fineo_compact::{CompactOptions, Compactor, CompactorParts};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
 /// A session as sqllogictest sees it.
@@ -75,16 +81,70 @@ async fn problems_of(file: &Path, session: &fineo::query::Session) -> Vec<String
     problems
 }
 
+/// Which of the events are in files when the questions are asked, and no longer nearline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compacted {
+    None,
+    FirstHalf,
+    All,
+}
+
+/// Ends `fineo` and begins anew over the same stores, when everything that was archived is in files.
+async fn compacted(fineo: Fineo) -> Fineo {
+    let (parts, tables) = (fineo.parts().clone(), fineo.open_tables().clone());
+    fineo.close().await.unwrap();
+    let clock = Arc::new(SystemClock);
+    let works_on = CompactorParts {
+        archive: parts.archive.clone(),
+        repo: parts.repo.clone(),
+        schemas: fineo::schema::SchemaStore::new(parts.repo.clone(), clock.clone()),
+        tables: tables.clone(),
+        nearline: parts.nearline.clone(),
+        notifier: None,
+        clock,
+        entropy: Arc::new(SystemEntropy::new()),
+    };
+    let options = CompactOptions::default().with_pin_for(Duration::ZERO).with_retain_for(Duration::ZERO);
+    let report = Compactor::new(works_on, options).run(&|_| {}).await.unwrap();
+    assert!(report.failed.is_empty(), "{report:?}");
+    let tenant = TenantId::new("acme").unwrap();
+    assert!(!tables.metrics(&tenant).await.unwrap().is_empty(), "nothing was compacted");
+    Fineo::with_parts(parts).open().await.unwrap()
+}
+
+async fn send(fineo: &Fineo, events: &[u8]) {
+    let receipt = fineo.ingest(&TenantId::new("acme").unwrap(), events.to_vec()).await.unwrap();
+    fineo.wait_until_queryable(&receipt).await.unwrap();
+}
+
+/// Sends `events`, some of which are then compacted.
+async fn filled(fineo: Fineo, events: &[u8], files: Compacted) -> Fineo {
+    let lines: Vec<&[u8]> = events.split_inclusive(|byte| *byte == b'\n').collect();
+    let before = match files {
+        Compacted::None => {
+            send(&fineo, events).await;
+            return fineo;
+        }
+        Compacted::FirstHalf => lines.len() / 2,
+        Compacted::All => lines.len(),
+    };
+    send(&fineo, &lines[..before].concat()).await;
+    let fineo = compacted(fineo).await;
+    if before < lines.len() {
+        send(&fineo, &lines[before..].concat()).await;
+    }
+    fineo
+}
+
 /// Asks every question of every directory of a fresh instance.
-async fn run_all(open: impl AsyncFn(&str) -> Fineo) {
+async fn run_all(open: impl AsyncFn(&str) -> Fineo, files: Compacted) {
     let mut problems = Vec::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     for directory in sorted(&root).into_iter().filter(|path| path.is_dir()) {
         let name = directory.file_name().unwrap().to_str().unwrap().to_owned();
-        let fineo = open(&name).await;
         let tenant = TenantId::new("acme").unwrap();
-        let receipt = fineo.ingest(&tenant, fs::read(directory.join("setup.ndjson")).unwrap()).await.unwrap();
-        fineo.wait_until_queryable(&receipt).await.unwrap();
+        let events = fs::read(directory.join("setup.ndjson")).unwrap();
+        let fineo = filled(open(&name).await, &events, files).await;
         let schema = fs::read_to_string(directory.join("schema.json")).unwrap();
         fineo.schema(&tenant).declare(&schema).await.unwrap();
         let is_slt = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "slt");
@@ -98,11 +158,21 @@ async fn run_all(open: impl AsyncFn(&str) -> Fineo) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_memory_backend_answers_every_file() {
-    run_all(async |_| Fineo::memory().open().await.unwrap()).await;
+    run_all(async |_| Fineo::memory().open().await.unwrap(), Compacted::None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_local_backend_answers_every_file() {
     let root = tempfile::tempdir().unwrap();
-    run_all(async |name| Fineo::local(root.path().join(name)).open().await.unwrap()).await;
+    run_all(async |name| Fineo::local(root.path().join(name)).open().await.unwrap(), Compacted::None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_answer_every_file() {
+    run_all(async |_| Fineo::memory().open().await.unwrap(), Compacted::All).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_and_nearline_rows_together_answer_every_file() {
+    run_all(async |_| Fineo::memory().open().await.unwrap(), Compacted::FirstHalf).await;
 }

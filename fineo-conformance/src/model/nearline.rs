@@ -113,6 +113,9 @@ fn random_request(trace: &mut Trace, table: &Table) -> ScanRequest {
         let [from, to] = [0, 0].map(|_| (trace.below(11).cast_signed() - 4) * 1_800_000_000);
         request.time = TimeRange { from, to };
     }
+    if trace.one_in(3) {
+        request.beyond = [(crate::support::shard("s0"), Position::from(trace.below(100)))].into_iter().collect();
+    }
     let arcs = |texts: &[&str]| texts.iter().map(|text| Arc::from(*text)).collect();
     while trace.one_in(2) {
         let names = arcs(&NAMES[trace.index(5)..]);
@@ -147,7 +150,8 @@ async fn scan_both(model: &Model, table: &Table, request: ScanRequest) -> Result
     let in_time = |row: &&TestRow| request.time.from <= row.time && row.time < request.time.to;
     let mut at_least: Vec<TestRow> = Vec::new();
     let mut at_most: Vec<TestRow> = Vec::new();
-    for row in model.rows.values().filter(in_time) {
+    let is_beyond = |row: &&TestRow| !request.beyond.contains(&crate::support::shard(&row.shard), row.position);
+    for row in model.rows.values().filter(in_time).filter(is_beyond) {
         if request.predicates.iter().all(|predicate| holds(predicate, row)) {
             at_least.push(row.clone());
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use crate::{MetricId, Position, TenantId, TimeRange};
+use crate::{Cover, MetricId, Position, TenantId, TimeRange};
 
 /// When the event happened: `Timestamp(µs, UTC)`, in every batch.
 pub const COLUMN_TIMESTAMP: &str = "_fineo_timestamp";
@@ -80,6 +80,8 @@ pub struct ScanRequest {
     pub system: SystemColumns,
     /// All of them hold for a row that is wanted.
     pub predicates: Vec<Predicate>,
+    /// Rows whose position this contains are not wanted: something else answers for them.
+    pub beyond: Cover,
     /// The most rows of a batch.
     pub batch_rows_max: usize,
 }
@@ -94,6 +96,7 @@ impl ScanRequest {
             names: Vec::new(),
             system: SystemColumns::default(),
             predicates: Vec::new(),
+            beyond: Cover::default(),
             batch_rows_max: 8192,
         }
     }
@@ -123,6 +126,13 @@ impl ScanRequest {
     #[must_use]
     pub fn with_predicate(mut self, predicate: Predicate) -> Self {
         self.predicates.push(predicate);
+        self
+    }
+
+    /// Only rows whose position `cover` does not contain.
+    #[must_use]
+    pub fn beyond(mut self, cover: Cover) -> Self {
+        self.beyond = cover;
         self
     }
 }

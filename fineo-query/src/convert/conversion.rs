@@ -42,7 +42,7 @@ impl Converted<'_> {
             });
         }
         match &self.column.field_type {
-            Some(field_type) if super::has_conversions(self.column) => self.scaled(field_type, rows, &readable),
+            Some(field_type) if super::has_conversions(self.column) => self.scaled(*field_type, rows, &readable),
             Some(_) | None => Cells::new(rows, readable.iter()).typed(self.column.field_type.as_ref()),
         }
     }
@@ -74,68 +74,92 @@ impl Converted<'_> {
     fn number(&self, row: usize, sources: &[StringViewArray]) -> Option<f64> {
         let at = sources.iter().position(|source| source.is_valid(row))?;
         let value = coerce::double(sources[at].value(row))?;
-        let conversions = &self.column.sources[at].conversions;
-        Some(match conversions.iter().find(|conversion| self.applies(conversion, row)) {
-            Some(conversion) => value * conversion.scale + conversion.offset,
-            None => value,
-        })
+        let alias = self.context.aliases.map(|aliases| aliases.value(row));
+        let scope = Scope { at: self.context.timestamps[row], alias };
+        Some(in_unit(value, &self.column.sources[at].conversions, &scope))
     }
 
-    fn applies(&self, conversion: &Conversion, row: usize) -> bool {
-        let at = self.context.timestamps[row];
-        let is_named = match (&conversion.metric_name, self.context.aliases) {
-            (None, _) => true,
-            (Some(wanted), Some(aliases)) => aliases.value(row) == &**wanted,
-            (Some(_), None) => false,
-        };
-        is_named
-            && conversion.from.is_none_or(|from| from.micros() <= at)
-            && conversion.to.is_none_or(|to| at < to.micros())
-    }
-
-    fn scaled(&self, field_type: &FieldType, rows: usize, sources: &[StringViewArray]) -> Result<ArrayRef> {
-        let numbers = (0..rows).map(|row| self.number(row, sources));
-        Ok(match field_type {
-            FieldType::Double => {
-                let mut values = Float64Builder::with_capacity(rows);
-                numbers.for_each(|number| values.append_option(number));
-                Arc::new(values.finish())
-            }
-            FieldType::Float => {
-                let mut values = Float32Builder::with_capacity(rows);
-                numbers.for_each(|number| values.append_option(number.map(|number| number as f32)));
-                Arc::new(values.finish())
-            }
-            FieldType::Int => {
-                let mut values = Int32Builder::with_capacity(rows);
-                numbers.for_each(|number| {
-                    values.append_option(number.and_then(whole).and_then(|whole| i32::try_from(whole).ok()));
-                });
-                Arc::new(values.finish())
-            }
-            FieldType::Long => {
-                let mut values = Int64Builder::with_capacity(rows);
-                numbers.for_each(|number| values.append_option(number.and_then(whole)));
-                Arc::new(values.finish())
-            }
-            FieldType::Decimal { precision, scale } => {
-                let mut values = Decimal128Builder::with_capacity(rows);
-                for number in numbers {
-                    let text = number.map(|number| format!("{number:.*}", usize::try_from(*scale).unwrap_or(0)));
-                    values.append_option(text.and_then(|text| coerce::decimal(&text, *precision, *scale)));
-                }
-                let typed = values.finish().with_precision_and_scale(*precision, *scale);
-                Arc::new(typed.map_err(|source| Error::internal("not a decimal type").with_source(source))?)
-            }
+    fn scaled(&self, field_type: FieldType, rows: usize, sources: &[StringViewArray]) -> Result<ArrayRef> {
+        if !field_type.is_number() {
             // These have no unit; a conversion on them changes nothing.
-            FieldType::String
-            | FieldType::Boolean
-            | FieldType::Timestamp
-            | FieldType::Date
-            | FieldType::Bytes
-            | FieldType::Json => Cells::new(rows, sources.iter()).typed(Some(field_type))?,
-        })
+            return Cells::new(rows, sources.iter()).typed(Some(&field_type));
+        }
+        scaled(field_type, rows, (0..rows).map(|row| self.number(row, sources)))
     }
+}
+
+/// What says which conversions hold for a row.
+pub(crate) struct Scope<'a> {
+    /// Microseconds of its time.
+    pub(crate) at: i64,
+    /// The metric's name as sent, where some conversion asks for it.
+    pub(crate) alias: Option<&'a str>,
+}
+
+/// `number` by the first of `conversions` that holds.
+pub(crate) fn in_unit(number: f64, conversions: &[Conversion], scope: &Scope<'_>) -> f64 {
+    match conversions.iter().find(|conversion| applies(conversion, scope)) {
+        Some(conversion) => number * conversion.scale + conversion.offset,
+        None => number,
+    }
+}
+
+fn applies(conversion: &Conversion, scope: &Scope<'_>) -> bool {
+    let is_named = match (&conversion.metric_name, scope.alias) {
+        (None, _) => true,
+        (Some(wanted), Some(alias)) => alias == &**wanted,
+        (Some(_), None) => false,
+    };
+    is_named
+        && conversion.from.is_none_or(|from| from.micros() <= scope.at)
+        && conversion.to.is_none_or(|to| scope.at < to.micros())
+}
+
+/// `numbers`, one per row, as values of a type of numbers. What does not fit is null.
+pub(crate) fn scaled(
+    field_type: FieldType,
+    rows: usize,
+    numbers: impl Iterator<Item = Option<f64>>,
+) -> Result<ArrayRef> {
+    Ok(match field_type {
+        FieldType::Double => {
+            let mut values = Float64Builder::with_capacity(rows);
+            numbers.for_each(|number| values.append_option(number));
+            Arc::new(values.finish())
+        }
+        FieldType::Float => {
+            let mut values = Float32Builder::with_capacity(rows);
+            numbers.for_each(|number| values.append_option(number.map(|number| number as f32)));
+            Arc::new(values.finish())
+        }
+        FieldType::Int => {
+            let mut values = Int32Builder::with_capacity(rows);
+            numbers.for_each(|number| {
+                values.append_option(number.and_then(whole).and_then(|whole| i32::try_from(whole).ok()));
+            });
+            Arc::new(values.finish())
+        }
+        FieldType::Long => {
+            let mut values = Int64Builder::with_capacity(rows);
+            numbers.for_each(|number| values.append_option(number.and_then(whole)));
+            Arc::new(values.finish())
+        }
+        FieldType::Decimal { precision, scale } => {
+            let mut values = Decimal128Builder::with_capacity(rows);
+            for number in numbers {
+                let text = number.map(|number| format!("{number:.*}", usize::try_from(scale).unwrap_or(0)));
+                values.append_option(text.and_then(|text| coerce::decimal(&text, precision, scale)));
+            }
+            let typed = values.finish().with_precision_and_scale(precision, scale);
+            Arc::new(typed.map_err(|source| Error::internal("not a decimal type").with_source(source))?)
+        }
+        FieldType::String
+        | FieldType::Boolean
+        | FieldType::Timestamp
+        | FieldType::Date
+        | FieldType::Bytes
+        | FieldType::Json => return Err(Error::internal("only numbers have a unit")),
+    })
 }
 
 /// `number` as an integer, where it is one within what a double holds exactly.

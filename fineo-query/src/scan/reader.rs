@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use datafusion::arrow::{
     array::{
         Array, ArrayRef, AsArray, BinaryViewBuilder, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions,
-        StringViewBuilder, TimestampMicrosecondBuilder,
+        TimestampMicrosecondBuilder,
     },
     datatypes::{SchemaRef, TimestampMicrosecondType},
 };
@@ -16,6 +16,7 @@ use fineo_core::{
 use fineo_schema::{LogicalColumn, coerce};
 use futures::TryStreamExt;
 
+use super::hexadecimal;
 use crate::{
     column::{Column, Content},
     convert::{Cells, Converted, RowContext, has_conversions, needs_position},
@@ -73,10 +74,11 @@ const RAW: &str = "raw";
 const RAW_BYTES: &str = "raw_bytes";
 
 impl Reader {
-    pub(super) fn new(columns: &[Column], schema: SchemaRef) -> Self {
+    /// A reader of `columns`; `with_ids` has it ask for event ids whether or not a column shows them.
+    pub(super) fn new(columns: &[Column], schema: SchemaRef, with_ids: bool) -> Self {
         let mut names: Vec<Arc<str>> = Vec::new();
         let mut numbers: HashMap<Arc<str>, usize> = HashMap::new();
-        let mut system = SystemColumns::default();
+        let mut system = SystemColumns { event_id: with_ids, ..SystemColumns::default() };
         let mut number = |name: &Arc<str>| {
             *numbers.entry(Arc::clone(name)).or_insert_with(|| {
                 names.push(Arc::clone(name));
@@ -108,6 +110,11 @@ impl Reader {
             });
         }
         Self { columns: columns.to_vec(), schema, names, sources, system, places: Places::of(system) }
+    }
+
+    /// Where event ids stand in a batch, where they were asked for.
+    pub(super) fn event_id(&self) -> usize {
+        self.places.event_id
     }
 
     /// A request for all that the columns need.
@@ -160,7 +167,10 @@ impl Reader {
             Content::Timestamp => Arc::clone(batch.column(0)),
             Content::IngestedAt => Arc::clone(batch.column(self.places.ingested_at)),
             Content::Alias => Arc::clone(batch.column(self.places.alias)),
-            Content::EventId => hexadecimal(batch.column(self.places.event_id).as_fixed_size_binary()),
+            Content::EventId => {
+                let ids = batch.column(self.places.event_id).as_fixed_size_binary();
+                hexadecimal(ids.len(), ids.iter().flatten())
+            }
             Content::RepairedAt => repaired(batch.column(self.places.event_id).as_fixed_size_binary(), repairs),
             Content::RawBytes => {
                 let mut cells = cells();
@@ -188,23 +198,8 @@ impl Reader {
     }
 }
 
-fn hexadecimal(ids: &FixedSizeBinaryArray) -> ArrayRef {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut texts = StringViewBuilder::with_capacity(ids.len());
-    let mut text = String::with_capacity(32);
-    for id in ids.iter().flatten() {
-        text.clear();
-        for byte in id {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        texts.append_value(&text);
-    }
-    Arc::new(texts.finish())
-}
-
 fn repaired(ids: &FixedSizeBinaryArray, repairs: &Repairs) -> ArrayRef {
-    let texts = hexadecimal(ids);
+    let texts = hexadecimal(ids.len(), ids.iter().flatten());
     let mut times = TimestampMicrosecondBuilder::with_capacity(ids.len());
     for text in texts.as_string_view() {
         times.append_option(text.and_then(|text| repairs.get(text).copied()));

@@ -8,17 +8,20 @@ use datafusion::{
         datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType},
     },
     catalog::{TableProvider, streaming::StreamingTable},
+    error::Result as EngineResult,
     execution::{SendableRecordBatchStream, TaskContext},
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
-use fineo_core::{
-    Cover, Error, Position, Result, ShardId,
-    nearline::{ScanRequest, SystemColumns},
-};
-use fineo_schema::{Field as MetricField, Metric, coerce};
+use fineo_core::{Error, Result};
+use fineo_schema::{Field as MetricField, LogicalColumn, Metric, Source, coerce};
 use futures::TryStreamExt;
 
-use crate::{catalog::Sources, column::instant, error::foreign};
+use crate::{
+    catalog::Sources,
+    column::{Column, Content, TIMESTAMP, instant},
+    error::foreign,
+    scan::all_rows,
+};
 
 /// The most characters of a sample.
 const SAMPLE_CHARS_MAX: usize = 64;
@@ -57,12 +60,12 @@ impl PartitionStream for Conflicts {
         &self.schema
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let sources = self.sources.clone();
         let metrics: Vec<Arc<Metric>> = sources.metrics().cloned().collect();
         let batches = futures::stream::iter(metrics.into_iter().map(Ok)).and_then(move |metric| {
-            let sources = sources.clone();
-            async move { conflicts_of(&sources, &metric).await.map_err(foreign) }
+            let (sources, context) = (sources.clone(), Arc::clone(&context));
+            async move { conflicts_of(&sources, &metric, &context).await }
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
     }
@@ -85,25 +88,21 @@ struct Count<'a> {
     names: Vec<(usize, Arc<str>)>,
     /// By index of the name.
     tallies: BTreeMap<usize, Tally>,
-    has_positions: bool,
 }
 
-async fn conflicts_of(sources: &Sources, metric: &Metric) -> Result<RecordBatch> {
+async fn conflicts_of(sources: &Sources, metric: &Metric, context: &Arc<TaskContext>) -> EngineResult<RecordBatch> {
     let mut count = Count::new(metric);
-    let system = SystemColumns { position: count.has_positions, ..SystemColumns::default() };
-    let row_metrics = if count.names.is_empty() { &[] } else { metric.row_metrics() };
-    for id in row_metrics {
-        let request = ScanRequest::new(sources.schema.tenant().clone(), id.clone())
-            .with_names(count.names.iter().map(|(_, name)| Arc::clone(name)))
-            .with_system(system);
-        let mut batches = sources.nearline.scan(request);
-        while let Some(batch) = batches.try_next().await? {
-            for at in 0..count.names.len() {
-                count.add(&batch, at)?;
-            }
+    if count.names.is_empty() {
+        return count.rows().map_err(foreign);
+    }
+    let rows = Arc::new(sources.rows(metric));
+    let mut batches = std::pin::pin!(all_rows(rows, count.columns(), Arc::clone(context)));
+    while let Some(batch) = batches.try_next().await? {
+        for at in 0..count.names.len() {
+            count.add(&batch, at);
         }
     }
-    count.rows()
+    count.rows().map_err(foreign)
 }
 
 impl<'a> Count<'a> {
@@ -112,26 +111,31 @@ impl<'a> Count<'a> {
         let names = fields.iter().enumerate();
         let names: Vec<(usize, Arc<str>)> =
             names.flat_map(|(index, field)| field.names.iter().map(move |name| (index, Arc::clone(name)))).collect();
-        let has_positions = names.iter().any(|(_, name)| metric.unreadable_through(name).is_some());
-        Self { metric, fields, names, tallies: BTreeMap::new(), has_positions }
+        Self { metric, fields, names, tallies: BTreeMap::new() }
+    }
+
+    /// The time, then the texts under each name.
+    fn columns(&self) -> Vec<Column> {
+        let time = Column { name: TIMESTAMP.into(), content: Content::Timestamp };
+        let texts = self.names.iter().map(|(_, name)| {
+            let unreadable_through = self.metric.unreadable_through(name).cloned();
+            let source = Source { name: Arc::clone(name), unreadable_through, conversions: Vec::new() };
+            let logical =
+                LogicalColumn { name: Arc::clone(name), field: None, field_type: None, sources: vec![source] };
+            Column { name: Arc::clone(name), content: Content::Cells(Arc::new(logical)) }
+        });
+        std::iter::once(time).chain(texts).collect()
     }
 
     /// Counts the cells under the name at `at`.
-    fn add(&mut self, batch: &RecordBatch, at: usize) -> Result<()> {
-        let first_cell = if self.has_positions { 3 } else { 1 };
-        let texts = batch.column(first_cell + at).as_string_view();
+    fn add(&mut self, batch: &RecordBatch, at: usize) {
+        let texts = batch.column(1 + at).as_string_view();
         let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
-        let (field, name) = &self.names[at];
+        let (field, _) = &self.names[at];
         let field_type = self.fields[*field].field_type;
-        let deleted = self.metric.unreadable_through(name);
         for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
             let text = texts.value(row);
             if coerce::fits(text, field_type) {
-                continue;
-            }
-            if let Some(cover) = deleted
-                && is_covered(batch, row, cover)?
-            {
                 continue;
             }
             let tally = self.tallies.entry(at).or_insert_with(|| Tally {
@@ -144,7 +148,6 @@ impl<'a> Count<'a> {
             tally.first = tally.first.min(times[row]);
             tally.last = tally.last.max(times[row]);
         }
-        Ok(())
     }
 
     fn rows(self) -> Result<RecordBatch> {
@@ -173,12 +176,4 @@ impl<'a> Count<'a> {
         RecordBatch::try_new(schema(), arrays)
             .map_err(|source| Error::internal("conflicts do not fit their schema").with_source(source))
     }
-}
-
-/// Whether the staged position of `row` is in `cover`.
-fn is_covered(batch: &RecordBatch, row: usize, cover: &Cover) -> Result<bool> {
-    let shard = ShardId::new(batch.column(1).as_string_view().value(row))?;
-    let bytes = batch.column(2).as_fixed_size_binary().value(row).try_into();
-    let bytes = bytes.map_err(|_| Error::corrupt("a stored position has the wrong length"))?;
-    Ok(cover.contains(&shard, Position::from_bytes(bytes)))
 }

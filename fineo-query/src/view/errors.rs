@@ -25,6 +25,7 @@ fn stored(sources: &Sources) -> RowTable {
         tenant: sources.schema.tenant().clone(),
         title: "errors.stream".into(),
         metrics: vec![MetricId::errors()],
+        pins: None,
     };
     RowTable::new(Arc::new(rows), columns())
 }

@@ -14,15 +14,18 @@ use datafusion::{
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
     physical_plan::{ExecutionPlan, stream::RecordBatchStreamAdapter, streaming::PartitionStream, union::UnionExec},
 };
-use fineo_core::{
-    Error, MetricId, Result,
-    nearline::{ScanRequest, SystemColumns},
-};
+use fineo_core::{Error, Result};
 use fineo_schema::Metric;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 
 use super::errors::columns;
-use crate::{catalog::Sources, column::Column, error::foreign, table::RowTable};
+use crate::{
+    catalog::Sources,
+    column::{ALIAS, Column, Content, INGESTED_AT, TIMESTAMP},
+    error::foreign,
+    scan::all_rows,
+    table::RowTable,
+};
 
 /// Error rows as they were stored, and after them the rows of metrics that were ruled out.
 #[derive(Debug)]
@@ -84,28 +87,31 @@ impl PartitionStream for RuledOut {
         &self.schema
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut scans = Vec::new();
-        for metric in &self.metrics {
-            let seen = self.sources.seen(metric);
-            let names: Arc<[Arc<str>]> = seen.names().cloned().collect();
-            for id in metric.row_metrics() {
-                scans.push((id.clone(), Arc::clone(&names)));
-            }
-        }
-        let (sources, schema) = (self.sources.clone(), Arc::clone(&self.schema));
-        let batches = futures::stream::iter(scans).flat_map(move |(id, names)| {
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let scans: Vec<_> = self
+            .metrics
+            .iter()
+            .map(|metric| {
+                let names: Arc<[Arc<str>]> = self.sources.seen(metric).names().cloned().collect();
+                (Arc::new(self.sources.rows(metric)), names)
+            })
+            .collect();
+        let schema = Arc::clone(&self.schema);
+        let batches = futures::stream::iter(scans).flat_map(move |(rows, names)| {
             let schema = Arc::clone(&schema);
-            let batches = sources.nearline.scan(request(&sources, id, &names));
-            batches.map(move |batch| errors_of(&batch?, &names, &schema)).map_err(foreign)
+            let batches = all_rows(rows, asked(&names), Arc::clone(&context));
+            Box::pin(batches.map(move |batch| errors_of(&batch?, &names, &schema).map_err(foreign)))
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
     }
 }
 
-fn request(sources: &Sources, metric: MetricId, names: &[Arc<str>]) -> ScanRequest {
-    let system = SystemColumns { alias: true, ingested_at: true, ..SystemColumns::default() };
-    ScanRequest::new(sources.schema.tenant().clone(), metric).with_names(names.iter().cloned()).with_system(system)
+/// Time, alias and arrival, then the text under each name.
+fn asked(names: &[Arc<str>]) -> Vec<Column> {
+    let own = |name: &str, content| Column { name: name.into(), content };
+    let system =
+        [own(TIMESTAMP, Content::Timestamp), own(ALIAS, Content::Alias), own(INGESTED_AT, Content::IngestedAt)];
+    system.into_iter().chain(names.iter().map(|name| Column::text(name))).collect()
 }
 
 /// Where the first cell stands, behind time, alias and arrival.

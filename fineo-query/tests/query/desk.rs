@@ -42,6 +42,7 @@ impl Desk {
             nearline: nearline.clone(),
             schemas: schemas.clone(),
             discovery: Arc::clone(&discovery),
+            tables: None,
             clock: clock.clone(),
         };
         Self { engine: Engine::new(parts, limits), nearline, clock, schemas, discovery, written: 0, changes: 0 }

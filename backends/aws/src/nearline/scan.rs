@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
 use async_stream::try_stream;
-use fineo_core::{Result, TimeRange, nearline::ScanRequest};
+use fineo_core::{Result, ShardId, TimeRange, nearline::ScanRequest};
 use futures::{
     StreamExt, TryStreamExt,
     future::try_join_all,
@@ -56,7 +56,10 @@ pub(super) fn batches(store: DynamoNearline, request: ScanRequest) -> BoxStream<
 }
 
 fn is_wanted(request: &ScanRequest, row: &FoundRow) -> bool {
-    request.time.contains(row.head.timestamp) && request.predicates.iter().all(|predicate| row.satisfies(predicate))
+    let covered = |shard: ShardId| request.beyond.contains(&shard, row.head.position);
+    request.time.contains(row.head.timestamp)
+        && (request.beyond.is_empty() || !ShardId::new(&row.shard).is_ok_and(covered))
+        && request.predicates.iter().all(|predicate| row.satisfies(predicate))
 }
 
 /// Reads one partition of an hour on.

@@ -142,8 +142,8 @@ impl MemRows {
         self.names.get(name).map(|number| &self.columns[*number as usize].1)
     }
 
-    /// Which rows `cover` contains.
-    pub(super) fn covered(&self, cover: &Cover) -> Vec<bool> {
+    /// Which of the rows from `from` to before `to` `cover` contains.
+    pub(super) fn covered(&self, cover: &Cover, from: usize, to: usize) -> Vec<bool> {
         let texts = &self.shards.texts;
         let lasts: Vec<Option<Position>> = (0..texts.len())
             .map(|number| {
@@ -153,7 +153,7 @@ impl MemRows {
             .collect();
         let is_covered =
             |(code, position): (&u32, &Position)| lasts[*code as usize].is_some_and(|last| *position <= last);
-        self.shards.codes.iter().zip(&self.positions).map(is_covered).collect()
+        self.shards.codes[from..to].iter().zip(&self.positions[from..to]).map(is_covered).collect()
     }
 
     /// A copy without the rows that `is_gone` marks.

@@ -116,7 +116,7 @@ impl Store {
         for memtable in state.frozen.iter_mut().chain([&mut state.active]) {
             let kept = {
                 let rows = memtable.read();
-                let is_gone = rows.covered(cover);
+                let is_gone = rows.covered(cover, 0, rows.len());
                 let gone = is_gone.iter().filter(|gone| **gone).count();
                 if gone == 0 {
                     continue;

@@ -299,7 +299,7 @@ fn replay(state: &mut TableState, record: Record<'_>) -> Result<()> {
         Record::Removal(_, cover) => {
             let kept = {
                 let rows = state.active.read();
-                rows.without(&rows.covered(&cover))
+                rows.without(&rows.covered(&cover, 0, rows.len()))
             };
             state.active = Arc::new(kept);
             Ok(())

@@ -34,7 +34,9 @@ impl Batches {
         let mut wanted = Vec::new();
         let mut bytes = 0;
         for row in self.rows.by_ref() {
-            if !self.request.predicates.iter().all(|predicate| row.satisfies(predicate)) {
+            let request = &self.request;
+            let is_hidden = request.beyond.contains(&row.shard, row.head.position);
+            if is_hidden || !request.predicates.iter().all(|predicate| row.satisfies(predicate)) {
                 continue;
             }
             let cells = self.request.names.iter().filter_map(|name| row.cell(name));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use fineo_core::{
-    Result, TimeRange,
+    Cover, Position, Result, TimeRange,
     nearline::{Predicate, Pushdown},
 };
 use futures::StreamExt;
@@ -12,7 +12,7 @@ use crate::{
     Case, Place, Verdict,
     case::cases,
     rows::{Table, TestRow, unpack},
-    support::{AWKWARD, CANCEL_POLLS_MAX, cancelled_at},
+    support::{AWKWARD, CANCEL_POLLS_MAX, cancelled_at, shard},
 };
 
 pub(in crate::cases) const CASES: &[Case] = cases! { Nearline:
@@ -24,6 +24,7 @@ pub(in crate::cases) const CASES: &[Case] = cases! { Nearline:
     8 "all predicates of a request hold together" together,
     9 "a scan sees each row once while others write and sync" snapshot,
     9 "a dropped scan leaves the store working" dropped,
+    12 "a scan answers exactly the rows beyond a cover" beyond,
 };
 
 async fn ranges(place: Box<dyn Place>) -> Result<Verdict> {
@@ -196,5 +197,42 @@ async fn dropped(place: Box<dyn Place>) -> Result<Verdict> {
         batches.next().await.transpose()?;
     }
     assert_eq!(table.scan(request).await?, rows);
+    Ok(Verdict::Passed)
+}
+
+async fn beyond(place: Box<dyn Place>) -> Result<Verdict> {
+    let table = Table::new(place.nearline().await?);
+    let mut rows: Vec<TestRow> = Vec::new();
+    for (index, name) in ["s0", "s1", "s2"].into_iter().enumerate() {
+        let id = |number: u64| number * 3 + index as u64;
+        // Positions do not follow time, as for late events.
+        let of_shard = (0..40).map(|number| {
+            TestRow::new(id(number)).with_position(name, (number * 7) % 40).with_cell("a", &(number % 4).to_string())
+        });
+        let of_shard: Vec<TestRow> = of_shard.collect();
+        table.write(&of_shard).await?;
+        if index == 1 {
+            table.store.sync().await.into_result()?;
+        }
+        rows.extend(of_shard);
+    }
+    rows.sort();
+    for (first, second) in [(None, None), (Some(0), None), (Some(17), Some(39)), (Some(39), Some(5)), (Some(99), Some(99))]
+    {
+        let lasts = [("s0", first), ("s1", second), ("s9", Some(50))];
+        let lasts = lasts.into_iter().filter_map(|(name, last)| Some((shard(name), Position::from(last?))));
+        let cover: Cover = lasts.collect();
+        let wanted = |row: &&TestRow| !cover.contains(&shard(&row.shard), row.position);
+        let expected: Vec<TestRow> = rows.iter().filter(wanted).cloned().collect();
+        let found = table.scan(table.request().with_names(["a"]).beyond(cover.clone())).await?;
+        assert_eq!(found, expected, "beyond {cover:?}");
+        let predicate = Predicate::AnyText { names: arcs(&["a"]), texts: arcs(&["1", "2"]) };
+        let request = table.request().with_names(["a"]).with_predicate(predicate).beyond(cover.clone());
+        let found = table.scan(request.with_time(TimeRange { from: 9, to: 90 })).await?;
+        let is_in_time = |row: &&TestRow| (9..90).contains(&row.time) && wanted(row);
+        assert!(found.iter().all(|row| is_in_time(&row)), "beyond {cover:?}");
+        let is_tested = |row: &&TestRow| is_in_time(row) && row.cell("a").is_some_and(|text| text == "1" || text == "2");
+        assert!(expected.iter().filter(is_tested).all(|row| found.contains(row)), "beyond {cover:?}");
+    }
     Ok(Verdict::Passed)
 }

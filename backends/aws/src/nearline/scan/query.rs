@@ -75,7 +75,7 @@ fn projection(request: &ScanRequest, names: &mut Names) -> Option<String> {
     if system.ingested_at {
         attributes.push(cells::INGESTED_AT);
     }
-    if system.position {
+    if system.position || !request.beyond.is_empty() {
         attributes.extend([cells::SHARD, cells::POSITION]);
     }
     if system.content {

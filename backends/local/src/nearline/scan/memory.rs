@@ -44,6 +44,10 @@ fn selected(rows: &MemRows, request: &Request, from: usize, to: usize) -> Vec<u3
     let time = request.scan.time;
     let in_time = |micros: &i64| time.from <= *micros && *micros < time.to;
     let mut all: Vec<bool> = rows.timestamps[from..to].iter().map(in_time).collect();
+    if !request.scan.beyond.is_empty() {
+        let covered = rows.covered(&request.scan.beyond, from, to);
+        all.iter_mut().zip(covered).for_each(|(all, covered)| *all &= !covered);
+    }
     for predicate in &request.scan.predicates {
         let mut any = vec![false; to - from];
         match predicate {

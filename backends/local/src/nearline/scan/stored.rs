@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
 use arrow_buffer::{Buffer, ScalarBuffer};
-use fineo_core::{Result, nearline::Predicate};
+use fineo_core::{Position, Result, ShardId, nearline::Predicate};
 
 use super::{Request, WINDOW_ROWS, batch, positions, sixteens, timestamps};
 use crate::nearline::{
@@ -22,6 +22,8 @@ pub(super) struct StoredScan {
     next: usize,
     end: usize,
     tests: Vec<Test>,
+    /// What tells the rows that the request's cover hides, where some may be hidden.
+    hidden: Vec<Hidden>,
     /// Of the names that are wanted; opened when the first row is.
     columns: Option<Columns>,
     /// Rows that passed the tests and wait to become batches.
@@ -39,9 +41,24 @@ struct Columns {
 #[derive(Debug)]
 struct Test(Vec<(ColumnReader, Option<Vec<u32>>)>);
 
+/// The rows of one shard up to a position.
+#[derive(Debug)]
+struct Hidden {
+    shard: ColumnReader,
+    codes: Vec<u32>,
+    last: Position,
+}
+
 impl StoredScan {
     /// A scan of `segment`; none when no row of it can be wanted.
     pub(super) fn open(segment: Arc<Segment>, request: &Request) -> Result<Option<Self>> {
+        let covered = segment.entry.positions()?;
+        let covered = covered.iter().map(|(shard, first, last)| Ok((ShardId::new(shard)?, *first, *last)));
+        let covered: Vec<(ShardId, Position, Position)> = covered.collect::<Result<_>>()?;
+        let beyond = &request.scan.beyond;
+        if covered.iter().all(|(shard, _, last)| beyond.contains(shard, *last)) {
+            return Ok(None);
+        }
         let footer = segment.footer()?;
         let time = request.scan.time;
         let next = segment.row_at(&footer, time.from)?;
@@ -57,13 +74,20 @@ impl StoredScan {
             }
             tests.push(test);
         }
-        Ok(Some(Self { segment, footer, next, end, tests, columns: None, passed: VecDeque::new() }))
+        let mut hidden = Vec::new();
+        for (shard, first, _) in covered {
+            let Some(last) = beyond.last(&shard).filter(|last| first <= *last) else { continue };
+            let reader = ColumnReader::open(&segment, Thing::Shard, &footer.shard)?;
+            let codes = reader.codes_of(&[shard.as_str().into()]);
+            hidden.push(Hidden { shard: reader, codes, last });
+        }
+        Ok(Some(Self { segment, footer, next, end, tests, hidden, columns: None, passed: VecDeque::new() }))
     }
 
     /// Makes a batch or goes a window on; answers whether there may be more.
     pub(super) fn step(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
         let batch_rows = request.scan.batch_rows_max.max(1);
-        if self.tests.is_empty() {
+        if self.tests.is_empty() && self.hidden.is_empty() {
             let to = (self.next + batch_rows).min(self.end);
             done.push_back(self.batch(request, &Selection::Range(self.next, to))?);
             self.next = to;
@@ -90,6 +114,16 @@ impl StoredScan {
                 column.mark(self.next, &mut any, codes.as_deref())?;
             }
             all.iter_mut().zip(&any).for_each(|(all, any)| *all &= *any);
+        }
+        if !self.hidden.is_empty() {
+            let positions = self.segment.positions(&self.footer, self.next, to)?;
+            for hidden in &self.hidden {
+                any.fill(false);
+                hidden.shard.mark(self.next, &mut any, Some(&hidden.codes))?;
+                for (all, (of_shard, position)) in all.iter_mut().zip(any.iter().zip(&positions)) {
+                    *all &= !(*of_shard && *position <= hidden.last);
+                }
+            }
         }
         let row = |place: usize| u32::try_from(self.next + place).expect("a segment is bounded");
         self.passed.extend(all.iter().enumerate().filter(|(_, passed)| **passed).map(|(place, _)| row(place)));

@@ -78,3 +78,13 @@ fn a_reader_that_has_enough_ends_the_program_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
+
+#[test]
+fn a_tenant_without_compacted_rows_has_no_tables() {
+    let program = program();
+    let tables = |output: &str| program.command_of(["tables", "--tenant", "t", "--output", output]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&tables("json").stdout), "[]\n");
+    let text = tables("text");
+    assert!(text.stdout.is_empty() && text.status.success(), "{text:?}");
+    assert!(String::from_utf8_lossy(&text.stderr).contains("no columnar table yet"));
+}

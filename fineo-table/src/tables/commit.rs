@@ -239,10 +239,9 @@ impl Inner {
     async fn after_commit(&self, key: &Key, snapshot: &Snapshot) {
         self.write_manifest(key, snapshot).await;
         let every = self.options.commits_per_checkpoint;
-        if every > 0 && snapshot.version.is_some_and(|version| version > 0 && version % every == 0) {
-            if let Err(error) = self.write_checkpoint(key).await {
-                tracing::warn!(%error, tenant = %key.tenant, metric = %key.metric, "a log goes on without a checkpoint");
-            }
+        let is_due = every > 0 && snapshot.version.is_some_and(|version| version > 0 && version % every == 0);
+        if is_due && let Err(error) = self.write_checkpoint(key).await {
+            tracing::warn!(%error, tenant = %key.tenant, metric = %key.metric, "a log goes on without a checkpoint");
         }
     }
 

@@ -36,7 +36,7 @@ async fn another_process_reads_what_was_committed() {
 
     let read = desk.reopened().snapshot(&desk.tenant, &desk.metric).await.unwrap();
     assert_eq!(read, snapshot);
-    assert_eq!(desk.reopened().metrics(&desk.tenant).await.unwrap(), [desk.metric.clone()]);
+    assert_eq!(desk.reopened().metrics(&desk.tenant).await.unwrap(), std::slice::from_ref(&desk.metric));
     assert_eq!(desk.tables.location(&desk.tenant, &desk.metric).as_str(), "memory:///acme/n1");
 }
 

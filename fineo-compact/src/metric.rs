@@ -78,8 +78,12 @@ impl MetricRun<'_> {
             jobs: self.options.jobs,
             slice_bytes: (self.options.memory_bytes / 4).max(1),
         };
-        let outcome = job.run(&mut intake.spill, number, days).await?;
+        let mut outcome = job.run(&mut intake.spill, number, days).await?;
         drop(job);
+        // A file that came out as it was stays: what was to be added to it was there already.
+        let same: HashSet<Arc<str>> = outcome.add.iter().map(|file| Arc::clone(&file.path)).collect();
+        outcome.add.retain(|file| self.snapshot.file(&file.path).is_none());
+        let removed: Vec<Arc<str>> = removed.into_iter().filter(|path| !same.contains(path)).collect();
         let own = &intake.metrics[number];
         let recipe = Arc::into_inner(recipe).ok_or_else(|| Error::internal("a file is still being made"))?;
         let report = report_of(own, &recipe, &outcome, rows_rewritten, &removed);

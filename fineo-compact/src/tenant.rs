@@ -81,7 +81,8 @@ impl TenantRun<'_> {
         for names in known {
             names.write(repo, self.now()).await?;
         }
-        if !report.metrics.is_empty() || intake.unreadable > 0 {
+        // Also when an earlier run made the files and broke off here.
+        if !self.segments.is_empty() && !progress.cover.includes(self.to) {
             progress.advance(self.to, self.now());
             progress.write(repo, self.now()).await?;
         }

@@ -18,7 +18,7 @@ fn body(events: usize) -> String {
     (0..events).map(line).collect::<Vec<_>>().join("\n")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rebuild_makes_the_same_bytes_with_other_threads_and_cuts() {
     // R1
     let world = World::new();
@@ -36,7 +36,7 @@ async fn a_rebuild_makes_the_same_bytes_with_other_threads_and_cuts() {
     assert!(first == second.parquet().await, "{:?}", second.parquet().await.keys());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_report_counts_what_was_done_and_names_what_is_new() {
     let world = World::new();
     world.send(&acme(), &body(300)).await;
@@ -57,7 +57,7 @@ async fn the_report_counts_what_was_done_and_names_what_is_new() {
     assert_eq!(names, ["brand_new"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn small_files_of_a_day_become_one() {
     let world = World::new();
     for number in 0..9 {
@@ -69,7 +69,7 @@ async fn small_files_of_a_day_become_one() {
     assert_eq!(world.in_files(&acme(), &metric(1)).await.len(), 9);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn rows_leave_the_nearline_store_after_the_floor_was_raised() {
     let world = World::new();
     world.send(&acme(), &body(20)).await;
@@ -90,7 +90,7 @@ async fn rows_leave_the_nearline_store_after_the_floor_was_raised() {
     assert!(!kept.nearline.metrics(&acme()).await.unwrap().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn tenants_are_compacted_apart() {
     // T1
     let world = World::new();

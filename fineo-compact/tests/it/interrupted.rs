@@ -53,7 +53,7 @@ async fn interrupted(points: CrashPoints) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_crash_at_any_await_point_loses_and_doubles_nothing() {
     // U1, N3, N12
     let swept = sweep(interrupted).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_crash_at_any_await_point_loses_and_doubles_nothing() {
     assert!(swept.interrupted > 30, "{swept}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancellation_at_any_await_point_loses_and_doubles_nothing() {
     // N10
     let swept = sweep_cancel(interrupted).await.unwrap();

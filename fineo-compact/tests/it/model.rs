@@ -66,7 +66,7 @@ async fn run(seed: u64, options: CompactOptions) {
     assert!(world.compact(options).await.total(|metric| metric.rows_in) == 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_event_answers_once_at_every_moment() {
     // U1, U5, U6, I4
     for seed in 0..6 {
@@ -74,7 +74,7 @@ async fn every_event_answers_once_at_every_moment() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn so_it_is_when_rows_stay_nearline_and_memory_is_scarce() {
     // U1, B1
     for seed in 10..14 {

@@ -19,7 +19,7 @@ fn row(cells: &[(&str, &str)]) -> Row {
     cells.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_day_written_anew_has_the_fields_that_were_declared_since() {
     let world = World::new();
     let body = r#"{"metrictype":"m","timestamp":0,"t":"21.5"}{"metrictype":"m","timestamp":1,"temp":"1.50"}"#;
@@ -40,7 +40,7 @@ async fn a_day_written_anew_has_the_fields_that_were_declared_since() {
     assert!(world.compact(CompactOptions::default().with_rewrite(Rewrite::Stale)).await.is_idle());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_a_key_the_first_event_stays_whatever_day_the_second_has() {
     // I5
     let world = World::new();

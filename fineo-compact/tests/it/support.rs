@@ -158,7 +158,7 @@ impl World {
         let mut rows = Vec::new();
         for batch in batches {
             let column = |name: &str| batch.column_by_name(name).unwrap();
-            let times = column("timestamp").as_primitive::<types::TimestampMicrosecondType>();
+            let times = column("_fineo_timestamp").as_primitive::<types::TimestampMicrosecondType>();
             let ids = column("_fineo_event_id").as_fixed_size_binary();
             let positions = column("_fineo_position").as_fixed_size_binary();
             for row in 0..batch.num_rows() {

@@ -29,12 +29,12 @@ async fn run(is_alone: bool) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn compactors_that_respect_leases_do_the_work_once() {
     run(false).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn compactors_that_take_each_others_leases_lose_and_double_nothing() {
     run(true).await;
 }

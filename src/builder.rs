@@ -154,11 +154,21 @@ impl Builder {
             repo: Arc::clone(&parts.repo),
             schemas: schemas.clone(),
             discovery: discovery.clone(),
-            clock: self.clock,
+            clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         };
         let pipeline = Pipeline::start(pipeline_parts, self.pipeline.with_limits(self.limits)).await?;
-        Ok(Fineo { parts, schemas, discovery, tables, engine, pipeline, directory, entropy: self.entropy })
+        Ok(Fineo {
+            parts,
+            schemas,
+            discovery,
+            tables,
+            engine,
+            pipeline,
+            directory,
+            clock: self.clock,
+            entropy: self.entropy,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fineo_core::{Cover, Entropy, Result, TenantId};
+use fineo_core::{Clock, Cover, Entropy, Result, TenantId};
 use fineo_ingest::{ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest};
 use fineo_query::{Engine, QueryLimits, QueryStream, Session};
 use fineo_schema::{Discovery, SchemaStore};
@@ -35,6 +35,7 @@ pub struct Fineo {
     pub(crate) engine: Engine,
     pub(crate) pipeline: Pipeline,
     pub(crate) directory: Directory,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 

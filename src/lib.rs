@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod compaction;
 mod freshness;
 mod instance;
 mod schema_handle;
 mod status;
 mod table_status;
 
+pub use fineo_compact as compact;
 pub use fineo_core as core;
 pub use fineo_ingest as ingest;
 pub use fineo_query as query;
@@ -14,6 +16,7 @@ pub use fineo_schema as schema;
 pub use fineo_table as table;
 
 pub use builder::{Builder, Parts};
+pub use fineo_compact::{CompactOptions, CompactReport, Compactor};
 pub use fineo_core::{
     Archive, Clock, Cover, Durability, Entropy, Error, ErrorKind, NearlineStore, Result, SchemaRepo, Stream, TenantId,
     Timestamp, archive::Stage,

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use fineo::core::TenantId;
 
+mod compact;
 mod ingest;
 mod replay;
 mod schema;
 mod set;
 mod sql;
 
+pub(crate) use compact::CompactArgs;
 pub(crate) use ingest::{EventFormat, IngestArgs, SummaryFormat};
 pub(crate) use replay::{Mode, ReplayArgs, StageName};
 pub(crate) use schema::{ApplyArgs, FieldVerb, MetricVerb, SchemaArgs, SchemaVerb, UnitArgs};
@@ -68,6 +70,8 @@ pub(crate) enum Verb {
     Errors(ErrorsArgs),
     /// Send archived events through a stage again; never makes a second row
     Replay(ReplayArgs),
+    /// Make columnar files of what was archived: answers stay, and come faster
+    Compact(CompactArgs),
     /// Show a tenant's columnar tables: where other programs find them, and how large they are
     Tables(TablesArgs),
     /// Show what is stored, and how far each stage has come

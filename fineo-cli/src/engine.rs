@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use fineo::{
     Fineo, TableStatus,
+    compact::{CompactOptions, CompactReport, TenantReport},
     core::{Cover, Error, ErrorKind, SystemEntropy, TenantId, TimeRange, Timestamp, archive::Stage},
     ingest::{ImportOptions, ImportReport, ImportSource, ReplayMode, ReplayReport, ReplayRequest, TenantCounts},
     query::{QueryLimits, QueryStream},
@@ -299,6 +300,27 @@ impl Engine {
     /// The columnar tables.
     pub(crate) async fn tables(&self, tenant: &TenantId) -> Result<Vec<TableStatus>, Failure> {
         Ok(self.fineo.tables(tenant).await?)
+    }
+
+    /// Makes columnar files; `show` hears of every tenant that is done.
+    pub(crate) async fn compact(
+        &self,
+        options: CompactOptions,
+        show: &(dyn Fn(&TenantReport) + Send + Sync),
+    ) -> Result<CompactReport, Failure> {
+        Ok(self.fineo.compactor(options, None).run(show).await?)
+    }
+
+    /// Makes columnar files again and again, until this is dropped.
+    pub(crate) async fn compact_and_watch(
+        &self,
+        options: CompactOptions,
+        every: Duration,
+        show: &(dyn Fn(&Result<CompactReport, Error>) + Send + Sync),
+    ) {
+        // Whoever drops this stops it; the sender only has to live as long.
+        let (_never, stop) = tokio::sync::watch::channel(false);
+        self.fineo.compactor(options, None).watch(every, stop, show).await;
     }
 
     /// What the program and its stores can do.

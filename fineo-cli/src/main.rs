@@ -7,6 +7,7 @@ use futures::future::LocalBoxFuture;
 
 mod args;
 mod catalog;
+mod compact;
 mod demo;
 mod engine;
 mod errors;
@@ -79,6 +80,7 @@ fn run(arguments: Arguments) -> LocalBoxFuture<'static, Result<(), Failure>> {
             Verb::Schema(args) => schema::run(args, &opener).await,
             Verb::Errors(args) => errors::run(args, &opener).await,
             Verb::Replay(args) => replay::run(args, &opener).await,
+            Verb::Compact(args) => compact::run(args, &opener).await,
             Verb::Tables(args) => tables::run(args, &opener).await,
             Verb::Status(args) => report::status(args, &opener).await,
             Verb::Capabilities(args) => report::capabilities(args, &opener).await,

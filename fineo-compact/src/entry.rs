@@ -37,11 +37,6 @@ impl Entry<'_> {
         out.extend_from_slice(&self.timestamp.micros().to_le_bytes());
         out.extend_from_slice(self.record);
     }
-
-    /// How many bytes it takes.
-    pub(crate) fn bytes(&self) -> usize {
-        HEAD_BYTES + self.record.len()
-    }
 }
 
 /// The entries of bytes that [`Entry::write`] made.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use fineo_core::{Error, ErrorKind, EventId, MetricId, Result, TenantId, nearline::COLUMN_EVENT_ID};
 use fineo_table::{DataFile, Snapshot, Tables};
 use futures::TryStreamExt;
-use object_store::{ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{PutMode, PutOptions, PutPayload};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask, async_reader::ParquetRecordBatchStream};
 
 use arrow_array::cast::AsArray;

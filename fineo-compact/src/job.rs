@@ -7,7 +7,6 @@ use std::{
 
 use fineo_core::{Cover, EventId, Position, Result, ShardId};
 use fineo_schema::{RecordLayout, RecordValue, ValueVisitor};
-use fineo_table::FileLayout;
 
 use crate::{
     build::{Recipe, RowsBuilder},
@@ -33,7 +32,6 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) layout: FileLayout,
     pub(crate) rows: u64,
     /// Per shard, the highest position of a new row.
     pub(crate) positions: Cover,
@@ -97,7 +95,8 @@ pub(crate) fn write_day(
     }
     let layout = layout_of(head, recipe, &builder, &chunks);
     let bytes = encode(&layout, recipe, chunks, writing)?;
-    let file = Encoded { bytes, layout, rows: rows.len() as u64, positions };
+    let rows = rows.len() as u64;
+    let file = Encoded { bytes, rows, positions };
     Ok(DayOutcome { file: Some(file), duplicates })
 }
 

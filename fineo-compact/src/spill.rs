@@ -106,11 +106,6 @@ impl<K: Ord + Clone> Spill<K> {
             None => Ok(()),
         }
     }
-
-    /// How many scratch files there are.
-    pub(crate) fn runs(&self) -> usize {
-        self.runs.len()
-    }
 }
 
 fn failed(source: std::io::Error) -> Error {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use fineo::ingest::Routing;
-use fineo::{Fineo, ImportOptions, ImportSource, TenantId};
+use fineo::{CompactOptions, CompactReport, Fineo, ImportOptions, ImportSource, TenantId};
 
 use crate::Result;
 
@@ -52,6 +52,11 @@ impl Engine {
     /// All rows of a statement.
     pub(crate) async fn sql(&self, tenant: &str, statement: &str) -> Result<Vec<RecordBatch>> {
         Ok(self.0.sql(&TenantId::new(tenant)?, statement).await?.collect().await?)
+    }
+
+    /// Makes columnar files of what was archived.
+    pub(crate) async fn compact(&self, options: CompactOptions) -> Result<CompactReport> {
+        Ok(self.0.compact(options).await?)
     }
 
     /// Drains and lets go of the folder.

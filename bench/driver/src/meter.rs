@@ -16,6 +16,13 @@ pub(crate) fn cpu_seconds() -> f64 {
     ProcessTime::now().as_duration().as_secs_f64()
 }
 
+/// The most memory that this process had at once, in bytes; 0 where the system does not say.
+pub(crate) fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
 /// Milliseconds between two instants, zero if the second came first.
 pub(crate) fn milliseconds(from: Instant, to: Instant) -> f64 {
     to.saturating_duration_since(from).as_secs_f64() * 1e3

@@ -1,0 +1,92 @@
+//! Compacts a store, and writes the same rows plainly in the same run: rows 9 to 11.
+
+use std::path::{Path, PathBuf};
+
+use fineo::CompactOptions;
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    basic::{Compression, ZstdLevel},
+    file::properties::WriterProperties,
+};
+use serde_json::{Value, json};
+
+use crate::{Result, engine::Engine, meter, options::Options};
+
+/// Compacts everything that is archived, once.
+pub(crate) async fn run(options: &Options) -> Result<Value> {
+    let folder = options.text("data-dir")?;
+    let level = options.number("zstd-level", 3)?;
+    let engine = Engine::open(folder).await?;
+    let (from, began) = (meter::cpu_seconds(), meter::now());
+    let report = engine.compact(CompactOptions::default().with_zstd_level(level)).await?;
+    let (cpu, wall) = (meter::cpu_seconds() - from, meter::milliseconds(began, meter::now()) / 1e3);
+    let peak = meter::peak_memory();
+    let (events, rows) = (report.total(|metric| metric.rows_in), report.total(|metric| metric.rows_out));
+    let bytes = report.total(|metric| metric.bytes_out);
+    engine.close().await?;
+    let plain = write_plainly(Path::new(folder), level)?;
+    let per = |seconds: f64, count: u64| seconds * 1e6 / count.max(1) as f64;
+    Ok(json!({
+        "events": events, "rows": rows, "duplicates": report.total(|metric| metric.duplicates),
+        "files": report.total(|metric| metric.files_added), "bytes": bytes,
+        "bytes_per_event": bytes as f64 / rows.max(1) as f64,
+        "cpu_s": cpu, "wall_s": wall, "cpu_us_per_event": per(cpu, events), "peak_rss_bytes": peak,
+        "plain_write_us_per_row": per(plain.cpu, plain.rows), "plain_write_bytes": plain.bytes,
+        "ratio_to_plain_write": per(cpu, events) / per(plain.cpu, plain.rows),
+        "failed": report.failed.len(),
+    }))
+}
+
+/// What writing the same rows plainly took.
+#[derive(Debug, Default)]
+struct Plain {
+    cpu: f64,
+    rows: u64,
+    bytes: u64,
+}
+
+/// Decodes each file, and times the writing of its rows' own columns, without ids and the like, by one thread.
+fn write_plainly(folder: &Path, level: i32) -> Result<Plain> {
+    let mut plain = Plain::default();
+    let mut files = Vec::new();
+    find(folder, &mut files)?;
+    for file in files {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&file)?)?.build()?;
+        let batches = reader.collect::<std::result::Result<Vec<_>, _>>()?;
+        let Some(first) = batches.first() else { continue };
+        let of_user: Vec<usize> = first
+            .schema()
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| !matches!(field.name().as_str(), "_fineo_event_id" | "_fineo_ingested_at"))
+            .map(|(index, _)| index)
+            .collect();
+        let batches = batches.iter().map(|batch| batch.project(&of_user)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let from = meter::cpu_seconds();
+        let properties =
+            WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?)).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batches[0].schema(), Some(properties))?;
+        for batch in &batches {
+            writer.write(batch)?;
+            plain.rows += batch.num_rows() as u64;
+        }
+        plain.bytes += writer.into_inner()?.len() as u64;
+        plain.cpu += meter::cpu_seconds() - from;
+    }
+    Ok(plain)
+}
+
+/// Every data file below `folder`; the files of Delta checkpoints are none.
+fn find(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() && !path.ends_with("_delta_log") {
+            find(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! `fineo compact`: makes columnar files of what was archived.
+
+use std::{sync::Arc, time::Duration};
+
+use fineo::{
+    Error, ErrorKind,
+    compact::{CompactOptions, CompactReport, MetricReport, Rewrite, Selection, TenantReport},
+};
+
+use crate::{
+    args::{CompactArgs, SummaryFormat},
+    engine::{Engine, Opener},
+    failure::{Failure, say, say_error},
+    progress::Progress,
+    report::Report,
+    stop::unless_stopped,
+};
+
+/// Compacts what was asked for, once or until it is stopped, and says what was done.
+pub(crate) async fn run(args: &CompactArgs, opener: &Opener) -> Result<(), Failure> {
+    let engine = opener.open().await?;
+    let scratch = opener.directory.join("scratch");
+    let rewrite = if args.rewrite { Rewrite::Stale } else { Rewrite::Never };
+    let mut options = CompactOptions::default().with_scratch(Some(scratch)).with_rewrite(rewrite);
+    if let Some(tenant) = &args.tenant {
+        options = options.with_selection(Selection::Tenant(tenant.clone()));
+    }
+    if let Some(megabytes) = args.memory {
+        options = options.with_memory_bytes(megabytes.get() << 20);
+    }
+    if let Some(level) = args.zstd_level {
+        options = options.with_zstd_level(level);
+    }
+    if let Some(hours) = args.keep_nearline {
+        options = options.with_retain_for(Duration::from_secs(u64::from(hours) * 3600));
+    }
+    let result = if args.watch {
+        unless_stopped(watch(&engine, options, args)).await
+    } else {
+        unless_stopped(once(&engine, options, args.output)).await
+    };
+    engine.finish(result).await
+}
+
+async fn once(engine: &Engine, options: CompactOptions, format: SummaryFormat) -> Result<(), Failure> {
+    let progress = Progress::new(None);
+    let written = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let show = |done: &TenantReport| {
+        let bytes: u64 = done.metrics.iter().map(|metric| metric.bytes_out).sum();
+        let total = written.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed) + bytes;
+        progress.show(total, format!("tenant {}", done.tenant));
+    };
+    let report = engine.compact(options, &show).await?;
+    progress.clear();
+    print(&report, format)?;
+    match report.failed.first() {
+        None => Ok(()),
+        Some(failed) => {
+            let error =
+                Error::new(ErrorKind::Unavailable, "compaction failed for a tenant, and begins anew with the next run");
+            Err(error.with("tenant", &failed.tenant).with("error", &failed.error).into())
+        }
+    }
+}
+
+/// Compacts again and again, until it is dropped.
+async fn watch(engine: &Engine, options: CompactOptions, args: &CompactArgs) -> Result<(), Failure> {
+    let show = |ran: &Result<CompactReport, Error>| match ran {
+        Ok(report) => {
+            // Standard output may be gone; the files are made all the same.
+            let _ = print(report, args.output);
+            report.failed.iter().for_each(|failed| say(&format!("tenant {}: {}", failed.tenant, failed.error)));
+        }
+        Err(error) => say_error(error),
+    };
+    engine.compact_and_watch(options, Duration::from_secs(args.every), &show).await;
+    Ok(())
+}
+
+fn print(report: &CompactReport, format: SummaryFormat) -> Result<(), Failure> {
+    match format {
+        SummaryFormat::Json => Report::new(String::new(), report)?.print(format),
+        SummaryFormat::Text => {
+            if report.is_idle() {
+                say("nothing to compact");
+            }
+            for tenant in &report.tenants {
+                for metric in &tenant.metrics {
+                    Report::new(line_of(&tenant.tenant, metric), metric)?.print(format)?;
+                }
+                if tenant.retired > 0 {
+                    let line = format!("{}: {} rows left the nearline store", tenant.tenant, tenant.retired);
+                    Report::new(line, &tenant.retired)?.print(format)?;
+                }
+            }
+            for busy in &report.busy {
+                say(&format!("{busy}: another process compacts just now"));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn line_of(tenant: &str, metric: &MetricReport) -> String {
+    let name = metric.metric.as_deref().unwrap_or(&metric.id);
+    let mut line = format!(
+        "{tenant} {name}: {} rows in, {} rows out, {} duplicates dropped, {} bytes in, {} bytes out, {} files added, {} removed",
+        metric.rows_in,
+        metric.rows_out,
+        metric.duplicates,
+        metric.bytes_in,
+        metric.bytes_out,
+        metric.files_added,
+        metric.files_removed
+    );
+    if !metric.new_names.is_empty() {
+        let names: Vec<String> =
+            metric.new_names.iter().take(5).map(|new| format!("{} ({})", new.name, new.value_type)).collect();
+        let more = metric.new_names.len().saturating_sub(5);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        line.push_str(&format!("; new: {}{more}", crate::output::screened(&names.join(", "))));
+    }
+    line
+}

@@ -147,8 +147,7 @@ impl DaysJob<'_> {
     /// A day's entries, in parts that are small enough.
     fn slices(&self, spill: &mut Spill<Group>, group: &Group) -> Result<Slices> {
         let mut parts = Vec::new();
-        let size = spill.groups().get(group).copied().unwrap_or(0);
-        if size <= self.slice_bytes {
+        if spill.size(group) <= self.slice_bytes {
             spill.take(group, |bytes| {
                 parts.push(bytes);
                 Ok(())

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -27,6 +28,18 @@ pub(crate) enum Group {
     Day { metric: usize, day: i32 },
     /// Which ids that clients chose have which positions and times.
     Ids { metric: usize, part: u8 },
+}
+
+impl Group {
+    /// The days of a metric.
+    pub(crate) fn days_of(metric: usize) -> RangeInclusive<Self> {
+        Self::Day { metric, day: i32::MIN }..=Self::Day { metric, day: i32::MAX }
+    }
+
+    /// The parts of a metric's chosen ids.
+    pub(crate) fn ids_of(metric: usize) -> RangeInclusive<Self> {
+        Self::Ids { metric, part: 0 }..=Self::Ids { metric, part: u8::MAX }
+    }
 }
 
 /// One metric's part of a run.

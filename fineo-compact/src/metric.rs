@@ -94,13 +94,11 @@ impl MetricRun<'_> {
     /// The days to be written, with the files to be written anew.
     async fn days(&self, intake: &Intake, number: usize) -> Result<BTreeMap<i32, Day>> {
         let mut days: BTreeMap<i32, Day> = BTreeMap::new();
-        for group in intake.spill.groups().into_keys() {
+        for group in intake.spill.keys(Group::days_of(number)) {
             match group {
-                Group::Day { metric, day } if metric == number => {
-                    days.insert(day, Day::default());
-                }
-                Group::Day { .. } | Group::Ids { .. } => {}
-            }
+                Group::Day { day, .. } => days.insert(day, Day::default()),
+                Group::Ids { .. } => None,
+            };
         }
         let gone: HashSet<Arc<str>> = self.gone(intake, number).into_iter().map(|file| file.path).collect();
         let live: Vec<&DataFile> = self.snapshot.files.iter().filter(|file| !gone.contains(&file.path)).collect();
@@ -190,9 +188,7 @@ impl MetricRun<'_> {
     /// Records whose id a client chose, and another record of another time had it first.
     async fn losers(&self, intake: &mut Intake, number: usize) -> Result<HashSet<(u16, Position)>> {
         let mut losers = HashSet::new();
-        let of_metric = |group: &Group| matches!(group, Group::Ids { metric, .. } if *metric == number);
-        let parts: Vec<Group> = intake.spill.groups().into_keys().filter(of_metric).collect();
-        for part in parts {
+        for part in intake.spill.keys(Group::ids_of(number)) {
             let mut chosen: Vec<ChosenId> = Vec::new();
             intake.spill.take(&part, |bytes| {
                 chosen.extend(chosen_ids(&bytes));

@@ -1,9 +1,10 @@
 //! Bytes in many groups that together may be larger than memory: what is over the budget goes to scratch files.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{Read, Seek, SeekFrom, Write},
+    ops::RangeInclusive,
     path::PathBuf,
 };
 
@@ -84,6 +85,18 @@ impl<K: Ord + Clone> Spill<K> {
             *groups.entry(key.clone()).or_insert(0) += length;
         }
         groups
+    }
+
+    /// The groups of `range`, in order.
+    pub(crate) fn keys(&self, range: RangeInclusive<K>) -> BTreeSet<K> {
+        let spilled = self.runs.iter().flat_map(|run| run.places.range(range.clone()).map(|(key, _)| key.clone()));
+        spilled.chain(self.open.range(range.clone()).map(|(key, _)| key.clone())).collect()
+    }
+
+    /// The size of a group; 0 for one that was taken or never was.
+    pub(crate) fn size(&self, key: &K) -> usize {
+        let spilled = self.runs.iter().filter_map(|run| run.places.get(key)).map(|(_, length)| *length);
+        spilled.sum::<usize>() + self.open.get(key).map_or(0, Vec::len)
     }
 
     /// Takes a group's bytes out, part by part in the order of appending.

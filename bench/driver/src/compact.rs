@@ -62,7 +62,8 @@ fn write_plainly(folder: &Path, level: i32) -> Result<Plain> {
             .filter(|(_, field)| !matches!(field.name().as_str(), "_fineo_event_id" | "_fineo_ingested_at"))
             .map(|(index, _)| index)
             .collect();
-        let batches = batches.iter().map(|batch| batch.project(&of_user)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let batches =
+            batches.iter().map(|batch| batch.project(&of_user)).collect::<std::result::Result<Vec<_>, _>>()?;
         let from = meter::cpu_seconds();
         let properties =
             WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?)).build();

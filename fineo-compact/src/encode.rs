@@ -191,9 +191,9 @@ fn properties(layout: &FileLayout, encoding: Writing) -> Result<WriterProperties
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_key_value_metadata(Some(vec![KeyValue::new(FileLayout::KEY.to_owned(), layout.to_json()?)]))
-        // Ids are chance: they neither repeat nor shrink, and only the bloom filter finds one.
+        // Ids are chance: they neither repeat nor shrink, and only the bloom filter finds one. All have one length.
         .set_column_dictionary_enabled(id.clone(), false)
-        .set_column_encoding(id.clone(), Encoding::PLAIN)
+        .set_column_encoding(id.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
         .set_column_compression(id.clone(), Compression::UNCOMPRESSED)
         .set_column_statistics_enabled(id.clone(), EnabledStatistics::None)
         .set_column_bloom_filter_enabled(id.clone(), true)

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use fineo_core::{
-    Clock, Code, Cover, Entropy, ErrorKind, Rejection, Result, Stream, TenantId,
+    Clock, Code, Entropy, ErrorKind, Rejection, Result, Stream, TenantId,
     stream::{Appended, Entry},
 };
 
@@ -17,6 +17,7 @@ pub use receipt::{EventResult, Receipt};
 
 use crate::{
     Counters, Limits,
+    cover::Forwarded,
     envelope::{Circumstances, Format},
     retry::Retry,
     scan::{
@@ -119,18 +120,17 @@ impl Edge {
     }
 
     fn receipt(&self, outcomes: Vec<Result<Appended>>, mut rejected: Vec<(usize, Rejection)>, total: usize) -> Receipt {
-        let mut token = Cover::default();
+        let mut token = Forwarded::default();
         let mut accepted = Vec::with_capacity(outcomes.len());
         let mut failed = Vec::new();
-        let refused: std::collections::HashSet<usize> = rejected.iter().map(|(index, _)| *index).collect();
-        let indexes = (0..total).filter(|index| !refused.contains(index));
+        // The refused ones are in order of their indexes.
+        let refused: Vec<usize> = rejected.iter().map(|(index, _)| *index).collect();
+        let mut refused = refused.into_iter().peekable();
+        let indexes = (0..total).filter(|index| refused.next_if_eq(index).is_none());
         for (index, outcome) in indexes.zip(outcomes) {
             match outcome {
                 Ok(appended) => {
-                    // Most of a request stands side by side in one shard.
-                    if !token.contains(&appended.shard, appended.position) {
-                        token.advance(&appended.shard, appended.position);
-                    }
+                    token.advance(appended.clone());
                     accepted.push(appended);
                 }
                 Err(error) if error.kind() == ErrorKind::StorageFull && !error.may_have_applied() => {
@@ -144,7 +144,13 @@ impl Edge {
             }
         }
         rejected.sort_by_key(|(index, _)| *index);
-        Receipt { token, durability: self.0.stream.capabilities().durability, accepted, rejected, failed }
+        Receipt {
+            token: token.cover(),
+            durability: self.0.stream.capabilities().durability,
+            accepted,
+            rejected,
+            failed,
+        }
     }
 
     fn count(&self, tenant: &TenantId, receipt: &Receipt) {

@@ -6,6 +6,7 @@
 
 mod archive;
 mod counters;
+mod cover;
 mod decode;
 mod driver;
 mod edge;

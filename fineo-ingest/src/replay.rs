@@ -241,7 +241,7 @@ impl<'a> Replay<'a> {
 
     async fn pass_raw(&mut self, shard: &ShardId, schema: Arc<TenantSchema>, records: &[ArchivedRecord]) -> Result<()> {
         let deliveries: Vec<Delivery> = records.iter().map(|record| record.delivery.clone()).collect();
-        let mut schemas = Schemas::from([(self.request.tenant.clone(), schema)]);
+        let mut schemas = Schemas::from_iter([(self.request.tenant.clone(), schema)]);
         let mut wanted: Vec<usize> = (0..deliveries.len()).collect();
         for round in 0..ROUNDS_MAX {
             let may_discover = round + 1 < ROUNDS_MAX;

@@ -2,6 +2,6 @@
 
 pub(crate) mod identity;
 pub(crate) mod payload;
-pub(crate) mod plan;
 pub(crate) mod raw;
+pub(crate) mod roles;
 pub(crate) mod staged;

@@ -44,6 +44,12 @@ pub trait RecordVisitor {
 
     /// A cell: its name and text as sent.
     fn cell(&mut self, name: &str, text: &str);
+
+    /// A cell whose name the layout knows: `slot` is the place of the name among all of the layout's, below
+    /// [`RecordLayout::slots`]. A visitor that keeps something by name can look it up by that.
+    fn declared(&mut self, _slot: usize, name: &str, text: &str) {
+        self.cell(name, text);
+    }
 }
 
 /// A value of a declared field as a record holds it.
@@ -95,6 +101,11 @@ impl RecordLayout {
     pub fn named(metric: &MetricId, fields: impl Iterator<Item = (FieldId, FieldType, Vec<Arc<str>>)>) -> Self {
         let (fields, names) = fields.map(|(id, field_type, names)| ((id, field_type), names)).unzip();
         Self { metric: metric.clone(), fields, names }
+    }
+
+    /// How many names the layout knows, of all fields together.
+    pub fn slots(&self) -> usize {
+        self.names.iter().map(Vec::len).sum()
     }
 
     /// The declared fields in the order of the record.

@@ -26,9 +26,9 @@ impl Default for LocalOptions {
     fn default() -> Self {
         Self {
             log_segment_bytes: 64 << 20,
-            log_cache_bytes: 8 << 20,
+            log_cache_bytes: 4 << 20,
             log_retention_bytes: 0,
-            memtable_bytes: 48 << 20,
+            memtable_bytes: 32 << 20,
             journal_bytes: 32 << 20,
             cache_bytes: 32 << 20,
             ballast_bytes: 64 << 20,

@@ -21,10 +21,19 @@ pub struct RowHead {
 
 /// Rows from one shard, for one tenant and metric. Cells are texts under stored names, the names as sent.
 #[derive(Debug, Clone)]
-pub struct Rows {
+pub struct Rows(State);
+
+#[derive(Debug, Clone)]
+enum State {
+    Growing(Parts),
+    Shared(Arc<Parts>),
+}
+
+#[derive(Debug, Clone)]
+struct Parts {
     shard: ShardId,
     names: Vec<Arc<str>>,
-    name_numbers: HashMap<Arc<str>, u32>,
+    name_numbers: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
     heads: Vec<PackedRow>,
     cells: Vec<PackedCell>,
     text: String,
@@ -49,31 +58,107 @@ impl Rows {
 
     /// No rows yet, from `shard`.
     pub fn new(shard: ShardId) -> Self {
-        Self {
+        Self(State::Growing(Parts {
             shard,
             names: Vec::new(),
-            name_numbers: HashMap::new(),
+            name_numbers: HashMap::default(),
             heads: Vec::new(),
             cells: Vec::new(),
             text: String::new(),
+        }))
+    }
+
+    fn parts(&self) -> &Parts {
+        match &self.0 {
+            State::Growing(parts) => parts,
+            State::Shared(parts) => parts,
+        }
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        if let State::Shared(shared) = &self.0 {
+            self.0 = State::Growing(Parts::clone(shared));
+        }
+        match &mut self.0 {
+            State::Growing(parts) => parts,
+            State::Shared(_) => unreachable!("they grow again by now"),
+        }
+    }
+
+    /// Says that no more rows are to come for now: clones share them from here on.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        match self.0 {
+            State::Growing(parts) => Self(State::Shared(Arc::new(parts))),
+            State::Shared(_) => self,
         }
     }
 
     /// Begins a row. `alias` is the metric's name as sent. Its cells follow by [`Rows::cell`].
     pub fn row(&mut self, head: RowHead, alias: &str) {
-        let alias = self.name_number(alias);
-        let at = u32::try_from(self.cells.len()).expect("rows are bounded by their text");
-        self.heads.push(PackedRow { head, alias, cells: at..at });
+        let parts = self.parts_mut();
+        let alias = parts.name_number(alias);
+        let at = u32::try_from(parts.cells.len()).expect("rows are bounded by their text");
+        parts.heads.push(PackedRow { head, alias, cells: at..at });
     }
 
     /// Adds a cell to the row begun last. A name occurs once in a row.
     pub fn cell(&mut self, name: &str, text: &str) {
-        let name = self.name_number(name);
-        self.cell_numbered(name, text);
+        let parts = self.parts_mut();
+        let name = parts.name_number(name);
+        parts.cell(name, text);
     }
 
     /// The number of `name` here, for [`Rows::cell_numbered`].
     pub fn name_number(&mut self, name: &str) -> u32 {
+        self.parts_mut().name_number(name)
+    }
+
+    /// As [`Rows::cell`], without the look-up of the name.
+    pub fn cell_numbered(&mut self, name: u32, text: &str) {
+        self.parts_mut().cell(name, text);
+    }
+
+    /// The shard that the positions belong to.
+    pub fn shard(&self) -> &ShardId {
+        &self.parts().shard
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.parts().heads.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.parts().heads.is_empty()
+    }
+
+    /// The bytes that the cells' texts take.
+    pub fn text_bytes(&self) -> usize {
+        self.parts().text.len()
+    }
+
+    /// The names used by cells and aliases, by number.
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.parts().names
+    }
+
+    /// The rows, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
+        let rows = self.parts();
+        rows.heads.iter().map(move |row| Row { rows, row })
+    }
+
+    /// The row at `index`.
+    pub fn get(&self, index: usize) -> Option<Row<'_>> {
+        let rows = self.parts();
+        rows.heads.get(index).map(|row| Row { rows, row })
+    }
+}
+
+impl Parts {
+    fn name_number(&mut self, name: &str) -> u32 {
         if let Some(number) = self.name_numbers.get(name) {
             return *number;
         }
@@ -84,8 +169,7 @@ impl Rows {
         number
     }
 
-    /// As [`Rows::cell`], without the look-up of the name.
-    pub fn cell_numbered(&mut self, name: u32, text: &str) {
+    fn cell(&mut self, name: u32, text: &str) {
         let start = u32::try_from(self.text.len()).expect("text is bounded");
         self.text.push_str(text);
         let end = u32::try_from(self.text.len()).expect("text is bounded");
@@ -94,47 +178,12 @@ impl Rows {
             row.cells.end += 1;
         }
     }
-
-    /// The shard that the positions belong to.
-    pub fn shard(&self) -> &ShardId {
-        &self.shard
-    }
-
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.heads.len()
-    }
-
-    /// Whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
-    }
-
-    /// The bytes that the cells' texts take.
-    pub fn text_bytes(&self) -> usize {
-        self.text.len()
-    }
-
-    /// The names used by cells and aliases, by number.
-    pub fn names(&self) -> &[Arc<str>] {
-        &self.names
-    }
-
-    /// The rows, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
-        self.heads.iter().map(|row| Row { rows: self, row })
-    }
-
-    /// The row at `index`.
-    pub fn get(&self, index: usize) -> Option<Row<'_>> {
-        self.heads.get(index).map(|row| Row { rows: self, row })
-    }
 }
 
 /// One of [`Rows`].
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    rows: &'a Rows,
+    rows: &'a Parts,
     row: &'a PackedRow,
 }
 

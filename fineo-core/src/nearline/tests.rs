@@ -40,6 +40,17 @@ fn rows_give_back_their_cells_under_their_names() {
 }
 
 #[test]
+fn a_clone_of_shared_rows_stays_as_it_is_while_they_grow() {
+    let mut rows = Rows::new(ShardId::new("s0").unwrap());
+    rows.row(head(1), "pmp");
+    rows.cell("a", "1");
+    let mut rows = rows.shared();
+    let clone = rows.clone();
+    rows.row(head(2), "pmp");
+    assert_eq!((clone.len(), rows.len(), clone.names().len()), (1, 2, 2));
+}
+
+#[test]
 fn a_scan_answers_the_columns_asked_for_and_the_timestamp() {
     let request = ScanRequest::new(TenantId::new("acme").unwrap(), MetricId::numbered(1))
         .with_names(["b", "a"])

@@ -65,8 +65,8 @@ impl Default for PipelineOptions {
             owner: None,
             is_alone: true,
             lease_for: Duration::from_secs(30),
-            // Two segments of each stage are in memory at a time: one being filled, one being packed.
-            cut_bytes: 16 << 20,
+            // Two segments of each stage are in memory at a time, packed: one being filled, one being written.
+            cut_bytes: 32 << 20,
             cut_after: Duration::from_secs(10),
             retention: Some(Duration::ZERO),
             drain_for: Duration::from_secs(30),

@@ -1,6 +1,7 @@
 //! Takes in files of any size: read in pieces, several of them under way.
 
 mod piece;
+mod router;
 
 use std::{collections::BTreeMap, fmt, fs::File, io::Read, path::PathBuf, sync::Arc};
 
@@ -10,11 +11,11 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 
 use super::Edge;
-use crate::{Decoder, retry::Retry};
+use crate::{Decoder, cover::Forwarded, retry::Retry};
 use piece::{Cutter, Piece};
 
 /// How much is read at a time.
-const READ_BYTES: usize = 2 << 20;
+const READ_BYTES: usize = 1 << 20;
 /// How many pieces are read ahead.
 const PIECES_AHEAD: usize = 2;
 /// How many pieces are under way into the stream.
@@ -180,14 +181,13 @@ impl Edge {
     /// Stores one piece.
     async fn store(&self, piece: Piece, retry: &Retry) -> Result<(Piece, Cover, u64)> {
         let outcomes = self.append(piece.batch(), retry).await?;
-        let mut token = Cover::default();
+        let mut token = Forwarded::default();
         let mut accepted = 0;
         for outcome in outcomes {
-            let appended = outcome?;
-            token.advance(&appended.shard, appended.position);
+            token.advance(outcome?);
             accepted += 1;
         }
-        Ok((piece, token, accepted))
+        Ok((piece, token.cover(), accepted))
     }
 
     fn add(&self, report: &mut ImportReport, (piece, token, accepted): (Piece, Cover, u64)) {

@@ -3,6 +3,8 @@
 //! Only brackets and strings are followed. A body may be an object, an array of objects, or objects one after
 //! another. An event that cannot be followed to its end ends with its line, so that its neighbours survive.
 
+mod flat;
+
 use memchr::memchr;
 
 use super::text::{StringEnd, string_end};
@@ -95,7 +97,14 @@ impl Framer {
     pub(crate) fn next(&mut self, window: &[u8], is_end: bool) -> Option<Frame> {
         let mut value = match self.value.take() {
             Some(value) => value,
-            None => self.begin(window, is_end)?,
+            None => {
+                let value = self.begin(window, is_end)?;
+                if let Some(frame) = flat::frame(window, value.start) {
+                    self.at = frame.end;
+                    return Some(frame);
+                }
+                value
+            }
         };
         if value.is_lost {
             return self.lost(value, window, is_end);

@@ -6,6 +6,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use fineo_schema::name;
+use foldhash::fast::RandomState;
+
+use crate::stage::identity::NamesDigest;
 
 /// No node.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -13,6 +16,11 @@ pub(crate) const NOBODY: u32 = u32::MAX;
 pub(crate) const ROOT: u32 = 0;
 /// Beyond so many nodes the tree is planted anew: a tenant may send a new name with every event.
 const NODES_MAX: usize = 100_000;
+
+/// The rank of a name that has none yet.
+const UNRANKED: u32 = u32::MAX;
+/// So many names without a rank are borne before all are ordered anew.
+const UNRANKED_MAX: usize = 16;
 
 /// What is wrong with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +33,10 @@ pub(crate) enum NameFault {
 #[derive(Debug)]
 pub(crate) struct Name {
     pub(crate) text: Arc<str>,
+    /// Its part of the digest of an event's names.
+    pub(crate) digest: NamesDigest,
+    /// Its place among the names when they were ordered last; [`UNRANKED`] for a name that came later.
+    rank: u32,
     pub(crate) fault: Option<NameFault>,
     /// The event that bore it last.
     pub(crate) seen_in: u64,
@@ -51,8 +63,10 @@ pub(crate) struct Node {
 pub(crate) struct Names {
     nodes: Vec<Node>,
     names: Vec<Name>,
-    by_key: HashMap<Box<[u8]>, u32>,
-    by_name: HashMap<Arc<str>, u32>,
+    by_key: HashMap<Box<[u8]>, u32, RandomState>,
+    by_name: HashMap<Arc<str>, u32, RandomState>,
+    /// How many names have no rank.
+    unranked: usize,
     look_up: Vec<u8>,
     events: u64,
 }
@@ -62,8 +76,9 @@ impl Names {
         let mut names = Self {
             nodes: Vec::new(),
             names: Vec::new(),
-            by_key: HashMap::new(),
-            by_name: HashMap::new(),
+            by_key: HashMap::default(),
+            by_name: HashMap::default(),
+            unranked: 0,
             look_up: Vec::new(),
             events: 0,
         };
@@ -76,6 +91,7 @@ impl Names {
         self.names.clear();
         self.by_key.clear();
         self.by_name.clear();
+        self.unranked = 0;
         let root = Node { key: "".into(), is_plain: false, name: NOBODY, first: NOBODY, next: NOBODY, seen_in: 0 };
         self.nodes.push(root);
     }
@@ -105,6 +121,39 @@ impl Names {
 
     pub(crate) fn name_mut(&mut self, name: u32) -> &mut Name {
         &mut self.names[name as usize]
+    }
+
+    /// Orders the names by their bytes, where enough came since that was done last: the work stays in proportion to
+    /// their number, however they come.
+    pub(crate) fn rank(&mut self) {
+        if self.unranked <= UNRANKED_MAX.max(self.names.len() / 4) {
+            return;
+        }
+        let mut order: Vec<u32> = (0..).take(self.names.len()).collect();
+        order.sort_unstable_by(|one, other| self.name(*one).text.cmp(&self.name(*other).text));
+        for (rank, name) in (0..).zip(order) {
+            self.names[name as usize].rank = rank;
+        }
+        self.unranked = 0;
+    }
+
+    /// Orders `cells`, places in a sequence of names that `name_of` tells, by the bytes of the names.
+    pub(crate) fn sort(&self, cells: &mut [u32], name_of: impl Fn(u32) -> u32) {
+        let key = |cell: u32| self.name(name_of(cell));
+        if cells.iter().all(|cell| key(*cell).rank != UNRANKED) {
+            // Few, and mostly in the order of the event before: insertion is the fastest there.
+            for end in 1..cells.len() {
+                let (cell, mut at) = (cells[end], end);
+                let rank = key(cell).rank;
+                while at > 0 && key(cells[at - 1]).rank > rank {
+                    cells[at] = cells[at - 1];
+                    at -= 1;
+                }
+                cells[at] = cell;
+            }
+        } else {
+            cells.sort_unstable_by(|one, other| key(*one).text.cmp(&key(*other).text));
+        }
     }
 
     /// The number of a flattened name that some event bore.
@@ -165,7 +214,9 @@ impl Names {
                     None
                 };
                 self.by_name.insert(Arc::clone(&text), number);
-                self.names.push(Name { text, fault, seen_in: 0 });
+                let digest = NamesDigest::of_name(&text);
+                self.names.push(Name { text, digest, rank: UNRANKED, fault, seen_in: 0 });
+                self.unranked += 1;
                 number
             }
         };

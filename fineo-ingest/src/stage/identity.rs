@@ -1,27 +1,56 @@
 //! What makes two events the same: hashes of what was sent, whatever the order of its keys.
 //!
-//! The content hash covers a digest of the tenant and the length-prefixed, name-sorted names, then every value
-//! in that order, with its kind and its length. No two different events write the same bytes.
+//! The content hash covers a digest of the tenant and of the set of names, then every value in the order of the names,
+//! with its kind and its length. No two different events write the same bytes.
 
 use fineo_core::{ContentHash, EventId, TenantId};
 
 use crate::scan::event::Kind;
 
-/// The digest of a tenant and of sorted names; every event of these names shares it.
-pub(crate) fn names_digest<'a>(tenant: &TenantId, sorted_names: impl Iterator<Item = &'a str>) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"fineo names 1");
-    update(&mut hasher, tenant.as_str());
-    for name in sorted_names {
-        update(&mut hasher, name);
+/// The digest of a tenant and of some names, whatever their order: the sum of their hashes, modulo 2^256. A name occurs
+/// once in an event, so a sum tells a set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct NamesDigest([u64; 4]);
+
+impl NamesDigest {
+    /// That of a tenant without names.
+    pub(crate) fn of_tenant(tenant: &TenantId) -> Self {
+        Self::of(b"fineo tenant 1", tenant.as_str())
     }
-    *hasher.finalize().as_bytes()
+
+    /// The part of a name.
+    pub(crate) fn of_name(name: &str) -> Self {
+        Self::of(b"fineo name 1", name)
+    }
+
+    fn of(kind: &[u8], text: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(kind);
+        update(&mut hasher, text);
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(hasher.finalize().as_bytes().chunks_exact(8)) {
+            *word = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        }
+        Self(words)
+    }
+
+    /// With one part more.
+    pub(crate) fn add(&mut self, part: &Self) {
+        let mut carry = false;
+        for (word, part) in self.0.iter_mut().zip(part.0) {
+            let (sum, first) = word.overflowing_add(part);
+            let (sum, second) = sum.overflowing_add(u64::from(carry));
+            (*word, carry) = (sum, first || second);
+        }
+    }
 }
 
 /// Begins the bytes of a content hash.
-pub(crate) fn begin_content(digest: &[u8; 32], default_metric: Option<&str>, out: &mut Vec<u8>) {
+pub(crate) fn begin_content(digest: &NamesDigest, default_metric: Option<&str>, out: &mut Vec<u8>) {
     out.clear();
-    out.extend_from_slice(digest);
+    for word in digest.0 {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
     if let Some(metric) = default_metric {
         // No kind of value has this number.
         push(0, metric, out);
@@ -33,9 +62,14 @@ pub(crate) fn push_value(kind: Kind, text: &str, out: &mut Vec<u8>) {
     push(kind as u8, text, out);
 }
 
+/// The kind and the length as one number of as many bytes as it takes, seven bits in each.
 fn push(kind: u8, text: &str, out: &mut Vec<u8>) {
-    out.push(kind);
-    out.extend_from_slice(&length(text).to_le_bytes());
+    let mut rest = u64::from(length(text)) << 3 | u64::from(kind);
+    while rest >= 0x80 {
+        out.push(rest.to_le_bytes()[0] | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest.to_le_bytes()[0]);
     out.extend_from_slice(text.as_bytes());
 }
 

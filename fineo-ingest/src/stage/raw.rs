@@ -1,5 +1,6 @@
 //! Stage raw: events become records under the tenant's schema.
 
+mod event;
 mod refused;
 
 use std::{
@@ -9,27 +10,30 @@ use std::{
 
 use bytes::Bytes;
 use fineo_core::{
-    Code, ContentHash, EventId, Rejection, TenantId, Timestamp,
+    Code, ContentHash, Rejection, TenantId,
     stream::{Delivery, Entry},
 };
-use fineo_schema::{Cell, Identity, Metric, MissingTimestamp, RecordHead, TenantSchema, UnknownMetric, name};
+use fineo_schema::{Identity, RecordHead, TenantSchema, UnknownMetric, name};
+use foldhash::fast::RandomState;
 
+use self::event::{Event, Walk, event_id, ruled_out, time_of};
 use super::{
-    identity, payload,
-    plan::{MetricCell, PlannedCell, Plans, Shape},
+    identity::{self, NamesDigest},
+    payload,
+    roles::{Marked, MetricCell, Plan, Roles},
 };
 use crate::{
     envelope::{self, Envelope, Format},
     errors::{ErrorClass, ErrorRow},
     scan::{
         delimited,
-        event::{FieldCell, Fields, Kind},
+        event::{Fields, Kind},
         names::Names,
     },
 };
 
 /// The schemas that a batch is read under, by tenant.
-pub(crate) type Schemas = HashMap<TenantId, Arc<TenantSchema>>;
+pub(crate) type Schemas = HashMap<TenantId, Arc<TenantSchema>, RandomState>;
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -46,10 +50,10 @@ pub(crate) struct RawOutcome {
     pub(crate) deferred: Vec<usize>,
 }
 
-/// Reads events into records. Keeps what it learned about names and shapes.
+/// Reads events into records. Keeps what it learned about names.
 #[derive(Debug)]
 pub(crate) struct RawStage {
-    tenants: HashMap<TenantId, TenantState>,
+    tenants: HashMap<TenantId, TenantState, RandomState>,
     fields_max: usize,
     scratch: Scratch,
 }
@@ -62,17 +66,29 @@ const RECENT_METRICS_MAX: usize = 16;
 #[derive(Debug, Default)]
 struct Scratch {
     fields: Fields,
-    hashed: Vec<u8>,
+    hashing: Hashing,
+    plan: Plan,
     out: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Hashing {
+    /// The cells in the order of their names.
+    sorted: Vec<u32>,
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct TenantState {
     schema: Arc<TenantSchema>,
     names: Names,
-    plans: Plans,
-    /// The metric that the last event named, and how.
-    recent_metrics: Vec<(Box<str>, Arc<Metric>)>,
+    /// The digest of no names.
+    digest: NamesDigest,
+    roles: Roles,
+    /// The metrics that events named lately, by their number among the roles, and how.
+    recent_metrics: Vec<(Box<str>, u32)>,
+    /// The key that named the tenant, and its number.
+    dropped: Option<(Box<str>, u32)>,
 }
 
 /// Why an event was not forwarded.
@@ -90,7 +106,7 @@ impl From<Rejection> for Stop {
 
 impl RawStage {
     pub(crate) fn new(fields_max: usize) -> Self {
-        Self { tenants: HashMap::new(), fields_max, scratch: Scratch::default() }
+        Self { tenants: HashMap::default(), fields_max, scratch: Scratch::default() }
     }
 
     /// Reads those of `deliveries` that `wanted` names. `key` is the key of the entries to forward;
@@ -161,31 +177,40 @@ impl RawOutcome {
 }
 
 fn state_of<'a>(
-    tenants: &'a mut HashMap<TenantId, TenantState>,
+    tenants: &'a mut HashMap<TenantId, TenantState, RandomState>,
     tenant: &TenantId,
     schema: &Arc<TenantSchema>,
 ) -> &'a mut TenantState {
-    if tenants.len() >= TENANTS_MAX && !tenants.contains_key(tenant) {
-        tenants.clear();
+    if !tenants.contains_key(tenant) {
+        if tenants.len() >= TENANTS_MAX {
+            tenants.clear();
+        }
+        tenants.insert(tenant.clone(), TenantState::new(tenant, schema));
     }
-    let state = tenants.entry(tenant.clone()).or_insert_with(|| TenantState {
-        schema: Arc::clone(schema),
-        names: Names::new(),
-        plans: Plans::default(),
-        recent_metrics: Vec::new(),
-    });
-    if !Arc::ptr_eq(&state.schema, schema) {
+    let state = tenants.get_mut(tenant).expect("it is there by now");
+    let has_forgotten = state.names.forget_if_full();
+    if !Arc::ptr_eq(&state.schema, schema) || has_forgotten || state.roles.is_full() {
         state.schema = Arc::clone(schema);
-        state.plans.clear();
+        state.roles.clear();
         state.recent_metrics.clear();
+        state.dropped = None;
     }
-    if state.names.forget_if_full() {
-        state.plans.clear();
-    }
+    state.names.rank();
     state
 }
 
 impl TenantState {
+    fn new(tenant: &TenantId, schema: &Arc<TenantSchema>) -> Self {
+        Self {
+            schema: Arc::clone(schema),
+            names: Names::new(),
+            digest: NamesDigest::of_tenant(tenant),
+            roles: Roles::default(),
+            recent_metrics: Vec::new(),
+            dropped: None,
+        }
+    }
+
     /// Appends the staged entry of the event to `scratch.out`.
     fn read(
         &mut self,
@@ -198,27 +223,59 @@ impl TenantState {
             Stop::Failed(Rejection::new(Code::Internal, format!("the stored envelope cannot be read: {error}")))
         })?;
         let source = self.read_fields(&envelope, scratch, fields_max)?;
-        let Scratch { fields, hashed, out } = scratch;
-        let cells = fields.cells();
-        let shape = self.plans.shape_of(cells, &self.names, envelope.dropped_key, &self.schema);
-        let (alias, is_default) = self.alias(shape, fields, source, &envelope)?;
-        let metric = self.metric(alias, may_discover)?;
-        let policy = metric.identity_at(&self.schema, envelope.arrived_at);
-        let plan = self.plans.plan_of(shape, &metric, policy, cells, &self.names);
-        let (shape, plan) = (self.plans.shape(shape), self.plans.plan(plan));
-        if let Some(rejection) = &plan.ruled_out {
-            return Err(Stop::Rejected(rejection.clone()));
+        let Scratch { fields, hashing, plan, out } = scratch;
+        let event = Event { fields, source };
+        let marked = self.mark(&envelope, event);
+        let (alias, is_default) = self.alias(marked, event, &envelope)?;
+        let number = self.metric(alias, may_discover)?;
+        let content = self.hash(marked, is_default.then_some(alias), event, hashing);
+        let Self { schema, names, roles, .. } = self;
+        let policy = roles.metric(number).identity_at(schema, envelope.arrived_at);
+        roles.plan(number, fields.cells(), names, marked, policy == Identity::Key, plan);
+        let metric = roles.metric(number);
+        if let Some(rejection) = ruled_out(metric, plan, event, names) {
+            return Err(Stop::Rejected(rejection));
         }
-        let time = time_of(plan.time.map(|cell| &cells[cell as usize]), fields, source, &metric, envelope.arrived_at)?;
-        let content = hash_of(shape, is_default.then_some(alias), fields, source, hashed);
-        let key = plan.event_id.map(|cell| fields.text(source, &cells[cell as usize]));
-        let has_time = plan.time.is_some();
-        let id = event_id(policy, has_time, key, content, envelope.arrival_id, self.schema.tenant());
-        payload::write_head(metric.id(), self.schema.version(), id, envelope.arrived_at, out);
+        let time = time_of(plan.time, event, metric, envelope.arrived_at)?;
+        let key = plan.event_id.map(|cell| event.cell_text(cell));
+        let id = event_id(policy, plan.time.is_some(), key, content, envelope.arrival_id, schema.tenant());
+        payload::write_head(metric.id(), schema.version(), id, envelope.arrived_at, out);
         let head = RecordHead { alias, timestamp: time, written_at: envelope.arrived_at, id, content };
-        let walk = Walk { planned: plan.cells.iter(), cells, fields, source, names: &self.names };
-        metric.layout().write(&head, walk, out);
+        metric.layout().write(&head, Walk { planned: plan.cells.iter(), event, names }, out);
         Ok(())
+    }
+
+    /// Finds the cells that every event may have.
+    fn mark(&mut self, envelope: &Envelope<'_>, event: Event<'_>) -> Marked {
+        let dropped = envelope.dropped_key.and_then(|key| match &self.dropped {
+            Some((known, number)) if **known == *key => Some(*number),
+            Some(_) | None => {
+                let number = self.names.number(key)?;
+                self.dropped = Some((key.into(), number));
+                Some(number)
+            }
+        });
+        self.roles.mark(event.fields.cells(), &self.names, dropped, self.schema.settings())
+    }
+
+    /// The content hash of an event; `metric` where the envelope had to say it.
+    fn hash(&self, marked: Marked, metric: Option<&str>, event: Event<'_>, hashing: &mut Hashing) -> ContentHash {
+        let Hashing { sorted, bytes } = hashing;
+        let cells = event.fields.cells();
+        let count = u32::try_from(cells.len()).expect("fields are bounded");
+        sorted.clear();
+        sorted.extend((0..count).filter(|cell| Some(*cell) != marked.dropped));
+        self.names.sort(sorted, |cell| cells[cell as usize].name);
+        let mut digest = self.digest;
+        for cell in &*sorted {
+            digest.add(&self.names.name(cells[*cell as usize].name).digest);
+        }
+        identity::begin_content(&digest, metric, bytes);
+        for cell in &*sorted {
+            let cell = &cells[*cell as usize];
+            identity::push_value(cell.kind, event.text(cell), bytes);
+        }
+        identity::content(bytes)
     }
 
     /// Fills `scratch.fields`; answers the text that they borrow from.
@@ -245,18 +302,17 @@ impl TenantState {
     /// The metric's name as sent, and whether the envelope had to say it.
     fn alias<'a>(
         &self,
-        shape: u32,
-        fields: &'a Fields,
-        source: &'a str,
+        marked: Marked,
+        event: Event<'a>,
         envelope: &Envelope<'a>,
     ) -> Result<(&'a str, bool), Rejection> {
         let unreadable =
             |why: &str| Rejection::new(Code::MetricUnreadable, format!("the metric's name cannot be used: {why}"));
-        let (alias, is_default) = match self.plans.shape(shape).metric {
+        let (alias, is_default) = match marked.metric {
             MetricCell::At(cell) => {
-                let cell = &fields.cells()[cell as usize];
+                let cell = &event.fields.cells()[cell as usize];
                 match cell.kind {
-                    Kind::String | Kind::Number | Kind::Boolean => (fields.text(source, cell), false),
+                    Kind::String | Kind::Number | Kind::Boolean => (event.text(cell), false),
                     Kind::Array | Kind::EmptyObject => return Err(unreadable("it is an array or an object")),
                 }
             }
@@ -274,16 +330,18 @@ impl TenantState {
         Ok((alias, is_default))
     }
 
-    fn metric(&mut self, alias: &str, may_discover: bool) -> Result<Arc<Metric>, Stop> {
-        if let Some((_, metric)) = self.recent_metrics.iter().find(|(recent, _)| **recent == *alias) {
-            return Ok(Arc::clone(metric));
+    /// The number of the metric called `alias` among the roles.
+    fn metric(&mut self, alias: &str, may_discover: bool) -> Result<u32, Stop> {
+        if let Some((_, number)) = self.recent_metrics.iter().find(|(recent, _)| **recent == *alias) {
+            return Ok(*number);
         }
         if let Some(metric) = self.schema.metric_named(alias) {
             if self.recent_metrics.len() >= RECENT_METRICS_MAX {
                 self.recent_metrics.clear();
             }
-            self.recent_metrics.push((alias.into(), Arc::clone(metric)));
-            return Ok(Arc::clone(metric));
+            let number = self.roles.metric_number(metric);
+            self.recent_metrics.push((alias.into(), number));
+            return Ok(number);
         }
         if !name::is_legal_metric(alias) {
             let shown: String = alias.chars().take(60).collect();
@@ -297,88 +355,5 @@ impl TenantState {
                 Err(Stop::Rejected(Rejection::new(Code::MetricUnknown, message)))
             }
         }
-    }
-}
-
-/// The content hash of an event of `shape`.
-fn hash_of(shape: &Shape, metric: Option<&str>, fields: &Fields, source: &str, hashed: &mut Vec<u8>) -> ContentHash {
-    identity::begin_content(&shape.digest, metric, hashed);
-    for cell in &shape.sorted {
-        let cell = &fields.cells()[*cell as usize];
-        identity::push_value(cell.kind, fields.text(source, cell), hashed);
-    }
-    identity::content(hashed)
-}
-
-fn time_of(
-    cell: Option<&FieldCell>,
-    fields: &Fields,
-    source: &str,
-    metric: &Metric,
-    arrived_at: Timestamp,
-) -> Result<Timestamp, Rejection> {
-    let Some(cell) = cell else {
-        return match metric.missing_timestamp() {
-            MissingTimestamp::Arrival => Ok(arrived_at),
-            MissingTimestamp::Reject => {
-                Err(Rejection::new(Code::TimestampMissing, "the event has no time: send timestamp"))
-            }
-        };
-    };
-    let text = fields.text(source, cell);
-    let time = match cell.kind {
-        Kind::String | Kind::Number => metric.time_parser().parse(text),
-        Kind::Boolean | Kind::Array | Kind::EmptyObject => None,
-    };
-    time.ok_or_else(|| {
-        let shown: String = text.chars().take(60).collect();
-        Rejection::new(Code::TimestampUnreadable, format!("the time fits no format: {shown:?}"))
-    })
-}
-
-fn event_id(
-    policy: Identity,
-    has_time: bool,
-    key: Option<&str>,
-    content: ContentHash,
-    arrival: EventId,
-    tenant: &TenantId,
-) -> EventId {
-    match (policy, key) {
-        (Identity::Key, Some(key)) if has_time => identity::of_key(tenant, key),
-        (Identity::Content | Identity::Key, _) if has_time => EventId(content.0),
-        (Identity::Content | Identity::Key | Identity::Arrival, _) => arrival,
-    }
-}
-
-/// The cells of a record, by plan.
-#[derive(Clone)]
-struct Walk<'a> {
-    planned: std::slice::Iter<'a, PlannedCell>,
-    cells: &'a [FieldCell],
-    fields: &'a Fields,
-    source: &'a str,
-    names: &'a Names,
-}
-
-impl<'a> Walk<'a> {
-    fn cell(&self, planned: &PlannedCell) -> Cell<'a> {
-        let cell = &self.cells[planned.cell as usize];
-        let name = &*self.names.name(cell.name).text;
-        Cell { name, text: self.fields.text(self.source, cell), slot: planned.slot }
-    }
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = Cell<'a>;
-
-    fn next(&mut self) -> Option<Cell<'a>> {
-        let planned = self.planned.next()?;
-        Some(self.cell(planned))
-    }
-
-    fn nth(&mut self, count: usize) -> Option<Cell<'a>> {
-        let planned = self.planned.nth(count)?;
-        Some(self.cell(planned))
     }
 }

@@ -10,6 +10,7 @@ use fineo_core::{
     stream::Delivery,
 };
 use fineo_schema::{RecordHead, RecordLayout, RecordVisitor};
+use foldhash::fast::RandomState;
 
 use super::payload::{self, StagedEntry};
 use crate::errors::{ErrorClass, ErrorRow, error_id};
@@ -23,7 +24,7 @@ pub(crate) struct LayoutKey {
 }
 
 /// The layouts that records were written under. None for one that the schema does not know.
-pub(crate) type Layouts = HashMap<LayoutKey, Option<Arc<RecordLayout>>>;
+pub(crate) type Layouts = HashMap<LayoutKey, Option<Arc<RecordLayout>>, RandomState>;
 
 /// The rows of one tenant and metric in a batch.
 #[derive(Debug)]
@@ -33,8 +34,6 @@ pub(crate) struct Group {
     pub(crate) rows: Rows,
     /// Which delivery of the batch each row is.
     pub(crate) deliveries: Vec<u32>,
-    /// The names of the last row, in order: the next one's guess.
-    order: Vec<u32>,
 }
 
 /// What became of a batch.
@@ -51,26 +50,32 @@ struct Run<'a> {
     schema: Version,
     layout: Option<&'a Arc<RecordLayout>>,
     group: usize,
+    /// The numbers of the layout's names among the rows' names, by slot; [`UNNUMBERED`] for one not met yet.
+    numbers: Vec<u32>,
 }
 
-/// The layouts that `deliveries` need and `known` does not have.
-pub(crate) fn missing_layouts(deliveries: &[Delivery], known: &Layouts) -> Vec<LayoutKey> {
-    let mut missing: Vec<LayoutKey> = Vec::new();
-    let mut last: Option<(&TenantId, &str, Version)> = None;
+const UNNUMBERED: u32 = u32::MAX;
+
+/// The layouts that `deliveries` need, each once.
+pub(crate) fn layouts_of(deliveries: &[Delivery]) -> Vec<LayoutKey> {
+    let mut found: Vec<(&TenantId, &str, Version)> = Vec::new();
+    let mut last = 0;
     for delivery in deliveries {
         let Ok(entry) = payload::read(&delivery.payload) else { continue };
-        let this = (&delivery.tenant, entry.metric, entry.schema);
-        if last == Some(this) {
-            continue;
-        }
-        last = Some(this);
-        let Ok(metric) = MetricId::new(entry.metric) else { continue };
-        let key = LayoutKey { tenant: delivery.tenant.clone(), metric, schema: entry.schema };
-        if !known.contains_key(&key) && !missing.contains(&key) {
-            missing.push(key);
+        let is_this = |known: &(&TenantId, &str, Version)| {
+            known.1 == entry.metric && known.2 == entry.schema && *known.0 == delivery.tenant
+        };
+        if !found.get(last).is_some_and(is_this) {
+            last = found.iter().position(is_this).unwrap_or_else(|| {
+                found.push((&delivery.tenant, entry.metric, entry.schema));
+                found.len() - 1
+            });
         }
     }
-    missing
+    let key = |(tenant, metric, schema): (&TenantId, &str, Version)| {
+        Some(LayoutKey { tenant: tenant.clone(), metric: MetricId::new(metric).ok()?, schema })
+    };
+    found.into_iter().filter_map(key).collect()
 }
 
 /// Reads records into rows of `shard`.
@@ -97,16 +102,18 @@ pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery])
                 }
             };
         }
-        let run = &runs[last];
+        let run = &mut runs[last];
         let read = match run.layout {
-            Some(layout) => read_row(layout, &mut outcome.groups[run.group], delivery, &entry, index),
+            Some(layout) => read_row(layout, run, &mut outcome.groups, delivery, &entry, index),
             None => Err("the schema has no layout for the record".to_owned()),
         };
         if let Err(message) = read {
             outcome.errors.push(failed(delivery, Some(&entry), &message));
         }
     }
-    outcome.groups.retain(|group| !group.rows.is_empty());
+    let groups = outcome.groups.into_iter().filter(|group| !group.rows.is_empty());
+    // A store takes the rows, while discovery still looks at them.
+    outcome.groups = groups.map(|group| Group { rows: group.rows.shared(), ..group }).collect();
     outcome
 }
 
@@ -124,25 +131,26 @@ fn begin_run<'a>(
     let known = outcome.groups.iter().position(|group| group.metric == metric && group.tenant == tenant);
     let group = known.unwrap_or_else(|| {
         let rows = Rows::new(shard.clone());
-        outcome.groups.push(Group { tenant, metric, rows, deliveries: Vec::new(), order: Vec::new() });
+        outcome.groups.push(Group { tenant, metric, rows, deliveries: Vec::new() });
         outcome.groups.len() - 1
     });
-    Run { tenant: &delivery.tenant, metric: entry.metric, schema: entry.schema, layout, group }
+    let numbers = vec![UNNUMBERED; layout.map_or(0, |layout| layout.slots())];
+    Run { tenant: &delivery.tenant, metric: entry.metric, schema: entry.schema, layout, group, numbers }
 }
 
 fn read_row(
     layout: &RecordLayout,
-    group: &mut Group,
+    run: &mut Run<'_>,
+    groups: &mut [Group],
     delivery: &Delivery,
     entry: &StagedEntry<'_>,
     index: u32,
 ) -> Result<(), String> {
+    let group = &mut groups[run.group];
     let rows_before = group.rows.len();
-    let mut filling = Filling { group, delivery, entry, at: 0 };
+    let mut filling = Filling { rows: &mut group.rows, numbers: &mut run.numbers, delivery, entry };
     match layout.read(entry.record, entry.id, &mut filling) {
         Ok(_) => {
-            let at = filling.at;
-            group.order.truncate(at);
             group.deliveries.push(index);
             Ok(())
         }
@@ -159,6 +167,10 @@ fn remove_last(group: &mut Group, rows_before: usize) {
         return;
     }
     let mut kept = Rows::new(group.rows.shard().clone());
+    // Runs remember the numbers of names.
+    for name in group.rows.names() {
+        kept.name_number(name);
+    }
     for row in group.rows.iter().take(rows_before) {
         kept.row(*row.head(), row.alias());
         for (name, text) in row.cells() {
@@ -166,7 +178,6 @@ fn remove_last(group: &mut Group, rows_before: usize) {
         }
     }
     group.rows = kept;
-    group.order.clear();
 }
 
 fn failed(delivery: &Delivery, entry: Option<&StagedEntry<'_>>, message: &str) -> ErrorRow {
@@ -213,11 +224,10 @@ pub(crate) fn conflict(group: &Group, row: usize, delivery: &Delivery) -> Option
 
 /// Takes in a record as a row of a group.
 struct Filling<'a> {
-    group: &'a mut Group,
+    rows: &'a mut Rows,
+    numbers: &'a mut [u32],
     delivery: &'a Delivery,
     entry: &'a StagedEntry<'a>,
-    /// How many cells the row has.
-    at: usize,
 }
 
 impl RecordVisitor for Filling<'_> {
@@ -229,24 +239,18 @@ impl RecordVisitor for Filling<'_> {
             position: self.delivery.position,
             ingested_at: head.written_at,
         };
-        self.group.rows.row(row, head.alias);
+        self.rows.row(row, head.alias);
     }
 
     fn cell(&mut self, name: &str, text: &str) {
-        let Group { rows, order, .. } = &mut *self.group;
-        let guess = order.get(self.at).copied();
-        let number = match guess {
-            Some(guess) if *rows.names()[guess as usize] == *name => guess,
-            Some(_) | None => {
-                let number = rows.name_number(name);
-                match order.get_mut(self.at) {
-                    Some(place) => *place = number,
-                    None => order.push(number),
-                }
-                number
-            }
-        };
-        rows.cell_numbered(number, text);
-        self.at += 1;
+        self.rows.cell(name, text);
+    }
+
+    fn declared(&mut self, slot: usize, name: &str, text: &str) {
+        let Some(number) = self.numbers.get_mut(slot) else { return self.cell(name, text) };
+        if *number == UNNUMBERED {
+            *number = self.rows.name_number(name);
+        }
+        self.rows.cell_numbered(*number, text);
     }
 }

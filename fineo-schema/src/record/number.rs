@@ -94,16 +94,30 @@ pub(crate) fn short(text: &str) -> Option<Short> {
 
 /// The one text of a short number.
 pub(crate) fn write_short(short: Short, out: &mut String) {
+    // Room for twenty digits, a point and a sign.
+    let mut text = [b'0'; 24];
+    let mut at = text.len();
+    let mut rest = short.unscaled.unsigned_abs();
+    let mut digits = 0;
+    while rest > 0 || digits <= short.places {
+        if digits == short.places && digits > 0 {
+            at -= 1;
+            text[at] = b'.';
+        }
+        at -= 1;
+        text[at] = b'0' + (rest % 10).to_le_bytes()[0];
+        rest /= 10;
+        digits += 1;
+    }
     if short.unscaled < 0 {
-        out.push('-');
+        at -= 1;
+        text[at] = b'-';
     }
-    let places = usize::from(short.places);
-    let start = out.len();
-    write_digits(short.unscaled.unsigned_abs(), places + 1, out);
-    if places > 0 {
-        let digits = out.len() - start;
-        out.insert(start + digits - places, '.');
-    }
+    push_ascii(&text[at..], out);
+}
+
+fn push_ascii(text: &[u8], out: &mut String) {
+    out.push_str(std::str::from_utf8(text).expect("digits are ascii"));
 }
 
 impl Short {
@@ -153,7 +167,7 @@ fn write_digits(mut value: u64, width: usize, out: &mut String) {
         digits[at] = b'0' + (value % 10).to_le_bytes()[0];
         value /= 10;
     }
-    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+    push_ascii(&digits[at..], out);
 }
 
 /// The shortest text that reads back as `value`, never with an exponent.

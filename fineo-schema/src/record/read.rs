@@ -27,17 +27,24 @@ impl RecordLayout {
         visit.head(&head);
         visit_unknown(&mut unknown, visit)?;
         let mut scratch = String::new();
+        let mut next_slot = 0;
         for ((_, field_type), names) in self.fields.iter().zip(&self.names) {
+            let first_slot = next_slot;
+            next_slot += names.len();
             if !reader.is_present()? {
                 continue;
             }
-            let name = read_name(&mut reader, names)?;
+            let (name, rank) = read_name(&mut reader, names)?;
+            let mut cell = |text: &str| match rank {
+                Some(rank) => visit.declared(first_slot + rank, name, text),
+                None => visit.cell(name, text),
+            };
             scratch.clear();
             let found = read_value(&mut reader, *field_type, &mut scratch)?;
             let text = if reader.is_present()? { Some(reader.text()?) } else { None };
             match (text, found) {
-                (Some(text), _) | (None, Found::Text(text)) => visit.cell(name, text),
-                (None, Found::Scratch) => visit.cell(name, &scratch),
+                (Some(text), _) | (None, Found::Text(text)) => cell(text),
+                (None, Found::Scratch) => cell(&scratch),
                 (None, Found::Nothing) => return Err(no_value()),
             }
         }
@@ -86,7 +93,7 @@ impl RecordLayout {
             if !reader.is_present()? {
                 continue;
             }
-            let name = read_name(&mut reader, names)?;
+            let (name, _) = read_name(&mut reader, names)?;
             let value = typed_value(&mut reader, *field_type)?;
             let text = if reader.is_present()? { Some(reader.text()?) } else { None };
             if value.is_none() && text.is_none() {
@@ -115,15 +122,15 @@ fn read_content(reader: &mut Reader<'_>, id: EventId) -> Result<ContentHash> {
     Ok(ContentHash(if reader.is_present()? { reader.fixed()? } else { id.0 }))
 }
 
-/// A field's name as sent: one of `names`, by its rank, or in full.
-fn read_name<'n, 'a: 'n>(reader: &mut Reader<'a>, names: &'n [Arc<str>]) -> Result<&'n str> {
+/// A field's name as sent, and its rank where it is one of `names`.
+fn read_name<'n, 'a: 'n>(reader: &mut Reader<'a>, names: &'n [Arc<str>]) -> Result<(&'n str, Option<usize>)> {
     let name = reader.text()?;
     if !reader.is_present()? {
-        return Ok(name);
+        return Ok((name, None));
     }
     let rank = usize::try_from(reader.long()?).ok();
-    let found = rank.and_then(|rank| names.get(rank));
-    found.map(|name| &**name).ok_or_else(|| Error::corrupt("a field of a record has no name of this rank"))
+    let found = rank.and_then(|rank| Some((&**names.get(rank)?, Some(rank))));
+    found.ok_or_else(|| Error::corrupt("a field of a record has no name of this rank"))
 }
 
 /// Which branch of a value's union follows.

@@ -93,6 +93,11 @@ impl Frame {
         if u32_at(&bytes, 4)? != crc32c::crc32c(&bytes[8..]) {
             return None;
         }
+        Self::of_encoded(bytes)
+    }
+
+    /// The frame whose bytes, and no others, these are: [`encode`] made them, or they were checked.
+    pub(super) fn of_encoded(bytes: Bytes) -> Option<Self> {
         let count = u32_at(&bytes, 12)?;
         let mut at = HEADER_BYTES + 4;
         let mut tenants = Vec::new();

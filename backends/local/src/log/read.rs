@@ -19,7 +19,7 @@ use super::{
 use crate::{disk::DiskFile, failure};
 
 /// A batch takes no further frame beyond this many bytes.
-const BATCH_BYTES_MAX: usize = 4 << 20;
+const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// The number of a position of this backend; one of another backend is behind all of ours.
 pub(super) fn number(position: Position) -> u64 {
@@ -184,8 +184,14 @@ impl Cursor {
 
     /// Whole frames from the place on; none at its end where the bytes there are no frame.
     fn chunk(&self) -> Result<Vec<Option<Frame>>> {
-        const CHUNK: u64 = 1 << 20;
-        let len = CHUNK.min(self.file.len - self.offset);
+        const CHUNK: u64 = 256 << 10;
+        let left = self.file.len - self.offset;
+        // A frame larger than that is read in one piece, whose size it says itself.
+        let mut header = [0; frame::HEADER_BYTES];
+        let header = &mut header[..frame::HEADER_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX))];
+        let read = self.disk_file.read_at(header, self.offset);
+        read.map_err(|source| failure::disk_error("read", &self.file.path, source))?;
+        let len = CHUNK.max(frame::frame_bytes(header).unwrap_or(0) as u64).min(left);
         let mut bytes = vec![0; usize::try_from(len).expect("a chunk is small")];
         let read = self.disk_file.read_at(&mut bytes, self.offset);
         read.map_err(|source| failure::disk_error("read", &self.file.path, source))?;

@@ -135,7 +135,7 @@ impl ShardLog {
         let first = state.next;
         let bytes = frame::encode(entries, indexes, first, state.durable);
         self.write(state, &*active, &bytes)?;
-        let frame = Frame::decode(&Bytes::from(bytes)).expect("it was just encoded");
+        let frame = Frame::of_encoded(Bytes::from(bytes)).expect("it was just encoded");
         state.next = frame.next();
         state.last = frame.next() - 1;
         state.cache.push(frame, self.root.options.log_cache_bytes);

@@ -6,6 +6,7 @@ use fineo_core::{Code, ErrorKind, Rejection, Result, ShardId, archive::Stage, st
 
 use super::{Passed, write_errors};
 use crate::{
+    cover::Forwarded,
     driver::parts::Shared,
     errors::{ErrorClass, ErrorRow},
     stage::raw::{RawOutcome, RawStage, Schemas, distinct},
@@ -62,7 +63,7 @@ impl RawWork {
 
     async fn schemas(&self, batch: &[Delivery]) -> Result<Schemas> {
         let store = &self.shared.parts.schemas;
-        let mut schemas = Schemas::new();
+        let mut schemas = Schemas::default();
         let mut last = None;
         for delivery in batch {
             if last == Some(&delivery.tenant) {
@@ -93,9 +94,10 @@ impl RawWork {
             return Ok(());
         }
         let outcomes = self.shared.retry.append(&*self.shared.parts.staged, entries).await;
+        let mut forwarded = Forwarded::default();
         for (index, outcome) in indexes.iter().zip(outcomes) {
             match outcome {
-                Ok(appended) => passed.forwarded.advance(&appended.shard, appended.position),
+                Ok(appended) => forwarded.advance(appended),
                 // The record is larger than an entry may be. Every other failure is the stream's, not the event's.
                 Err(error) if error.kind() == ErrorKind::Invalid => {
                     let message = format!("the staged stream did not take the record: {error}");
@@ -105,6 +107,7 @@ impl RawWork {
                 Err(error) => return Err(error),
             }
         }
+        passed.forwarded.merge(&forwarded.cover());
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct StagedWork {
 
 impl StagedWork {
     pub(crate) fn new(shared: Arc<Shared>, shard: ShardId) -> Self {
-        Self { shared, shard, layouts: Layouts::new(), used: HashSet::new(), loaded: HashSet::new() }
+        Self { shared, shard, layouts: Layouts::default(), used: HashSet::new(), loaded: HashSet::new() }
     }
 
     pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
@@ -86,7 +86,13 @@ impl StagedWork {
             let used = &self.used;
             self.layouts.retain(|key, _| used.contains(key));
         }
-        for key in staged::missing_layouts(batch, &self.layouts) {
+        for key in staged::layouts_of(batch) {
+            if !self.used.contains(&key) {
+                self.used.insert(key.clone());
+            }
+            if self.layouts.contains_key(&key) {
+                continue;
+            }
             let store = &self.shared.parts.schemas;
             let found = self.shared.retry.until_done(|| async { store.at(&key.tenant, key.schema).await }).await;
             let layout = match found {
@@ -97,13 +103,7 @@ impl StagedWork {
             };
             self.layouts.insert(key, layout);
         }
-        self.note_used(batch);
         Ok(())
-    }
-
-    fn note_used(&mut self, batch: &[Delivery]) {
-        let used = staged::missing_layouts(batch, &Layouts::new());
-        self.used.extend(used);
     }
 
     pub(crate) fn take_record_schemas(&mut self) -> BTreeMap<String, Value> {

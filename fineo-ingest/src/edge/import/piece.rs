@@ -4,17 +4,18 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use fineo_core::{Code, Rejection, Result, TenantId};
+use foldhash::fast::RandomState;
 
-use super::{ImportOptions, Routing};
+use super::{
+    ImportOptions, Routing,
+    router::{ByField, Event, Router},
+};
 use crate::{
     Limits,
     edge::{BYTE_ORDER_MARK, Judge, batch::Batch},
     envelope::{Circumstances, Format},
-    scan::{delimited, event::Fields, frame::Framer, names::Names},
+    scan::frame::Framer,
 };
-
-/// More tenants than this are not remembered.
-const TENANTS_MAX: usize = 10_000;
 
 /// Events to be stored together, and those that were refused.
 #[derive(Debug)]
@@ -35,6 +36,15 @@ pub(super) struct Refused {
     pub(super) rejection: Rejection,
 }
 
+/// An event that was found.
+#[derive(Debug)]
+struct Found {
+    index: u64,
+    range: Range<usize>,
+    /// Whether it is an object without objects or arrays inside.
+    is_flat: bool,
+}
+
 impl Piece {
     pub(super) fn batch(&self) -> Batch<'_> {
         let mut batch = Batch::default();
@@ -48,10 +58,10 @@ impl Piece {
         &self.refused
     }
 
-    pub(super) fn accepted_by_tenant(&self) -> HashMap<&TenantId, u64> {
-        let mut counts = HashMap::new();
-        for (tenant, _) in &self.events {
-            *counts.entry(tenant).or_default() += 1;
+    pub(super) fn accepted_by_tenant(&self) -> HashMap<&TenantId, u64, RandomState> {
+        let mut counts: HashMap<&TenantId, u64, RandomState> = HashMap::default();
+        for run in self.events.chunk_by(|(one, _), (other, _)| one == other) {
+            *counts.entry(&run[0].0).or_default() += run.len() as u64;
         }
         counts
     }
@@ -75,27 +85,11 @@ pub(super) struct Cutter {
     is_skipping: bool,
 }
 
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one per import")]
-enum Router {
-    One(TenantId),
-    Field { key: String, names: Names, fields: Fields, known: HashMap<String, TenantId> },
-}
-
 impl Cutter {
     pub(super) fn new(options: &ImportOptions, is_csv: bool, limits: Limits) -> Result<Self> {
         let (routing, dropped_key) = match &options.routing {
             Routing::Tenant(tenant) => (Router::One(tenant.clone()), None),
-            Routing::Field(key) => {
-                fineo_schema::name::check_field(key)?;
-                let router = Router::Field {
-                    key: key.clone(),
-                    names: Names::new(),
-                    fields: Fields::default(),
-                    known: HashMap::new(),
-                };
-                (router, Some(key.as_str().into()))
-            }
+            Routing::Field(key) => (Router::Field(Box::new(ByField::new(key)?)), Some(key.as_str().into())),
         };
         Ok(Self {
             rest: BytesMut::new(),
@@ -128,8 +122,9 @@ impl Cutter {
         let buffer = self.rest.split_to(consumed).freeze();
         self.framer.shift(consumed);
         let mut events = Vec::with_capacity(found.len());
-        for (index, range) in found {
-            match self.routing.tenant(&buffer[range.clone()], self.header.as_deref(), self.format, &self.limits) {
+        for Found { index, range, is_flat } in found {
+            let event = Event { bytes: &buffer[range.clone()], header: self.header.as_deref(), is_flat };
+            match self.routing.tenant(event, self.format, &self.limits) {
                 Ok(tenant) => events.push((tenant, range)),
                 Err(rejection) => refused.push(Refused { index, tenant: None, rejection }),
             }
@@ -147,11 +142,11 @@ impl Cutter {
     fn one_tenant(&self) -> Option<TenantId> {
         match &self.routing {
             Router::One(tenant) => Some(tenant.clone()),
-            Router::Field { .. } => None,
+            Router::Field(_) => None,
         }
     }
 
-    fn cut_json(&mut self, is_end: bool, found: &mut Vec<(u64, Range<usize>)>, refused: &mut Vec<Refused>) -> usize {
+    fn cut_json(&mut self, is_end: bool, found: &mut Vec<Found>, refused: &mut Vec<Refused>) -> usize {
         let is_utf8 = std::str::from_utf8(&self.rest).is_ok();
         while let Some(frame) = self.framer.next(&self.rest, is_end) {
             let index = self.index;
@@ -162,7 +157,10 @@ impl Cutter {
             }
             let is_alone = frame.is_broken && is_end && index == 0 && self.framer.is_at_end(&self.rest);
             match self.judge.check(&frame, &self.rest, is_utf8, is_alone) {
-                Ok(()) => found.push((index, frame.start..frame.end)),
+                Ok(()) => {
+                    let is_flat = frame.depth == 1 && !frame.is_broken;
+                    found.push(Found { index, range: frame.start..frame.end, is_flat });
+                }
                 Err(rejection) => refused.push(Refused { index, tenant: self.one_tenant(), rejection }),
             }
         }
@@ -179,7 +177,7 @@ impl Cutter {
         self.framer.consumed().max(self.rest.len().saturating_sub(8))
     }
 
-    fn cut_csv(&mut self, is_end: bool, found: &mut Vec<(u64, Range<usize>)>, refused: &mut Vec<Refused>) -> usize {
+    fn cut_csv(&mut self, is_end: bool, found: &mut Vec<Found>, refused: &mut Vec<Refused>) -> usize {
         let mut at = 0;
         while let Some(end) = row_end(&self.rest, at, is_end) {
             let row = at..end;
@@ -202,7 +200,7 @@ impl Cutter {
                 let rejection = Rejection::new(Code::EventTooLarge, message);
                 refused.push(Refused { index, tenant: self.one_tenant(), rejection });
             } else {
-                found.push((index, row));
+                found.push(Found { index, range: row, is_flat: false });
             }
         }
         // A quote that never closes would hold everything behind it.
@@ -236,56 +234,4 @@ fn row_end(bytes: &[u8], at: usize, is_end: bool) -> Option<usize> {
         }
     }
     (is_end && at < bytes.len()).then_some(bytes.len())
-}
-
-impl Router {
-    fn tenant(
-        &mut self,
-        event: &[u8],
-        header: Option<&[u8]>,
-        format: Format,
-        limits: &Limits,
-    ) -> std::result::Result<TenantId, Rejection> {
-        let (key, names, fields, known) = match self {
-            Self::One(tenant) => return Ok(tenant.clone()),
-            Self::Field { key, names, fields, known } => (key, names, fields, known),
-        };
-        names.forget_if_full();
-        let joined;
-        let source = match format {
-            Format::Json => {
-                let source =
-                    std::str::from_utf8(event).map_err(|_| Rejection::new(Code::BadUtf8, "the event is not UTF-8"))?;
-                let read = fields.read(names, source, limits.fields_max);
-                // Names are stage raw's to judge; whose event it is can be told all the same.
-                if let Err(rejection) = read
-                    && rejection.code != Code::NameReserved
-                    && rejection.code != Code::NameUnreadable
-                {
-                    return Err(rejection);
-                }
-                source
-            }
-            Format::Csv => {
-                joined = [header.unwrap_or_default(), event].concat();
-                delimited::read(fields, names, &joined, limits.fields_max)?;
-                ""
-            }
-        };
-        let number = names.number(key);
-        let cell = fields.cells().iter().find(|cell| Some(cell.name) == number);
-        let Some(cell) = cell else {
-            return Err(Rejection::new(Code::TenantMissing, format!("the event has no {key:?} to say whose it is")));
-        };
-        let text = fields.text(source, cell);
-        if let Some(tenant) = known.get(text) {
-            return Ok(tenant.clone());
-        }
-        let tenant = TenantId::new(text).map_err(|error| Rejection::new(Code::TenantInvalid, error.to_string()))?;
-        if known.len() >= TENANTS_MAX {
-            known.clear();
-        }
-        known.insert(text.to_owned(), tenant.clone());
-        Ok(tenant)
-    }
 }

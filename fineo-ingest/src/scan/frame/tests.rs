@@ -1,6 +1,8 @@
 //! Bodies cut into events.
 
-use super::Framer;
+use proptest::prelude::*;
+
+use super::{Framer, Step, Value, flat};
 
 /// The texts of the frames of `body`, broken ones marked with `!`.
 fn frames(body: &str) -> Vec<String> {
@@ -79,4 +81,37 @@ fn deep_nesting_is_one_broken_event_with_its_depth() {
     let body = "[".repeat(100_000);
     let frame = Framer::new().next(body.as_bytes(), true).unwrap();
     assert!(frame.is_broken && frame.depth > 64);
+}
+
+proptest! {
+    #[test]
+    fn a_glance_at_a_line_sees_what_following_it_sees(line in "\\{([\"a:,{}\\[\\] \\\\\\t]|\"b\":1){0,24}\\}? ?") {
+        let window = format!("{line}\n{{}}");
+        let mut value = Value::new(0);
+        value.enter(b'{');
+        value.at = 1;
+        if let Some(frame) = flat::frame(window.as_bytes(), 0) {
+            prop_assert!(matches!(value.follow(window.as_bytes()), Step::Done(end) if end == frame.end));
+            prop_assert!(frame.depth == value.deepest && frame.keys >= value.keys);
+        }
+    }
+}
+
+#[test]
+fn a_flat_event_on_its_line_is_seen_at_a_glance() {
+    let long = format!("{{\"a\":\"{}\"}}  \r\n", "x".repeat(1000));
+    for (line, end) in [("{\"a\":1,\"b\":\"x,y\"}\n", 17), ("{}\n", 2), (&*long, 1008)] {
+        assert_eq!(flat::frame(line.as_bytes(), 0).map(|frame| frame.end), Some(end), "{line}");
+    }
+    for line in [
+        "{\"a\":1}",
+        "{\"a\":[1]}\n",
+        "{\"a\":\"}\"}\n",
+        "{\"a\":\"\\u0031\"}\n",
+        "{\"a\":1},\n",
+        "{\"a\n\"}\n",
+        "[1]\n",
+    ] {
+        assert!(flat::frame(line.as_bytes(), 0).is_none(), "{line}");
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fineo_core::{ContentHash, stream::Delivery};
 use fineo_schema::TenantSchema;
 
-use super::{RawStage, Scratch, TenantState, hash_of, state_of};
-use crate::{envelope, stage::plan::TIMESTAMP_KEY};
+use super::{Event, RawStage, Scratch, TenantState, state_of};
+use crate::{envelope, stage::roles::TIMESTAMP_KEY};
 
 /// What a refused event said.
 #[derive(Debug, Clone, Copy)]
@@ -34,18 +34,18 @@ impl TenantState {
     ) -> Option<RefusedContent> {
         let envelope = envelope::read(&delivery.payload).ok()?;
         let source = self.read_fields(&envelope, scratch, fields_max).ok()?;
-        let Scratch { fields, hashed, .. } = scratch;
-        let cells = fields.cells();
-        let shape = self.plans.shape_of(cells, &self.names, envelope.dropped_key, &self.schema);
-        let named = self.alias(shape, fields, source, &envelope).ok();
+        let Scratch { fields, hashing, .. } = scratch;
+        let event = Event { fields, source };
+        let marked = self.mark(&envelope, event);
+        let named = self.alias(marked, event, &envelope).ok();
         let metric = named.and_then(|(alias, _)| self.schema.metric_named(alias));
         let settings = self.schema.settings();
         let aliases = metric.map_or(settings.timestamp_aliases.as_slice(), |metric| metric.timestamp_aliases());
         let is_time = |name: &str| name == TIMESTAMP_KEY || aliases.iter().any(|alias| **alias == *name);
-        let shape = self.plans.shape(shape);
-        let has_time = shape.sorted.iter().any(|cell| is_time(&self.names.name(cells[*cell as usize].name).text));
+        let kept = (0_u32..).zip(fields.cells()).filter(|(cell, _)| Some(*cell) != marked.dropped);
+        let has_time = kept.map(|(_, cell)| &*self.names.name(cell.name).text).any(is_time);
         let default_metric = named.filter(|(_, is_default)| *is_default).map(|(alias, _)| alias);
-        let hash = hash_of(shape, default_metric, fields, source, hashed);
+        let hash = self.hash(marked, default_metric, event, hashing);
         Some(RefusedContent { hash, has_time })
     }
 }

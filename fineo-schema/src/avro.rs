@@ -4,6 +4,7 @@
 use fineo_core::{Error, Result};
 
 /// Appends `value` as Avro's `long` (or `int`).
+#[inline]
 pub fn write_long(value: i64, out: &mut Vec<u8>) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while rest >= 0x80 {
@@ -14,6 +15,7 @@ pub fn write_long(value: i64, out: &mut Vec<u8>) {
 }
 
 /// Appends `bytes` as Avro's `bytes` (or `string`).
+#[inline]
 pub fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_long(i64::try_from(bytes.len()).expect("a slice is shorter than 2^63"), out);
     out.extend_from_slice(bytes);
@@ -40,11 +42,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether nothing is left.
+    #[inline]
     pub fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// How many bytes are left.
+    #[inline]
     pub fn left(&self) -> usize {
         self.rest.len()
     }
@@ -54,6 +58,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// `Corrupt`.
+    #[inline]
     pub fn byte(&mut self) -> Result<u8> {
         let (first, rest) = self.rest.split_first().ok_or_else(ends_early)?;
         self.rest = rest;
@@ -108,6 +113,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// `Corrupt`.
+    #[inline]
     pub fn text(&mut self) -> Result<&'a str> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Error::corrupt("an avro string is not utf-8"))
     }
@@ -126,6 +132,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// `Corrupt`.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(ends_early)?;
         self.rest = rest;
@@ -137,6 +144,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// `Corrupt`.
+    #[inline]
     pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N]> {
         let taken = self.take(N)?;
         taken.try_into().map_err(|_| ends_early())

@@ -75,6 +75,7 @@ impl Rows {
         }
     }
 
+    #[inline]
     fn parts_mut(&mut self) -> &mut Parts {
         if let State::Shared(shared) = &self.0 {
             self.0 = State::Growing(Parts::clone(shared));
@@ -115,6 +116,7 @@ impl Rows {
     }
 
     /// As [`Rows::cell`], without the look-up of the name.
+    #[inline]
     pub fn cell_numbered(&mut self, name: u32, text: &str) {
         self.parts_mut().cell(name, text);
     }
@@ -158,6 +160,7 @@ impl Rows {
 }
 
 impl Parts {
+    #[inline]
     fn name_number(&mut self, name: &str) -> u32 {
         if let Some(number) = self.name_numbers.get(name) {
             return *number;
@@ -169,6 +172,7 @@ impl Parts {
         number
     }
 
+    #[inline]
     fn cell(&mut self, name: u32, text: &str) {
         let start = u32::try_from(self.text.len()).expect("text is bounded");
         self.text.push_str(text);

@@ -52,6 +52,7 @@ impl Fields {
     }
 
     /// The text of a cell of the event that was read from `source`.
+    #[inline]
     pub(crate) fn text<'a>(&'a self, source: &'a str, cell: &FieldCell) -> &'a str {
         let range = cell.start as usize..cell.end as usize;
         if cell.is_scratch { &self.scratch[range] } else { &source[range] }
@@ -79,6 +80,7 @@ impl Fields {
         self.add(names, name, Kind::String, true, start..self.scratch.len(), event)
     }
 
+    #[inline]
     fn add(
         &mut self,
         names: &mut Names,

@@ -124,8 +124,9 @@ fn read_content(reader: &mut Reader<'_>, id: EventId) -> Result<ContentHash> {
 
 /// A field's name as sent, and its rank where it is one of `names`.
 fn read_name<'n, 'a: 'n>(reader: &mut Reader<'a>, names: &'n [Arc<str>]) -> Result<(&'n str, Option<usize>)> {
-    let name = reader.text()?;
+    let name = reader.bytes()?;
     if !reader.is_present()? {
+        let name = std::str::from_utf8(name).map_err(|_| Error::corrupt("the name of a field is not utf-8"))?;
         return Ok((name, None));
     }
     let rank = usize::try_from(reader.long()?).ok();

@@ -98,8 +98,9 @@ fn write_unknown<'a>(count: i64, best: &[Best], cells: impl Iterator<Item = Cell
 
 fn write_instance(cell: &Cell<'_>, field_type: FieldType, names: &[Arc<str>], out: &mut Vec<u8>) {
     out.push(PRESENT);
-    match cell.slot.filter(|slot| names.get(slot.rank as usize).is_some_and(|name| **name == *cell.name)) {
+    match cell.slot.filter(|slot| (slot.rank as usize) < names.len()) {
         Some(slot) => {
+            debug_assert_eq!(*names[slot.rank as usize], *cell.name, "a slot is that of its name");
             write_bytes(&[], out);
             out.push(PRESENT);
             write_long(slot.rank.into(), out);

@@ -1,9 +1,5 @@
 //! The pipeline is stopped at each of its await points, and then under random faults: nothing is lost or doubled.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-
-mod support;
-
 use std::sync::Arc;
 
 use fineo_conformance::{
@@ -13,7 +9,8 @@ use fineo_conformance::{
 use fineo_core::{Error, Result};
 use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts};
 use fineo_schema::{Discovery, SchemaStore};
-use support::{SOON, World, tenant};
+
+use crate::support::{SOON, World, tenant};
 
 const ACME: &str = r#"{"metrictype":"m","timestamp":1,"a":1,"b":23}
 {"metrictype":"m","timestamp":1,"a":12,"b":3}

@@ -1,12 +1,4 @@
 //! A pipeline over in-memory stores that outlive it.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "shared by several tests, each of which uses a part"
-)]
-
 use std::{
     collections::BTreeSet,
     fmt,
@@ -32,24 +24,24 @@ use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts, SegmentReader};
 use fineo_schema::{Discovery, SchemaStore};
 use futures::{StreamExt, TryStreamExt};
 
-pub const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-pub fn tenant(text: &str) -> TenantId {
+pub(crate) fn tenant(text: &str) -> TenantId {
     TenantId::new(text).unwrap()
 }
 
 /// The stores.
 #[derive(Clone)]
-pub struct World {
-    pub raw: MemoryStream,
-    pub staged: MemoryStream,
-    pub archive: MemoryArchive,
-    pub nearline: MemoryNearline,
-    pub repo: MemoryRepo,
+pub(crate) struct World {
+    pub(crate) raw: MemoryStream,
+    pub(crate) staged: MemoryStream,
+    pub(crate) archive: MemoryArchive,
+    pub(crate) nearline: MemoryNearline,
+    pub(crate) repo: MemoryRepo,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             raw: MemoryStream::new("raw", 1),
             staged: MemoryStream::new("staged", 1),
@@ -59,7 +51,7 @@ impl World {
         }
     }
 
-    pub fn parts(&self) -> PipelineParts {
+    pub(crate) fn parts(&self) -> PipelineParts {
         let clock: Arc<dyn fineo_core::Clock> = Arc::new(SystemClock);
         let repo: Arc<dyn fineo_core::SchemaRepo> = Arc::new(self.repo.clone());
         PipelineParts {
@@ -75,12 +67,12 @@ impl World {
         }
     }
 
-    pub async fn start(&self) -> Pipeline {
+    pub(crate) async fn start(&self) -> Pipeline {
         Pipeline::start(self.parts(), PipelineOptions::default()).await.unwrap()
     }
 
     /// The rows of a metric, in order of time and text.
-    pub async fn rows(&self, of: &str, metric: &str, names: &[&str]) -> Vec<String> {
+    pub(crate) async fn rows(&self, of: &str, metric: &str, names: &[&str]) -> Vec<String> {
         let request = ScanRequest::new(tenant(of), MetricId::new(metric).unwrap())
             .with_names(names.iter().copied())
             .with_system(SystemColumns { alias: true, ..SystemColumns::default() });
@@ -104,7 +96,7 @@ impl World {
     }
 
     /// The ids of the rows of a metric, in order.
-    pub async fn ids(&self, of: &str, metric: &str) -> Vec<String> {
+    pub(crate) async fn ids(&self, of: &str, metric: &str) -> Vec<String> {
         let request = ScanRequest::new(tenant(of), MetricId::new(metric).unwrap())
             .with_system(SystemColumns { event_id: true, ..SystemColumns::default() });
         let batches: Vec<_> = self.nearline.scan(request).try_collect().await.unwrap();
@@ -116,12 +108,12 @@ impl World {
     }
 
     /// How many deliveries the archive holds of each stage.
-    pub async fn archived(&self, of: &str) -> (usize, usize) {
+    pub(crate) async fn archived(&self, of: &str) -> (usize, usize) {
         (self.archived_by(of, Stage::Raw).await, self.archived_by(of, Stage::Staged).await)
     }
 
     /// What the archive holds of what the edge stored: envelopes with the events as they were sent.
-    pub async fn archived_bytes(&self, of: &str) -> Vec<bytes::Bytes> {
+    pub(crate) async fn archived_bytes(&self, of: &str) -> Vec<bytes::Bytes> {
         let deliveries = self.deliveries(of, Stage::Raw).await;
         deliveries.into_iter().map(|(_, delivery)| delivery.payload).collect()
     }
@@ -149,21 +141,21 @@ impl World {
 
 /// A repository that can be reached or not.
 #[derive(Debug)]
-pub struct Outage {
+pub(crate) struct Outage {
     inner: MemoryRepo,
     is_down: AtomicBool,
 }
 
 impl Outage {
-    pub fn new(inner: MemoryRepo) -> Self {
+    pub(crate) fn new(inner: MemoryRepo) -> Self {
         Self { inner, is_down: AtomicBool::new(false) }
     }
 
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.is_down.store(true, Ordering::SeqCst);
     }
 
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.is_down.store(false, Ordering::SeqCst);
     }
 

@@ -1,9 +1,5 @@
 //! Promises of `docs/promises.md` about taking in and replaying, each by its id.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-
-mod support;
-
 use std::sync::Arc;
 
 use fineo_conformance::fault::{Fault, FaultPlan, Faults, FaultyStream, Operation, When};
@@ -18,7 +14,8 @@ use fineo_ingest::{
 };
 use fineo_schema::{Change, ChangeId, ChangeRequest, Identity, SchemaStore};
 use futures::StreamExt as _;
-use support::{Outage, SOON, World, tenant};
+
+use crate::support::{Outage, SOON, World, tenant};
 
 fn edge(parts: &PipelineParts) -> Edge {
     let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));

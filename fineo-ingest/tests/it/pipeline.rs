@@ -1,11 +1,8 @@
 //! Events go through the whole pipeline over the in-memory stores.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-
-mod support;
-
 use fineo_core::Durability;
-use support::{World, tenant};
+
+use crate::support::{World, tenant};
 
 #[tokio::test]
 async fn an_event_becomes_a_row_and_a_re_send_collapses() {
@@ -18,7 +15,7 @@ async fn an_event_becomes_a_row_and_a_re_send_collapses() {
     let receipt = pipeline.edge().ingest(&tenant("acme"), body.into()).await.unwrap();
     assert_eq!((receipt.accepted(), receipt.rejected().len()), (3, 0));
     assert_eq!(receipt.durability(), Durability::Volatile);
-    pipeline.wait_until_queryable(receipt.token(), support::SOON).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), crate::support::SOON).await.unwrap();
     let rows = world.rows("acme", "n1", &["t", "s"]).await;
     assert_eq!(rows, ["1700000000000000 pump t=1.50 s=ok", "1700000000000000 pump t=2"]);
     let counts = pipeline.counters().tenant(&tenant("acme"));
@@ -34,7 +31,7 @@ async fn the_originals_collisions_stay_two_events() {
     let body = r#"[{"metrictype":"m","timestamp":1,"a":1,"b":23},{"metrictype":"m","timestamp":1,"a":12,"b":3},
         {"metrictype":"m","timestamp":1,"a":1},{"metrictype":"m","timestamp":1,"b":1},{"metrictype":"m","timestamp":1,"b":"1"}]"#;
     let receipt = pipeline.edge().ingest(&tenant("acme"), body.into()).await.unwrap();
-    pipeline.wait_until_queryable(receipt.token(), support::SOON).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), crate::support::SOON).await.unwrap();
     assert_eq!(world.rows("acme", "n1", &["a", "b"]).await.len(), 5);
 }
 
@@ -69,7 +66,7 @@ async fn what_a_stage_refuses_has_an_error_row_and_its_neighbours_pass() {
         let good = |number: u32| format!(r#"{{"metrictype":"m","timestamp":{number}}}"#);
         let body = format!("{}\n{event}\n{}", good(1), good(2));
         let receipt = pipeline.edge().ingest(&tenant("acme"), body.into()).await.unwrap();
-        pipeline.wait_until_queryable(receipt.token(), support::SOON).await.unwrap();
+        pipeline.wait_until_queryable(receipt.token(), crate::support::SOON).await.unwrap();
         assert_eq!(world.rows("acme", "n1", &[]).await.len(), 2, "{event}");
         let errors = world.rows("acme", "errors", &["code"]).await;
         assert!(
@@ -87,7 +84,7 @@ async fn a_restart_goes_on_at_the_checkpoint() {
         let pipeline = world.start().await;
         let body = format!(r#"{{"metrictype":"m","timestamp":{round}}}"#);
         let receipt = pipeline.edge().ingest(&tenant("acme"), body.into()).await.unwrap();
-        pipeline.wait_until_queryable(receipt.token(), support::SOON).await.unwrap();
+        pipeline.wait_until_queryable(receipt.token(), crate::support::SOON).await.unwrap();
         pipeline.stop().await.unwrap();
         assert_eq!(world.rows("acme", "n1", &[]).await.len(), round + 1);
         assert_eq!(world.archived("acme").await, (round + 1, round + 1));
@@ -162,8 +159,8 @@ async fn an_import_routes_by_tenant_and_reads_packed_csv() {
     let source = ImportSource::Bytes(packed.finish().unwrap().into());
     let csv = pipeline.edge().import(source, options, |_| {}).await.unwrap();
     assert_eq!(csv.accepted, 3);
-    pipeline.wait_until_queryable(&report.token, support::SOON).await.unwrap();
-    pipeline.wait_until_queryable(&csv.token, support::SOON).await.unwrap();
+    pipeline.wait_until_queryable(&report.token, crate::support::SOON).await.unwrap();
+    pipeline.wait_until_queryable(&csv.token, crate::support::SOON).await.unwrap();
     assert_eq!(world.rows("acme", "n1", &["a", "who"]).await, ["1000 m a=1"]);
     assert_eq!(world.rows("beta", "n1", &["a", "who"]).await, ["1000 m a=2"]);
     assert_eq!(world.rows("acme", "n2", &["a", "b,c"]).await, ["5000 csv a=x b,c=1\n2", "7000 csv a= b,c=z"]);
@@ -184,7 +181,7 @@ async fn a_key_that_is_taken_is_a_conflict_and_both_are_kept() {
 {"a":1,"event_id":"x","timestamp":1,"metrictype":"m"}
 {"metrictype":"m","timestamp":1,"event_id":"x","a":2}"#;
     let receipt = pipeline.edge().ingest(&tenant("acme"), body.into()).await.unwrap();
-    pipeline.wait_until_queryable(receipt.token(), support::SOON).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), crate::support::SOON).await.unwrap();
     assert_eq!(world.rows("acme", "n1", &["a", "event_id"]).await, ["1000 m a=1"]);
     let errors = world.rows("acme", "errors", &["code", "class", "stage", "raw"]).await;
     assert_eq!(errors.len(), 1);
@@ -209,7 +206,7 @@ async fn a_replay_repairs_errors_once_and_changes_nothing_twice() {
     let body = r#"{"metrictype":"m","timestamp":1,"a":1}
 {"kind":"m","timestamp":2,"a":2}"#;
     let receipt = pipeline.edge().ingest(&tenant("acme"), body.into()).await.unwrap();
-    pipeline.wait_until_queryable(receipt.token(), support::SOON).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), crate::support::SOON).await.unwrap();
     let change = Change::SetMetricKeys { keys: vec!["kind".to_owned()] };
     schemas.apply(&tenant("acme"), ChangeRequest::new(ChangeId::of_bytes([1; 16]), vec![change])).await.unwrap();
     for (repaired, rows) in [(1, 1), (0, 0)] {

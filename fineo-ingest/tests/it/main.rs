@@ -1,0 +1,8 @@
+//! Tests of the whole of ingest over the in-memory stores.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test stops where it fails, and its support is its own")]
+
+mod pipeline;
+mod promises;
+mod support;
+mod sweep;

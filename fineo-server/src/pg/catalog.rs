@@ -32,7 +32,14 @@ use datafusion::{
     prelude::SessionConfig,
     sql::{
         parser::Statement as AnyStatement,
-        sqlparser::ast::{Expr, ObjectName, Query, Statement, TableFactor, Visit, Visitor},
+        sqlparser::{
+            ast::{
+                Array, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+                ObjectName, Query, Statement, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
+            },
+            dialect::PostgreSqlDialect,
+            parser::Parser,
+        },
     },
 };
 use datafusion_pg_catalog::{
@@ -59,7 +66,7 @@ const ROWS_MAX: usize = 200_000;
 const BYTES_MAX: usize = 64 << 20;
 
 /// Functions and words that make a statement without a table a question about the server.
-const FUNCTIONS: [&str; 24] = [
+const FUNCTIONS: [&str; 25] = [
     "version",
     "current_database",
     "current_catalog",
@@ -79,6 +86,7 @@ const FUNCTIONS: [&str; 24] = [
     "format_type",
     "obj_description",
     "col_description",
+    "to_regtype",
     "shobj_description",
     "quote_ident",
     "inet_server_addr",
@@ -179,7 +187,11 @@ impl Question {
         only_reads.verify_plan(&plan).map_err(|_| Failure::error("42501", "a session only reads"))?;
         let parameters = parameters(&plan, &self.given)?;
         let values: Vec<ScalarValue> = match &self.values {
-            Some(values) => values.iter().map(scalar).collect(),
+            Some(values) => {
+                let given = |index: usize| self.given.get(index).and_then(Option::as_ref);
+                let value = |(index, value)| scalar(value, given(index));
+                values.iter().enumerate().map(value).collect::<Result<_, _>>()?
+            }
             None => {
                 let null =
                     |known: &Option<DataType>| ScalarValue::try_new_null(known.as_ref().unwrap_or(&DataType::Utf8));
@@ -235,8 +247,17 @@ fn parameters(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<Opti
     Ok((0..count).map(of).collect())
 }
 
-fn scalar(value: &Parameter) -> ScalarValue {
-    match value {
+/// A value for the planner; the text of a list is one where a list is `given`.
+fn scalar(value: &Parameter, given: Option<&DataType>) -> Result<ScalarValue, Failure> {
+    if let (Parameter::Text(text), Some(DataType::List(item))) = (value, given) {
+        let texts = super::values::list(text)
+            .ok_or_else(|| Failure::error("22P02", format!("malformed array literal: {text:?}")))?;
+        let items: Vec<ScalarValue> = texts.into_iter().map(ScalarValue::Utf8).collect();
+        let items = items.iter().map(|value| value.cast_to(item.data_type())).collect::<Result<Vec<_>, _>>();
+        let items = items.map_err(|error| failure(&error))?;
+        return Ok(ScalarValue::List(ScalarValue::new_list_nullable(&items, item.data_type())));
+    }
+    Ok(match value {
         Parameter::Boolean(value) => ScalarValue::Boolean(Some(*value)),
         Parameter::Long(number) => ScalarValue::Int64(Some(*number)),
         Parameter::Double(number) => ScalarValue::Float64(Some(*number)),
@@ -246,23 +267,75 @@ fn scalar(value: &Parameter) -> ScalarValue {
         Parameter::Decimal { value, scale } => ScalarValue::Decimal128(Some(*value), 38, *scale),
         Parameter::Date(day) => ScalarValue::Date32(Some(*day)),
         _ => ScalarValue::Null,
-    }
+    })
 }
 
 /// The statement that `sql` is, in words that the planner knows, if it is about the catalog.
 fn parse(sql: &str) -> Result<Option<Statement>, Failure> {
     static PARSER: OnceLock<PostgresCompatibilityParser> = OnceLock::new();
-    let parsed = PARSER.get_or_init(PostgresCompatibilityParser::new).parse(sql);
     // What cannot be read here is the engine's to explain.
-    let Ok(statements) = parsed else { return Ok(None) };
-    let [statement] = statements.as_slice() else { return Ok(None) };
-    if !matches!(statement, Statement::Query(_)) {
+    let Ok(asked) = Parser::parse_sql(&PostgreSqlDialect {}, sql) else { return Ok(None) };
+    let [asked @ Statement::Query(_)] = asked.as_slice() else { return Ok(None) };
+    let mut relations = Relations::default();
+    let _ = Visit::visit(asked, &mut relations);
+    let is_asked = if relations.names.is_empty() { relations.has_function } else { relations.has_catalog };
+    if !is_asked {
         return Ok(None);
     }
-    let mut relations = Relations::default();
-    let _ = statement.visit(&mut relations);
-    let is_asked = if relations.names.is_empty() { relations.has_function } else { relations.has_catalog };
-    Ok(is_asked.then(|| statement.clone()))
+    let parsed = PARSER.get_or_init(PostgresCompatibilityParser::new).parse(sql);
+    let Ok(mut statements) = parsed else { return Ok(None) };
+    let Some(mut statement) = statements.pop().filter(|_| statements.is_empty()) else { return Ok(None) };
+    let _ = VisitMut::visit(&mut statement, &mut Spellings);
+    Ok(Some(statement))
+}
+
+/// Spells what the planner does not know in words that it does.
+struct Spellings;
+
+impl VisitorMut for Spellings {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            // What clients collect like this (members of roles, columns of keys) no tenant has.
+            Expr::Function(function) if matches!(function.args, FunctionArguments::Subquery(_)) => {
+                if parts(&function.name).pop().is_some_and(|name| name == "array") {
+                    *expr = Expr::Array(Array { elem: vec![Expr::value(Value::Null)], named: true });
+                }
+            }
+            // A pattern has the backslash as its escape here, whichever it asks for.
+            Expr::Like { pattern, escape_char: escape, .. } | Expr::ILike { pattern, escape_char: escape, .. } => {
+                if let Some(found) = escape.take().map(|value| value.value).and_then(Value::into_string)
+                    && found != "\\"
+                {
+                    **pattern = replaced(pattern, &found);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `replace(pattern, escape, '\')`.
+fn replaced(pattern: &Expr, escape: &str) -> Expr {
+    let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
+    let argument = |expr: Expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
+    let args = [pattern.clone(), text(escape), text("\\")].map(argument);
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new("replace")]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.into(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 /// What a statement reads from.

@@ -53,13 +53,18 @@ impl Prepared {
         }
     }
 
+    /// The types that the client gave its parameters.
+    pub(super) fn given(&self) -> Vec<Option<DataType>> {
+        self.types.iter().map(|oid| types::of_oid(*oid)).collect()
+    }
+
     /// What the statement takes and gives. It is found once.
     pub(super) async fn described(&self, answerer: &Answerer) -> Result<&Described, Failure> {
         let Some(sql) = self.question() else {
             let nothing = async { Ok(Described { parameters: Vec::new(), schema: Arc::new(Schema::empty()) }) };
             return self.described.get_or_try_init(|| nothing).await;
         };
-        let given: Vec<Option<DataType>> = self.types.iter().map(|oid| types::of_oid(*oid)).collect();
+        let given = self.given();
         self.described.get_or_try_init(|| answerer.describe(sql, &given)).await
     }
 

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
-use fineo::Clock;
 use pgwire::messages::{
     PgWireBackendMessage as Say,
     data::NoData,
@@ -344,7 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         let answerer = self.answerer.clone();
         let values = portal.values.clone();
         let prepared = Arc::clone(&portal.prepared);
-        let source = self.watched(answerer.query(&prepared.sql, values)).await?;
+        let source = self.watched(answerer.query(&prepared.sql, prepared.given(), values)).await?;
         portal.formats.check(source.schema.fields().len())?;
         if prepared.promised().is_some_and(|promised| !is_alike(promised, &source.schema)) {
             return Err(Failure::error("0A000", "cached plan must not change result type")
@@ -390,7 +389,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
             }
             Command::Declare { name, query } => {
                 let answerer = self.answerer.clone();
-                let source = self.watched(answerer.query(&query, portal.values.clone())).await?;
+                let source =
+                    self.watched(answerer.query(&query, portal.prepared.given(), portal.values.clone())).await?;
                 if self.portals.len() >= PORTALS_MAX {
                     return Err(Failure::error("53400", "too many cursors").with_hint("close some").into());
                 }

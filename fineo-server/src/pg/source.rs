@@ -36,11 +36,20 @@ impl Answerer {
     }
 
     /// Begins to answer `sql`.
-    pub(super) async fn query(&self, sql: &str, values: Vec<Parameter>) -> Result<Source, Failure> {
+    pub(super) async fn query(
+        &self,
+        sql: &str,
+        given: Vec<Option<DataType>>,
+        values: Vec<Parameter>,
+    ) -> Result<Source, Failure> {
+        let has_list = given.iter().flatten().any(|given| matches!(given, DataType::List(_)));
         if catalog::may_be_asked(sql)
-            && let Asked::Catalog(answer) = self.catalog.ask(sql, Vec::new(), Some(values.clone())).await?
+            && let Asked::Catalog(answer) = self.catalog.ask(sql, given, Some(values.clone())).await?
         {
             return Ok(Source::of(answer.schema, answer.batches));
+        }
+        if has_list {
+            return Err(no_list());
         }
         let stream =
             self.session.query(&dialect::adapted(sql), &values).await.map_err(|error| Failure::of(&error, sql))?;
@@ -59,10 +68,17 @@ impl Answerer {
         {
             return Ok(Described { parameters: answer.parameters, schema: answer.schema });
         }
+        if given.iter().flatten().any(|given| matches!(given, DataType::List(_))) {
+            return Err(no_list());
+        }
         let described = self.session.describe(&dialect::adapted(sql), given).await;
         let described = described.map_err(|error| Failure::of(&error, sql))?;
         Ok(Described { parameters: described.parameters, schema: described.schema })
     }
+}
+
+fn no_list() -> Failure {
+    Failure::error("0A000", "a list cannot be a parameter").with_hint("write IN ($1, $2, …)")
 }
 
 /// The rows of an answer, as far as they were not sent yet.

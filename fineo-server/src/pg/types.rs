@@ -49,8 +49,14 @@ pub(super) fn of_oid(oid: u32) -> Option<DataType> {
         Type::BYTEA => DataType::Binary,
         Type::TIMESTAMPTZ | Type::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Type::DATE => DataType::Date32,
+        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY | Type::NAME_ARRAY | Type::CHAR_ARRAY => list(DataType::Utf8),
+        Type::INT2_ARRAY | Type::INT4_ARRAY | Type::INT8_ARRAY | Type::OID_ARRAY => list(DataType::Int64),
         _ => return None,
     })
+}
+
+fn list(item: DataType) -> DataType {
+    DataType::List(FieldRef::new(Field::new_list_field(item, true)))
 }
 
 /// How the columns of `schema` are described, in the format that `format` has for each.

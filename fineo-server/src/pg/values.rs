@@ -60,6 +60,15 @@ fn text(of: &Type, bytes: &[u8]) -> Result<Parameter, Failure> {
             Parameter::Date(i32::try_from(micros.div_euclid(86_400_000_000)).map_err(|_| unreadable())?)
         }
         Type::BYTEA => Parameter::Bytes(bytea(text).ok_or_else(unreadable)?.into()),
+        // A list stays text: whoever can use one reads it.
+        Type::TEXT_ARRAY
+        | Type::VARCHAR_ARRAY
+        | Type::NAME_ARRAY
+        | Type::CHAR_ARRAY
+        | Type::INT2_ARRAY
+        | Type::INT4_ARRAY
+        | Type::INT8_ARRAY
+        | Type::OID_ARRAY => Parameter::from(text),
         Type::TEXT
         | Type::VARCHAR
         | Type::BPCHAR
@@ -102,6 +111,33 @@ fn binary(of: &Type, bytes: &Bytes) -> Result<Parameter, Failure> {
         }
         _ => return Err(no_parameter(of)),
     })
+}
+
+/// The items of a list written as `{a,"b c",NULL}`; lists of lists are none.
+pub(super) fn list(text: &str) -> Option<Vec<Option<String>>> {
+    let body = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let mut items = Vec::new();
+    let mut rest = body.chars().peekable();
+    while rest.peek().is_some() {
+        let mut item = String::new();
+        let is_quoted = rest.next_if_eq(&'"').is_some();
+        loop {
+            match rest.next() {
+                Some('\\') => item.push(rest.next()?),
+                Some('"') if is_quoted => {
+                    rest.next_if_eq(&',');
+                    break;
+                }
+                Some(',') if !is_quoted => break,
+                Some('{' | '}' | '"') if !is_quoted => return None,
+                Some(other) => item.push(other),
+                None if is_quoted => return None,
+                None => break,
+            }
+        }
+        items.push(Some(item).filter(|item| is_quoted || !item.eq_ignore_ascii_case("null")));
+    }
+    Some(items)
 }
 
 fn decimal((value, scale): (i128, i8)) -> Parameter {

@@ -1,8 +1,14 @@
 //! Functions that clients ask of a Postgres server and that have one answer here.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
-use arrow::datatypes::DataType;
+use arrow::{
+    array::StructArray,
+    datatypes::{DataType, Field},
+};
 use datafusion::{
     common::ScalarValue,
     error::Result,
@@ -38,6 +44,8 @@ pub(super) fn all(tenant: &str) -> Vec<ScalarUDF> {
         ("txid_current", ScalarValue::Int64(Some(1))),
         ("pg_size_pretty", text("0 bytes")),
         ("pg_backend_pid", ScalarValue::Int32(Some(0))),
+        // Types of extensions, which clients look for by name: there are none.
+        ("to_regtype", ScalarValue::Int32(None)),
     ] {
         functions.push(constant(name, value));
     }
@@ -84,9 +92,18 @@ pub(super) fn all(tenant: &str) -> Vec<ScalarUDF> {
     functions.extend(visible.map(|name| constant(name, ScalarValue::Boolean(Some(true)))));
     let sizes = ["pg_table_size", "pg_indexes_size", "pg_database_size", "pg_relation_size", "pg_total_relation_size"];
     functions.extend(sizes.map(|name| constant(name, ScalarValue::Int64(Some(0)))));
+    // Of columns that count up: there are none.
+    functions.push(constant("json_build_object", ScalarValue::Utf8(None)));
+    functions.push(constant("_pg_expandarray", expanded()));
     functions.push(ScalarUDF::from(Setting { name: "current_setting", signature: any_arguments() }));
     functions.push(ScalarUDF::from(Setting { name: "set_config", signature: any_arguments() }));
     functions
+}
+
+/// The columns of a key with their places: no table has a key.
+fn expanded() -> ScalarValue {
+    let number = |name: &str| Arc::new(Field::new(name, DataType::Int32, true));
+    ScalarValue::Struct(Arc::new(StructArray::new_null(vec![number("x"), number("n")].into(), 1)))
 }
 
 fn any_arguments() -> Signature {

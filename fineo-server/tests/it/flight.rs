@@ -1,0 +1,162 @@
+//! The Flight SQL door, as the Arrow client sees it.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    datatypes::{DataType, Field, Schema, TimeUnit},
+    util::pretty::pretty_format_batches,
+};
+use arrow_flight::{
+    FlightInfo, Ticket,
+    sql::{CommandGetDbSchemas, CommandGetTables, CommandStatementIngest, client::FlightSqlServiceClient},
+};
+use futures::TryStreamExt;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::desk::Desk;
+
+type Client = FlightSqlServiceClient<Channel>;
+
+async fn stranger(desk: &Desk) -> Client {
+    let endpoint = Endpoint::from_shared(format!("http://{}", desk.flight)).unwrap();
+    FlightSqlServiceClient::new(endpoint.connect().await.unwrap())
+}
+
+async fn acme(desk: &Desk) -> Client {
+    let mut client = stranger(desk).await;
+    client.set_token(desk.token.clone());
+    client
+}
+
+async fn rows(client: &mut Client, info: FlightInfo) -> Vec<RecordBatch> {
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    client.do_get(ticket).await.unwrap().try_collect().await.unwrap()
+}
+
+async fn shown(client: &mut Client, info: FlightInfo) -> String {
+    pretty_format_batches(&rows(client, info).await).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_statement_is_answered_in_arrow() {
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let sql = "SELECT device, temp FROM thermostat WHERE temp > 21";
+    let info = client.execute(sql.to_owned(), None).await.unwrap();
+    let schema = info.clone().try_decode_schema().unwrap();
+    assert_eq!(schema.field(1).data_type(), &DataType::Float64);
+    let answer = shown(&mut client, info).await;
+    assert!(answer.contains("| t-02   | 21.5 |"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_prepared_statement_takes_parameters() {
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let mut prepared = client.prepare("SELECT device FROM thermostat WHERE temp < $1".to_owned(), None).await.unwrap();
+    assert_eq!(prepared.parameter_schema().unwrap().field(0).data_type(), &DataType::Float64);
+    let schema = Arc::new(Schema::new(vec![Field::new("$1", DataType::Float64, true)]));
+    let values = RecordBatch::try_new(schema, vec![Arc::new(Float64Array::from(vec![21.0]))]).unwrap();
+    prepared.set_parameters(values).unwrap();
+    let info = prepared.execute().await.unwrap();
+    let answer = shown(&mut client, info).await;
+    assert!(answer.contains("t-01") && !answer.contains("t-02"), "{answer}");
+    prepared.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn metadata_is_the_tenants_own() {
+    // T3
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let info = client.get_catalogs().await.unwrap();
+    assert!(shown(&mut client, info).await.contains("fineo"));
+    let schemas = CommandGetDbSchemas { catalog: None, db_schema_filter_pattern: None };
+    let info = client.get_db_schemas(schemas).await.unwrap();
+    assert!(shown(&mut client, info).await.contains("public"));
+    let tables = CommandGetTables {
+        catalog: None,
+        db_schema_filter_pattern: None,
+        table_name_filter_pattern: None,
+        table_types: Vec::new(),
+        include_schema: true,
+    };
+    let info = client.get_tables(tables).await.unwrap();
+    let batches = rows(&mut client, info).await;
+    let names = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
+    let names = names.column_by_name("table_name").unwrap();
+    let names: Vec<&str> = arrow::array::AsArray::as_string::<i32>(names).iter().flatten().collect();
+    assert!(names.contains(&"thermostat") && !names.contains(&"canary"), "{names:?}");
+    let info = client.get_table_types().await.unwrap();
+    assert!(shown(&mut client, info).await.contains("VIEW"));
+    client.get_sql_info(Vec::new()).await.unwrap();
+    client.get_xdbc_type_info(arrow_flight::sql::CommandGetXdbcTypeInfo { data_type: None }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ticket_is_good_for_one_token_only() {
+    // W21
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let info = client.execute("SELECT device FROM thermostat".to_owned(), None).await.unwrap();
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    let mut rival = stranger(&desk).await;
+    rival.set_token(desk.rival.clone());
+    assert!(rival.do_get(ticket.clone()).await.is_err());
+    for index in [ticket.ticket.len() / 2, ticket.ticket.len() - 1] {
+        let mut forged = ticket.ticket.to_vec();
+        forged[index] ^= 1;
+        assert!(client.do_get(Ticket::new(forged)).await.is_err(), "byte {index}");
+    }
+    assert!(stranger(&desk).await.do_get(ticket.clone()).await.is_err());
+    client.do_get(ticket).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stranger_is_let_in_by_user_and_token_alone() {
+    let desk = Desk::open().await;
+    let mut client = stranger(&desk).await;
+    assert!(client.execute("SELECT 1".to_owned(), None).await.is_err());
+    client.handshake("acme", &desk.token).await.unwrap();
+    client.execute("SELECT 1".to_owned(), None).await.unwrap();
+    let mut other = stranger(&desk).await;
+    assert!(other.handshake("rival", &desk.token).await.is_err());
+}
+
+#[tokio::test]
+async fn each_row_of_a_batch_is_an_event() {
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("timestamp", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+        Field::new("level", DataType::Float64, true),
+        Field::new("tank", DataType::Utf8, true),
+    ]));
+    let count = 2_500;
+    let times = (0..count).map(|index| 1_767_600_000_000_000 + i64::from(index));
+    let batch = RecordBatch::try_new(
+        schema,
+        vec![
+            Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")),
+            Arc::new(Float64Array::from_iter_values((0..count).map(f64::from))),
+            Arc::new(StringArray::from_iter_values((0..count).map(|index| format!("t{index}")))),
+        ],
+    )
+    .unwrap();
+    let command = CommandStatementIngest {
+        table_definition_options: None,
+        table: "tank".to_owned(),
+        schema: None,
+        catalog: None,
+        temporary: false,
+        transaction_id: None,
+        options: Default::default(),
+    };
+    let stored = client.execute_ingest(command, futures::stream::iter([Ok(batch)])).await.unwrap();
+    assert_eq!(stored, i64::from(count));
+    desk.shared.fineo.wait_until_drained().await.unwrap();
+    let info = client.execute("SELECT count(*) AS n, max(tank) AS last FROM tank".to_owned(), None).await.unwrap();
+    let answer = shown(&mut client, info).await;
+    assert!(answer.contains("2500") && answer.contains("t999"), "{answer}");
+}

@@ -1,0 +1,43 @@
+import java.sql.*;
+
+/** pgjdbc: DatabaseMetaData, prepared statements, fetch size. */
+public class Smoke {
+    static void check(boolean holds, String what) {
+        if (!holds) throw new AssertionError(what);
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        try (Connection connection = DriverManager.getConnection(arguments[0], arguments[1], arguments[2])) {
+            DatabaseMetaData metadata = connection.getMetaData();
+            boolean found = false;
+            try (ResultSet tables = metadata.getTables(null, "public", "%", new String[] {"TABLE"})) {
+                while (tables.next()) found |= tables.getString("TABLE_NAME").equals("thermostat");
+            }
+            check(found, "getTables");
+            int columns = 0;
+            try (ResultSet rows = metadata.getColumns(null, "public", "thermostat", "%")) {
+                while (rows.next()) columns++;
+            }
+            check(columns == 4, "getColumns " + columns);
+            try (ResultSet rows = metadata.getSchemas()) { check(rows.next(), "getSchemas"); }
+            try (ResultSet rows = metadata.getPrimaryKeys(null, "public", "thermostat")) { check(!rows.next(), "getPrimaryKeys"); }
+            String sql = "SELECT device, temp, timestamp FROM thermostat WHERE temp > ? AND device <> ? AND timestamp >= ?";
+            try (PreparedStatement statement = connection.prepareStatement(sql)) {
+                for (int round = 0; round < 7; round++) {
+                    statement.setDouble(1, 22.5);
+                    statement.setString(2, "d0");
+                    statement.setTimestamp(3, Timestamp.valueOf("2026-01-01 00:00:00"));
+                    try (ResultSet rows = statement.executeQuery()) { check(rows.next() && rows.getDouble(2) > 22.5, "prepared"); }
+                }
+            }
+            connection.setAutoCommit(false);
+            try (Statement statement = connection.createStatement()) {
+                statement.setFetchSize(300);
+                int count = 0;
+                try (ResultSet rows = statement.executeQuery("SELECT device FROM thermostat")) { while (rows.next()) count++; }
+                check(count == 2000, "fetch size " + count);
+            }
+            connection.commit();
+        }
+    }
+}

@@ -39,7 +39,12 @@ enum Place {
     Memory,
     Local(PathBuf),
     Parts(Parts),
+    #[cfg(feature = "aws")]
+    Aws(Box<fineo_backend_aws::AwsOptions>),
 }
+
+/// What every event may grow by on its way: its envelope, and its form as a record.
+const GROWTH_BYTES_MAX: usize = 64 << 10;
 
 /// How an instance is opened.
 #[derive(Debug, Clone)]
@@ -71,6 +76,11 @@ impl Builder {
 
     pub(crate) fn local(directory: &Path) -> Self {
         Self::new(Place::Local(directory.to_owned()))
+    }
+
+    #[cfg(feature = "aws")]
+    pub(crate) fn aws(options: fineo_backend_aws::AwsOptions) -> Self {
+        Self::new(Place::Aws(Box::new(options)))
     }
 
     pub(crate) fn parts(parts: Parts) -> Self {
@@ -113,7 +123,8 @@ impl Builder {
     ///
     /// `Unavailable` when another process has the directory (the message names it), `Corrupt` when damage keeps it from being
     /// opened, `Unsupported` when the backend is not compiled in, or a failure of a store.
-    pub async fn open(self) -> Result<Fineo> {
+    #[cfg_attr(not(feature = "aws"), expect(unused_mut, reason = "only what others share changes how the pipeline works"))]
+    pub async fn open(mut self) -> Result<Fineo> {
         let (parts, directory, query) = match self.place {
             Place::Parts(parts) => (parts, Directory::None, self.query),
             Place::Memory => (memory_parts()?, Directory::None, self.query),
@@ -127,7 +138,15 @@ impl Builder {
                 };
                 (parts, directory, query)
             }
+            #[cfg(feature = "aws")]
+            Place::Aws(options) => {
+                let options = options.with_clock(Arc::clone(&self.clock)).with_entropy(Arc::clone(&self.entropy));
+                // Other processes may work on the same streams: leases say whose shard it is.
+                self.pipeline = self.pipeline.with_is_alone(false);
+                (aws_parts(options).await?, Directory::None, self.query)
+            }
         };
+        let limits = within(self.limits, &parts);
         let schemas = SchemaStore::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
         let discovery = Discovery::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
         let tables = Tables::new(
@@ -157,7 +176,7 @@ impl Builder {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         };
-        let pipeline = Pipeline::start(pipeline_parts, self.pipeline.with_limits(self.limits)).await?;
+        let pipeline = Pipeline::start(pipeline_parts, self.pipeline.with_limits(limits)).await?;
         Ok(Fineo {
             parts,
             schemas,
@@ -170,6 +189,29 @@ impl Builder {
             entropy: self.entropy,
         })
     }
+}
+
+/// Limits that the streams can carry too.
+fn within(limits: Limits, parts: &Parts) -> Limits {
+    let carried = [&parts.raw, &parts.staged].map(|stream| stream.capabilities().entry_bytes_max);
+    let carried = carried.into_iter().min().unwrap_or(usize::MAX).saturating_sub(GROWTH_BYTES_MAX);
+    let event_bytes_max = limits.event_bytes_max.min(carried);
+    limits.with_event_bytes_max(event_bytes_max)
+}
+
+#[cfg(feature = "aws")]
+async fn aws_parts(options: fineo_backend_aws::AwsOptions) -> Result<Parts> {
+    let aws = fineo_backend_aws::Aws::open(options).await?;
+    let (store, url) = aws.bucket().tables();
+    let url = Url::parse(&url).map_err(|source| Error::internal("no URL").with_source(source))?;
+    Ok(Parts {
+        raw: aws.stream("raw"),
+        staged: aws.stream("staged"),
+        archive: aws.archive(),
+        nearline: aws.nearline(),
+        repo: aws.repo(),
+        objects: Objects { store, url, durability: Durability::ZoneLoss },
+    })
 }
 
 #[cfg(feature = "memory")]

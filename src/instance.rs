@@ -50,6 +50,13 @@ impl Fineo {
         Builder::local(directory.as_ref())
     }
 
+    /// An instance on AWS: Kinesis, DynamoDB and S3, made when they are not there. Any number of processes may work on
+    /// one instance; leases in its repository part the shards among them.
+    #[cfg(feature = "aws")]
+    pub fn aws(options: fineo_backend_aws::AwsOptions) -> Builder {
+        Builder::aws(options)
+    }
+
     /// An instance on stores chosen by hand.
     pub fn with_parts(parts: Parts) -> Builder {
         Builder::parts(parts)

@@ -39,3 +39,7 @@ pub use fineo_backend_memory as memory;
 /// The embedded backend: one directory, durable.
 #[cfg(feature = "local")]
 pub use fineo_backend_local as local;
+
+/// The backend on AWS: Kinesis, DynamoDB and S3.
+#[cfg(feature = "aws")]
+pub use fineo_backend_aws as aws;

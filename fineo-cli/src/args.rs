@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use fineo::core::TenantId;
+
+use crate::place::Place;
 
 mod compact;
 mod ingest;
@@ -39,9 +41,31 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
+    /// Where it is kept: in a directory, or on AWS by the SDK's own configuration and credentials
+    #[arg(long, global = true, value_enum, default_value_t, env = "FINEO_BACKEND", value_name = "BACKEND")]
+    pub(crate) backend: BackendName,
+
+    /// On AWS: what the names of streams and tables begin with
+    #[arg(long, global = true, default_value = "fineo", env = "FINEO_AWS_PREFIX", value_name = "PREFIX")]
+    pub(crate) aws_prefix: String,
+
+    /// On AWS: the bucket [default: the prefix]
+    #[arg(long, global = true, env = "FINEO_AWS_BUCKET", value_name = "BUCKET")]
+    pub(crate) aws_bucket: Option<String>,
+
     /// What to do.
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendName {
+    /// One directory
+    #[default]
+    Local,
+    /// Kinesis, DynamoDB and S3
+    Aws,
 }
 
 impl Arguments {
@@ -49,6 +73,14 @@ impl Arguments {
     pub(crate) fn chosen_directory(&self) -> Option<PathBuf> {
         let from_environment = || std::env::var_os("FINEO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         self.data_dir.clone().or_else(from_environment)
+    }
+
+    /// Where the store is.
+    pub(crate) fn place(&self) -> Place {
+        match self.backend {
+            BackendName::Local => Place::Directory(self.directory()),
+            BackendName::Aws => Place::Aws { prefix: self.aws_prefix.clone(), bucket: self.aws_bucket.clone() },
+        }
     }
 
     /// The directory to work in.
@@ -78,6 +110,12 @@ pub(crate) enum Verb {
     Status(ReportArgs),
     /// Show what this program and its stores can do
     Capabilities(ReportArgs),
+    /// Make the streams, tables and the bucket that --backend aws needs, where they are missing
+    #[command(after_help = "Examples:\n  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events")]
+    Bootstrap,
+    /// Look at permissions, limits and clocks of --backend aws, and say what to fix
+    #[command(after_help = "Examples:\n  fineo doctor --backend aws --aws-prefix acme --aws-bucket acme-events")]
+    Doctor,
     /// Make a small drifting fleet, ask it the questions that show what is special
     #[command(after_help = "Examples:\n  fineo demo\n  fineo demo --data-dir ./demo")]
     Demo,

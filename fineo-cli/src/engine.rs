@@ -1,6 +1,6 @@
 //! The one place where the program calls Fineo.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use fineo::{
@@ -23,6 +23,7 @@ use crate::{
     failure::{Failure, say},
     ingest::Counts,
     output::screened,
+    place::Place,
     report::Report,
     stop::unless_stopped,
 };
@@ -39,8 +40,8 @@ const QUERY_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Knows which store to open, and for what.
 #[derive(Debug)]
 pub(crate) struct Opener {
-    /// The directory of the store.
-    pub(crate) directory: PathBuf,
+    /// Where the store is.
+    pub(crate) place: Place,
     /// Whether what will be done only looks.
     pub(crate) is_read_only: bool,
 }
@@ -48,14 +49,17 @@ pub(crate) struct Opener {
 impl Opener {
     /// Opens the store; the directory is made when it is not there.
     pub(crate) async fn open(&self) -> Result<Engine, Failure> {
-        if self.is_read_only && !self.directory.exists() {
-            say(&format!("note: {} is new and empty; --data-dir names another", self.directory.display()));
+        if let Place::Directory(directory) = &self.place
+            && self.is_read_only
+            && !directory.exists()
+        {
+            say(&format!("note: {} is new and empty; --data-dir names another", directory.display()));
         }
         let limits = QueryLimits::default()
             .with_time_max(QUERY_TIME_MAX)
             .with_result_rows_max(u64::MAX)
             .with_result_bytes_max(u64::MAX);
-        let builder = Fineo::local(&self.directory).with_query_limits(limits);
+        let builder = self.place.builder()?.with_query_limits(limits);
         Ok(Engine { fineo: builder.open().await? })
     }
 }

@@ -17,6 +17,7 @@ mod input;
 mod instant;
 mod listing;
 mod output;
+mod place;
 mod progress;
 mod replay;
 mod report;
@@ -73,7 +74,7 @@ fn log_to_stderr() {
 /// Does what `arguments` say.
 fn run(arguments: Arguments) -> LocalBoxFuture<'static, Result<(), Failure>> {
     Box::pin(async move {
-        let opener = Opener { directory: arguments.directory(), is_read_only: arguments.verb.is_read_only() };
+        let opener = Opener { place: arguments.place(), is_read_only: arguments.verb.is_read_only() };
         match &arguments.verb {
             Verb::Ingest(args) => ingest::run(args, &opener).await,
             Verb::Sql(args) => sql::run(args, &opener).await,
@@ -84,6 +85,8 @@ fn run(arguments: Arguments) -> LocalBoxFuture<'static, Result<(), Failure>> {
             Verb::Tables(args) => tables::run(args, &opener).await,
             Verb::Status(args) => report::status(args, &opener).await,
             Verb::Capabilities(args) => report::capabilities(args, &opener).await,
+            Verb::Bootstrap => opener.place.bootstrap().await,
+            Verb::Doctor => opener.place.doctor().await,
             Verb::Demo => demo::run(arguments.chosen_directory()).await,
         }
     })

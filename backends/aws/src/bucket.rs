@@ -101,7 +101,7 @@ impl Bucket {
     /// The store of columnar tables, and what an outside reader is told of where it is.
     pub fn tables(&self) -> (Arc<dyn ObjectStore>, String) {
         let store = PrefixStore::new(Arc::clone(&self.store), TABLES);
-        (Arc::new(store), format!("s3://{}/{TABLES}", self.name))
+        (Arc::new(store), format!("s3://{}/{TABLES}/", self.name))
     }
 
     /// Makes the bucket when it is not there. AWS encrypts every object of a new bucket.

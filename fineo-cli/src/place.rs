@@ -1,0 +1,117 @@
+//! Where the store is: in a directory, or on AWS where that is compiled in.
+
+use std::path::PathBuf;
+
+use fineo::{Builder, Fineo};
+
+use crate::failure::Failure;
+
+/// Where the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In this directory.
+    Directory(PathBuf),
+    /// On AWS, under names that begin with `prefix`.
+    Aws { prefix: String, bucket: Option<String> },
+}
+
+impl Place {
+    /// Opens an instance there.
+    pub(crate) fn builder(&self) -> Result<Builder, Failure> {
+        match self {
+            Self::Directory(directory) => Ok(Fineo::local(directory)),
+            Self::Aws { prefix, bucket } => aws::builder(prefix, bucket.as_deref()),
+        }
+    }
+
+    /// Makes what an instance there needs.
+    pub(crate) async fn bootstrap(&self) -> Result<(), Failure> {
+        match self {
+            Self::Directory(_) => Err(only_on_aws()),
+            Self::Aws { prefix, bucket } => aws::bootstrap(prefix, bucket.as_deref()).await,
+        }
+    }
+
+    /// Says what keeps an instance there from working.
+    pub(crate) async fn doctor(&self) -> Result<(), Failure> {
+        match self {
+            Self::Directory(_) => Err(only_on_aws()),
+            Self::Aws { prefix, bucket } => aws::doctor(prefix, bucket.as_deref()).await,
+        }
+    }
+}
+
+fn only_on_aws() -> Failure {
+    Failure::Misuse("a directory needs no preparation: this verb is for --backend aws".to_owned())
+}
+
+#[cfg(feature = "aws")]
+mod aws {
+    //! With the AWS backend.
+
+    use std::io::Write;
+
+    use fineo::{
+        Builder, Fineo,
+        aws::{Aws, AwsOptions, Resource},
+        core::{Error, ErrorKind},
+    };
+
+    use crate::failure::{Failure, say};
+
+    fn options(prefix: &str, bucket: Option<&str>) -> AwsOptions {
+        let options = AwsOptions::new(prefix);
+        match bucket {
+            Some(bucket) => options.with_bucket(bucket),
+            None => options,
+        }
+    }
+
+    pub(super) fn builder(prefix: &str, bucket: Option<&str>) -> Result<Builder, Failure> {
+        // Whoever types a verb gets what is there, not new streams that cost money: bootstrap makes those.
+        Ok(Fineo::aws(options(prefix, bucket).with_creates_missing(false)))
+    }
+
+    pub(super) async fn bootstrap(prefix: &str, bucket: Option<&str>) -> Result<(), Failure> {
+        let aws = Aws::connect(options(prefix, bucket)).await?;
+        aws.bootstrap(&Resource::all()).await?;
+        say(&format!("{aws}: everything is there"));
+        Ok(())
+    }
+
+    pub(super) async fn doctor(prefix: &str, bucket: Option<&str>) -> Result<(), Failure> {
+        let diagnosis = Aws::connect(options(prefix, bucket)).await?.doctor().await;
+        write!(std::io::stdout().lock(), "{diagnosis}")?;
+        if diagnosis.is_good() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unavailable, "something keeps the instance from working, see above").into())
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+mod aws {
+    //! Without the AWS backend: says how to get it.
+
+    use fineo::Builder;
+
+    use crate::failure::Failure;
+
+    fn compiled_out() -> Failure {
+        Failure::Misuse(
+            "this build has no AWS backend: build it with `cargo build --release -p fineo-cli --features aws`".to_owned(),
+        )
+    }
+
+    pub(super) fn builder(_prefix: &str, _bucket: Option<&str>) -> Result<Builder, Failure> {
+        Err(compiled_out())
+    }
+
+    pub(super) async fn bootstrap(_prefix: &str, _bucket: Option<&str>) -> Result<(), Failure> {
+        Err(compiled_out())
+    }
+
+    pub(super) async fn doctor(_prefix: &str, _bucket: Option<&str>) -> Result<(), Failure> {
+        Err(compiled_out())
+    }
+}

@@ -123,7 +123,10 @@ impl Builder {
     ///
     /// `Unavailable` when another process has the directory (the message names it), `Corrupt` when damage keeps it from being
     /// opened, `Unsupported` when the backend is not compiled in, or a failure of a store.
-    #[cfg_attr(not(feature = "aws"), expect(unused_mut, reason = "only what others share changes how the pipeline works"))]
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(unused_mut, reason = "only what others share changes how the pipeline works")
+    )]
     pub async fn open(mut self) -> Result<Fineo> {
         let (parts, directory, query) = match self.place {
             Place::Parts(parts) => (parts, Directory::None, self.query),

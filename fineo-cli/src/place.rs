@@ -99,7 +99,8 @@ mod aws {
 
     fn compiled_out() -> Failure {
         Failure::Misuse(
-            "this build has no AWS backend: build it with `cargo build --release -p fineo-cli --features aws`".to_owned(),
+            "this build has no AWS backend: build it with `cargo build --release -p fineo-cli --features aws`"
+                .to_owned(),
         )
     }
 

@@ -23,6 +23,42 @@ pub(crate) async fn instances() -> Vec<Instance> {
     ]
 }
 
+/// As [`instances`], and one on the emulators of AWS where that backend is compiled in and the environment names them.
+/// Where `FINEO_TEST_AWS` is `required` they must be there.
+pub(crate) async fn instances_everywhere() -> Vec<Instance> {
+    #[cfg_attr(not(feature = "aws"), expect(unused_mut, reason = "only AWS comes on top"))]
+    let mut all = instances().await;
+    #[cfg(feature = "aws")]
+    all.extend(on_aws().await);
+    all
+}
+
+/// An instance of its own on the emulators; none where the environment names none.
+#[cfg(feature = "aws")]
+pub(crate) async fn on_aws() -> Option<Instance> {
+    let options = aws_options()?;
+    let fineo = Fineo::aws(options).open().await.unwrap();
+    Some(Instance { backend: "aws", fineo, _directory: None })
+}
+
+/// How to open an instance of its own on the emulators.
+#[cfg(feature = "aws")]
+pub(crate) fn aws_options() -> Option<fineo::aws::AwsOptions> {
+    use fineo::core::Entropy;
+    let variables = ["FINEO_TEST_S3_URL", "FINEO_TEST_KINESALITE_URL", "FINEO_TEST_DYNAMODB_URL"];
+    let urls: Option<Vec<String>> = variables.iter().map(|name| std::env::var(name).ok()).collect();
+    let Some(urls) = urls else {
+        let is_required = std::env::var("FINEO_TEST_AWS").is_ok_and(|value| value == "required");
+        assert!(!is_required, "the emulators of AWS are not in the environment");
+        eprintln!("not asked on AWS: {variables:?} are not set, scripts/services start starts the emulators");
+        return None;
+    };
+    let endpoints = fineo::aws::Endpoints::default().with_s3(&urls[0]).with_kinesis(&urls[1]).with_dynamodb(&urls[2]);
+    let id = u128::from_be_bytes(fineo::core::SystemEntropy::new().id());
+    let options = fineo::aws::AwsOptions::new(format!("t{id:032x}")).with_region("us-east-1").with_endpoints(endpoints);
+    Some(options.with_shards(Some(2)).with_spread(2).with_poll_every(std::time::Duration::from_millis(20)))
+}
+
 pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
 }

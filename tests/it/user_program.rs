@@ -2,7 +2,7 @@
 
 use fineo::Fineo;
 
-use crate::support::{ingest, instances, rows, tenant};
+use crate::support::{ingest, instances, instances_everywhere, rows, tenant};
 
 /// Knows nothing of what it runs on.
 async fn program(fineo: &Fineo) -> Vec<Vec<String>> {
@@ -29,7 +29,7 @@ async fn program(fineo: &Fineo) -> Vec<Vec<String>> {
 }
 
 #[tokio::test]
-async fn a_user_program_answers_alike_on_every_backend() {
+async fn a_user_program_answers_alike_on_every_backend_aws_among_them() {
     let expected = [
         vec!["4|", "|5.5", "|warm"],
         vec!["4.0|north", "5.5|south", "|north"],
@@ -37,7 +37,7 @@ async fn a_user_program_answers_alike_on_every_backend() {
         vec!["pressure|psi|1|warm"],
         vec!["raw|malformed|timestamp_unreadable"],
     ];
-    for instance in instances().await {
+    for instance in instances_everywhere().await {
         assert_eq!(program(&instance.fineo).await, expected, "{}", instance.backend);
     }
 }
@@ -53,6 +53,26 @@ async fn a_local_instance_answers_the_same_after_it_was_closed_and_opened() {
     let acme = tenant("acme");
     assert_eq!(rows(&second, &acme, "SELECT pressure, site FROM pump ORDER BY timestamp").await, before[1]);
     assert_eq!(rows(&second, &acme, "SELECT stage, class, code FROM errors.stream").await, before[4]);
+}
+
+// N3, N12: a process on AWS keeps nothing of its own: the next one goes on where the streams and checkpoints are.
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_on_aws_answers_the_same_after_it_was_closed_and_opened() {
+    let Some(options) = crate::support::aws_options() else { return };
+    let acme = tenant("acme");
+    let first = Fineo::aws(options.clone()).open().await.unwrap();
+    let before = program(&first).await;
+    let receipt =
+        first.ingest(&acme, r#"{"metrictype":"pump","timestamp":4000,"press":9,"site":"east"}"#).await.unwrap();
+    first.close().await.unwrap();
+    let second = Fineo::aws(options).open().await.unwrap();
+    second.wait_until_queryable(&receipt).await.unwrap();
+    let mut expected = before[1].clone();
+    expected.push("9.0|east".to_owned());
+    assert_eq!(rows(&second, &acme, "SELECT pressure, site FROM pump ORDER BY timestamp").await, expected);
+    assert_eq!(rows(&second, &acme, "SELECT stage, class, code FROM errors.stream").await, before[4]);
+    second.close().await.unwrap();
 }
 
 #[tokio::test]

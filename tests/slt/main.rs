@@ -1,6 +1,11 @@
-//! Runs the sqllogictest files of this directory on every backend that needs nothing but this machine.
+//! Runs the sqllogictest files of this directory on every backend: on AWS where it is compiled in and emulators run.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[cfg(feature = "aws")]
+#[allow(dead_code, reason = "of what the whole-system tests share only the emulators are needed")]
+#[path = "../it/support.rs"]
+mod support;
 
 use std::{
     fs,
@@ -175,4 +180,12 @@ async fn files_answer_every_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_and_nearline_rows_together_answer_every_file() {
     run_all(async |_| Fineo::memory().open().await.unwrap(), Compacted::FirstHalf).await;
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_aws_backend_answers_every_file() {
+    if support::aws_options().is_some() {
+        run_all(async |_| Fineo::aws(support::aws_options().unwrap()).open().await.unwrap()).await;
+    }
 }

@@ -16,11 +16,7 @@ use futures::{
 };
 use object_store::{Attribute, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 
-use crate::{
-    AwsOptions, Bucket,
-    bucket::{ARCHIVE, UPLOADS},
-    failure,
-};
+use crate::{AwsOptions, Bucket, bucket::UPLOADS, failure};
 use upload::Upload;
 
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -38,6 +34,10 @@ pub struct S3Archive {
 impl S3Archive {
     pub(crate) fn new(bucket: Bucket, options: AwsOptions) -> Self {
         Self { bucket, options }
+    }
+
+    fn path_of(&self, name: &SegmentName) -> Path {
+        Path::from(format!("{}/{}", self.bucket.archive(), name.path()))
     }
 
     fn store(&self) -> std::sync::Arc<dyn ObjectStore> {
@@ -90,13 +90,9 @@ fn damaged() -> Error {
     Error::corrupt("the segment is not what was written")
 }
 
-fn path_of(name: &SegmentName) -> Path {
-    Path::from(format!("{ARCHIVE}/{}", name.path()))
-}
-
-fn info(meta: &ObjectMeta) -> Result<SegmentInfo> {
+fn info(folder: &str, meta: &ObjectMeta) -> Result<SegmentInfo> {
     let path = meta.location.as_ref();
-    let path = path.strip_prefix(ARCHIVE).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path);
+    let path = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path);
     Ok(SegmentInfo { name: SegmentName::from_path(path)?, bytes: meta.size })
 }
 
@@ -113,7 +109,7 @@ impl Archive for S3Archive {
         let id = u128::from_be_bytes(self.options.entropy.id());
         let upload = Upload {
             store: self.store(),
-            path: path_of(name),
+            path: self.path_of(name),
             waiting: Path::from(format!("{UPLOADS}/{id:032x}")),
             nonce: format!("{id:032x}"),
             bytes,
@@ -128,13 +124,14 @@ impl Archive for S3Archive {
     }
 
     fn segments(&self, query: SegmentQuery) -> BoxStream<'static, Result<SegmentInfo>> {
-        let prefix = Path::from(format!("{ARCHIVE}/{}/{}", query.stage, query.kind.as_str()));
-        let found = self.store().list(Some(&prefix)).map(|meta| info(&meta.map_err(failure::s3)?));
+        let folder = self.bucket.archive();
+        let prefix = Path::from(format!("{folder}/{}/{}", query.stage, query.kind.as_str()));
+        let found = self.store().list(Some(&prefix)).map(move |meta| info(&folder, &meta.map_err(failure::s3)?));
         in_order_of_names(found.boxed())
     }
 
     async fn read(&self, name: &SegmentName, range: Option<(u64, u64)>) -> Result<Bytes> {
-        let path = path_of(name);
+        let path = self.path_of(name);
         let read = match range {
             None => self.read_whole(&path).await,
             Some((from, to)) => self.read_range(&path, from, to).await,

@@ -51,7 +51,7 @@ pub(crate) async fn delete(aws: &Aws, resource: &Resource) -> Result<()> {
         Resource::Rows => delete_table(aws, "rows").await,
         Resource::Bucket => {
             let store = aws.bucket.store();
-            let found = store.list(None).map_ok(|meta| meta.location);
+            let found = store.list(Some(&aws.bucket.root())).map_ok(|meta| meta.location);
             store.delete_stream(Box::pin(found)).try_for_each(|_| async { Ok(()) }).await.map_err(failure::s3)
         }
     }

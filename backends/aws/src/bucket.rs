@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Where the segments are.
-pub(crate) const ARCHIVE: &str = "archive";
+const ARCHIVE: &str = "archive";
 /// Where columnar tables are.
 const TABLES: &str = "tables";
 /// Where large uploads wait until they are whole, and where the store is tried out.
@@ -39,7 +39,7 @@ const LIFECYCLE: &str = "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com
     <AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>\
     </Rule></LifecycleConfiguration>";
 
-/// A bucket that one instance, or several under prefixes of their own, keep objects in.
+/// The part of a bucket that one instance keeps objects in: what begins with its prefix.
 #[derive(Clone)]
 pub struct Bucket {
     store: Arc<AmazonS3>,
@@ -47,6 +47,8 @@ pub struct Bucket {
     credentials: Arc<Credentials>,
     entropy: Arc<dyn Entropy>,
     name: String,
+    /// What the names of the instance's objects begin with.
+    root: String,
     region: String,
     /// The URL of the bucket itself.
     url: String,
@@ -83,6 +85,7 @@ impl Bucket {
             credentials,
             entropy: Arc::clone(&options.entropy),
             name: options.bucket.clone(),
+            root: options.prefix.clone(),
             region: clients.region.clone(),
             url,
         })
@@ -98,10 +101,21 @@ impl Bucket {
         Arc::clone(&self.store) as _
     }
 
+    /// The folder of the instance's archive.
+    pub(crate) fn archive(&self) -> String {
+        format!("{}/{ARCHIVE}", self.root)
+    }
+
+    /// Everything of the instance.
+    pub(crate) fn root(&self) -> Path {
+        Path::from(self.root.as_str())
+    }
+
     /// The store of columnar tables, and what an outside reader is told of where it is.
     pub fn tables(&self) -> (Arc<dyn ObjectStore>, String) {
-        let store = PrefixStore::new(Arc::clone(&self.store), TABLES);
-        (Arc::new(store), format!("s3://{}/{TABLES}/", self.name))
+        let root = format!("{}/{TABLES}", self.root);
+        let url = format!("s3://{}/{root}/", self.name);
+        (Arc::new(PrefixStore::new(Arc::clone(&self.store), root)), url)
     }
 
     /// Makes the bucket when it is not there. AWS encrypts every object of a new bucket.

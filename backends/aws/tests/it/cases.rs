@@ -1,7 +1,164 @@
-//! What only this backend has.
+//! What only this backend has: shards that split and merge under load, large segments, a whole place and its doctor.
 
-use libtest_mimic::Trial;
+use std::{collections::BTreeSet, sync::Arc};
 
+use bytes::Bytes;
+use fineo_backend_aws::{Aws, Endpoints};
+use fineo_core::{
+    Archive, ErrorKind, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    archive::{Created, SegmentKind, SegmentName, Stage},
+    stream::{Entry, ReadFrom},
+};
+use futures::{StreamExt, future::BoxFuture};
+use libtest_mimic::{Completion, Failed, Trial};
+
+use crate::place::{endpoint, options};
+
+type Run = fn() -> BoxFuture<'static, Result<()>>;
+
+/// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    Vec::new()
+    let cases: [(&str, Run); 4] = [
+        ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(resharded())),
+        (
+            "aws, N11: a segment beyond one request is created once, whoever else writes it",
+            || Box::pin(large_segment()),
+        ),
+        ("aws, D8: a read behind a record that is gone names the first that is left", || Box::pin(gone())),
+        ("aws: a place is made once, found good by its doctor, and deleted", || Box::pin(whole_place())),
+    ];
+    cases.into_iter().map(|(name, run)| Trial::ignorable_test(name, move || finish(run))).collect()
+}
+
+fn finish(run: Run) -> std::result::Result<Completion, Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match runtime.block_on(run()) {
+        Ok(()) => Ok(Completion::Completed),
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Completion::ignored_with(error.to_string())),
+        Err(error) => Err(format!("{error:?}").into()),
+    }
+}
+
+async fn everywhere() -> Result<Aws> {
+    let endpoints = Endpoints::default()
+        .with_s3(endpoint("FINEO_TEST_S3_URL")?)
+        .with_kinesis(endpoint("FINEO_TEST_KINESALITE_URL")?)
+        .with_dynamodb(endpoint("FINEO_TEST_DYNAMODB_URL")?);
+    Aws::connect(options(endpoints)).await
+}
+
+async fn append(stream: &Arc<dyn Stream>, round: u64) -> Result<()> {
+    let tenant = TenantId::new("acme")?;
+    let entry = |key: u64| Entry { tenant: tenant.clone(), key, payload: format!("{round} {key}").into() };
+    for outcome in stream.append((0..40).map(entry).collect()).await {
+        outcome.into_result()?;
+    }
+    Ok(())
+}
+
+async fn resharded() -> Result<()> {
+    let aws = everywhere().await?;
+    aws.bootstrap(&[fineo_backend_aws::Resource::Stream("raw".to_owned())]).await?;
+    let stream: Arc<dyn Stream> = aws.stream("raw");
+    let first = stream.shards().await?[0].id.clone();
+    append(&stream, 0).await?;
+    let (load, splits) = (Arc::clone(&stream), aws.clone());
+    let load = tokio::spawn(async move {
+        for round in 1..10 {
+            append(&load, round).await?;
+        }
+        Result::Ok(())
+    });
+    splits.split_shard("raw", &first).await?;
+    let open: Vec<ShardId> = stream
+        .shards()
+        .await?
+        .iter()
+        .filter(|shard| shard.parents == [first.clone()])
+        .map(|shard| shard.id.clone())
+        .collect();
+    let [left, right] = open.as_slice() else { panic!("a split shard has two children: {open:?}") };
+    splits.merge_shards("raw", [left, right]).await?;
+    load.await.unwrap()?;
+    append(&stream, 10).await?;
+
+    let shards = stream.shards().await?;
+    let merged = shards.iter().find(|shard| shard.parents.len() == 2).unwrap();
+    assert_eq!(merged.parents.iter().collect::<BTreeSet<_>>(), [left, right].into_iter().collect());
+    let mut seen: Vec<Bytes> = Vec::new();
+    for shard in &shards {
+        let tail = stream.tail(&shard.id).await?;
+        let mut last = Position::ZERO;
+        let mut batches = stream.read(&shard.id, ReadFrom::Start);
+        while tail.is_some_and(|tail| last < tail)
+            && let Some(batch) = batches.next().await
+        {
+            for delivery in batch? {
+                last = delivery.position;
+                seen.push(delivery.payload);
+            }
+        }
+    }
+    let distinct: BTreeSet<&Bytes> = seen.iter().collect();
+    assert_eq!((seen.len(), distinct.len()), (440, 440));
+    Ok(())
+}
+
+async fn large_segment() -> Result<()> {
+    let aws = everywhere().await?;
+    aws.bootstrap(&[fineo_backend_aws::Resource::Bucket]).await?;
+    let (archive, other) = (aws.archive(), aws.archive());
+    let name = SegmentName {
+        stage: Stage::Raw,
+        kind: SegmentKind::Received,
+        time: Timestamp::default(),
+        shard: ShardId::new("s0")?,
+        first: Position::from(1u64),
+        last: Position::from(2u64),
+    };
+    let large = Bytes::from(vec![7; 65 << 20]);
+    assert_eq!(archive.write(&name, large.clone()).await.into_result()?, Created::New);
+    assert_eq!(other.write(&name, large.clone()).await.into_result()?, Created::Same);
+    assert_eq!(other.write(&name, "short".into()).await.into_result()?, Created::Conflict);
+    assert!(archive.read(&name, None).await? == large, "the segment differs");
+    Ok(())
+}
+
+async fn gone() -> Result<()> {
+    let aws = everywhere().await?;
+    aws.bootstrap(&[fineo_backend_aws::Resource::Stream("raw".to_owned())]).await?;
+    let stream: Arc<dyn Stream> = aws.stream("raw");
+    append(&stream, 0).await?;
+    for shard in stream.shards().await? {
+        let first = stream.read(&shard.id, ReadFrom::Start).next().await.unwrap()?[0].position;
+        // A position of the same shard that no record has, before all that are there.
+        let mut bytes = first.to_bytes();
+        bytes[23] = bytes[23].wrapping_sub(16);
+        let before = Position::from_bytes(bytes);
+        if before > first {
+            continue;
+        }
+        let read = stream.read(&shard.id, ReadFrom::After(before)).next().await.unwrap();
+        let error = read.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let named = error.context().iter().find(|(name, _)| *name == "first").map(|(_, first)| first.clone());
+        assert_eq!(named, Some(first.to_string()), "{error}");
+    }
+    Ok(())
+}
+
+async fn whole_place() -> Result<()> {
+    let options = everywhere().await?.options().clone();
+    let refused = Aws::open(options.clone().with_creates_missing(false)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused:?}");
+    let aws = Aws::open(options.clone()).await?;
+    // Once more, as another process does.
+    Aws::open(options.clone()).await?;
+    Aws::open(options.with_creates_missing(false)).await?;
+    let diagnosis = aws.doctor().await;
+    assert!(diagnosis.is_good(), "{diagnosis}");
+    assert_eq!(diagnosis.findings.len(), 7);
+    aws.delete_everything().await?;
+    assert!(!aws.doctor().await.is_good());
+    Ok(())
 }

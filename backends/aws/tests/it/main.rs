@@ -18,13 +18,13 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let backends: Vec<Box<dyn Backend>> = vec![
         Box::new(Emulated {
-            name: "dynoxide",
+            name: "aws-dynoxide",
             parts: &[Part::Repo, Part::Nearline],
             variable: "FINEO_TEST_DYNAMODB_URL",
         }),
-        Box::new(Emulated { name: "ministack", parts: &[Part::Archive], variable: "FINEO_TEST_S3_URL" }),
-        Box::new(Emulated { name: "kinesalite", parts: &[Part::Stream], variable: "FINEO_TEST_KINESALITE_URL" }),
-        Box::new(Emulated { name: "kinesis-local", parts: &[Part::Stream], variable: "FINEO_TEST_KINESIS_URL" }),
+        Box::new(Emulated { name: "aws-ministack", parts: &[Part::Archive], variable: "FINEO_TEST_S3_URL" }),
+        Box::new(Emulated { name: "aws-kinesalite", parts: &[Part::Stream], variable: "FINEO_TEST_KINESALITE_URL" }),
+        Box::new(Emulated { name: "aws-kinesis-local", parts: &[Part::Stream], variable: "FINEO_TEST_KINESIS_URL" }),
     ];
     let mut trials = fineo_conformance::trials(backends);
     // A case of a contract that an emulator does not speak is nobody's case.

@@ -29,9 +29,15 @@ pub(crate) struct Emulated {
 
 /// Whether the emulator that a trial's name begins with speaks the contract that stands next.
 pub(crate) fn is_asked(trial: &str) -> bool {
-    ["dynoxide repo", "dynoxide nearline", "ministack archive", "kinesalite stream", "kinesis-local stream"]
-        .iter()
-        .any(|asked| trial.starts_with(asked))
+    [
+        "aws-dynoxide repo",
+        "aws-dynoxide nearline",
+        "aws-ministack archive",
+        "aws-kinesalite stream",
+        "aws-kinesis-local stream",
+    ]
+    .iter()
+    .any(|asked| trial.starts_with(asked))
 }
 
 /// The endpoint in `variable`, or why there is none.

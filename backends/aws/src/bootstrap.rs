@@ -104,10 +104,29 @@ async fn create_table(aws: &Aws, name: &str, (partition, sort): (&str, &str)) ->
 
 async fn create_stream(aws: &Aws, name: &str) -> Result<()> {
     match stream_status(aws, name).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        found => return found.map(|_| ()),
+        Err(error) if error.kind() == ErrorKind::NotFound => new_stream(aws, name).await?,
+        found => found.map(|_| ())?,
     }
-    let kinesis = &aws.clients.kinesis;
+    wait_until_active(aws, name).await?;
+    let call = aws.clients.kinesis.describe_stream_summary().stream_name(name);
+    let found = call.send().await.map_err(|error| failure::kinesis(error).with("stream", name))?;
+    let encryption = found.stream_description_summary().and_then(|found| found.encryption_type());
+    if encryption == Some(&EncryptionType::Kms) {
+        return Ok(());
+    }
+    let call = aws.clients.kinesis.start_stream_encryption().stream_name(name);
+    match call.encryption_type(EncryptionType::Kms).key_id(MANAGED_KEY).send().await.map_err(failure::kinesis) {
+        Ok(_) => wait_until_active(aws, name).await,
+        // Another process has begun it, or an emulator does not know it; the doctor says whether it is on.
+        Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Invalid) => {
+            tracing::warn!(%error, stream = name, "the stream's encryption could not be started");
+            Ok(())
+        }
+        Err(error) => Err(error.with("stream", name)),
+    }
+}
+
+async fn new_stream(aws: &Aws, name: &str) -> Result<()> {
     let mode = match aws.options.shards {
         Some(_) => StreamMode::Provisioned,
         None => StreamMode::OnDemand,
@@ -115,22 +134,13 @@ async fn create_stream(aws: &Aws, name: &str) -> Result<()> {
     let mode = StreamModeDetails::builder().stream_mode(mode).build();
     let mode = mode.map_err(|source| Error::internal("a request lacks a part").with_source(source))?;
     let shards = aws.options.shards.map(|shards| i32::try_from(shards).unwrap_or(i32::MAX));
-    let call = kinesis.create_stream().stream_name(name).set_shard_count(shards).stream_mode_details(mode);
-    if let Err(error) = call.send().await {
-        let error = failure::kinesis(error).with("stream", name);
-        if error.kind() != ErrorKind::AlreadyExists {
-            return Err(error);
-        }
+    let call = aws.clients.kinesis.create_stream().stream_name(name);
+    match call.set_shard_count(shards).stream_mode_details(mode).send().await.map_err(failure::kinesis) {
+        Ok(_) => Ok(()),
+        // Another process makes it at the same time.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.with("stream", name)),
     }
-    wait_until_active(aws, name).await?;
-    let call = kinesis.start_stream_encryption().stream_name(name);
-    if let Err(error) = call.encryption_type(EncryptionType::Kms).key_id(MANAGED_KEY).send().await {
-        // Another process has begun it, or an emulator does not know it; the doctor says whether it is on.
-        let error = failure::kinesis(error);
-        tracing::warn!(%error, stream = name, "the stream's encryption could not be started");
-        return Ok(());
-    }
-    wait_until_active(aws, name).await
 }
 
 /// The stream's status, such as `ACTIVE`.

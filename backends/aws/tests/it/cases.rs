@@ -14,7 +14,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::place::{endpoint, options};
 
-type Run = fn() -> BoxFuture<'static, Result<()>>;
+pub(crate) type Run = fn() -> BoxFuture<'static, Result<()>>;
 
 /// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -27,7 +27,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("aws, D8: a read behind a record that is gone names the first that is left", || Box::pin(gone())),
         ("aws: a place is made once, found good by its doctor, and deleted", || Box::pin(whole_place())),
     ];
-    cases.into_iter().map(|(name, run)| Trial::ignorable_test(name, move || finish(run))).collect()
+    cases.into_iter().map(trial).collect()
+}
+
+pub(crate) fn trial((name, run): (&str, Run)) -> Trial {
+    Trial::ignorable_test(name, move || finish(run))
 }
 
 fn finish(run: Run) -> std::result::Result<Completion, Failed> {

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cases;
+mod faults;
 mod place;
+mod stub;
 
 use std::process::ExitCode;
 
@@ -30,5 +32,6 @@ fn main() -> ExitCode {
     // A case of a contract that an emulator does not speak is nobody's case.
     trials.retain(|trial| place::is_asked(trial.name()));
     trials.extend(cases::trials());
+    trials.extend(faults::trials());
     run(&arguments, trials).exit_code()
 }

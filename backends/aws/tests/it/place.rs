@@ -40,7 +40,7 @@ pub(crate) fn is_asked(trial: &str) -> bool {
     .any(|asked| trial.starts_with(asked))
 }
 
-/// The endpoint in `variable`, or why there is none.
+/// What `variable` says, or why there is none.
 pub(crate) fn endpoint(variable: &str) -> Result<String> {
     let found = std::env::var(variable).ok().filter(|url| !url.is_empty());
     found

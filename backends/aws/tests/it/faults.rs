@@ -1,0 +1,169 @@
+//! What AWS does and no emulator shows: partial failures, lost replies, expired iterators, items left unprocessed.
+
+use std::sync::Arc;
+
+use fineo_backend_aws::{Aws, Endpoints};
+use fineo_core::{
+    ErrorKind, Outcome, Result, SchemaRepo, ShardId, Stream, TenantId, Timestamp,
+    repo::{Compared, Keep, Subject, Version, Write},
+    stream::{Entry, ReadFrom},
+};
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{Run, trial},
+    place::options,
+    stub::{Answer, Stub},
+};
+
+/// The trials with a stub; they need no emulator.
+pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
+    let cases: [(&str, Run); 6] = [
+        ("aws, N1: records fail one by one, whatever their number is said to be", || Box::pin(partly_put())),
+        ("aws, N11: an append without an answer is unknown and was sent once", || Box::pin(lost_append())),
+        ("aws: an expired iterator begins anew behind what was read", || Box::pin(expired())),
+        ("aws, N1: only items left unprocessed are sent again", || Box::pin(unprocessed())),
+        ("aws, N11: a transaction that meets itself was written", || Box::pin(own_transaction())),
+        ("aws, N11: a transaction without an answer is looked for", || Box::pin(lost_transaction())),
+    ];
+    cases.into_iter().map(trial).collect()
+}
+
+/// A place whose every service is the stub. Credentials stand for themselves: the environment may have none.
+async fn place(answer: Answer) -> Result<(Aws, Stub)> {
+    crate::place::endpoint("AWS_ACCESS_KEY_ID")?;
+    let stub = Stub::start(answer).await;
+    let endpoints = Endpoints::default().with_kinesis(&stub.url).with_dynamodb(&stub.url).with_s3(&stub.url);
+    Ok((Aws::connect(options(endpoints)).await?, stub))
+}
+
+fn refusal(code: &str) -> Value {
+    json!({ "__type": code, "message": "said the stub" })
+}
+
+fn entries(count: u64) -> Vec<Entry> {
+    let tenant = TenantId::new("acme").unwrap();
+    (0..count).map(|key| Entry { tenant: tenant.clone(), key, payload: "x".into() }).collect()
+}
+
+async fn partly_put() -> Result<()> {
+    let record = |number: &str| json!({ "SequenceNumber": number, "ShardId": "shardId-000000000000" });
+    let failed = json!({ "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded" });
+    let answer = json!({ "FailedRecordCount": 0, "Records": [record("1"), failed, record("2")] });
+    let (aws, stub) = place(Box::new(move |_, _| (200, answer.clone()))).await?;
+    let outcomes = aws.stream("raw").append(entries(3)).await;
+    let [Outcome::Done(_), Outcome::NotDone(error), Outcome::Done(_)] = outcomes.as_slice() else {
+        panic!("expected done, not done, done: {outcomes:?}");
+    };
+    assert_eq!(error.kind(), ErrorKind::Throttled);
+    assert_eq!(stub.names(), ["PutRecords"]);
+    Ok(())
+}
+
+async fn lost_append() -> Result<()> {
+    let (aws, stub) = place(Box::new(|_, _| (500, refusal("InternalFailure")))).await?;
+    // The second request is not sent: its records would overtake those of the first.
+    let outcomes = aws.stream("raw").append(entries(501)).await;
+    assert!(outcomes[..500].iter().all(|outcome| matches!(outcome, Outcome::Unknown(_))));
+    assert!(matches!(outcomes[500], Outcome::NotDone(_)));
+    assert_eq!(stub.names(), ["PutRecords"]);
+    Ok(())
+}
+
+async fn expired() -> Result<()> {
+    let record = |number: &str| json!({ "SequenceNumber": number, "PartitionKey": "acme", "Data": "eA==", "ApproximateArrivalTimestamp": 1 });
+    let page = |records: Vec<Value>, next: &str| {
+        (200, json!({ "Records": records, "NextShardIterator": next, "MillisBehindLatest": 0 }))
+    };
+    let answer: Answer = Box::new(move |operation, arguments| match operation {
+        "GetShardIterator" => (200, json!({ "ShardIterator": arguments["ShardIteratorType"] })),
+        _ => match arguments["ShardIterator"].as_str().unwrap_or_default() {
+            "TRIM_HORIZON" => page(vec![record("7")], "second"),
+            "second" => (400, refusal("ExpiredIteratorException")),
+            "AT_SEQUENCE_NUMBER" => page(vec![record("7"), record("8")], "last"),
+            _ => page(Vec::new(), "last"),
+        },
+    });
+    let (aws, stub) = place(answer).await?;
+    let mut read = aws.stream("raw").read(&ShardId::new("shardId-000000000000")?, ReadFrom::Start);
+    let mut positions = Vec::new();
+    while positions.len() < 2 {
+        positions.extend(read.next().await.unwrap()?.iter().map(|delivery| delivery.position.to_u128()));
+    }
+    assert_eq!(positions, [Some(7), Some(8)]);
+    let calls = stub.calls();
+    let (_, again) = calls.iter().rfind(|(name, _)| name == "GetShardIterator").unwrap();
+    assert_eq!(again["StartingSequenceNumber"], "7");
+    Ok(())
+}
+
+fn large_write() -> Write {
+    let subject = Subject::system("large", Keep::Latest).unwrap();
+    Write { subject, expected: Version::NONE, body: Some(vec![7; 700 << 10].into()) }
+}
+
+async fn unprocessed() -> Result<()> {
+    let mut is_first = true;
+    let answer: Answer = Box::new(move |operation, arguments| {
+        if operation != "BatchWriteItem" || !std::mem::take(&mut is_first) {
+            return (200, json!({}));
+        }
+        let (table, items) = arguments["RequestItems"].as_object().unwrap().iter().next().unwrap();
+        (200, json!({ "UnprocessedItems": { table: [items[1]] } }))
+    });
+    let (aws, stub) = place(answer).await?;
+    let written = aws.repo().append(vec![large_write()], Timestamp::default()).await.into_result()?;
+    assert_eq!(written, Compared::Written);
+    let batches: Vec<Value> =
+        stub.calls().into_iter().filter(|(name, _)| name == "BatchWriteItem").map(|(_, arguments)| arguments).collect();
+    let items =
+        |batch: &Value| batch["RequestItems"].as_object().unwrap().values().next().unwrap().as_array().unwrap().clone();
+    let [first, second] = batches.as_slice() else { panic!("two batches were sent: {}", batches.len()) };
+    assert_eq!((items(first).len(), items(second)), (3, vec![items(first)[1].clone()]));
+    Ok(())
+}
+
+fn small_write() -> Write {
+    Write { body: Some("small".into()), ..large_write() }
+}
+
+async fn own_transaction() -> Result<()> {
+    let answer: Answer = Box::new(|_, arguments| {
+        let ours = &arguments["TransactItems"][0]["Put"]["Item"];
+        let reasons = json!([{ "Code": "ConditionalCheckFailed", "Item": ours }]);
+        (400, json!({ "__type": "TransactionCanceledException", "CancellationReasons": reasons }))
+    });
+    let (aws, _) = place(answer).await?;
+    let found = aws.repo().append(vec![small_write()], Timestamp::default()).await.into_result()?;
+    assert_eq!(found, Compared::Written);
+    Ok(())
+}
+
+async fn lost_transaction() -> Result<()> {
+    // Once it was made after all, once it was not: then nobody can say yet.
+    for is_made in [true, false] {
+        let mut sent = Value::Null;
+        let answer: Answer = Box::new(move |operation, arguments| {
+            if operation == "GetItem" {
+                return (200, if is_made { json!({ "Item": sent }) } else { json!({}) });
+            }
+            sent = arguments["TransactItems"][0]["Put"]["Item"].clone();
+            (500, refusal("InternalServerError"))
+        });
+        let (aws, stub) = place(answer).await?;
+        let repo: Arc<dyn SchemaRepo> = aws.repo();
+        let outcome = repo.append(vec![small_write()], Timestamp::default()).await;
+        match is_made {
+            true => assert_eq!(outcome.into_result()?, Compared::Written),
+            false => assert!(matches!(outcome, Outcome::Unknown(_))),
+        }
+        let tokens: std::collections::BTreeSet<String> = stub
+            .calls()
+            .iter()
+            .filter_map(|(_, arguments)| arguments["ClientRequestToken"].as_str().map(str::to_owned))
+            .collect();
+        assert_eq!(tokens.len(), 1, "a repeated transaction bears the token of the first");
+    }
+    Ok(())
+}

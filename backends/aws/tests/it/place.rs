@@ -60,7 +60,8 @@ pub(crate) fn options(endpoints: Endpoints) -> AwsOptions {
 }
 
 struct EmulatedPlace {
-    aws: Aws,
+    /// The place, or that there is no emulator: a case that asks for a part is then ignored for that reason.
+    aws: Result<Aws>,
     parts: &'static [Part],
     made: [OnceCell<()>; 4],
 }
@@ -72,20 +73,28 @@ impl Backend for Emulated {
     }
 
     async fn fresh(&self) -> Result<Box<dyn Place>> {
-        let url = endpoint(self.variable)?;
-        let endpoints = Endpoints::default().with_s3(&url).with_kinesis(&url).with_dynamodb(&url);
-        let aws = Aws::connect(options(endpoints)).await?;
+        let aws = match endpoint(self.variable) {
+            Ok(url) => {
+                let endpoints = Endpoints::default().with_s3(&url).with_kinesis(&url).with_dynamodb(&url);
+                Ok(Aws::connect(options(endpoints)).await?)
+            }
+            Err(missing) => Err(missing),
+        };
         Ok(Box::new(EmulatedPlace { aws, parts: self.parts, made: Default::default() }))
     }
 }
 
 impl EmulatedPlace {
+    fn aws(&self) -> Result<&Aws> {
+        self.aws.as_ref().map_err(Clone::clone)
+    }
+
     async fn make(&self, part: Part, resource: Resource) -> Result<()> {
         if !self.parts.contains(&part) {
             return Err(Error::new(ErrorKind::Unsupported, "the emulator does not speak this contract"));
         }
-        let made = &self.made[part as usize];
-        made.get_or_try_init(|| async { self.aws.bootstrap(&[resource]).await }).await.map(|_| ())
+        let (aws, made) = (self.aws()?, &self.made[part as usize]);
+        made.get_or_try_init(|| async { aws.bootstrap(&[resource]).await }).await.map(|_| ())
     }
 }
 
@@ -93,31 +102,32 @@ impl EmulatedPlace {
 impl Place for EmulatedPlace {
     async fn stream(&self) -> Result<Arc<dyn Stream>> {
         self.make(Part::Stream, Resource::Stream("raw".to_owned())).await?;
-        Ok(self.aws.stream("raw"))
+        Ok(self.aws()?.stream("raw"))
     }
 
     async fn archive(&self) -> Result<Arc<dyn Archive>> {
         self.make(Part::Archive, Resource::Bucket).await?;
-        Ok(self.aws.archive())
+        Ok(self.aws()?.archive())
     }
 
     async fn nearline(&self) -> Result<Arc<dyn NearlineStore>> {
         self.make(Part::Nearline, Resource::Rows).await?;
-        Ok(self.aws.nearline())
+        Ok(self.aws()?.nearline())
     }
 
     async fn repo(&self) -> Result<Arc<dyn SchemaRepo>> {
         self.make(Part::Repo, Resource::Repo).await?;
-        Ok(self.aws.repo())
+        Ok(self.aws()?.repo())
     }
 
     /// A process on AWS keeps nothing that a loss of power could take: both ways are a new connection.
     async fn restart(&mut self, _restart: Restart) -> Result<bool> {
-        self.aws = Aws::connect(self.aws.options().clone()).await?;
+        let options = self.aws()?.options().clone();
+        self.aws = Ok(Aws::connect(options).await?);
         Ok(true)
     }
 
     async fn split_shard(&self, shard: &ShardId) -> Result<bool> {
-        self.aws.split_shard("raw", shard).await.map(|()| true)
+        self.aws()?.split_shard("raw", shard).await.map(|()| true)
     }
 }

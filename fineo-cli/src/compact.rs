@@ -19,7 +19,7 @@ use crate::{
 /// Compacts what was asked for, once or until it is stopped, and says what was done.
 pub(crate) async fn run(args: &CompactArgs, opener: &Opener) -> Result<(), Failure> {
     let engine = opener.open().await?;
-    let scratch = opener.directory.join("scratch");
+    let scratch = opener.place.scratch();
     let rewrite = if args.rewrite { Rewrite::Stale } else { Rewrite::Never };
     let mut options = CompactOptions::default().with_scratch(Some(scratch)).with_rewrite(rewrite);
     if let Some(tenant) = &args.tenant {

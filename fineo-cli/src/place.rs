@@ -24,6 +24,14 @@ impl Place {
         }
     }
 
+    /// Where work that does not fit into memory goes.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        match self {
+            Self::Directory(directory) => directory.join("scratch"),
+            Self::Aws { prefix, .. } => std::env::temp_dir().join(format!("fineo-{prefix}-scratch")),
+        }
+    }
+
     /// Makes what an instance there needs.
     pub(crate) async fn bootstrap(&self) -> Result<(), Failure> {
         match self {

@@ -149,7 +149,7 @@ fn glance<'a>(event: &'a [u8], finder: &Finder<'_>) -> Option<&'a str> {
     let at = finder.find(event)?;
     let behind = at + finder.needle().len();
     let is_once = finder.find(&event[behind..]).is_none();
-    let begins_string = memchr_iter(b'"', &event[..at]).count() % 2 == 0;
+    let begins_string = memchr_iter(b'"', &event[..at]).count().is_multiple_of(2);
     let colon = skip_space(event, behind);
     if !is_once || !begins_string || event.get(colon) != Some(&b':') {
         return None;

@@ -19,7 +19,7 @@ const IDLE_MAX: usize = 4;
 /// Work for a thread, with the way to give it more.
 struct Job {
     work: Box<dyn FnOnce() + Send>,
-    thread: mpsc::Sender<Job>,
+    thread: mpsc::Sender<Self>,
 }
 
 type Idle = Mutex<Vec<mpsc::Sender<Job>>>;

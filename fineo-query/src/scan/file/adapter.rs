@@ -210,7 +210,7 @@ impl PhysicalExprAdapter for Adapter {
 }
 
 /// What a filter implies of the columns of a file; true until a file is known.
-#[derive(Debug, Clone, Eq, Hash)]
+#[derive(Debug, Clone, Eq)]
 struct Hint(Arc<dyn PhysicalExpr>);
 
 /// A column that is put together of a file's columns.
@@ -222,7 +222,7 @@ pub(super) struct MergedExpr {
 }
 
 /// A file's ids as hexadecimal text.
-#[derive(Debug, Clone, Eq, Hash)]
+#[derive(Debug, Clone, Eq)]
 pub(super) struct Hexadecimal(pub(super) Arc<dyn PhysicalExpr>);
 
 impl PartialEq for MergedExpr {
@@ -242,6 +242,18 @@ impl PartialEq for Hint {
 impl PartialEq for Hexadecimal {
     fn eq(&self, other: &Self) -> bool {
         self.0.eq(&other.0)
+    }
+}
+
+impl Hash for Hint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Hash for Hexadecimal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 

@@ -217,3 +217,49 @@ async fn a_result_that_nobody_reads_stops_and_its_stream_can_be_dropped() {
     assert!(stream.next_batch().await.unwrap().is_some());
     drop(stream);
 }
+
+#[tokio::test]
+async fn a_hidden_field_shows_in_no_way_of_asking_for_everything() {
+    // Q19
+    let mut desk = small().await;
+    desk.rows("acme", "t", &[&[("c", "2"), ("w", "secret")]]).await;
+    let create = fineo_schema::Change::CreateMetric { name: "t".to_owned(), aliases: Vec::new() };
+    let hide = fineo_schema::Change::HideField { metric: "t".to_owned(), field: "w".to_owned() };
+    desk.apply("acme", vec![create, crate::desk::field("t", "w", "string", &[]), hide]).await;
+    for sql in [
+        "SELECT * FROM t",
+        "SELECT t.* FROM t",
+        "SELECT t FROM t",
+        "SELECT ROW(t) FROM t",
+        "SELECT struct(t) FROM t",
+        "SELECT to_json(t) FROM t",
+        "SELECT count(DISTINCT t) FROM t",
+        "SELECT array_agg(t) FROM t",
+        "SELECT * FROM t NATURAL JOIN t AS u",
+        "SELECT * FROM (SELECT * FROM t) AS u WHERE u.w = 'secret'",
+        "SELECT c FROM t WHERE w = 'secret'",
+        "SELECT c FROM t ORDER BY w",
+        "SELECT column_name FROM information_schema.columns",
+        "SELECT * FROM fineo_discovered",
+    ] {
+        let answer = desk.try_ask("acme", sql, &[]).await;
+        let shown = answer.map_err(|error| error.to_string().replace(sql, ""));
+        assert!(!format!("{shown:?}").contains("secret"), "{sql}: {shown:?}");
+        assert!(!shown.is_ok_and(|answer| answer.split(['|', '\n']).any(|word| word == "w")), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_memory_does_not_hold_goes_to_disk_and_leaves_it() {
+    let sql = "SELECT max(n) AS n FROM (SELECT row_number() OVER (ORDER BY t, value DESC) AS n \
+               FROM (SELECT value, repeat('x', 200) AS t FROM generate_series(1, 300000)) AS a) AS b";
+    let limits = QueryLimits::default().with_memory_bytes_max(40 << 20).with_parallelism(1);
+    Desk::with_limits(limits.clone()).refuses(sql, "memory_limit").await;
+
+    let folder = std::env::temp_dir().join(format!("fineo-query-spill-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let desk = Desk::with_limits(limits.with_spill_directory(folder.clone()));
+    desk.check(sql, &["n", "300000"]).await;
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing stays");
+    std::fs::remove_dir(&folder).unwrap();
+}

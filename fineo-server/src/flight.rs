@@ -5,6 +5,8 @@
 //! expire, and the token is shown again when they are used. Results stream as fast as the client takes them; a client
 //! that takes nothing for a while, or goes, ends its query.
 
+mod credential;
+mod door;
 mod incoming;
 mod ingest;
 mod metadata;
@@ -21,7 +23,7 @@ use fineo::{Error, Result};
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 
-use self::{incoming::incoming, service::Door};
+use self::{door::Door, incoming::incoming};
 use crate::{Shared, Shutdown};
 
 /// The longest message that is taken in, and sent.

@@ -1,9 +1,8 @@
 //! The calls of Flight SQL.
 
-use arrow::{array::RecordBatch, datatypes::Schema, error::ArrowError, ipc::writer::IpcWriteOptions};
+use arrow::datatypes::Schema;
 use arrow_flight::{
-    Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, SchemaAsIpc,
-    Ticket,
+    Action, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, Ticket,
     decode::FlightRecordBatchStream,
     error::FlightError,
     flight_service_server::FlightService,
@@ -15,154 +14,21 @@ use arrow_flight::{
         server::{FlightSqlService, PeekableFlightDataStream},
     },
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use fineo::{Parameter, Session};
 use futures::{Stream, StreamExt, TryStreamExt};
 use prost::Message;
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    incoming::Peer,
+    credential::{Shown, shown},
+    door::{Door, Responded, flight_info, one, schema_bytes},
     ingest::ingest,
     metadata, parameters,
-    pump::{Answer, pumped, ready},
-    seal::{Handle, Sealer, parameter_field},
+    pump::Answer,
+    seal::{Handle, parameter_field},
     status::status,
 };
-use crate::{ConnectionSlot, Principal, Scope, Shared, auth::Refusal};
-
-/// How long an answer can be fetched after it was asked for, and a prepared statement be used.
-const TICKET_SECONDS: i64 = 600;
-const STATEMENT_SECONDS: i64 = 3_600;
-
-type Responded<T> = Result<Response<T>, Status>;
-
-/// The Flight SQL door.
-#[derive(Debug)]
-pub(super) struct Door {
-    shared: Shared,
-    sealer: Sealer,
-}
-
-/// A caller, and its place among its tenant's calls.
-struct Caller {
-    principal: Principal,
-    slot: ConnectionSlot,
-}
-
-impl Door {
-    pub(super) fn new(shared: Shared) -> fineo::Result<Self> {
-        let sealer = Sealer::new(&*shared.entropy)?;
-        Ok(Self { shared, sealer })
-    }
-
-    /// Who makes this call, and that it may.
-    async fn caller<T>(&self, request: &Request<T>, scope: Scope) -> Result<Caller, Status> {
-        let principal = self.principal(request).await?;
-        if !principal.scopes().allow(scope) {
-            return Err(Status::permission_denied(format!("the token does not allow to {scope}")));
-        }
-        let slot = self.shared.connections.admit_tenant(principal.tenant());
-        let slot = slot.ok_or_else(|| Status::resource_exhausted("the tenant has too many calls at a time"))?;
-        Ok(Caller { principal, slot })
-    }
-
-    async fn principal<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
-        let peer = request.extensions().get::<Peer>().ok_or_else(|| Status::internal("a call from nowhere"))?;
-        let credentials = &self.shared.credentials;
-        let verified = match shown(request.metadata())? {
-            Shown::Token(token) => credentials.verify_token(&token, peer.address).await,
-            Shown::Password { user, token } => credentials.verify_password(&user, &token, peer.address).await,
-        };
-        verified.map_err(|refusal| match refusal {
-            Refusal::Refused => Status::unauthenticated("the credential does not count"),
-            Refusal::Throttled { .. } => Status::resource_exhausted("too many failed attempts from this address"),
-            Refusal::Unavailable(_) => Status::unavailable("the credentials cannot be read now"),
-        })
-    }
-
-    fn session(&self, principal: &Principal) -> Session {
-        self.shared.fineo.session(principal.tenant())
-    }
-
-    fn seal(&self, handle: Handle, principal: &Principal) -> Result<Bytes, Status> {
-        let seconds = if handle.is_prepared { STATEMENT_SECONDS } else { TICKET_SECONDS };
-        self.sealer.seal(handle, principal, seconds, &*self.shared.clock, &*self.shared.entropy)
-    }
-
-    fn open(&self, handle: &[u8], principal: &Principal, is_prepared: bool) -> Result<Handle, Status> {
-        let handle = self.sealer.open(handle, principal, &*self.shared.clock)?;
-        if handle.is_prepared == is_prepared {
-            Ok(handle)
-        } else {
-            Err(Status::not_found("no such handle, or no longer"))
-        }
-    }
-
-    /// How to fetch the answer to `sql`: its columns, and a ticket.
-    async fn info(
-        &self,
-        caller: &Caller,
-        sql: String,
-        parameters: Option<Vec<u8>>,
-        request: Request<FlightDescriptor>,
-    ) -> Responded<FlightInfo> {
-        let session = self.session(&caller.principal);
-        let described = session.describe(&sql, &[]).await.map_err(|error| status(&error))?;
-        let handle = self.seal(Handle { is_prepared: false, sql, parameters }, &caller.principal)?;
-        let ticket = TicketStatementQuery { statement_handle: handle }.as_any().encode_to_vec();
-        flight_info(&described.schema, ticket, request.into_inner())
-    }
-
-    async fn answer(&self, caller: Caller, handle: Handle) -> Responded<Answer> {
-        let values: Vec<Parameter> = match &handle.parameters {
-            Some(bytes) => parameters::from_bytes(bytes)?,
-            None => Vec::new(),
-        };
-        let result = self.session(&caller.principal).query(&handle.sql, &values).await;
-        let result = result.map_err(|error| status(&error))?;
-        Ok(Response::new(pumped(result, caller.principal, caller.slot, &self.shared)))
-    }
-}
-
-/// A credential as a call shows it.
-enum Shown {
-    Token(String),
-    Password { user: String, token: String },
-}
-
-fn shown(metadata: &MetadataMap) -> Result<Shown, Status> {
-    let missing = || Status::unauthenticated("show a token: authorization: Bearer …");
-    let header = metadata.get("authorization").and_then(|header| header.to_str().ok()).ok_or_else(missing)?;
-    if let Some(token) = header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("bearer ")) {
-        return Ok(Shown::Token(token.trim().to_owned()));
-    }
-    let basic = header.strip_prefix("Basic ").or_else(|| header.strip_prefix("basic ")).ok_or_else(missing)?;
-    let text = STANDARD.decode(basic.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let text = text.ok_or_else(missing)?;
-    let (user, token) = text.split_once(':').ok_or_else(missing)?;
-    Ok(Shown::Password { user: user.to_owned(), token: token.to_owned() })
-}
-
-fn flight_info(schema: &Schema, ticket: Vec<u8>, descriptor: FlightDescriptor) -> Responded<FlightInfo> {
-    let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
-    let info = FlightInfo::new().try_with_schema(schema).map_err(unwritable)?;
-    Ok(Response::new(info.with_endpoint(endpoint).with_descriptor(descriptor)))
-}
-
-fn schema_bytes(schema: &Schema) -> Result<Bytes, Status> {
-    let IpcMessage(bytes) = SchemaAsIpc::new(schema, &IpcWriteOptions::default()).try_into().map_err(unwritable)?;
-    Ok(bytes)
-}
-
-fn unwritable(error: ArrowError) -> Status {
-    Status::internal(format!("a schema cannot be written: {error}"))
-}
-
-fn one(batch: RecordBatch) -> Responded<Answer> {
-    Ok(Response::new(ready(batch.schema(), vec![batch])))
-}
+use crate::Scope;
 
 const PRIMARY_KEY_COLUMNS: [&str; 5] = ["catalog_name", "db_schema_name", "table_name", "column_name", "key_name"];
 

@@ -1,3 +1,5 @@
+//! What is kept, and what makes room.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Deep work, work that panics, and threads that serve one statement after the other.
+
 use std::{collections::BTreeSet, thread};
 
 use fineo_core::ErrorKind;

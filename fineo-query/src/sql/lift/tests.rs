@@ -1,3 +1,5 @@
+//! Which texts leave a statement, and which stay.
+
 use super::*;
 use crate::{QueryLimits, sql::text};
 

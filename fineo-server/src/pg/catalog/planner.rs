@@ -1,0 +1,69 @@
+//! What plans and answers the questions of a session: tables, functions and types as Postgres has them.
+
+use std::sync::{Arc, OnceLock};
+
+use datafusion::{
+    catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider},
+    error::DataFusionError,
+    execution::{
+        context::SessionContext,
+        memory_pool::GreedyMemoryPool,
+        runtime_env::RuntimeEnvBuilder,
+        session_state::{SessionState, SessionStateBuilder},
+    },
+    prelude::SessionConfig,
+};
+use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables, setup_pg_catalog};
+
+use super::{
+    functions,
+    information::Information,
+    tenant::{DATABASE, TenantCatalog},
+};
+
+/// The most memory of one question.
+const MEMORY_BYTES_MAX: usize = 128 << 20;
+
+/// What plans and answers the questions of one session.
+pub(super) fn state(tenant: &TenantCatalog) -> Result<SessionState, DataFusionError> {
+    static TABLES: OnceLock<Result<Arc<PgCatalogStaticTables>, String>> = OnceLock::new();
+    let tables =
+        TABLES.get_or_init(|| PgCatalogStaticTables::try_new().map(Arc::new).map_err(|error| error.to_string()));
+    let tables = tables.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
+    let template = template()?;
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    let pg_catalog = PgCatalogSchemaProvider::try_new(tenant.clone(), Arc::clone(tables), tenant.clone())?;
+    catalog.register_schema("pg_catalog", Arc::new(pg_catalog))?;
+    catalog.register_schema("information_schema", Arc::new(Information(tenant.clone())))?;
+    catalog.register_schema("public", Arc::new(MemorySchemaProvider::new()))?;
+    let state = SessionStateBuilder::new_from_existing(template)
+        .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+        .build();
+    state.catalog_list().register_catalog(DATABASE.to_owned(), catalog);
+    let context = SessionContext::new_with_state(state);
+    for function in functions::all(tenant.tenant()) {
+        context.register_udf(function);
+    }
+    Ok(context.state())
+}
+
+/// The functions and types of Postgres, made once.
+fn template() -> Result<SessionState, DataFusionError> {
+    static TEMPLATE: OnceLock<Result<SessionState, String>> = OnceLock::new();
+    let made = TEMPLATE.get_or_init(|| {
+        let make = || {
+            let config = SessionConfig::new()
+                .with_default_catalog_and_schema(DATABASE, "public")
+                .with_target_partitions(1)
+                .with_information_schema(false);
+            let memory = Arc::new(GreedyMemoryPool::new(MEMORY_BYTES_MAX));
+            let runtime = RuntimeEnvBuilder::new().with_memory_pool(memory).build_arc()?;
+            let context = SessionContext::new_with_config_rt(config, runtime);
+            let nobody = TenantCatalog::new("");
+            setup_pg_catalog(&context, DATABASE, nobody).map_err(|error| *error)?;
+            Ok::<_, DataFusionError>(context.state())
+        };
+        make().map_err(|error| error.to_string())
+    });
+    made.clone().map_err(DataFusionError::Internal)
+}

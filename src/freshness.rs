@@ -79,7 +79,28 @@ impl FromStr for FreshnessToken {
     }
 }
 
+/// How far each stage had come when a query began: positions of the raw and of the staged stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DataAsOf {
+    /// What stage raw has passed on.
+    pub raw: FreshnessToken,
+    /// What stage staged has stored.
+    pub staged: FreshnessToken,
+}
+
+impl fmt::Display for DataAsOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "raw={};staged={}", self.raw, self.staged)
+    }
+}
+
 impl Fineo {
+    /// How far the stages have come: a query that begins now sees at least this.
+    pub fn data_as_of(&self) -> DataAsOf {
+        let (raw, staged) = self.pipeline.applied();
+        DataAsOf { raw: raw.into(), staged: staged.into() }
+    }
+
     /// Completes once a query sees what `token` stands for.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub use fineo_ingest::{
 };
 pub use fineo_query::{Parameter, QueryLimits, QueryStream, Session};
 pub use fineo_table::Objects;
-pub use freshness::FreshnessToken;
+pub use freshness::{DataAsOf, FreshnessToken};
 pub use instance::Fineo;
 pub use schema_handle::SchemaHandle;
 pub use status::{Capabilities, StageStatus, Status, StoreCapabilities, TenantStatus};

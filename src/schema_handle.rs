@@ -159,8 +159,12 @@ impl<'a> SchemaHandle<'a> {
         self.apply(vec![change]).await
     }
 
-    /// The last positions of the staged stream, once everything accepted is in it.
-    async fn staged_tails(&self) -> Result<Cover> {
+    /// The last positions of the staged stream, once everything accepted is in it: how far a deletion reaches.
+    ///
+    /// # Errors
+    ///
+    /// `LimitExceeded` when the stages are too far behind, or a failure of the stream.
+    pub async fn staged_tails(&self) -> Result<Cover> {
         self.fineo.wait_until_drained().await?;
         let mut tails = Cover::default();
         for shard in self.fineo.parts.staged.shards().await? {

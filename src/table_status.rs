@@ -1,12 +1,12 @@
 //! A tenant's columnar tables, to be shown.
 
 use fineo_core::{Result, TenantId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Fineo;
 
 /// A columnar table: a Delta Lake table that other programs read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TableStatus {
     /// The display name of its metric; the canonical id of one that has none any more.

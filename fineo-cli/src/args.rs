@@ -11,15 +11,19 @@ mod compact;
 mod ingest;
 mod replay;
 mod schema;
+mod serve;
 mod set;
 mod sql;
+mod token;
 
 pub(crate) use compact::CompactArgs;
 pub(crate) use ingest::{EventFormat, IngestArgs, SummaryFormat};
 pub(crate) use replay::{Mode, ReplayArgs, StageName};
 pub(crate) use schema::{ApplyArgs, FieldVerb, MetricVerb, SchemaArgs, SchemaVerb, UnitArgs};
+pub(crate) use serve::ServeArgs;
 pub(crate) use set::{IdentityName, MissingTimestampName, SetArgs, UnknownMetricName};
 pub(crate) use sql::{ErrorsArgs, Format, SqlArgs};
+pub(crate) use token::{TokenArgs, TokenVerb};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -37,7 +41,7 @@ RUST_LOG=fineo=debug shows on stderr what happens inside.";
 pub(crate) struct Arguments {
     /// The directory that holds everything [env: FINEO_DATA_DIR] [default: ./fineo-data]
     ///
-    /// It is made when it is not there. One process at a time may use it.
+    /// It is made when it is not there. One process at a time may hold it; while `fineo serve` does, the other verbs ask it.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
@@ -106,6 +110,10 @@ pub(crate) enum Verb {
     Compact(CompactArgs),
     /// Show a tenant's columnar tables: where other programs find them, and how large they are
     Tables(TablesArgs),
+    /// Serve events in and SQL out over the network: HTTP, Postgres, Flight SQL
+    Serve(ServeArgs),
+    /// Make, list and revoke the tokens that open a tenant's data to the network
+    Token(TokenArgs),
     /// Show what is stored, and how far each stage has come
     Status(ReportArgs),
     /// Show what this program and its stores can do

@@ -1,11 +1,12 @@
 //! `fineo compact`: makes columnar files of what was archived.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use fineo::{
     Error, ErrorKind,
-    compact::{CompactOptions, CompactReport, MetricReport, Rewrite, Selection, TenantReport},
+    compact::{CompactReport, MetricReport, TenantReport},
 };
+use fineo_server::http::operator::CompactRequest;
 
 use crate::{
     args::{CompactArgs, SummaryFormat},
@@ -20,29 +21,22 @@ use crate::{
 pub(crate) async fn run(args: &CompactArgs, opener: &Opener) -> Result<(), Failure> {
     let engine = opener.open().await?;
     let scratch = opener.place.scratch();
-    let rewrite = if args.rewrite { Rewrite::Stale } else { Rewrite::Never };
-    let mut options = CompactOptions::default().with_scratch(Some(scratch)).with_rewrite(rewrite);
-    if let Some(tenant) = &args.tenant {
-        options = options.with_selection(Selection::Tenant(tenant.clone()));
-    }
-    if let Some(megabytes) = args.memory {
-        options = options.with_memory_bytes(megabytes.get() << 20);
-    }
-    if let Some(level) = args.zstd_level {
-        options = options.with_zstd_level(level);
-    }
-    if let Some(hours) = args.keep_nearline {
-        options = options.with_retain_for(Duration::from_secs(u64::from(hours) * 3600));
-    }
+    let asked = CompactRequest {
+        tenant: args.tenant.as_ref().map(ToString::to_string),
+        rewrite: args.rewrite,
+        memory_bytes: args.memory.map(|megabytes| megabytes.get() << 20),
+        zstd_level: args.zstd_level,
+        keep_nearline_hours: args.keep_nearline,
+    };
     let result = if args.watch {
-        unless_stopped(watch(&engine, options, args)).await
+        unless_stopped(watch(&engine, &asked, scratch, args)).await
     } else {
-        unless_stopped(once(&engine, options, args.output)).await
+        unless_stopped(once(&engine, &asked, scratch, args.output)).await
     };
     engine.finish(result).await
 }
 
-async fn once(engine: &Engine, options: CompactOptions, format: SummaryFormat) -> Result<(), Failure> {
+async fn once(engine: &Engine, asked: &CompactRequest, scratch: PathBuf, format: SummaryFormat) -> Result<(), Failure> {
     let progress = Progress::new(None);
     let written = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let show = |done: &TenantReport| {
@@ -50,7 +44,7 @@ async fn once(engine: &Engine, options: CompactOptions, format: SummaryFormat) -
         let total = written.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed) + bytes;
         progress.show(total, format!("tenant {}", done.tenant));
     };
-    let report = engine.compact(options, &show).await?;
+    let report = engine.compact(asked, scratch, &show).await?;
     progress.clear();
     print(&report, format)?;
     match report.failed.first() {
@@ -64,7 +58,7 @@ async fn once(engine: &Engine, options: CompactOptions, format: SummaryFormat) -
 }
 
 /// Compacts again and again, until it is dropped.
-async fn watch(engine: &Engine, options: CompactOptions, args: &CompactArgs) -> Result<(), Failure> {
+async fn watch(engine: &Engine, asked: &CompactRequest, scratch: PathBuf, args: &CompactArgs) -> Result<(), Failure> {
     let show = |ran: &Result<CompactReport, Error>| match ran {
         Ok(report) => {
             // Standard output may be gone; the files are made all the same.
@@ -73,8 +67,7 @@ async fn watch(engine: &Engine, options: CompactOptions, args: &CompactArgs) -> 
         }
         Err(error) => say_error(error),
     };
-    engine.compact_and_watch(options, Duration::from_secs(args.every), &show).await;
-    Ok(())
+    engine.compact_and_watch(asked, scratch, Duration::from_secs(args.every), &show).await
 }
 
 fn print(report: &CompactReport, format: SummaryFormat) -> Result<(), Failure> {

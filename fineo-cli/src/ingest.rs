@@ -1,16 +1,16 @@
 //! `fineo ingest`: takes in files, shows how far it has come, and says what became of the events.
 
 use std::{
-    collections::BTreeMap,
     io::{self, IsTerminal, Write},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use fineo::{
-    core::{Clock, Code, SystemClock},
-    ingest::{ImportFormat, ImportOptions, ImportReport, ImportSource, Routing, TenantCounts},
+    core::{Clock, SystemClock},
+    ingest::{ImportFormat, ImportOptions, Routing},
 };
+use fineo_server::Counts;
 use serde_json::json;
 
 use crate::{
@@ -22,54 +22,35 @@ use crate::{
     stop::unless_stopped,
 };
 
-/// What became of events.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Stored, or known already.
-    pub(crate) accepted: u64,
-    /// Not stored as rows, for a reason of their own.
-    pub(crate) rejected: BTreeMap<String, u64>,
-    /// Those of the accepted ones that were known already.
-    pub(crate) duplicates: u64,
-    /// The bytes of the events, no longer compressed.
-    pub(crate) bytes: u64,
-    /// The bytes that were read.
-    pub(crate) packed_bytes: u64,
+/// Where events are read.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A file, perhaps packed.
+    Path(PathBuf),
+    /// Standard input, perhaps packed.
+    Stdin,
 }
 
-impl Counts {
-    /// The counts of an import that read `report`, when the stages have `counted` so much since it began.
-    ///
-    /// The edge accepts what can be framed; what stage raw then rejects is rejected here as well.
-    pub(crate) fn of(report: &ImportReport, counted: &TenantCounts) -> Self {
-        let at_edge: u64 = report.rejected.values().sum();
-        let mut rejected: BTreeMap<String, u64> =
-            counted.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect();
-        if counted.conflicts > 0 {
-            rejected.entry(Code::IdConflict.to_string()).or_insert(counted.conflicts);
-        }
-        let by_stages = rejected.values().sum::<u64>().saturating_sub(at_edge);
-        Self {
-            accepted: report.accepted.saturating_sub(by_stages),
-            rejected,
-            duplicates: counted.duplicates,
-            bytes: report.bytes,
-            packed_bytes: report.packed_bytes,
+impl Source {
+    /// Whether its events are rows of CSV, where `format` leaves that to its name.
+    pub(crate) fn is_csv(&self, format: ImportFormat) -> bool {
+        match (format, self) {
+            (ImportFormat::Csv, _) => true,
+            (ImportFormat::Json, _) | (ImportFormat::Auto, Self::Stdin) => false,
+            (ImportFormat::Auto, Self::Path(path)) => {
+                let name = path.to_string_lossy().to_ascii_lowercase();
+                let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+                name.ends_with(".csv")
+            }
         }
     }
 
-    fn rejected_total(&self) -> u64 {
-        self.rejected.values().sum()
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.accepted += other.accepted;
-        self.duplicates += other.duplicates;
-        self.bytes += other.bytes;
-        self.packed_bytes += other.packed_bytes;
-        for (code, count) in &other.rejected {
-            *self.rejected.entry(code.clone()).or_default() += count;
-        }
+    /// Begins to read it.
+    pub(crate) fn open(self) -> Result<Box<dyn io::Read + Send>, Failure> {
+        Ok(match self {
+            Self::Path(path) => Box::new(std::fs::File::open(path)?),
+            Self::Stdin => Box::new(io::stdin()),
+        })
     }
 }
 
@@ -122,8 +103,8 @@ async fn take_in_all(
             .with_format(args.format.map_or(ImportFormat::Auto, format_of))
             .with_metric(args.metric.clone());
         let source = match input::is_stdin(file) {
-            true => ImportSource::Reader(Box::new(io::stdin())),
-            false => ImportSource::Path(file.clone()),
+            true => Source::Stdin,
+            false => Source::Path(file.clone()),
         };
         let progress = Progress::new(input::length(file));
         let show = |counts: &Counts| progress.show(counts.packed_bytes, shown(counts));

@@ -22,11 +22,13 @@ mod progress;
 mod replay;
 mod report;
 mod schema;
+mod serve;
 mod shell;
 mod sql;
 mod statements;
 mod stop;
 mod tables;
+mod token;
 
 use args::{Arguments, Verb};
 use engine::Opener;
@@ -44,7 +46,10 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    log_to_stderr();
+    // A server logs as its configuration says.
+    if !matches!(arguments.verb, Verb::Serve(_)) {
+        log_to_stderr();
+    }
     // The main thread's stack is the operating system's affair: the work runs on a thread whose stack is ours.
     let work = std::thread::Builder::new().stack_size(THREAD_STACK_BYTES).spawn(move || work(arguments));
     match work.map(std::thread::JoinHandle::join) {
@@ -83,6 +88,8 @@ fn run(arguments: Arguments) -> LocalBoxFuture<'static, Result<(), Failure>> {
             Verb::Replay(args) => replay::run(args, &opener).await,
             Verb::Compact(args) => compact::run(args, &opener).await,
             Verb::Tables(args) => tables::run(args, &opener).await,
+            Verb::Serve(args) => serve::run(args, &opener.place).await,
+            Verb::Token(args) => token::run(args, &opener).await,
             Verb::Status(args) => report::status(args, &opener).await,
             Verb::Capabilities(args) => report::capabilities(args, &opener).await,
             Verb::Bootstrap => opener.place.bootstrap().await,

@@ -53,6 +53,6 @@ pub(crate) async fn status(args: &ReportArgs, opener: &Opener) -> Result<(), Fai
 /// Shows what the program and its stores can do.
 pub(crate) async fn capabilities(args: &ReportArgs, opener: &Opener) -> Result<(), Failure> {
     let engine = opener.open().await?;
-    let result = engine.capabilities();
+    let result = unless_stopped(engine.capabilities()).await;
     engine.finish(result).await?.print(args.output)
 }

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use fineo::{
     core::{Error, TenantId},
-    schema::{Applied, Change},
+    schema::Change,
 };
+use fineo_server::http::resource::AppliedView;
 
 use crate::{
     args::{ApplyArgs, MetricVerb, SchemaArgs, SchemaVerb},
@@ -66,8 +67,8 @@ impl<'a> Work<'a> {
         match self {
             Self::Change(changes) => report(tenant, &engine.apply(tenant, changes).await?),
             Self::CreateFromExample { metric, aliases, events } => {
-                let snapshot = engine.snapshot(tenant).await?;
-                let changes = example::changes(metric, aliases, &events, snapshot.settings())?;
+                let settings = engine.settings(tenant).await?;
+                let changes = example::changes(metric, aliases, &events, &settings)?;
                 report(tenant, &engine.apply(tenant, changes).await?)
             }
             Self::Declare { args, declaration } => declaration::apply(engine, tenant, &declaration, args.dry_run).await,
@@ -95,7 +96,7 @@ async fn look(engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(
 }
 
 /// Says what was done, and how to take it back.
-fn report(tenant: &TenantId, applied: &Applied) -> Result<(), Failure> {
+fn report(tenant: &TenantId, applied: &AppliedView) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     for line in &applied.summary {
         writeln!(stdout, "{}", screened(line))?;
@@ -105,6 +106,9 @@ fn report(tenant: &TenantId, applied: &Applied) -> Result<(), Failure> {
         return Ok(stdout.flush()?);
     }
     stdout.flush()?;
-    say(&format!("version {}; to take it back: fineo schema --tenant {tenant} undo {}", applied.version, applied.id));
+    say(&format!(
+        "version {}; to take it back: fineo schema --tenant {tenant} undo {}",
+        applied.version, applied.change
+    ));
     Ok(())
 }

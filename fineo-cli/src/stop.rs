@@ -13,7 +13,7 @@ pub(crate) async fn unless_stopped<T>(work: impl Future<Output = Result<T, Failu
 }
 
 /// Completes when the user or the system asks the program to stop.
-async fn stop_asked() {
+pub(crate) async fn stop_asked() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

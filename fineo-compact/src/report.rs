@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a run did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CompactReport {
     /// By tenant, in order; only those for whom there was something to do.
@@ -17,7 +17,7 @@ pub struct CompactReport {
 }
 
 /// A tenant for whom a run failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedTenant {
     /// The tenant.
     pub tenant: String,
@@ -26,7 +26,7 @@ pub struct FailedTenant {
 }
 
 /// What a run did for one tenant.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TenantReport {
     /// The tenant.
@@ -40,7 +40,7 @@ pub struct TenantReport {
 }
 
 /// What a run did for one metric.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MetricReport {
     /// The canonical id.
@@ -70,7 +70,7 @@ pub struct MetricReport {
 }
 
 /// A name that a run met for the first time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewName {
     /// The name, as sent.
     pub name: Arc<str>,
@@ -86,7 +86,7 @@ pub struct NewName {
 }
 
 /// Values that do not fit their field's type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameConflict {
     /// The name, as sent.
     pub name: Arc<str>,

@@ -25,7 +25,7 @@ pub(crate) struct Rewriting<'a> {
     /// The layout of the records to be made, and its number.
     pub(crate) layout: (&'a RecordLayout, u32),
     /// The names whose values in this file are unreadable for ever.
-    pub(crate) is_deleted: &'a dyn Fn(&str) -> bool,
+    pub(crate) is_deleted: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 /// A cell of a row: its name and text.

@@ -72,6 +72,11 @@ impl Pipeline {
         &self.shared.counters
     }
 
+    /// What stage raw has passed on, and what stage staged has: positions of the raw and of the staged stream.
+    pub fn applied(&self) -> (Cover, Cover) {
+        self.shared.progress.covers()
+    }
+
     /// How the pipeline works.
     pub fn options(&self) -> &PipelineOptions {
         &self.shared.options

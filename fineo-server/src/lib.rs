@@ -5,15 +5,28 @@
 //! comes from the credential that it showed ([`Credentials`]), never from what it says.
 
 pub mod auth;
+pub mod client;
+mod compaction;
+pub mod config;
 mod connections;
 pub mod flight;
+pub mod http;
+mod import;
 pub mod pg;
+mod server;
 mod shared;
 mod shutdown;
+mod socket;
+mod telemetry;
 mod tls;
 
 pub use auth::{Credentials, Principal, Scope, Scopes};
+pub use config::Config;
 pub use connections::{ConnectionSlot, Connections};
+pub use import::{Counts, import};
+pub use server::Server;
 pub use shared::{DoorLimits, Shared};
 pub use shutdown::Shutdown;
+pub use socket::socket_path;
+pub use telemetry::{Telemetry, TelemetryOptions};
 pub use tls::Tls;

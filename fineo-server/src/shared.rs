@@ -47,8 +47,10 @@ pub struct DoorLimits {
     pub connections_per_tenant_max: usize,
     /// How long a stranger may take to say who it is, and a request to say its headers.
     pub hello_max: Duration,
-    /// How long a peer may send nothing of a body, or take nothing of an answer.
+    /// How long a peer may take nothing of an answer.
     pub stall_max: Duration,
+    /// How long a request may take to send its body.
+    pub body_max: Duration,
     /// How long a connection without work is kept.
     pub idle_max: Duration,
     /// The most bytes of a request's body, as sent.
@@ -61,6 +63,8 @@ pub struct DoorLimits {
     pub freshness_wait: Duration,
     /// How long a query may ask to wait for a position.
     pub freshness_wait_max: Duration,
+    /// Whether other machines may read the counters.
+    pub are_metrics_public: bool,
     /// How long the doors may take to finish when the server ends.
     pub drain_max: Duration,
 }
@@ -73,12 +77,14 @@ impl Default for DoorLimits {
             connections_per_tenant_max: 256,
             hello_max: Duration::from_secs(10),
             stall_max: Duration::from_secs(30),
+            body_max: Duration::from_secs(60),
             idle_max: Duration::from_secs(600),
             body_bytes_max: 10 * 1024 * 1024,
-            unpacked_bytes_max: 64 * 1024 * 1024,
+            unpacked_bytes_max: 10 * 1024 * 1024,
             sql_bytes_max: 1024 * 1024,
             freshness_wait: Duration::from_secs(10),
             freshness_wait_max: Duration::from_secs(60),
+            are_metrics_public: false,
             drain_max: Duration::from_secs(20),
         }
     }

@@ -5,10 +5,8 @@ use std::{
     path::Path,
 };
 
-use fineo::{
-    core::TenantId,
-    schema::{Declaration, Plan},
-};
+use fineo::{core::TenantId, schema::Declaration};
+use fineo_server::http::resource::PlanView;
 
 use super::report;
 use crate::{engine::Engine, failure::Failure, input, output::screened};
@@ -28,15 +26,15 @@ pub(super) async fn apply(
     is_dry_run: bool,
 ) -> Result<(), Failure> {
     let plan = engine.plan(tenant, declaration).await?;
-    if is_dry_run || plan.is_empty() {
+    if is_dry_run || plan.changes.is_empty() {
         return print(&plan);
     }
     report(tenant, &engine.apply_plan(tenant, plan).await?)
 }
 
-fn print(plan: &Plan) -> Result<(), Failure> {
+fn print(plan: &PlanView) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    if plan.is_empty() {
+    if plan.changes.is_empty() {
         writeln!(stdout, "nothing to change: version {} is as the file says", plan.base)?;
     }
     for line in &plan.lines {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use fineo::{
     core::{Error, Result},
-    schema::{Change, FieldType, Settings, fields_of_example},
+    schema::{Change, FieldType, fields_of_example},
 };
+use fineo_server::http::resource::TenantView;
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::input;
@@ -32,7 +33,12 @@ pub(super) fn read(file: &Path) -> Result<Vec<String>> {
 }
 
 /// The change that creates `metric` with the fields of `events`, in order of first sight.
-pub(super) fn changes(metric: &str, aliases: &[String], events: &[String], settings: &Settings) -> Result<Vec<Change>> {
+pub(super) fn changes(
+    metric: &str,
+    aliases: &[String],
+    events: &[String],
+    settings: &TenantView,
+) -> Result<Vec<Change>> {
     let mut fields: Vec<(String, FieldType)> = Vec::new();
     for event in events {
         let keys = no_fields(event, settings);
@@ -56,11 +62,11 @@ pub(super) fn changes(metric: &str, aliases: &[String], events: &[String], setti
 }
 
 /// The keys of `event` that name its metric and give its time.
-fn no_fields(event: &str, settings: &Settings) -> Vec<String> {
+fn no_fields(event: &str, settings: &TenantView) -> Vec<String> {
     let event: Map<String, Value> = serde_json::from_str(event).unwrap_or_default();
     let is_given = |key: &&str| event.get(*key).is_some_and(|value| !value.is_null());
-    let metric_keys = settings.metric_keys.iter().map(|key| &**key).chain(["metrictype"]);
-    let time_keys = settings.timestamp_aliases.iter().map(|key| &**key);
+    let metric_keys = settings.metric_keys.iter().map(String::as_str).chain(["metrictype"]);
+    let time_keys = settings.timestamp_aliases.iter().map(String::as_str);
     let metric_key = metric_keys.into_iter().find(is_given);
     let time_key = time_keys.into_iter().find(is_given);
     metric_key.into_iter().chain(time_key).chain(["timestamp"]).map(str::to_owned).collect()

@@ -1,9 +1,7 @@
 //! What a schema holds, as lists.
 
-use fineo::{
-    core::{Error, TenantId},
-    schema::{FieldType, NameStats, SuggestionKind},
-};
+use fineo::core::{Error, TenantId};
+use fineo_server::http::resource::{DiscoveredView, TypeShare};
 
 use crate::{
     args::Format,
@@ -28,8 +26,8 @@ pub(super) async fn show(engine: &Engine, tenant: &TenantId, name: &str, format:
     if !metric.aliases.is_empty() {
         say(&format!("aliases {}", screened(&metric.aliases.join(", "))));
     }
-    for setting in engine.settings_of(tenant, &metric.name).await? {
-        say(&screened(&setting));
+    for setting in &metric.settings {
+        say(&screened(setting));
     }
     list_fields(metric, format)
 }
@@ -40,7 +38,7 @@ pub(super) async fn history(engine: &Engine, tenant: &TenantId, format: Format) 
     for entry in engine.history(tenant).await? {
         listing.push([
             cell(entry.version),
-            cell(entry.id),
+            cell(entry.change),
             cell(entry.at),
             entry.author.clone(),
             cell(entry.summary.join("; ")),
@@ -58,15 +56,15 @@ pub(super) async fn discovered(
 ) -> Result<(), Failure> {
     let mut listing =
         Listing::new(&["metric", "field", "count", "first_seen", "last_seen", "values_that_parse_as", "samples"]);
-    for (metric, stats) in engine.undeclared(tenant, only).await? {
+    for name in engine.undeclared(tenant, only).await? {
         listing.push([
-            cell(metric),
-            cell(&stats.name),
-            cell(stats.count),
-            cell(stats.first),
-            cell(stats.last),
-            cell(shares(&stats)),
-            cell(stats.samples.join(" | ")),
+            cell(&name.metric),
+            cell(&name.field),
+            cell(name.count),
+            cell(&name.first_seen),
+            cell(&name.last_seen),
+            cell(shares(&name)),
+            cell(name.samples.join(" | ")),
         ]);
     }
     if listing.is_empty() {
@@ -76,10 +74,10 @@ pub(super) async fn discovered(
 }
 
 /// `double 100 %, long 40 %`: the types that values parse as, the most common first.
-fn shares(stats: &NameStats) -> String {
-    let mut shares: Vec<(FieldType, f64)> = stats.shares().filter(|(_, share)| *share >= SHARE_SHOWN).collect();
-    shares.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    let shown = shares.into_iter().map(|(field_type, share)| format!("{field_type} {:.0} %", share * 100.0));
+fn shares(name: &DiscoveredView) -> String {
+    let mut shares: Vec<&TypeShare> = name.shares.iter().filter(|share| share.share >= SHARE_SHOWN).collect();
+    shares.sort_by(|one, other| other.share.total_cmp(&one.share));
+    let shown = shares.into_iter().map(|share| format!("{} {:.0} %", share.field_type, share.share * 100.0));
     shown.collect::<Vec<_>>().join(", ")
 }
 
@@ -87,14 +85,8 @@ fn shares(stats: &NameStats) -> String {
 pub(super) async fn suggestions(engine: &Engine, tenant: &TenantId, format: Format) -> Result<(), Failure> {
     let mut listing = Listing::new(&["id", "metric", "suggestion", "evidence"]);
     for suggestion in engine.suggestions(tenant).await? {
-        let proposal = match &suggestion.kind {
-            SuggestionKind::DeclareField { name, field_type } => format!("declare {name} as {field_type}"),
-            SuggestionKind::MergeField { name, into } => format!("read {name} as an alias of {into}"),
-            SuggestionKind::NewMetric => "declare the metric".to_owned(),
-            SuggestionKind::MergeMetric { into } => format!("merge the metric into {into}"),
-        };
         let evidence = suggestion.evidence.join("; ");
-        listing.push([cell(suggestion.id), cell(suggestion.metric), cell(proposal), cell(evidence)]);
+        listing.push([cell(suggestion.id), cell(suggestion.metric), cell(suggestion.suggestion), cell(evidence)]);
     }
     if listing.is_empty() {
         say("nothing to suggest");

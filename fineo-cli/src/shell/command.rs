@@ -81,7 +81,7 @@ pub(crate) fn list_metrics(metrics: &[MetricEntry], format: Format) -> Result<()
         listing.push([
             cell(&metric.name),
             cell(metric.aliases.join(", ")),
-            cell(metric.state),
+            cell(&metric.state),
             cell(metric.fields.len() - undeclared),
             cell(undeclared),
         ]);
@@ -99,7 +99,7 @@ pub(crate) fn list_fields(metric: &MetricEntry, format: Format) -> Result<(), Fa
             cell(field.field_type.as_deref().unwrap_or("text")),
             field.unit.clone(),
             cell(field.aliases.join(", ")),
-            cell(field.state),
+            cell(&field.state),
         ]);
     }
     listing.print(format)

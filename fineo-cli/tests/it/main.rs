@@ -7,4 +7,5 @@ mod change;
 mod import;
 mod program;
 mod repair;
+mod serve;
 mod whole;

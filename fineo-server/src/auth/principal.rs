@@ -90,6 +90,12 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The operator at the socket of the data directory, who may do anything with `tenant`'s data.
+    pub(crate) fn operator(tenant: TenantId) -> Self {
+        let scopes = Scopes::from_iter([Scope::Admin]);
+        Self { tenant, token: TokenId::operator(), scopes, expires_at: None, revoked: CancellationToken::new() }
+    }
+
     /// Whose data it may see.
     pub fn tenant(&self) -> &TenantId {
         &self.tenant

@@ -22,6 +22,11 @@ impl TokenId {
         hex::decode::<8>(text).map(|_| Self(text.into()))
     }
 
+    /// Stands for the operator, who needs no token.
+    pub(super) fn operator() -> Self {
+        Self("operator".into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

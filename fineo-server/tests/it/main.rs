@@ -3,6 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod desk;
+mod events;
 mod flight;
+mod hostile;
+mod operator;
 mod pg;
+mod query;
+mod rig;
+mod schema;
 mod wire;

@@ -1,9 +1,7 @@
 //! An example declares what it shows.
 
-use fineo::{
-    core::TenantId,
-    schema::{Change, TenantSchema},
-};
+use fineo::schema::Change;
+use fineo_server::http::resource::TenantView;
 
 use super::{changes, read};
 
@@ -11,8 +9,7 @@ fn check(text: &str, expected: &[(&str, &str)]) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("example.json");
     std::fs::write(&file, text).unwrap();
-    let schema = TenantSchema::empty(&TenantId::new("t").unwrap());
-    let changes = changes("m", &[], &read(&file).unwrap(), schema.settings()).unwrap();
+    let changes = changes("m", &[], &read(&file).unwrap(), &TenantView::default()).unwrap();
     let fields: Vec<(String, String)> = changes
         .into_iter()
         .filter_map(|change| match change {
@@ -55,10 +52,9 @@ fn several_events_widen_a_type() {
 fn what_is_no_example_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("example.json");
-    let schema = TenantSchema::empty(&TenantId::new("t").unwrap());
     for text in ["", "[]", "1", "[1]", "{\"a\":", "{\"a.b\":1,\"a\":{\"b\":1}}"] {
         std::fs::write(&file, text).unwrap();
-        let changes = read(&file).and_then(|events| changes("m", &[], &events, schema.settings()));
+        let changes = read(&file).and_then(|events| changes("m", &[], &events, &TenantView::default()));
         assert!(changes.is_err(), "{text}");
     }
 }

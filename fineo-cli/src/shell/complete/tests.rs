@@ -5,12 +5,19 @@ use crate::catalog::{Catalog, FieldEntry, MetricEntry};
 
 fn field(name: &str, alias: Option<&str>, state: &'static str) -> FieldEntry {
     let aliases = alias.into_iter().map(str::to_owned).collect();
-    FieldEntry { name: name.to_owned(), aliases, field_type: None, unit: None, state }
+    FieldEntry { name: name.to_owned(), aliases, field_type: None, unit: None, state: state.to_owned() }
 }
 
 fn metric(name: &str, alias: &str, fields: Vec<FieldEntry>) -> MetricEntry {
     let aliases = vec![alias.to_owned()];
-    MetricEntry { id: "n1".to_owned(), name: name.to_owned(), aliases, state: "declared", fields }
+    MetricEntry {
+        id: "n1".to_owned(),
+        name: name.to_owned(),
+        aliases,
+        state: "declared".to_owned(),
+        fields,
+        ..MetricEntry::default()
+    }
 }
 
 fn catalog() -> Catalog {

@@ -1,0 +1,70 @@
+//! `fineo serve`: holds the directory and opens the doors.
+
+use std::{sync::Arc, time::Duration};
+
+use fineo::{
+    core::{SystemClock, SystemEntropy},
+    query::QueryLimits,
+};
+use fineo_server::{Config, Credentials, Server, Telemetry};
+
+use crate::{
+    args::ServeArgs,
+    failure::{Failure, say},
+    place::Place,
+    stop::stop_asked,
+};
+
+/// Serves until it is asked to stop.
+pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> {
+    let config = config(args)?;
+    let telemetry = Telemetry::begin(&config.telemetry_options())?;
+    let limits = QueryLimits::default()
+        .with_time_max(Duration::from_secs(config.limits.query_seconds_max))
+        .with_memory_bytes_max(config.limits.query_memory_bytes_max);
+    let fineo = place.builder()?.with_query_limits(limits).open().await?;
+    let repo = Arc::clone(&fineo.parts().repo);
+    let credentials = Credentials::open(repo, Arc::new(SystemClock), Arc::new(SystemEntropy::new())).await?;
+    let has_no_token = credentials.is_empty();
+    // Where no directory is held, the other verbs go to the stores themselves.
+    let directory = match place {
+        Place::Directory(directory) => Some(directory.clone()),
+        Place::Aws { .. } => None,
+    };
+    let server = Server::open(&config, fineo, credentials, directory).await?;
+    for (door, address) in server.addresses() {
+        say(&format!("{door} listens on {address}"));
+    }
+    if has_no_token {
+        say("nobody has a token yet: fineo token create --tenant T");
+    }
+    let shutdown = server.shutdown().clone();
+    let watch = tokio::spawn(async move {
+        stop_asked().await;
+        say("stopping: what is under way may finish");
+        shutdown.request();
+    });
+    let outcome = server.run().await;
+    watch.abort();
+    telemetry.end();
+    outcome?;
+    say("stopped");
+    Ok(())
+}
+
+fn config(args: &ServeArgs) -> Result<Config, Failure> {
+    let mut config = match &args.config {
+        Some(file) => Config::read(file)?,
+        None => Config::default(),
+    };
+    config.http.address = args.http_addr.or(config.http.address);
+    config.postgres.address = args.pg_addr.or(config.postgres.address);
+    config.flight.address = args.flight_addr.or(config.flight.address);
+    if args.listen_beyond_loopback_without_tls_or_tokens {
+        config.security.listen_beyond_loopback_without_tls_or_tokens = true;
+    }
+    if let Ok(filter) = std::env::var("RUST_LOG") {
+        config.telemetry.log = filter;
+    }
+    Ok(config)
+}

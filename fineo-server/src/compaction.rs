@@ -1,0 +1,50 @@
+//! Compaction beside the doors, on threads of its own: it computes and reads disks for long stretches.
+
+use std::{path::PathBuf, time::Duration};
+
+use fineo::{
+    Error, Fineo, Result,
+    compact::{CompactOptions, CompactReport},
+};
+use tokio::{runtime::Handle, sync::watch, task::spawn_blocking};
+
+use crate::{Shared, Shutdown};
+
+/// Compacts once.
+///
+/// # Errors
+///
+/// When the archive or the repository cannot be read at all.
+pub(crate) async fn once(fineo: &Fineo, options: CompactOptions) -> Result<CompactReport> {
+    let compactor = fineo.compactor(options, None);
+    let runtime = Handle::current();
+    let ran = spawn_blocking(move || runtime.block_on(compactor.run(&|_| {}))).await;
+    ran.map_err(|source| Error::internal("compaction broke off").with_source(source))?
+}
+
+/// Compacts again and again until the doors close. What a run leaves unfinished the next one does.
+pub(crate) async fn keep_up(
+    shared: Shared,
+    shutdown: Shutdown,
+    every: Duration,
+    scratch: Option<PathBuf>,
+) -> Result<()> {
+    let compactor = shared.fineo.compactor(CompactOptions::default().with_scratch(scratch), None);
+    drop(shared);
+    let (stopping, stop) = watch::channel(false);
+    let runtime = Handle::current();
+    let run = spawn_blocking(move || runtime.block_on(compactor.watch(every, stop, &tell)));
+    shutdown.requested().await;
+    stopping.send_replace(true);
+    run.await.map_err(|source| Error::internal("compaction broke off").with_source(source))
+}
+
+fn tell(ran: &Result<CompactReport>) {
+    match ran {
+        Ok(report) => {
+            let rows = report.total(|metric| metric.rows_out);
+            tracing::info!(rows, tenants = report.tenants.len(), failed = report.failed.len(), "compacted");
+        }
+        Err(error) => tracing::warn!(%error, "compaction failed; the next run tries again"),
+    }
+}

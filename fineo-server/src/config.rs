@@ -1,0 +1,229 @@
+//! The configuration file: TOML, typed, with nothing in it that has no meaning.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use fineo::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::{DoorLimits, TelemetryOptions};
+
+/// Everything that can be configured. `docs/server.md` says what each setting does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Config {
+    /// The HTTP door.
+    pub http: DoorConfig,
+    /// The Postgres door.
+    pub postgres: DoorConfig,
+    /// The Flight SQL door.
+    pub flight: DoorConfig,
+    /// Encryption.
+    pub tls: TlsConfig,
+    /// What is forbidden unless it is said in so many words.
+    pub security: SecurityConfig,
+    /// Columnar files, made beside the doors.
+    pub compaction: CompactionConfig,
+    /// Bounds.
+    pub limits: LimitsConfig,
+    /// Logs, traces and counters.
+    pub telemetry: TelemetryConfig,
+}
+
+/// A door.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DoorConfig {
+    /// Whether it is opened.
+    pub enabled: bool,
+    /// Where, if not where it always is.
+    pub address: Option<SocketAddr>,
+}
+
+impl Default for DoorConfig {
+    fn default() -> Self {
+        Self { enabled: true, address: None }
+    }
+}
+
+impl DoorConfig {
+    /// Where the door opens, `port` of this machine if the configuration does not say; none when it stays shut.
+    fn place(&self, port: u16) -> Option<SocketAddr> {
+        let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.enabled.then_some(self.address.unwrap_or(usual))
+    }
+}
+
+/// Encryption.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// The chain of certificates, PEM.
+    pub certificate: Option<PathBuf>,
+    /// The private key, PEM.
+    pub key: Option<PathBuf>,
+}
+
+/// What is forbidden unless it is said in so many words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecurityConfig {
+    /// Whether other machines may connect although nothing is encrypted or nobody has a token.
+    pub listen_beyond_loopback_without_tls_or_tokens: bool,
+    /// Whether other machines may read the counters.
+    pub public_metrics: bool,
+}
+
+/// How often columnar files are made of what was archived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompactionConfig {
+    /// Seconds between two runs; 0 for none.
+    pub every_seconds: u64,
+}
+
+impl Default for CompactionConfig {
+    fn default() -> Self {
+        Self { every_seconds: 300 }
+    }
+}
+
+/// Bounds, as [`DoorLimits`] explains them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "docs/server.md and DoorLimits say what each is")]
+pub struct LimitsConfig {
+    pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    pub connections_per_tenant_max: usize,
+    pub hello_seconds_max: u64,
+    pub stall_seconds_max: u64,
+    pub body_seconds_max: u64,
+    pub idle_seconds_max: u64,
+    pub body_bytes_max: usize,
+    pub unpacked_bytes_max: usize,
+    pub sql_bytes_max: usize,
+    pub freshness_wait_seconds: u64,
+    pub freshness_wait_seconds_max: u64,
+    pub drain_seconds_max: u64,
+    pub query_seconds_max: u64,
+    pub query_memory_bytes_max: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let limits = DoorLimits::default();
+        Self {
+            connections_max: limits.connections_max,
+            connections_per_address_max: limits.connections_per_address_max,
+            connections_per_tenant_max: limits.connections_per_tenant_max,
+            hello_seconds_max: limits.hello_max.as_secs(),
+            stall_seconds_max: limits.stall_max.as_secs(),
+            body_seconds_max: limits.body_max.as_secs(),
+            idle_seconds_max: limits.idle_max.as_secs(),
+            body_bytes_max: limits.body_bytes_max,
+            unpacked_bytes_max: limits.unpacked_bytes_max,
+            sql_bytes_max: limits.sql_bytes_max,
+            freshness_wait_seconds: limits.freshness_wait.as_secs(),
+            freshness_wait_seconds_max: limits.freshness_wait_max.as_secs(),
+            drain_seconds_max: limits.drain_max.as_secs(),
+            query_seconds_max: 300,
+            query_memory_bytes_max: 512 << 20,
+        }
+    }
+}
+
+/// Logs, traces and counters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// What is logged, in the words of `RUST_LOG`.
+    pub log: String,
+    /// Where traces go by OTLP over gRPC.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { log: "warn,fineo_server=info".to_owned(), otlp_endpoint: None }
+    }
+}
+
+impl Config {
+    /// Reads the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, with the line and what would be legal there.
+    pub fn read(path: &Path) -> Result<Self> {
+        let invalid = |message: String| Error::invalid(message).with("file", path.display());
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| invalid("the configuration cannot be read".to_owned()).with_source(source))?;
+        Self::parse(&text).map_err(|error| error.with("file", path.display()))
+    }
+
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::read`].
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text)
+            .map_err(|error| Error::invalid(format!("not a configuration: {}", error.to_string().trim())))?;
+        if config.tls.certificate.is_some() != config.tls.key.is_some() {
+            return Err(Error::invalid("tls.certificate and tls.key go together"));
+        }
+        Ok(config)
+    }
+
+    /// Where the HTTP door opens.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.place(8080)
+    }
+
+    /// Where the Postgres door opens.
+    pub fn postgres_address(&self) -> Option<SocketAddr> {
+        self.postgres.place(5433)
+    }
+
+    /// Where the Flight SQL door opens.
+    pub fn flight_address(&self) -> Option<SocketAddr> {
+        self.flight.place(50051)
+    }
+
+    /// The bounds of the doors.
+    pub fn door_limits(&self) -> DoorLimits {
+        let limits = &self.limits;
+        let mut bounds = DoorLimits::default();
+        bounds.connections_max = limits.connections_max;
+        bounds.connections_per_address_max = limits.connections_per_address_max;
+        bounds.connections_per_tenant_max = limits.connections_per_tenant_max;
+        bounds.hello_max = Duration::from_secs(limits.hello_seconds_max);
+        bounds.stall_max = Duration::from_secs(limits.stall_seconds_max);
+        bounds.body_max = Duration::from_secs(limits.body_seconds_max);
+        bounds.idle_max = Duration::from_secs(limits.idle_seconds_max);
+        bounds.body_bytes_max = limits.body_bytes_max;
+        bounds.unpacked_bytes_max = limits.unpacked_bytes_max;
+        bounds.sql_bytes_max = limits.sql_bytes_max;
+        bounds.freshness_wait = Duration::from_secs(limits.freshness_wait_seconds);
+        bounds.freshness_wait_max = Duration::from_secs(limits.freshness_wait_seconds_max);
+        bounds.drain_max = Duration::from_secs(limits.drain_seconds_max);
+        bounds.are_metrics_public = self.security.public_metrics;
+        bounds
+    }
+
+    /// How the process tells what it does.
+    pub fn telemetry_options(&self) -> TelemetryOptions {
+        let mut options = TelemetryOptions::default();
+        options.log.clone_from(&self.telemetry.log);
+        options.otlp_endpoint.clone_from(&self.telemetry.otlp_endpoint);
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests;

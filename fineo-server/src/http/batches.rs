@@ -1,0 +1,177 @@
+//! `POST /v1/batches`: a file of events at once, with a manifest that says what became of it.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use fineo::{
+    Error, FreshnessToken, ImportFormat, ImportOptions, ImportSource, Routing, TenantId,
+    core::{
+        EventId,
+        repo::{Compared, Keep, Subject, Version, Write},
+    },
+};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Room, body,
+    caller::Caller,
+    events::durability_name,
+    problem::{Problem, ProblemDetails},
+};
+use crate::Scope;
+
+/// How a batch is sent.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct BatchQuery {
+    /// The metric of the events that name none.
+    metric: Option<String>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct BatchView {
+    /// Its id.
+    pub id: String,
+    /// `accepted`, or `queryable` once every event of it can be asked for, as a row or as an error.
+    pub state: String,
+    /// When it came.
+    pub created_at: String,
+    /// What its events survive.
+    pub durability: String,
+    /// Where its events stand: a query with this `min_position` sees them.
+    pub token: String,
+    /// Its bytes once unpacked.
+    pub bytes: u64,
+    /// How many events were accepted.
+    pub accepted: u64,
+    /// How many were refused at once, by code. Others may show in `errors.stream`.
+    pub rejected: BTreeMap<String, u64>,
+    /// What the first refused ones had wrong.
+    pub first_rejections: Vec<BatchRejection>,
+}
+
+/// A refused event of a batch.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct BatchRejection {
+    /// Which event of the batch, from 0.
+    pub index: u64,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Takes in a file of events: JSON in any of the forms of `/v1/events`, or CSV with a header row.
+#[utoipa::path(post, path = "/v1/batches", tag = "ingest", params(BatchQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "names the batch: sent again, it is not taken in again")),
+    request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    responses(
+    (status = 200, description = "the batch was taken in before", body = BatchView),
+    (status = 202, description = "the batch is taken in", body = BatchView),
+    (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
+pub(super) async fn send(
+    State(room): State<Room>,
+    caller: Caller,
+    query: Result<Query<BatchQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let tenant = caller.require(Scope::Ingest)?;
+    let Query(query) = query.map_err(|error| Problem::bad_request("invalid", error.body_text()))?;
+    let id = id_of(&room, tenant, &headers)?;
+    if let Some((_, known)) = manifest(&room, tenant, &id).await? {
+        return Ok(Json(known).into_response());
+    }
+    let format = match headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
+        Some(text) if text.starts_with("text/csv") => ImportFormat::Csv,
+        _ => ImportFormat::Json,
+    };
+    let bytes = body::read(&room, &headers, body).await?;
+    let options = ImportOptions::new(Routing::Tenant(tenant.clone())).with_format(format).with_metric(query.metric);
+    let report = room.fineo().import(ImportSource::Bytes(bytes), options, &|_| {}).await?;
+    let first = report.first_rejections.iter();
+    let view = BatchView {
+        id: id.to_string(),
+        state: "accepted".to_owned(),
+        created_at: room.shared().clock.now().to_string(),
+        durability: durability_name(room.fineo().parts().raw.capabilities().durability).to_owned(),
+        token: FreshnessToken::from(report.token.clone()).to_string(),
+        bytes: report.bytes,
+        accepted: report.accepted,
+        rejected: report.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
+        first_rejections: first
+            .map(|(index, message)| BatchRejection { index: *index, message: message.clone() })
+            .collect(),
+    };
+    save(&room, tenant, &id, &view).await?;
+    let mut response = (StatusCode::ACCEPTED, Json(&view)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/batches/{id}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Says what became of a batch.
+#[utoipa::path(get, path = "/v1/batches/{id}", tag = "ingest", params(("id" = String, Path, description = "the batch's id")),
+    responses(
+    (status = 200, description = "the batch", body = BatchView),
+    (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
+pub(super) async fn look(
+    State(room): State<Room>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<BatchView>, Problem> {
+    let tenant = caller.require_either(Scope::Ingest, Scope::Query)?;
+    let no_such = || Problem::new(StatusCode::NOT_FOUND, "not_found", "no such batch");
+    let id: EventId = id.parse().map_err(|_| no_such())?;
+    let (_, mut view) = manifest(&room, tenant, &id).await?.ok_or_else(no_such)?;
+    let token: FreshnessToken = view.token.parse()?;
+    if room.fineo().wait_until_fresh(&token, std::time::Duration::ZERO).await.is_ok() {
+        view.state = "queryable".to_owned();
+    }
+    Ok(Json(view))
+}
+
+/// The id of a batch: chance, or what the client calls it.
+fn id_of(room: &Room, tenant: &TenantId, headers: &HeaderMap) -> Result<EventId, Problem> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(EventId(room.shared().entropy.id()));
+    };
+    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    let key = key.ok_or_else(|| Problem::bad_request("invalid", "an idempotency key has 1-255 visible characters"))?;
+    let hash = digest(&SHA256, format!("batch\n{tenant}\n{key}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.as_ref()[..16]);
+    Ok(EventId(bytes))
+}
+
+fn subject(tenant: &TenantId, id: &EventId) -> Result<Subject, Error> {
+    Subject::tenant(tenant, &format!("batch/{id}"), Keep::Latest)
+}
+
+async fn manifest(room: &Room, tenant: &TenantId, id: &EventId) -> Result<Option<(Version, BatchView)>, Problem> {
+    let Some(found) = room.fineo().parts().repo.latest(&subject(tenant, id)?).await? else { return Ok(None) };
+    let view = serde_json::from_slice(&found.body)
+        .map_err(|source| Error::corrupt("the manifest of a batch cannot be read").with_source(source))?;
+    Ok(Some((found.version, view)))
+}
+
+async fn save(room: &Room, tenant: &TenantId, id: &EventId, view: &BatchView) -> Result<(), Problem> {
+    let body = serde_json::to_vec(view)
+        .map_err(|source| Error::internal("the manifest of a batch cannot be written").with_source(source))?;
+    let write = Write { subject: subject(tenant, id)?, expected: Version::NONE, body: Some(Bytes::from(body)) };
+    let now = room.shared().clock.now();
+    match room.fineo().parts().repo.append(vec![write], now).await.into_result()? {
+        // The same batch was sent twice at once: its events are the same events.
+        Compared::Written | Compared::Conflict { .. } => Ok(()),
+    }
+}

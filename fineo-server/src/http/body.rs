@@ -1,0 +1,119 @@
+//! Reads the body of a request, unpacked, within bounds of size and time.
+
+use std::io::Read;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, StatusCode, header},
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use super::{Room, problem::Problem};
+
+/// The largest window that a zstd body may ask for: 8 MiB.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// How a body is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// The whole body, unpacked.
+pub(super) async fn read(room: &Room, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let packing = packing(headers)?;
+    let limits = room.limits();
+    let packed = collect(room, headers, body, limits.body_bytes_max).await?;
+    match packing {
+        Packing::None => Ok(packed),
+        Packing::Gzip | Packing::Zstd => {
+            let max = limits.unpacked_bytes_max;
+            let unpacked = tokio::task::spawn_blocking(move || unpack(packing, &packed, max)).await;
+            unpacked.unwrap_or_else(|_| Err(Problem::bad_request("body_unreadable", "the body cannot be unpacked")))
+        }
+    }
+}
+
+/// The whole body as JSON.
+pub(super) async fn read_json<T: DeserializeOwned>(room: &Room, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !(essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json")) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body has to be JSON, with Content-Type: application/json",
+        ));
+    }
+    let bytes = read(room, headers, body).await?;
+    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request("body_unreadable", error.to_string()))
+}
+
+/// The body as it was sent.
+async fn collect(room: &Room, headers: &HeaderMap, mut body: Body, max: usize) -> Result<Bytes, Problem> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > max as u64) {
+        return Err(Problem::too_large(max));
+    }
+    let mut deadline = room.shared().clock.sleep(room.limits().body_max);
+    let mut whole = BytesMut::new();
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = &mut deadline => {
+                let detail = "the body did not come in time";
+                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail));
+            }
+        };
+        let Some(frame) = frame else { return Ok(whole.freeze()) };
+        let frame = frame.map_err(|_| Problem::bad_request("body_unreadable", "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > max {
+            return Err(Problem::too_large(max));
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+fn packing(headers: &HeaderMap) -> Result<Packing, Problem> {
+    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let first = values.next().map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
+    let packing = match first.as_deref() {
+        None | Some("" | "identity") => Some(Packing::None),
+        Some("gzip" | "x-gzip") => Some(Packing::Gzip),
+        Some("zstd") => Some(Packing::Zstd),
+        Some(_) => None,
+    };
+    packing.filter(|_| values.next().is_none()).ok_or_else(|| {
+        let detail = "a body is packed once, with gzip or zstd, or not at all";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", detail)
+    })
+}
+
+/// Unpacks at most `max` bytes.
+fn unpack(packing: Packing, packed: &[u8], max: usize) -> Result<Bytes, Problem> {
+    let unreadable = || Problem::bad_request("body_unreadable", "the body is not what its Content-Encoding says");
+    let mut unpacked = Vec::new();
+    let take = max as u64 + 1;
+    let read = match packing {
+        Packing::None => return Ok(Bytes::copy_from_slice(packed)),
+        Packing::Gzip => flate2::read::MultiGzDecoder::new(packed).take(take).read_to_end(&mut unpacked),
+        Packing::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(packed).map_err(|_| unreadable())?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| unreadable())?;
+            decoder.take(take).read_to_end(&mut unpacked)
+        }
+    };
+    if unpacked.len() > max {
+        return Err(Problem::too_large(max));
+    }
+    read.map_err(|_| unreadable())?;
+    Ok(unpacked.into())
+}
+
+#[cfg(test)]
+mod tests;

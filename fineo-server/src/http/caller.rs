@@ -1,0 +1,95 @@
+//! Who sent a request.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+use fineo::TenantId;
+
+use super::{Entrance, Peer, Room, problem::Problem};
+use crate::{ConnectionSlot, Principal, Scope};
+
+/// The header by which the operator says whose data it means. From anybody else it has to agree with the token.
+pub(crate) const TENANT_HEADER: &str = "fineo-tenant";
+
+/// Who sent a request, counted as one of its tenant's as long as this lives.
+#[derive(Debug)]
+pub(super) struct Caller {
+    principal: Principal,
+    slot: Option<ConnectionSlot>,
+}
+
+impl Caller {
+    /// Refuses who may not do what takes `scope`.
+    pub(super) fn require(&self, scope: Scope) -> Result<&TenantId, Problem> {
+        match self.principal.scopes().allow(scope) {
+            true => Ok(self.principal.tenant()),
+            false => Err(Problem::without_scope(scope)),
+        }
+    }
+
+    /// Refuses who may do neither what takes `scope` nor what takes `other`.
+    pub(super) fn require_either(&self, scope: Scope, other: Scope) -> Result<&TenantId, Problem> {
+        self.require(scope).or_else(|_| self.require(other))
+    }
+
+    /// The name by which changes are attributed.
+    pub(super) fn author(&self) -> String {
+        match self.slot {
+            Some(_) => format!("token {}", self.principal.token()),
+            None => "operator".to_owned(),
+        }
+    }
+
+    /// Who it is, and its place among the tenant's requests.
+    pub(super) fn into_parts(self) -> (Principal, Option<ConnectionSlot>) {
+        (self.principal, self.slot)
+    }
+}
+
+impl FromRequestParts<Room> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, room: &Room) -> Result<Self, Problem> {
+        let claimed = claimed_tenant(&parts.headers)?;
+        if room.entrance() == Entrance::Socket {
+            let Some(tenant) = claimed else {
+                return Err(Problem::bad_request("tenant_missing", "the header fineo-tenant says whose data is meant"));
+            };
+            return Ok(Self { principal: Principal::operator(tenant), slot: None });
+        }
+        let Some(Peer(address)) = parts.extensions.get::<Peer>().copied() else {
+            return Err(Problem::unauthenticated());
+        };
+        let Some(token) = bearer(&parts.headers) else {
+            return Err(Problem::unauthenticated());
+        };
+        let principal = room.shared().credentials.verify_token(token, address).await?;
+        if claimed.is_some_and(|tenant| tenant != *principal.tenant()) {
+            return Err(Problem::new(
+                axum::http::StatusCode::FORBIDDEN,
+                "forbidden",
+                "the token is not for that tenant",
+            ));
+        }
+        let slot = room.shared().connections.admit_tenant(principal.tenant()).ok_or_else(Problem::too_many_requests)?;
+        Ok(Self { principal, slot: Some(slot) })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    // Two of them would leave open which one counts.
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn claimed_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
+    let Some(value) = headers.get(TENANT_HEADER) else { return Ok(None) };
+    let tenant = value.to_str().ok().and_then(|text| TenantId::new(text).ok());
+    tenant.map(Some).ok_or_else(|| Problem::bad_request("invalid", "the header fineo-tenant holds no tenant id"))
+}

@@ -1,0 +1,51 @@
+//! The description of the API, made of the code that answers it.
+
+use axum::Json;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+};
+
+use super::{batches, events, health, problem, query, replay, resource, schema};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Fineo", description = "Events in, SQL out, and the schema between."),
+    paths(
+        health::health, health::ready, events::send, batches::send, batches::look, query::ask, query::errors,
+        replay::replay, schema::tenant, schema::metrics, schema::metric, schema::fields, schema::export, schema::declare,
+        schema::plan, schema::change, schema::history, schema::undo, schema::discovered, schema::suggestions,
+        schema::apply_suggestion,
+    ),
+    components(schemas(
+        problem::ProblemDetails, events::EventsAnswer, events::EventAnswer, events::AckLevel, batches::BatchView,
+        query::QueryRequest, replay::ReplayBody, replay::ReplayView, schema::ChangesRequest, resource::TenantView,
+        resource::MetricView, resource::FieldView, resource::AppliedView, resource::PlanView, resource::HistoryView,
+        resource::DiscoveredView, resource::SuggestionView,
+    )),
+    modifiers(&Bearer),
+)]
+struct Api;
+
+/// Everything but the health takes a token.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        api.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    }
+}
+
+/// The OpenAPI document of the HTTP door.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut api = Api::openapi();
+    api.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    api
+}
+
+/// Serves the document.
+pub(super) async fn served() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi())
+}

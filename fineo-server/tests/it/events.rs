@@ -1,0 +1,125 @@
+//! Events come in, each with a result of its own.
+
+use std::io::Write;
+
+use fineo_server::Scope;
+use hyper::Method;
+
+use crate::rig::Rig;
+
+const GOOD: &str = r#"{"metrictype":"m","timestamp":1000,"temp":21}"#;
+
+// D1, F1, E34
+#[tokio::test]
+async fn every_event_has_its_result_in_order_and_a_token_that_a_query_can_wait_for() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    let answer = acme.post("/v1/events", format!("[{GOOD},{{\"deep\":{deep}}},{GOOD}]")).await;
+    assert_eq!(answer.status, 202);
+    let json = answer.json();
+    assert_eq!((json["accepted"].as_u64(), json["rejected"].as_u64()), (Some(2), Some(1)));
+    assert_eq!((&json["ack"], &json["durability"]), (&"accepted".into(), &"volatile".into()));
+    let statuses: Vec<&str> =
+        json["results"].as_array().unwrap().iter().map(|it| it["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["accepted", "rejected", "accepted"]);
+    assert_eq!(json["results"][1]["code"], "too_deep");
+    let ask = serde_json::json!({"sql": "SELECT count(*) AS n FROM m", "min_position": json["token"]});
+    let rows = acme.post("/v1/query", ask.to_string()).await;
+    assert_eq!(rows.json()["rows"], serde_json::json!([{"n": 1}]), "two events with the same content are one");
+    assert!(rows.header("fineo-data-as-of").starts_with("raw="), "{rows:?}");
+    rig.stop().await;
+}
+
+// F1
+#[tokio::test]
+async fn a_position_that_is_not_reached_in_time_is_said_to_be() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let token = acme.ingest(GOOD).await["token"].as_str().unwrap().to_owned();
+    let later = format!("{}fffff", token);
+    let ask = serde_json::json!({"sql": "SELECT 1", "min_position": later, "wait_ms": 50});
+    assert_eq!(acme.post("/v1/query", ask.to_string()).await.problem(), (504, "freshness_timeout".to_owned()));
+    let ask = serde_json::json!({"sql": "SELECT 1", "min_position": "../../x"});
+    assert_eq!(acme.post("/v1/query", ask.to_string()).await.problem(), (400, "token_invalid".to_owned()));
+}
+
+#[tokio::test]
+async fn packed_bodies_and_lines_are_events_too() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let lines = "{\"metrictype\":\"m\",\"timestamp\":1}\n{\"metrictype\":\"m\",\"timestamp\":2}\n";
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(lines.as_bytes()).unwrap();
+    let gzip = acme.and("content-encoding", "gzip").post("/v1/events", gzip.finish().unwrap()).await;
+    let packed = zstd::encode_all(lines.replace("timestamp\":", "timestamp\":3").as_bytes(), 1).unwrap();
+    let zstd = acme.and("content-encoding", "zstd").post("/v1/events?ack=queryable", packed).await;
+    assert_eq!([gzip.json()["accepted"].as_u64(), zstd.json()["accepted"].as_u64()], [Some(2), Some(2)]);
+    assert_eq!(acme.ask("SELECT count(*) FROM m").await, "count(*)\n4\n");
+}
+
+// P1, P6, E37, T1
+#[tokio::test]
+async fn the_tenant_comes_from_the_token_and_the_scope_bounds_what_it_may_do() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let bolt = rig.caller("bolt").await;
+    acme.ingest(r#"{"metrictype":"secret","timestamp":1,"tenant":"bolt","tenant_id":"bolt"}"#).await;
+    assert_eq!(acme.ask("SELECT tenant FROM secret").await, "tenant\nbolt\n");
+    let foreign = bolt.post("/v1/query", r#"{"sql":"SELECT * FROM secret"}"#).await;
+    let missing = bolt.post("/v1/query", r#"{"sql":"SELECT * FROM nonesuch"}"#).await;
+    assert_eq!(foreign.text().replace("secret", "nonesuch"), missing.text(), "T4: forbidden is as missing");
+    assert_eq!(bolt.get("/v1/metrics").await.json(), serde_json::json!([]));
+    let elsewhere = bolt.and("fineo-tenant", "acme").post("/v1/events", GOOD).await;
+    assert_eq!(elsewhere.problem(), (403, "forbidden".to_owned()));
+
+    let token = rig.token("acme", &[Scope::Ingest]).await;
+    let device = rig.caller_with(&[("authorization", &format!("Bearer {}", token.reveal()))]);
+    assert_eq!(device.post("/v1/events", GOOD).await.status, 202);
+    for (method, path) in [
+        (Method::POST, "/v1/query"),
+        (Method::GET, "/v1/metrics"),
+        (Method::GET, "/v1/errors"),
+        (Method::PUT, "/v1/schema"),
+        (Method::POST, "/v1/replay"),
+    ] {
+        assert_eq!(device.send(method, path, "{}").await.problem(), (403, "forbidden".to_owned()), "{path}");
+    }
+    rig.credentials.revoke(token.id()).await.unwrap();
+    assert_eq!(device.post("/v1/events", GOOD).await.problem(), (401, "unauthenticated".to_owned()));
+}
+
+// P6
+#[tokio::test]
+async fn without_a_valid_token_every_answer_is_the_same() {
+    let rig = Rig::new().await;
+    let known = rig.token("acme", &[Scope::Query]).await;
+    let mut answers = Vec::new();
+    for value in ["", "Bearer", "Bearer x", "Basic YWNtZTp4", &format!("Bearer {}0", known.reveal())] {
+        answers.push(rig.caller_with(&[("authorization", value)]).get("/v1/metrics").await);
+    }
+    answers.push(rig.caller_with(&[]).get("/v1/metrics").await);
+    for answer in &answers {
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"));
+        assert_eq!(answer.body, answers[0].body);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_has_a_manifest_and_is_taken_in_once() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let csv = acme.and("content-type", "text/csv").and("idempotency-key", "monday");
+    let body = "metrictype,timestamp,temp\nm,1000,1\nm,2000,2\n";
+    let first = csv.send(Method::POST, "/v1/batches", body).await;
+    assert_eq!(first.status, 202, "{first:?}");
+    let again = csv.send(Method::POST, "/v1/batches", body).await;
+    assert_eq!((again.status, &again.json()["id"]), (200, &first.json()["id"]));
+    let token = first.json()["token"].as_str().unwrap().parse().unwrap();
+    rig.fineo.wait_until_fresh(&token, std::time::Duration::from_secs(20)).await.unwrap();
+    let manifest = acme.get(first.header("location")).await.json();
+    assert_eq!((&manifest["state"], &manifest["accepted"]), (&"queryable".into(), &2.into()));
+    let bolt = rig.caller("bolt").await;
+    assert_eq!(bolt.get(first.header("location")).await.problem(), (404, "not_found".to_owned()));
+    assert_eq!(acme.get("/v1/batches/../../x").await.status, 404);
+}

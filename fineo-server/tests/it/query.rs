@@ -1,0 +1,90 @@
+//! Rows go out in the form that was asked for, and no faster than they are read.
+
+use std::{sync::Arc, time::Duration};
+
+use arrow::{buffer::Buffer, ipc::reader::StreamDecoder};
+use fineo::core::{Clock, SystemClock};
+use http_body_util::BodyExt;
+use hyper::Method;
+
+use crate::rig::Rig;
+
+/// Three million rows, from nothing stored.
+fn many() -> String {
+    let thousand = (0..1_000).map(|n| format!("({n})")).collect::<Vec<_>>().join(",");
+    let sql = format!(
+        "WITH t AS (SELECT column1 AS n FROM (VALUES {thousand})) \
+         SELECT a.n * 1000 + b.n AS n, c.column1 AS m FROM t a CROSS JOIN t b CROSS JOIN (VALUES (1), (2), (3)) c"
+    );
+    serde_json::json!({"sql": sql}).to_string()
+}
+
+#[tokio::test]
+async fn accept_chooses_the_form() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let ask = r#"{"sql":"SELECT $1 AS a, $2 AS b, CAST(NULL AS INT) AS c","params":[1,"x,\n\"y"]}"#;
+    let json = acme.post("/v1/query", ask).await.json();
+    assert_eq!(json["rows"], serde_json::json!([{"a":1,"b":"x,\n\"y","c":null}]));
+    assert_eq!(json["columns"][0]["name"], "a");
+    let lines = acme.and("accept", "application/x-ndjson").post("/v1/query", ask).await.text();
+    assert_eq!(lines, "{\"a\":1,\"b\":\"x,\\n\\\"y\",\"c\":null}\n");
+    let csv = acme.and("accept", "text/csv;q=0.9, text/html").post("/v1/query", ask).await.text();
+    assert_eq!(csv, "a,b,c\n1,\"x,\n\"\"y\",\n");
+    let arrow = acme.and("accept", "application/vnd.apache.arrow.stream").post("/v1/query", ask).await;
+    let mut decoder = StreamDecoder::new();
+    let batch = decoder.decode(&mut Buffer::from(arrow.body)).unwrap().unwrap();
+    assert_eq!((batch.num_rows(), batch.num_columns()), (1, 3));
+    let html = acme.and("accept", "text/html").post("/v1/query", ask).await;
+    assert_eq!(html.problem(), (406, "not_acceptable".to_owned()));
+    let nothing = acme.post("/v1/query", r#"{"sql":"SELECT 1 AS a WHERE false"}"#).await.json();
+    assert_eq!(nothing["rows"], serde_json::json!([]));
+}
+
+// Q09, Q14, T4
+#[tokio::test]
+async fn a_statement_that_is_not_allowed_is_a_problem_with_a_code_and_a_place() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    for sql in ["COPY m TO '/etc/x'", "SELECT 1; DROP TABLE m", "SELECT * FROM '/etc/passwd'", "SELEC 1", ""] {
+        let answer = acme.post("/v1/query", serde_json::json!({"sql": sql}).to_string()).await;
+        assert_eq!(answer.problem().0, 400, "{sql}: {answer:?}");
+    }
+    for body in ["", "{", "[]", r#"{"sql":1}"#, r#"{"sql":"SELECT 1","params":[[1]]}"#, r#"{"sql":"SELECT 1","x":1}"#] {
+        assert_eq!(acme.post("/v1/query", body).await.problem().0, 400, "{body}");
+    }
+}
+
+// B3, Q29
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_that_goes_away_or_does_not_read_ends_its_query_within_two_seconds() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let mut answer = acme.begin(Method::POST, "/v1/nothing", "").await;
+    assert_eq!(answer.status(), 404);
+    answer = acme.and("content-type", "application/json").begin(Method::POST, "/v1/query", many()).await;
+    let first = answer.body_mut().frame().await.unwrap().unwrap();
+    assert!(first.into_data().unwrap().starts_with(b"{\"columns\""));
+    let held = Arc::strong_count(&rig.fineo);
+    drop(answer);
+    let clock = SystemClock;
+    let mut waited = Duration::ZERO;
+    while Arc::strong_count(&rig.fineo) >= held && waited < Duration::from_secs(2) {
+        clock.sleep(Duration::from_millis(10)).await;
+        waited += Duration::from_millis(10);
+    }
+    assert!(Arc::strong_count(&rig.fineo) < held, "the query still runs");
+}
+
+// Q29, B1
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reader_that_takes_nothing_is_left_and_does_not_take_a_part_for_the_whole() {
+    let mut config = crate::rig::config();
+    config.limits.stall_seconds_max = 1;
+    let rig = Rig::with(config, None).await;
+    let acme = rig.caller("acme").await.and("content-type", "application/json");
+    let answer = acme.begin(Method::POST, "/v1/query", many()).await;
+    SystemClock.sleep(Duration::from_millis(2_500)).await;
+    let collected = answer.into_body().collect().await;
+    assert!(collected.is_err(), "the answer was cut off, and says so");
+}

@@ -1,0 +1,75 @@
+//! The schema over HTTP.
+
+use hyper::Method;
+use serde_json::json;
+
+use crate::rig::Rig;
+
+const DECLARATION: &str = r#"{"metrics":{"m":{"fields":{"temp":{"type":"double","aliases":["t"]}}}}}"#;
+
+// SC1, S01, S02
+#[tokio::test]
+async fn a_change_is_a_compare_and_set_on_the_etag_and_happens_once_per_key() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    acme.ingest(r#"{"metrictype":"m","timestamp":1,"t":"20"}"#).await;
+    let tag = acme.get("/v1/schema").await.header("etag").to_owned();
+    let first = acme.and("if-match", &tag).send(Method::PUT, "/v1/schema", DECLARATION).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    assert_ne!(first.header("etag"), tag);
+    let add = json!({"changes":[{"op":"add_field_alias","metric":"m","field":"temp","alias":"heat"}]}).to_string();
+    let late = acme.and("if-match", &tag).post("/v1/schema/changes", add.clone()).await;
+    assert_eq!(late.problem(), (412, "schema_conflict".to_owned()));
+    let once = acme.and("idempotency-key", "k1").post("/v1/schema/changes", add.clone()).await;
+    let twice = acme.and("idempotency-key", "k1").post("/v1/schema/changes", add).await;
+    assert_eq!((once.status, twice.status), (200, 200), "{twice:?}");
+    assert_eq!(once.json()["change"], twice.json()["change"]);
+    assert_eq!(twice.json()["is_repeated"], true);
+    assert_eq!(acme.ask("SELECT heat FROM m").await, "heat\n20.0\n");
+}
+
+#[tokio::test]
+async fn metrics_fields_history_discoveries_and_suggestions_can_be_looked_at() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    acme.ingest(r#"[{"metrictype":"m","timestamp":1,"temp":20.5},{"metrictype":"m","timestamp":2,"temp":21.5}]"#).await;
+    assert_eq!(acme.get("/v1/metrics").await.json()[0]["name"], "m");
+    assert_eq!(acme.get("/v1/metrics/m/fields").await.json()[0]["name"], "temp");
+    assert_eq!(acme.get("/v1/metrics/..%2F..%2Fx").await.problem(), (404, "not_found".to_owned()));
+    assert_eq!(acme.get("/v1/schema/discovered?metric=m").await.json()[0]["field"], "temp");
+    let suggestions = acme.get("/v1/schema/suggestions").await.json();
+    let id = fineo_server::client::escaped(suggestions[0]["id"].as_str().unwrap());
+    assert_eq!(acme.post(&format!("/v1/schema/suggestions/{id}/apply"), "").await.status, 200);
+    let history = acme.get("/v1/schema/history").await.json();
+    let change = history.as_array().unwrap().last().unwrap()["change"].as_str().unwrap().to_owned();
+    assert_eq!(acme.post(&format!("/v1/schema/history/{change}/undo"), "").await.status, 200);
+    assert_eq!(acme.get("/v1/tenant").await.json()["tenant"], "acme");
+    assert_eq!(acme.post("/v1/schema/plan", DECLARATION).await.status, 200);
+}
+
+#[tokio::test]
+async fn errors_are_listed_and_replayed() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    acme.ingest(r#"{"metrictype":"m","when":1000}"#).await;
+    let errors = acme.get("/v1/errors?code=timestamp_missing&open=true").await.json();
+    assert_eq!(errors["rows"][0]["code"], "timestamp_missing");
+    let set = json!({"changes":[{"op":"set_timestamp_aliases","metric":null,"aliases":["when"]}]}).to_string();
+    assert_eq!(acme.post("/v1/schema/changes", set).await.status, 200);
+    let replayed = acme.post("/v1/replay", r#"{"stage":"raw","errors_only":true}"#).await.json();
+    assert_eq!((&replayed["events"], &replayed["repaired"]), (&1.into(), &1.into()), "{replayed}");
+    assert_eq!(acme.get("/v1/errors?open=true").await.json()["rows"], json!([]));
+}
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let rig = Rig::new().await;
+    let api = rig.caller_with(&[]).get("/v1/openapi.json").await.json();
+    for path in ["/v1/events", "/v1/query", "/v1/schema/changes", "/v1/batches/{id}"] {
+        assert!(api["paths"][path].is_object(), "{path}");
+    }
+    assert_eq!(rig.caller_with(&[]).get("/healthz").await.status, 200);
+    assert_eq!(rig.caller_with(&[]).get("/readyz").await.status, 200);
+    let metrics = rig.caller_with(&[]).get("/metrics").await;
+    assert!(metrics.text().contains("fineo_http_requests_total"), "{metrics:?}");
+}

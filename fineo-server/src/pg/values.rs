@@ -1,5 +1,7 @@
 //! The values of parameters, from text or binary.
 
+use std::{iter::Peekable, str::Chars};
+
 use arrow::{array::timezone::Tz, compute::kernels::cast_utils::string_to_datetime};
 use bytes::Bytes;
 use fineo::{Parameter, Timestamp};
@@ -115,29 +117,59 @@ fn binary(of: &Type, bytes: &Bytes) -> Result<Parameter, Failure> {
 
 /// The items of a list written as `{a,"b c",NULL}`; lists of lists are none.
 pub(super) fn list(text: &str) -> Option<Vec<Option<String>>> {
-    let body = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let body = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     let mut items = Vec::new();
     let mut rest = body.chars().peekable();
-    while rest.peek().is_some() {
-        let mut item = String::new();
-        let is_quoted = rest.next_if_eq(&'"').is_some();
-        loop {
-            match rest.next() {
-                Some('\\') => item.push(rest.next()?),
-                Some('"') if is_quoted => {
-                    rest.next_if_eq(&',');
-                    break;
-                }
-                Some(',') if !is_quoted => break,
-                Some('{' | '}' | '"') if !is_quoted => return None,
-                Some(other) => item.push(other),
-                None if is_quoted => return None,
-                None => break,
+    if body.is_empty() {
+        return Some(items);
+    }
+    loop {
+        while rest.next_if(|next| next.is_whitespace()).is_some() {}
+        items.push(if rest.next_if_eq(&'"').is_some() { Some(quoted(&mut rest)?) } else { bare(&mut rest)? });
+        while rest.next_if(|next| next.is_whitespace()).is_some() {}
+        match rest.next() {
+            Some(',') => {}
+            Some(_) => return None,
+            None => return Some(items),
+        }
+    }
+}
+
+/// An item of a list, up to the quotation mark that ends it.
+fn quoted(rest: &mut Peekable<Chars<'_>>) -> Option<String> {
+    let mut item = String::new();
+    loop {
+        match rest.next()? {
+            '\\' => item.push(rest.next()?),
+            '"' => return Some(item),
+            other => item.push(other),
+        }
+    }
+}
+
+/// An item of a list without quotation marks, without the blanks that end it. An item that is only blanks is malformed.
+fn bare(rest: &mut Peekable<Chars<'_>>) -> Option<Option<String>> {
+    let (mut item, mut length, mut is_escaped) = (String::new(), 0, false);
+    while let Some(next) = rest.next_if(|next| *next != ',') {
+        match next {
+            '{' | '}' | '"' => return None,
+            '\\' => {
+                item.push(rest.next()?);
+                is_escaped = true;
+                length = item.len();
+            }
+            blank if blank.is_whitespace() => item.push(blank),
+            other => {
+                item.push(other);
+                length = item.len();
             }
         }
-        items.push(Some(item).filter(|item| is_quoted || !item.eq_ignore_ascii_case("null")));
     }
-    Some(items)
+    item.truncate(length);
+    if item.is_empty() {
+        return None;
+    }
+    Some(Some(item).filter(|item| is_escaped || !item.eq_ignore_ascii_case("null")))
 }
 
 fn decimal((value, scale): (i128, i8)) -> Parameter {

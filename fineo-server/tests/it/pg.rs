@@ -262,3 +262,42 @@ async fn a_long_answer_streams() {
     let count = rows.try_fold(0, |count, _| async move { Ok(count + 1) }).await.unwrap();
     assert_eq!(count, 200_000);
 }
+
+#[tokio::test]
+async fn a_list_may_be_written_as_a_text() {
+    // What pgcli asks to complete the names of tables, and other spellings of it.
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let tables = "SELECT n.nspname schema_name, c.relname table_name FROM pg_catalog.pg_class c \
+                  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind ";
+    for (listed, expected) in [
+        ("= ANY('{r,p,f}')", &["public|thermostat"][..]),
+        ("= any ('{r, p, \"f\"}'::text[])", &["public|thermostat"]),
+        ("= ANY(CAST('{r}' AS \"char\"[]))", &["public|thermostat"]),
+        ("= ANY(ARRAY['r', 'p'])", &["public|thermostat"]),
+        ("= ANY('{p,f}')", &[]),
+        ("= ANY('{}')", &[]),
+        ("<> ALL('{v,m,i,S,t}') AND c.relname <> ALL('{}')", &["public|thermostat"][..]),
+    ] {
+        let found = ask(&client, &format!("{tables}{listed} AND n.nspname = 'public' ORDER BY 1, 2")).await;
+        assert_eq!(found, expected, "{listed}");
+    }
+    let nothing = "SELECT count(*) FROM pg_class WHERE relname = ANY('{NULL,\"null\"}') OR relname = ANY(E'{a\\\\,b}')";
+    assert_eq!(ask(&client, nothing).await, ["0"]);
+    let quoted = "SELECT relname FROM pg_class WHERE relname = ANY('{\"a, b\",thermostat}')";
+    assert_eq!(ask(&client, quoted).await, ["thermostat"]);
+    let numbered = "SELECT typname FROM pg_catalog.pg_type WHERE oid = ANY('{16,25}') ORDER BY oid";
+    assert_eq!(ask(&client, numbered).await, ["bool", "text"]);
+    for text in ["r,p", "{r,}", "{\"r\"p}", "{{r}}", "{\"r}"] {
+        let malformed = format!("SELECT relname FROM pg_class WHERE relkind = ANY('{text}')");
+        assert_eq!(state(&client, &malformed).await, SqlState::INVALID_TEXT_REPRESENTATION, "{text}");
+    }
+    let columns = "SELECT nsp.nspname, cls.relname, att.attname, att.atttypid::regtype::text, att.atthasdef, \
+                   pg_catalog.pg_get_expr(def.adbin, def.adrelid, true) as default FROM pg_catalog.pg_attribute att \
+                   INNER JOIN pg_catalog.pg_class cls ON att.attrelid = cls.oid \
+                   INNER JOIN pg_catalog.pg_namespace nsp ON cls.relnamespace = nsp.oid \
+                   LEFT OUTER JOIN pg_attrdef def ON def.adrelid = att.attrelid AND def.adnum = att.attnum \
+                   WHERE cls.relkind = ANY('{r,p,f}') AND NOT att.attisdropped AND att.attnum > 0 \
+                   ORDER BY 1, 2, att.attnum";
+    assert!(ask(&client, columns).await.iter().any(|row| row.starts_with("public|thermostat|temp|")));
+}

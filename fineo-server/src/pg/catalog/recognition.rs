@@ -1,6 +1,6 @@
 //! Which statements are about the catalog.
 
-use std::{ops::ControlFlow, sync::OnceLock};
+use std::{borrow::Cow, ops::ControlFlow, sync::OnceLock};
 
 use datafusion::sql::sqlparser::{
     ast::{Expr, ObjectName, Query, Statement, TableFactor, Visit, VisitMut, Visitor},
@@ -11,7 +11,7 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::{
     super::{failure::Failure, statements::words},
-    spellings::Spellings,
+    spellings::{Lists, Spellings},
 };
 
 /// Functions and words that make a statement without a table a question about the server.
@@ -58,15 +58,20 @@ pub(in super::super) fn may_be_asked(sql: &str) -> bool {
 pub(super) fn parse(sql: &str) -> Result<Option<Statement>, Failure> {
     static PARSER: OnceLock<PostgresCompatibilityParser> = OnceLock::new();
     // What cannot be read here is the engine's to explain.
-    let Ok(asked) = Parser::parse_sql(&PostgreSqlDialect {}, sql) else { return Ok(None) };
-    let [asked @ Statement::Query(_)] = asked.as_slice() else { return Ok(None) };
+    let Ok(mut asked) = Parser::parse_sql(&PostgreSqlDialect {}, sql) else { return Ok(None) };
+    let [asked @ Statement::Query(_)] = asked.as_mut_slice() else { return Ok(None) };
     let mut relations = Relations::default();
-    let _ = Visit::visit(asked, &mut relations);
+    let _ = Visit::visit(&*asked, &mut relations);
     let is_asked = if relations.names.is_empty() { relations.has_function } else { relations.has_catalog };
     if !is_asked {
         return Ok(None);
     }
-    let parsed = PARSER.get_or_init(PostgresCompatibilityParser::new).parse(sql);
+    let mut lists = Lists::default();
+    if let ControlFlow::Break(failure) = VisitMut::visit(asked, &mut lists) {
+        return Err(failure);
+    }
+    let sql = if lists.has_any { Cow::Owned(asked.to_string()) } else { Cow::Borrowed(sql) };
+    let parsed = PARSER.get_or_init(PostgresCompatibilityParser::new).parse(&sql);
     let Ok(mut statements) = parsed else { return Ok(None) };
     let Some(mut statement) = statements.pop().filter(|_| statements.is_empty()) else { return Ok(None) };
     let _ = VisitMut::visit(&mut statement, &mut Spellings);

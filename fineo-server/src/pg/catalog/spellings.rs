@@ -3,11 +3,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    Value, VisitorMut,
+    Array, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Value, VisitorMut,
 };
 
-use super::recognition::parts;
+use super::{
+    super::{failure::Failure, values},
+    recognition::parts,
+};
 
 /// Spells what the planner does not know in words that it does.
 pub(super) struct Spellings;
@@ -56,4 +59,48 @@ fn replaced(pattern: &Expr, escape: &str) -> Expr {
         over: None,
         within_group: Vec::new(),
     })
+}
+
+/// Spells `x = ANY('{a,b}')` as `x IN ('a', 'b')`, and `x <> ALL('{a,b}')` as `x NOT IN ('a', 'b')`.
+///
+/// Only the place of such a text says that it is a list, and the items are of the type of what they are compared with.
+#[derive(Default)]
+pub(super) struct Lists {
+    pub(super) has_any: bool,
+}
+
+impl VisitorMut for Lists {
+    type Break = Failure;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Failure> {
+        let (left, right, negated) = match expr {
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
+            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
+            _ => return ControlFlow::Continue(()),
+        };
+        let Some(text) = list_text(right) else { return ControlFlow::Continue(()) };
+        let Some(items) = values::list(&text) else {
+            return ControlFlow::Break(Failure::error("22P02", format!("malformed array literal: {text:?}")));
+        };
+        let item = |item: Option<String>| Expr::value(item.map_or(Value::Null, Value::SingleQuotedString));
+        let list: Vec<Expr> = items.into_iter().map(item).collect();
+        let spelled = if list.is_empty() {
+            Expr::value(Value::Boolean(negated))
+        } else {
+            Expr::InList { expr: Box::new(Expr::Nested(left.clone())), list, negated }
+        };
+        *expr = Expr::Nested(Box::new(spelled));
+        self.has_any = true;
+        ControlFlow::Continue(())
+    }
+}
+
+/// The text that `expr` is, where it stands for a list, whatever list it is cast to.
+fn list_text(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Value(value) => value.value.clone().into_string(),
+        Expr::Nested(inner) => list_text(inner),
+        Expr::Cast { expr, data_type: DataType::Array(_), .. } => list_text(expr),
+        _ => None,
+    }
 }

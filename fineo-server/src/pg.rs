@@ -64,7 +64,7 @@ pub async fn serve(listener: TcpListener, shared: Shared, shutdown: Shutdown) ->
                 let door = Door { shared: shared.clone(), cancels: cancels.clone(), address, tls: tls.clone() };
                 let shutdown = shutdown.clone();
                 open.spawn(async move {
-                    door.serve(socket, &shutdown).await;
+                    Box::pin(door.serve(socket, &shutdown)).await;
                     drop(slot);
                 });
             }

@@ -29,6 +29,7 @@ pub(crate) struct TokenArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenVerb {
     /// Make a token and print it, alone, on standard output
+    #[command(after_help = "Examples:\n  fineo token create --tenant acme --scope ingest --expires 90d")]
     Create {
         /// Whose data it opens; the tenant need not have any yet
         #[arg(long, value_parser = tenant, value_name = "T")]
@@ -44,6 +45,7 @@ pub(crate) enum TokenVerb {
         note: String,
     },
     /// List tokens; no secret is shown
+    #[command(after_help = "Examples:\n  fineo token list --tenant acme --output json")]
     List {
         /// Only this tenant's
         #[arg(long, value_parser = tenant, value_name = "T")]
@@ -53,6 +55,7 @@ pub(crate) enum TokenVerb {
         output: SummaryFormat,
     },
     /// Revoke a token: it opens nothing any more, and what runs in its name ends
+    #[command(after_help = "Examples:\n  fineo token revoke 0123456789abcdef")]
     Revoke {
         /// Its id, the part between `fineo_` and the next `_`
         #[arg(value_name = "ID")]

@@ -85,8 +85,8 @@ impl Door {
             () = shutdown.requested() => return,
         };
         match peeked {
-            Ok(1) if first[0] == TLS_HANDSHAKE => self.encrypted(socket, true, shutdown).await,
-            Ok(1) => self.plain(socket, shutdown).await,
+            Ok(1) if first[0] == TLS_HANDSHAKE => Box::pin(self.encrypted(socket, true, shutdown)).await,
+            Ok(1) => Box::pin(self.plain(socket, shutdown)).await,
             Ok(_) | Err(_) => {}
         }
     }
@@ -100,7 +100,7 @@ impl Door {
             () = shutdown.requested() => return,
         };
         match negotiated {
-            Some(Negotiated::Encrypted(socket)) => self.encrypted(socket, false, shutdown).await,
+            Some(Negotiated::Encrypted(socket)) => Box::pin(self.encrypted(socket, false, shutdown)).await,
             Some(Negotiated::Plain(link, hello)) => {
                 let needs_encryption = self.tls.is_some();
                 self.greet(link, hello, needs_encryption, shutdown).await;

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use fineo::Clock;
 use pgwire::messages::PgWireBackendMessage;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -100,10 +100,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
             // The peer may have gone already: nothing is left to do then.
             let _ = self.io.shutdown().await;
         }
-    }
-
-    /// Everything that was read ahead.
-    pub(super) fn take_input(&mut self) -> Bytes {
-        self.input.split().freeze()
     }
 }

@@ -76,21 +76,6 @@ pub(super) enum Target {
     Portal(String),
 }
 
-impl Request {
-    /// Whether an error in it makes the server skip everything up to the next Sync.
-    pub(super) fn is_extended(&self) -> bool {
-        match self {
-            Self::Parse { .. }
-            | Self::Bind(_)
-            | Self::Describe(_)
-            | Self::Execute { .. }
-            | Self::Close(_)
-            | Self::Flush => true,
-            Self::Query(_) | Self::Sync | Self::Terminate | Self::Password(_) | Self::Copy | Self::Call => false,
-        }
-    }
-}
-
 /// The first message in `buffer`, once all of it is there.
 ///
 /// # Errors
@@ -143,16 +128,16 @@ fn startup(code: u32, body: &mut Body) -> Result<Hello, Failure> {
     Ok(Hello::Startup { minor, parameters })
 }
 
+/// A message's kind and what it asks, or why it cannot be understood.
+pub(super) type Told = (u8, Result<Request, Failure>);
+
 /// The next message in `buffer` that is at most `bytes_max` long, once all of it is there.
 ///
 /// # Errors
 ///
 /// `Err` when the connection is beyond repair, `Ok(Some(Err))` when only this message is wrong: what follows it can be
 /// read.
-pub(super) fn request(
-    buffer: &mut BytesMut,
-    bytes_max: usize,
-) -> Result<Option<(u8, Result<Request, Failure>)>, Failure> {
+pub(super) fn request(buffer: &mut BytesMut, bytes_max: usize) -> Result<Option<Told>, Failure> {
     let Some(&kind) = buffer.first() else { return Ok(None) };
     if !b"QPBDECHSXpdcfF".contains(&kind) {
         return Err(violation(format!("there is no message of type {kind:#04x}")));

@@ -169,7 +169,8 @@ impl Column {
             Writer::Shown => {
                 let options = FormatOptions::new();
                 let formatter = ArrayFormatter::try_new(&self.array, &options).map_err(|error| unshowable(&error))?;
-                return Ok(measured(out, |out| out.put_slice(formatter.value(row).to_string().as_bytes())));
+                measured(out, |out| out.put_slice(formatter.value(row).to_string().as_bytes()));
+                return Ok(());
             }
             _ => {}
         }

@@ -37,7 +37,7 @@ const PORTALS_MAX: usize = 128;
 #[derive(Debug)]
 pub(super) enum Stop {
     Failed(Failure),
-    Gone(Gone),
+    Gone,
 }
 
 impl From<Failure> for Stop {
@@ -47,8 +47,8 @@ impl From<Failure> for Stop {
 }
 
 impl From<Gone> for Stop {
-    fn from(gone: Gone) -> Self {
-        Self::Gone(gone)
+    fn from(_gone: Gone) -> Self {
+        Self::Gone
     }
 }
 

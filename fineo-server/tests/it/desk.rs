@@ -24,7 +24,8 @@ pub(crate) struct Desk {
     /// Of `rival`.
     pub(crate) rival: String,
     pub(crate) shared: Shared,
-    pub(crate) shutdown: Shutdown,
+    /// Held, so that the doors stay open.
+    _shutdown: Shutdown,
     pub(crate) doors: JoinHandle<()>,
 }
 
@@ -89,6 +90,6 @@ impl Desk {
             }
         });
         let (token, token_id) = (acme.reveal().to_owned(), acme.id().clone());
-        Self { pg, flight, token, token_id, rival: rival.reveal().to_owned(), shared, shutdown, doors }
+        Self { pg, flight, token, token_id, rival: rival.reveal().to_owned(), shared, _shutdown: shutdown, doors }
     }
 }

@@ -40,7 +40,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 // D1
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_torn_end_is_cut_off_wherever_it_was_torn() {
     let folder = tempfile::tempdir().unwrap();
     let original = folder.path().join("original");
@@ -126,7 +126,7 @@ async fn contents(directory: &LocalDirectory) -> Result<Vec<String>> {
 }
 
 // D7
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_byte_is_harmless_or_reported() {
     let folder = tempfile::tempdir().unwrap();
     let original = folder.path().join("original");

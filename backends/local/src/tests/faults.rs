@@ -135,7 +135,7 @@ fn open_on(disk: &FaultDisk, path: &Path, options: LocalOptions) -> Result<Local
 }
 
 // D5
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_failed_sync_every_change_is_refused_until_the_directory_is_opened_again() {
     for failing in 0..25 {
         let folder = tempfile::tempdir().unwrap();
@@ -166,7 +166,7 @@ async fn after_a_failed_sync_every_change_is_refused_until_the_directory_is_open
 }
 
 // D6
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_entries_are_refused_and_checkpoints_go_on() {
     for free in (0..60_000).step_by(911) {
         let folder = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ async fn on_a_full_disk_entries_are_refused_and_checkpoints_go_on() {
 }
 
 // D1
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_done_survives_the_loss_of_power_at_any_moment() {
     for seed in 0..25_u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -26,7 +26,8 @@ pub(super) fn small() -> LocalOptions {
 
 /// Opens `path` with small everything.
 pub(super) fn open(path: &Path) -> LocalDirectory {
-    // Work in the background of an instance let go before may hold the directory a moment longer.
+    // Work in the background of an instance let go before may hold the directory a moment longer; it needs another thread
+    // to end on, so tests that open twice run on several.
     for _ in 0..500 {
         match LocalDirectory::open(path, small()) {
             Err(error) if error.is_retryable() => std::thread::park_timeout(std::time::Duration::from_millis(10)),

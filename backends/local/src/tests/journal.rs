@@ -56,7 +56,7 @@ async fn count(folder: &Path, metric: u64) -> usize {
 }
 
 // D1
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_of_many_small_syncs_are_there_after_every_restart() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), 3, &[0..34, 34..68, 68..102, 102..136], 2).await;

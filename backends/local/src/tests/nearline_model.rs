@@ -212,7 +212,7 @@ proptest! {
 
     #[test]
     fn the_store_answers_as_a_map_does(deeds in proptest::collection::vec(deed(), 1..30)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(run(&deeds));
     }
 }

@@ -40,7 +40,7 @@ fn ours(error: &object_store::Error) -> &Error {
     source.downcast_ref().expect("an error of ours is inside")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_object_is_created_once_and_overwritten_whole() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).objects();
@@ -54,7 +54,7 @@ async fn an_object_is_created_once_and_overwritten_whole() {
     assert!(matches!(gone, object_store::Error::NotFound { .. }), "{gone}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_creators_of_one_name_one_succeeds() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).objects();
@@ -70,7 +70,7 @@ async fn of_many_creators_of_one_name_one_succeeds() {
     assert_eq!(read(&store, "log/1").await.unwrap(), format!("by {}", winners[0]));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_listing_is_in_order_and_has_nothing_half_written() {
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path());
@@ -90,7 +90,7 @@ async fn a_listing_is_in_order_and_has_nothing_half_written() {
     assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_make_one_object_in_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).objects();
@@ -106,7 +106,7 @@ async fn parts_make_one_object_in_their_order() {
 }
 
 // D1
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_is_there_after_a_power_loss() {
     for seed in 0..20_u64 {
         let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ async fn what_was_answered_is_there_after_a_power_loss() {
 }
 
 // D5
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_failed_sync_nothing_more_is_changed() {
     for after in 0..3 {
         let folder = tempfile::tempdir().unwrap();
@@ -160,7 +160,7 @@ async fn after_a_failed_sync_nothing_more_is_changed() {
 }
 
 // D6
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_a_put_is_refused_and_a_deletion_makes_room() {
     let folder = tempfile::tempdir().unwrap();
     let disk = FaultDisk::default();
@@ -177,7 +177,7 @@ async fn on_a_full_disk_a_put_is_refused_and_a_deletion_makes_room() {
     create(&store, "t/more", &large).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_closed_directory_changes_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path());

@@ -13,7 +13,7 @@ use super::fixture::{append, open, read_all, s0, small, texts};
 use crate::LocalDirectory;
 
 // D1
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn synced_entries_are_there_after_the_process_died() {
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path());
@@ -31,7 +31,7 @@ async fn synced_entries_are_there_after_the_process_died() {
     assert_eq!(texts(&rest), ["c", "d"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_stream_is_read_through_many_files() {
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path());
@@ -59,7 +59,7 @@ async fn a_long_stream_is_read_through_many_files() {
     assert_eq!(stream.tail(&s0()).await.unwrap(), Some(positions[499]));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_is_told_who_has_the_directory() {
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path());
@@ -72,7 +72,7 @@ async fn a_second_process_is_told_who_has_the_directory() {
 }
 
 // N12
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_that_are_still_held_refuse_changes_after_closing() {
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path());
@@ -95,7 +95,7 @@ fn segment(first: u64, last: u64) -> SegmentName {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_segment_is_written_once_and_read_as_written() {
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path());
@@ -115,7 +115,7 @@ async fn a_segment_is_written_once_and_read_as_written() {
 }
 
 // D7
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_segment_is_reported_and_not_served() {
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path());
@@ -129,7 +129,7 @@ async fn a_damaged_segment_is_reported_and_not_served() {
     assert_eq!(archive.read(&segment(1, 9), Some((0, 100))).await.unwrap(), vec![7; 100]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn versions_are_there_after_the_process_died() {
     let folder = tempfile::tempdir().unwrap();
     let acme = TenantId::new("acme").unwrap();

@@ -217,7 +217,8 @@ async fn beyond(place: Box<dyn Place>) -> Result<Verdict> {
         rows.extend(of_shard);
     }
     rows.sort();
-    for (first, second) in [(None, None), (Some(0), None), (Some(17), Some(39)), (Some(39), Some(5)), (Some(99), Some(99))]
+    for (first, second) in
+        [(None, None), (Some(0), None), (Some(17), Some(39)), (Some(39), Some(5)), (Some(99), Some(99))]
     {
         let lasts = [("s0", first), ("s1", second), ("s9", Some(50))];
         let lasts = lasts.into_iter().filter_map(|(name, last)| Some((shard(name), Position::from(last?))));
@@ -231,7 +232,8 @@ async fn beyond(place: Box<dyn Place>) -> Result<Verdict> {
         let found = table.scan(request.with_time(TimeRange { from: 9, to: 90 })).await?;
         let is_in_time = |row: &&TestRow| (9..90).contains(&row.time) && wanted(row);
         assert!(found.iter().all(|row| is_in_time(&row)), "beyond {cover:?}");
-        let is_tested = |row: &&TestRow| is_in_time(row) && row.cell("a").is_some_and(|text| text == "1" || text == "2");
+        let is_tested =
+            |row: &&TestRow| is_in_time(row) && row.cell("a").is_some_and(|text| text == "1" || text == "2");
         assert!(expected.iter().filter(is_tested).all(|row| found.contains(row)), "beyond {cover:?}");
     }
     Ok(Verdict::Passed)

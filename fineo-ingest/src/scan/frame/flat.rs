@@ -26,7 +26,8 @@ pub(super) fn frame(window: &[u8], start: usize) -> Option<Frame> {
     }
     let line = rest[..memchr(b'\n', rest)?].trim_ascii_end();
     let counts = count(line);
-    let is_flat = line.last() == Some(&b'}') && counts.brackets == 2 && counts.odd == 0 && counts.quotes.is_multiple_of(2);
+    let is_flat =
+        line.last() == Some(&b'}') && counts.brackets == 2 && counts.odd == 0 && counts.quotes.is_multiple_of(2);
     is_flat.then_some(Frame { start, end: start + line.len(), is_broken: false, depth: 1, keys: counts.colons })
 }
 

@@ -21,10 +21,11 @@ impl VisitorMut for Spellings {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
             // What clients collect like this (members of roles, columns of keys) no tenant has.
-            Expr::Function(function) if matches!(function.args, FunctionArguments::Subquery(_)) => {
-                if parts(&function.name).pop().is_some_and(|name| name == "array") {
-                    *expr = Expr::Array(Array { elem: vec![Expr::value(Value::Null)], named: true });
-                }
+            Expr::Function(function)
+                if matches!(function.args, FunctionArguments::Subquery(_))
+                    && parts(&function.name).pop().is_some_and(|name| name == "array") =>
+            {
+                *expr = Expr::Array(Array { elem: vec![Expr::value(Value::Null)], named: true });
             }
             // A pattern has the backslash as its escape here, whichever it asks for.
             Expr::Like { pattern, escape_char: escape, .. } | Expr::ILike { pattern, escape_char: escape, .. } => {

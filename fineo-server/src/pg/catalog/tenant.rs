@@ -26,11 +26,14 @@ pub(super) struct Relation {
     pub(super) columns: SchemaRef,
 }
 
-/// The tenant's tables by schema and name, as of the last [`TenantCatalog::refresh`]. Cloning shares it.
+/// Tables by schema and name.
+type Relations = BTreeMap<(String, String), Relation>;
+
+/// The tenant's tables, as of the last [`TenantCatalog::refresh`]. Cloning shares it.
 #[derive(Debug, Clone)]
 pub(super) struct TenantCatalog {
     tenant: Arc<str>,
-    relations: Arc<RwLock<Arc<BTreeMap<(String, String), Relation>>>>,
+    relations: Arc<RwLock<Arc<Relations>>>,
 }
 
 impl TenantCatalog {
@@ -67,7 +70,7 @@ impl TenantCatalog {
     }
 
     /// The tables and views by schema and name.
-    pub(super) fn relations(&self) -> Arc<BTreeMap<(String, String), Relation>> {
+    pub(super) fn relations(&self) -> Arc<Relations> {
         Arc::clone(&self.relations.read().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -198,22 +198,23 @@ impl Config {
     /// The bounds of the doors.
     pub fn door_limits(&self) -> DoorLimits {
         let limits = &self.limits;
-        let mut bounds = DoorLimits::default();
-        bounds.connections_max = limits.connections_max;
-        bounds.connections_per_address_max = limits.connections_per_address_max;
-        bounds.connections_per_tenant_max = limits.connections_per_tenant_max;
-        bounds.hello_max = Duration::from_secs(limits.hello_seconds_max);
-        bounds.stall_max = Duration::from_secs(limits.stall_seconds_max);
-        bounds.body_max = Duration::from_secs(limits.body_seconds_max);
-        bounds.idle_max = Duration::from_secs(limits.idle_seconds_max);
-        bounds.body_bytes_max = limits.body_bytes_max;
-        bounds.unpacked_bytes_max = limits.unpacked_bytes_max;
-        bounds.sql_bytes_max = limits.sql_bytes_max;
-        bounds.freshness_wait = Duration::from_secs(limits.freshness_wait_seconds);
-        bounds.freshness_wait_max = Duration::from_secs(limits.freshness_wait_seconds_max);
-        bounds.drain_max = Duration::from_secs(limits.drain_seconds_max);
-        bounds.are_metrics_public = self.security.public_metrics;
-        bounds
+        DoorLimits {
+            connections_max: limits.connections_max,
+            connections_per_address_max: limits.connections_per_address_max,
+            connections_per_tenant_max: limits.connections_per_tenant_max,
+            hello_max: Duration::from_secs(limits.hello_seconds_max),
+            stall_max: Duration::from_secs(limits.stall_seconds_max),
+            body_max: Duration::from_secs(limits.body_seconds_max),
+            idle_max: Duration::from_secs(limits.idle_seconds_max),
+            body_bytes_max: limits.body_bytes_max,
+            unpacked_bytes_max: limits.unpacked_bytes_max,
+            sql_bytes_max: limits.sql_bytes_max,
+            freshness_wait: Duration::from_secs(limits.freshness_wait_seconds),
+            freshness_wait_max: Duration::from_secs(limits.freshness_wait_seconds_max),
+            drain_max: Duration::from_secs(limits.drain_seconds_max),
+            are_metrics_public: self.security.public_metrics,
+            ..DoorLimits::default()
+        }
     }
 
     /// How the process tells what it does.

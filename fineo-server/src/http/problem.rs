@@ -44,7 +44,7 @@ pub(crate) struct ProblemDetails {
 /// A request that is not answered as it hoped to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    details: ProblemDetails,
+    details: Box<ProblemDetails>,
     retry_after: Option<Duration>,
     /// What the operator may see of it, and strangers may not.
     inner: Option<Error>,
@@ -61,7 +61,7 @@ impl Problem {
             hint: None,
             position: None,
         };
-        Self { details, retry_after: None, inner: None }
+        Self { details: Box::new(details), retry_after: None, inner: None }
     }
 
     pub(super) fn bad_request(code: &str, detail: impl Into<String>) -> Self {
@@ -113,7 +113,7 @@ impl Problem {
     }
 
     fn into_response_for(self, entrance: Entrance) -> Response {
-        let mut details = self.details;
+        let mut details = *self.details;
         if let (Entrance::Socket, Some(inner)) = (entrance, &self.inner) {
             details.detail = inner.to_string();
         }

@@ -1,14 +1,14 @@
 //! The one place where the program calls Fineo: the stores themselves, or the server that holds them.
 
+mod compaction;
 mod tokens;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use fineo::{
     Fineo, TableStatus,
-    compact::{CompactReport, TenantReport},
-    core::{Error, SystemEntropy, TenantId, TimeRange, Timestamp, archive::Stage},
+    core::{SystemEntropy, TenantId, TimeRange, Timestamp, archive::Stage},
     ingest::{ImportOptions, ImportSource, ReplayMode, ReplayRequest, Routing},
     query::{QueryLimits, QueryStream},
     schema::{Change, ChangeId, ChangeRequest, Declaration},
@@ -17,7 +17,7 @@ use fineo_server::{
     Counts,
     client::{Client, Method, Sent, ServedRows, escaped},
     http::{
-        operator::{CompactRequest, ImportQuery, ReportView},
+        operator::{ImportQuery, ReportView},
         replay::{ModeName, ReplayBody, ReplayView, StageName as ServedStage},
         resource::{self, AppliedView, DiscoveredView, HistoryView, PlanView, SuggestionView, TenantView},
         schema::ChangesRequest,
@@ -323,50 +323,6 @@ impl Engine {
             Self::Own(fineo) => fineo.tables(tenant).await?,
             Self::Served(client) => client.ask(Method::GET, "/operator/tables", Sent::to(tenant)).await?,
         })
-    }
-
-    /// Makes columnar files; `show` hears of every tenant that is done.
-    pub(crate) async fn compact(
-        &self,
-        asked: &CompactRequest,
-        scratch: PathBuf,
-        show: &(dyn Fn(&TenantReport) + Send + Sync),
-    ) -> Result<CompactReport, Failure> {
-        Ok(match self {
-            Self::Own(fineo) => {
-                let options = asked.options()?.with_scratch(Some(scratch));
-                fineo.compactor(options, None).run(show).await?
-            }
-            Self::Served(client) => {
-                let sent = Sent::default().with_json(asked)?;
-                let report: CompactReport = client.ask(Method::POST, "/operator/compact", sent).await?;
-                report.tenants.iter().for_each(show);
-                report
-            }
-        })
-    }
-
-    /// Makes columnar files again and again, until this is dropped.
-    pub(crate) async fn compact_and_watch(
-        &self,
-        asked: &CompactRequest,
-        scratch: PathBuf,
-        every: Duration,
-        show: &(dyn Fn(&Result<CompactReport, Error>) + Send + Sync),
-    ) -> Result<(), Failure> {
-        match self {
-            Self::Own(fineo) => {
-                // Whoever drops this stops it; the sender only has to live as long.
-                let (_never, stop) = tokio::sync::watch::channel(false);
-                let options = asked.options()?.with_scratch(Some(scratch));
-                fineo.compactor(options, None).watch(every, stop, show).await;
-                Ok(())
-            }
-            Self::Served(_) => Err(Failure::Misuse(
-                "the server that holds the directory compacts by itself (compaction.every_seconds of its configuration)"
-                    .to_owned(),
-            )),
-        }
     }
 
     /// What the program and its stores can do.

@@ -132,11 +132,11 @@ async fn no_bytes_bring_the_door_down_or_reach_a_neighbour() {
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
     let hello = startup(3 << 16, &[("user", "acme"), ("database", "fineo")]);
     for _ in 0..300 {
-        let mut bytes = if chance.next() % 2 == 0 { hello.clone() } else { Vec::new() };
+        let mut bytes = if chance.next().is_multiple_of(2) { hello.clone() } else { Vec::new() };
         for _ in 0..chance.next() % 40 {
             bytes.push((chance.next() % 256) as u8);
         }
-        if !bytes.is_empty() && chance.next() % 2 == 0 {
+        if !bytes.is_empty() && chance.next().is_multiple_of(2) {
             let at = (chance.next() as usize) % bytes.len();
             bytes[at] ^= 1 << (chance.next() % 8);
         }

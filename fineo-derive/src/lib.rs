@@ -1,1 +1,0 @@
-//! `#[derive(FineoEvent)]`.

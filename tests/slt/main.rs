@@ -186,6 +186,6 @@ async fn files_and_nearline_rows_together_answer_every_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_aws_backend_answers_every_file() {
     if support::aws_options().is_some() {
-        run_all(async |_| Fineo::aws(support::aws_options().unwrap()).open().await.unwrap()).await;
+        run_all(async |_| Fineo::aws(support::aws_options().unwrap()).open().await.unwrap(), Compacted::None).await;
     }
 }

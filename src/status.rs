@@ -130,7 +130,8 @@ impl Capabilities {
         let (raw, staged) = (parts.raw.capabilities(), parts.staged.capabilities());
         let (archive, nearline, repo) =
             (parts.archive.capabilities(), parts.nearline.capabilities(), parts.repo.capabilities());
-        let backends = [("memory", cfg!(feature = "memory")), ("local", cfg!(feature = "local"))];
+        let backends =
+            [("memory", cfg!(feature = "memory")), ("local", cfg!(feature = "local")), ("aws", cfg!(feature = "aws"))];
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             backends: backends.iter().filter(|(_, has)| *has).map(|(name, _)| (*name).to_owned()).collect(),

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     ResultWriter, Sink,
     cell::{is_null, is_number, push_text, simplified},
-    screen::{push_escaped, screened},
+    screen::screened,
 };
 
 /// The most rows that are looked at to choose the widths of the columns.
@@ -20,12 +20,16 @@ const SAMPLE_ROWS: usize = 1_000;
 const SAMPLE_BYTES: usize = 1024 * 1024;
 /// The most cells that a column is padded to; what is wider is shown whole, and only that row is out of line.
 const WIDTH_MAX: usize = 80;
+/// The columns of what EXPLAIN answers.
+const PLAN_COLUMNS: [&str; 2] = ["plan_type", "plan"];
 
 /// Writes a table. The first rows choose the widths of the columns, so that any number of rows can follow.
 pub(crate) struct TableWriter {
     sink: Sink,
     headers: Vec<String>,
     numbers: Vec<bool>,
+    /// Whether these are plans, whose lines are for reading.
+    is_plan: bool,
     widths: Vec<usize>,
     has_begun: bool,
     sample: Vec<Vec<String>>,
@@ -40,6 +44,7 @@ impl TableWriter {
             sink,
             headers: fields.iter().map(|field| screened(field.name()).into_owned()).collect(),
             numbers: fields.iter().map(|field| is_number(field.data_type())).collect(),
+            is_plan: fields.iter().map(|field| field.name().as_str()).eq(PLAN_COLUMNS),
             widths: Vec::new(),
             has_begun: false,
             sample: Vec::new(),
@@ -67,19 +72,32 @@ impl TableWriter {
     }
 }
 
+impl TableWriter {
+    /// Prints a row, or keeps it until the widths are known.
+    fn push(&mut self, cells: Vec<String>) -> io::Result<()> {
+        if self.has_begun {
+            return self.sink.write_all(line(&cells, &self.widths, &self.numbers).as_bytes());
+        }
+        self.sample_bytes += cells.iter().map(String::len).sum::<usize>();
+        self.sample.push(cells);
+        if self.sample.len() >= SAMPLE_ROWS || self.sample_bytes >= SAMPLE_BYTES {
+            self.begin()?;
+        }
+        Ok(())
+    }
+}
+
 impl ResultWriter for TableWriter {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let columns: Vec<_> = batch.columns().iter().map(simplified).collect();
         for row in 0..batch.num_rows() {
-            let cells: Vec<String> = columns.iter().map(|column| shown(column, row)).collect();
-            if self.has_begun {
-                self.sink.write_all(line(&cells, &self.widths, &self.numbers).as_bytes())?;
-                continue;
-            }
-            self.sample_bytes += cells.iter().map(String::len).sum::<usize>();
-            self.sample.push(cells);
-            if self.sample.len() >= SAMPLE_ROWS || self.sample_bytes >= SAMPLE_BYTES {
-                self.begin()?;
+            let cells = columns.iter().map(|column| text(column, row));
+            if self.is_plan {
+                for cells in plan_lines(cells.collect()) {
+                    self.push(cells)?;
+                }
+            } else {
+                self.push(cells.map(|cell| screened(&cell).into_owned()).collect())?;
             }
         }
         Ok(())
@@ -93,15 +111,23 @@ impl ResultWriter for TableWriter {
     }
 }
 
-fn shown(column: &dyn Array, row: usize) -> String {
+fn text(column: &dyn Array, row: usize) -> String {
     if is_null(column, row) {
         return "NULL".to_owned();
     }
     let mut text = String::new();
     push_text(column, row, &mut text);
-    let mut safe = String::with_capacity(text.len());
-    push_escaped(&text, &mut safe);
-    safe
+    text
+}
+
+/// A row for each line of a plan; the first of them says which plan it is.
+fn plan_lines(cells: Vec<String>) -> Vec<Vec<String>> {
+    let [kind, plan] = cells.as_slice() else {
+        return vec![cells];
+    };
+    let kinds = std::iter::once(kind.as_str()).chain(std::iter::repeat(""));
+    let lines = kinds.zip(plan.lines());
+    lines.map(|(kind, line)| vec![screened(kind).into_owned(), screened(line).into_owned()]).collect()
 }
 
 fn line(cells: &[String], widths: &[usize], numbers: &[bool]) -> String {

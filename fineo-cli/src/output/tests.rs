@@ -148,6 +148,21 @@ fn a_table_aligns_its_columns_and_shows_what_a_terminal_would_act_on() {
 }
 
 #[test]
+fn a_plan_is_printed_line_by_line() {
+    let kinds = texts(&[Some("logical_plan"), Some("physical_plan")]);
+    let plans = texts(&[Some("Filter\n  Scan\u{7}"), Some("Scan\n")]);
+    let expected = [
+        " plan_type     | plan",
+        "---------------+-------------",
+        " logical_plan  | Filter",
+        "               |   Scan\\u{7}",
+        " physical_plan | Scan",
+    ];
+    let text = printed(Format::Table, vec![("plan_type", kinds), ("plan", plans)]);
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_table_of_many_rows_is_printed_while_it_comes() {
     let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(0..5_000));
     let text = printed(Format::Table, vec![("n", rows)]);

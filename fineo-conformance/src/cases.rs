@@ -19,7 +19,14 @@ pub fn archive() -> Vec<Case> {
 
 /// The cases of [`fineo_core::NearlineStore`].
 pub fn nearline() -> Vec<Case> {
-    [nearline::write::CASES, nearline::cells::CASES, nearline::scan::CASES, model::nearline::CASES].concat()
+    [
+        nearline::write::CASES,
+        nearline::cells::CASES,
+        nearline::scan::CASES,
+        nearline::latest::CASES,
+        model::nearline::CASES,
+    ]
+    .concat()
 }
 
 /// The cases of [`fineo_core::SchemaRepo`].

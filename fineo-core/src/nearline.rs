@@ -1,5 +1,6 @@
 //! The contract of a nearline store: recent rows, visible at once, read as Arrow batches.
 
+mod latest;
 mod rows;
 mod scan;
 
@@ -9,6 +10,7 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+pub use latest::Latest;
 pub use rows::{Row, RowHead, Rows};
 pub use scan::{
     COLUMN_ALIAS, COLUMN_CONTENT, COLUMN_EVENT_ID, COLUMN_INGESTED_AT, COLUMN_POSITION, COLUMN_SHARD, COLUMN_TIMESTAMP,
@@ -59,6 +61,8 @@ pub struct NearlineCapabilities {
 ///     position the cover contains; a removed event id may be written again.
 /// 11. **Outcomes.** [`write`](Self::write) answers one outcome per row, in order.
 /// 12. **Beyond.** A scan answers exactly the rows whose position [`ScanRequest::beyond`] does not contain.
+/// 13. **Latest.** A scan whose request has a [`Latest`] may leave out a row once one of its key was accepted that is
+///     at least as new, and no other.
 #[async_trait]
 pub trait NearlineStore: Debug + Display + Send + Sync + 'static {
     /// Limits and powers.

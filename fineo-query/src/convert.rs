@@ -1,6 +1,7 @@
 //! Turns stored texts into the typed values of a column, a batch at a time.
 
 mod conversion;
+mod memo;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use fineo_schema::{FieldType, LogicalColumn, coerce};
 pub(crate) use conversion::{Converted, RowContext, Scope, in_unit, scaled};
 
 use crate::column::data_type;
+use memo::Memo;
 
 /// The cells of one column in one batch: per stored name, in rank order, its texts.
 pub(crate) struct Cells<'a> {
@@ -49,6 +51,15 @@ impl<'a> Cells<'a> {
         self.sources.iter().find(|source| source.is_valid(row)).map(|source| source.value(row))
     }
 
+    /// The first array that has a value in `row`, in rank order.
+    #[inline]
+    fn source(&self, row: usize) -> Option<&'a StringViewArray> {
+        match self.sources.as_slice() {
+            [only] if only.null_count() == 0 => Some(only),
+            several => several.iter().find(|source| source.is_valid(row)).copied(),
+        }
+    }
+
     #[inline]
     fn for_each(&self, mut visit: impl FnMut(Option<&'a str>)) {
         match self.sources.as_slice() {
@@ -73,16 +84,20 @@ impl<'a> Cells<'a> {
     fn primitive<T: ArrowPrimitiveType>(&self, parse: impl Fn(&str) -> Option<T::Native>) -> PrimitiveArray<T> {
         let mut values = Vec::with_capacity(self.rows);
         let mut nulls = NullBufferBuilder::new(self.rows);
-        self.for_each(|text| match text.and_then(&parse) {
-            Some(value) => {
-                values.push(value);
-                nulls.append_non_null();
+        let mut memo = Memo::new(self.rows);
+        for row in 0..self.rows {
+            let found = self.source(row);
+            match found.and_then(|source| memo.value(source.views()[row], || parse(source.value(row)))) {
+                Some(value) => {
+                    values.push(value);
+                    nulls.append_non_null();
+                }
+                None => {
+                    values.push(T::Native::default());
+                    nulls.append_null();
+                }
             }
-            None => {
-                values.push(T::Native::default());
-                nulls.append_null();
-            }
-        });
+        }
         PrimitiveArray::new(values.into(), nulls.finish())
     }
 

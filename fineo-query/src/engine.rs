@@ -1,14 +1,19 @@
 //! What all sessions share: the stores, the limits, and the planner's registry of functions.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use datafusion::execution::{
     SessionStateDefaults,
     config::SessionConfig,
-    disk_manager::{DiskManagerBuilder, DiskManagerMode},
+    disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode},
     memory_pool::{FairSpillPool, GreedyMemoryPool, MemoryPool},
     runtime_env::RuntimeEnv,
     session_state::{SessionState, SessionStateBuilder},
+    spill_file::{SpillFile, TempFileFactory},
 };
 use fineo_core::{Clock, Error, NearlineStore, Result, TenantId};
 use fineo_schema::{Discovery, SchemaStore};
@@ -17,7 +22,7 @@ use fineo_table::Tables;
 use crate::{
     QueryLimits, Session,
     catalog::Catalog,
-    plan::{KeptPlans, Planners},
+    plan::{KeptPlans, NewestFirst, Planners},
 };
 
 /// The parts that queries read from.
@@ -105,14 +110,37 @@ impl Inner {
         let mut disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
         let mut memory_pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits.memory_bytes_max));
         if let Some(directory) = limits.spill_directory.as_ref().filter(|_| may_spill) {
-            disk = DiskManagerBuilder::default()
-                .with_mode(DiskManagerMode::Directories(vec![directory.clone()]))
-                .with_max_temp_directory_size(limits.spill_bytes_max);
+            let spills =
+                Spills { directory: directory.clone(), bytes_max: limits.spill_bytes_max, disk: OnceLock::new() };
+            disk = disk.with_mode(DiskManagerMode::Custom(Arc::new(spills)));
             memory_pool = Arc::new(FairSpillPool::new(limits.memory_bytes_max));
         }
         let disk = disk.build();
         let disk = disk.map_err(|source| Error::unavailable("cannot use the spill directory").with_source(source))?;
         Ok(Arc::new(RuntimeEnv { memory_pool, disk_manager: Arc::new(disk), ..self.runtime.clone() }))
+    }
+}
+
+/// The spill files of one query. Few queries have any: the directory is touched when the first is made.
+struct Spills {
+    directory: PathBuf,
+    bytes_max: u64,
+    disk: OnceLock<Arc<DiskManager>>,
+}
+
+impl TempFileFactory for Spills {
+    fn create_temp_file(&self, description: &str) -> datafusion::error::Result<Arc<dyn SpillFile>> {
+        let disk = match self.disk.get() {
+            Some(disk) => disk,
+            None => {
+                let mode = DiskManagerMode::Directories(vec![self.directory.clone()]);
+                let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(self.bytes_max);
+                // Of two who come first at once both use what the first made.
+                let disk = Arc::new(disk.build()?);
+                self.disk.get_or_init(|| disk)
+            }
+        };
+        disk.create_tmp_file(description)
     }
 }
 
@@ -140,6 +168,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_physical_optimizer_rule(Arc::new(NewestFirst))
         .build();
     // Otherwise every call of a function in a plan makes settings of its own.
     let options = Arc::clone(state.config_options());

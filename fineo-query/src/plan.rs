@@ -2,6 +2,7 @@
 
 mod context;
 mod kept;
+mod latest;
 mod open;
 mod planners;
 mod time;
@@ -46,6 +47,7 @@ use crate::{
 use context::Context;
 
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
+pub(crate) use latest::NewestFirst;
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
 

@@ -2,9 +2,11 @@
 
 mod columnar;
 mod file;
+mod latest;
 pub(crate) mod pushed;
 mod reader;
 mod resent;
+mod tail;
 
 use std::{fmt, sync::Arc};
 
@@ -20,30 +22,32 @@ use datafusion::{
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
         execution_plan::{Boundedness, EmissionType},
-        metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
+        metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
         statistics::StatisticsArgs,
         stream::RecordBatchStreamAdapter,
     },
 };
 use fineo_core::{
-    MetricId, TimeRange,
-    nearline::{Predicate, ScanRequest},
+    TimeRange,
+    nearline::{Latest, Predicate, ScanRequest},
 };
 use fineo_table::Snapshot;
-use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use crate::{
     column::{Column, Content},
     error::foreign,
     filter::describe,
-    pins::Pins,
     table::Rows,
 };
 
+pub(crate) use latest::{LatestExec, Newest};
+
 use columnar::{Asked, Files};
 use pushed::Tests;
-use reader::{Reader, Repairs};
+use reader::Reader;
 use resent::Resent;
+use tail::{Counted, Tail};
 
 /// Reads the rows of one tenant and metric: of each id that they are stored under those that are in no file, one
 /// partition each, and those in files, in as many partitions as there are tasks.
@@ -104,20 +108,56 @@ impl FineoScan {
         Ok(Self { rows, columns, time, predicates, limit, snapshots, files, schema, properties, metrics })
     }
 
+    /// The columns.
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The columns, of a scan of all rows.
+    pub(crate) fn all_columns(&self) -> Option<&[Column]> {
+        self.limit.is_none().then_some(&*self.columns)
+    }
+
+    /// The same scan with the `properties` of one that is like it.
+    pub(crate) fn with_properties(&self, properties: &Arc<PlanProperties>) -> Self {
+        Self { properties: Arc::clone(properties), ..self.clone() }
+    }
+
+    /// Whether `partition` has rows of the nearline store.
+    fn is_nearline(&self, partition: usize) -> bool {
+        partition < self.rows.metrics.len()
+    }
+
+    /// The rows of a partition of the nearline store, the newest first, but for those that `latest` makes old.
+    fn newest(
+        &self,
+        partition: usize,
+        context: &TaskContext,
+        latest: &Arc<Latest>,
+    ) -> Result<SendableRecordBatchStream> {
+        let batch_rows_max = context.session_config().batch_size();
+        let batches = self.nearline(partition, batch_rows_max, Some(latest)).map_err(foreign);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches)))
+    }
+
     /// The rows of one id that are in no file.
     fn nearline(
         &self,
         partition: usize,
-        metric: &MetricId,
         batch_rows_max: usize,
+        latest: Option<&Arc<Latest>>,
     ) -> impl Stream<Item = fineo_core::Result<RecordBatch>> + use<> {
         let pinned = self.rows.pins.clone().zip(self.snapshots.get(partition).cloned());
         let resent = pinned.as_ref().and_then(|(pins, snapshot)| Resent::of(pins, snapshot));
         let reader = Reader::new(&self.columns, Arc::clone(&self.schema), resent.is_some());
+        let metric = &self.rows.metrics[partition];
         let request = reader.request(&self.rows.tenant, metric, batch_rows_max).with_time(self.time);
         let mut request = self.predicates.iter().cloned().fold(request, ScanRequest::with_predicate);
         if let Some((_, snapshot)) = &pinned {
             request = request.beyond(snapshot.cover.clone());
+        }
+        if let Some(latest) = latest {
+            request = request.with_latest(Arc::clone(latest));
         }
         let rows = Arc::clone(&self.rows);
         let counted = Counted {
@@ -130,50 +170,6 @@ impl FineoScan {
             Ok(futures::stream::try_unfold(Some(tail), Tail::next))
         };
         futures::stream::once(read).try_flatten()
-    }
-}
-
-/// What a nearline part counts.
-struct Counted {
-    rows: Count,
-    resent: Count,
-}
-
-/// Reads on through the nearline rows of one id.
-struct Tail {
-    batches: BoxStream<'static, fineo_core::Result<RecordBatch>>,
-    reader: Reader,
-    repairs: Repairs,
-    resent: Option<Resent>,
-    pinned: Option<(Arc<Pins>, Arc<Snapshot>)>,
-    counted: Counted,
-}
-
-impl Tail {
-    async fn next(tail: Option<Self>) -> fineo_core::Result<Option<(RecordBatch, Option<Self>)>> {
-        let Some(mut tail) = tail else { return Ok(None) };
-        loop {
-            let Some(batch) = tail.batches.try_next().await? else { break };
-            tail.counted.rows.add(batch.num_rows());
-            let batch = match &mut tail.resent {
-                Some(resent) => {
-                    let before = batch.num_rows();
-                    let batch = resent.without(batch, tail.reader.event_id()).await?;
-                    tail.counted.resent.add(before - batch.num_rows());
-                    batch
-                }
-                None => batch,
-            };
-            if batch.num_rows() > 0 {
-                let converted = tail.reader.convert(&batch, &tail.repairs)?;
-                return Ok(Some((converted, Some(tail))));
-            }
-        }
-        // Whoever removes rows says so before: what the floor does not reach was there while it was read.
-        if let Some((pins, snapshot)) = &tail.pinned {
-            pins.check(snapshot).await?;
-        }
-        Ok(None)
     }
 }
 
@@ -259,8 +255,8 @@ impl ExecutionPlan for FineoScan {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = Arc::clone(&self.schema);
-        if let Some(metric) = self.rows.metrics.get(partition) {
-            let batches = self.nearline(partition, metric, context.session_config().batch_size());
+        if self.is_nearline(partition) {
+            let batches = self.nearline(partition, context.session_config().batch_size(), None);
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, at_most(self.limit, batches.map_err(foreign)))));
         }
         let share = partition - self.rows.metrics.len();

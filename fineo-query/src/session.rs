@@ -1,6 +1,6 @@
 //! A tenant's way to SQL.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
     arrow::{
@@ -280,7 +280,10 @@ impl Session {
     fn run(&self, planned: Planned) -> Result<SendableRecordBatchStream> {
         let runtime = self.engine.runtime(may_spill(&planned.plan))?;
         let config = self.engine.states.config().clone();
-        let context = TaskContext::default().with_session_config(config).with_runtime(runtime);
+        // A default one makes settings and a runtime of its own first.
+        let functions = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        let (scalar, higher_order, aggregate, window) = functions;
+        let context = TaskContext::new(None, String::new(), config, scalar, higher_order, aggregate, window, runtime);
         let started = std::panic::catch_unwind(AssertUnwindSafe(|| execute_stream(planned.plan, Arc::new(context))));
         started.map_err(|panic| panicked(panic.as_ref()))?.map_err(|error| classify(&error))
     }
@@ -288,13 +291,14 @@ impl Session {
 
 /// Whether something of `plan` holds more than a batch at a time.
 fn may_spill(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    const PASSING: [&str; 9] = [
+    const PASSING: [&str; 10] = [
         "CoalescePartitionsExec",
         "CooperativeExec",
         "EmptyExec",
         "FilterExec",
         "FineoScan",
         "GlobalLimitExec",
+        "LatestExec",
         "LocalLimitExec",
         "ProjectionExec",
         "UnionExec",

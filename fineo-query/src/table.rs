@@ -40,6 +40,19 @@ pub(crate) struct Rows {
     pub(crate) pins: Option<Arc<Pins>>,
 }
 
+impl Rows {
+    /// Whether some of the rows are in files.
+    async fn has_files(&self) -> fineo_core::Result<bool> {
+        let Some(pins) = &self.pins else { return Ok(false) };
+        for metric in &self.metrics {
+            if !pins.snapshot(metric).await?.files.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// A table with the columns that one query needs, of one tenant.
 pub(crate) struct RowTable {
     rows: Arc<Rows>,
@@ -107,9 +120,6 @@ impl RowTable {
 impl RowTable {
     /// What files are to test; the time is told by itself.
     fn tests(&self, filters: &[Expr], shown: &[Column], state: &dyn Session) -> Result<Tests> {
-        if self.rows.pins.is_none() {
-            return Ok(Tests::default());
-        }
         let others = filters.iter().filter(|filter| !implied(filter, &self.columns).is_time_exact);
         let others = others.map(|expr| {
             let is_exact = self.pushdown(expr) == TableProviderFilterPushDown::Exact;
@@ -155,7 +165,8 @@ impl TableProvider for RowTable {
         let time =
             filters.iter().fold(TimeRange::ALL, |time, filter| time.intersect(&implied(filter, &self.columns).time));
         let tasks = state.config().target_partitions();
-        let tests = self.tests(&filters, &columns, state)?;
+        let has_files = self.rows.has_files().await.map_err(foreign)?;
+        let tests = if has_files { self.tests(&filters, &columns, state)? } else { Tests::default() };
         let wanted = Wanted { columns, time, predicates: self.predicates(&filters), tests, limit, tasks };
         let scan = FineoScan::new(Arc::clone(&self.rows), wanted).await.map_err(foreign)?;
         Ok(match self.open {

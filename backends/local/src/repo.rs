@@ -1,6 +1,7 @@
 //! The schema repository on redb: one file, every append one durable transaction.
 
 mod key;
+mod recent;
 mod value;
 
 pub(crate) mod database;
@@ -15,6 +16,7 @@ use fineo_core::{
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::{failure::database_error, root::Root};
+use recent::Recent;
 
 /// Subject to its latest version.
 const LATEST: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("latest");
@@ -33,6 +35,7 @@ pub(crate) struct LocalRepo {
 struct Shared {
     root: Arc<Root>,
     database: Arc<Database>,
+    recent: Recent,
 }
 
 impl fmt::Debug for Shared {
@@ -48,7 +51,13 @@ impl LocalRepo {
         transaction.open_table(LATEST).map_err(database_error)?;
         transaction.open_table(HISTORY).map_err(database_error)?;
         transaction.commit().map_err(database_error)?;
-        Ok(Self { shared: Arc::new(Shared { root: Arc::clone(root), database: Arc::clone(database) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: Arc::clone(root),
+                database: Arc::clone(database),
+                recent: Recent::default(),
+            }),
+        })
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
@@ -66,6 +75,13 @@ impl LocalRepo {
 
 impl Shared {
     fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
+        let since = self.recent.since();
+        let latest = self.read_latest(subject)?;
+        self.recent.keep(subject, latest.as_ref(), since);
+        Ok(latest)
+    }
+
+    fn read_latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
         let transaction = self.database.begin_read().map_err(database_error)?;
         let table = transaction.open_table(LATEST).map_err(database_error)?;
         let found = table.get(&*key::of(subject)).map_err(database_error)?;
@@ -94,6 +110,13 @@ impl Shared {
 
     fn append(&self, writes: &[Write], now: Timestamp) -> Result<Compared> {
         self.root.check_writable()?;
+        self.recent.begin(writes.iter().map(|write| &write.subject));
+        let appended = self.write(writes, now);
+        self.recent.end();
+        appended
+    }
+
+    fn write(&self, writes: &[Write], now: Timestamp) -> Result<Compared> {
         let transaction = self.database.begin_write().map_err(database_error)?;
         if let Some(conflict) = write_all(&transaction, writes, now)? {
             transaction.abort().map_err(database_error)?;
@@ -203,6 +226,9 @@ impl SchemaRepo for LocalRepo {
     }
 
     async fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
+        if let Some(known) = self.shared.recent.find(subject) {
+            return Ok(known);
+        }
         let subject = subject.clone();
         self.blocking(move |shared| shared.latest(&subject)).await
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::Latest;
 use crate::{Cover, MetricId, Position, TenantId, TimeRange};
 
 /// When the event happened: `Timestamp(µs, UTC)`, in every batch.
@@ -82,6 +83,8 @@ pub struct ScanRequest {
     pub predicates: Vec<Predicate>,
     /// Rows whose position this contains are not wanted: something else answers for them.
     pub beyond: Cover,
+    /// Rows that this makes old need not be answered, and newer ones had better come first.
+    pub latest: Option<Arc<Latest>>,
     /// The most rows of a batch.
     pub batch_rows_max: usize,
 }
@@ -97,6 +100,7 @@ impl ScanRequest {
             system: SystemColumns::default(),
             predicates: Vec::new(),
             beyond: Cover::default(),
+            latest: None,
             batch_rows_max: 8192,
         }
     }
@@ -133,6 +137,13 @@ impl ScanRequest {
     #[must_use]
     pub fn beyond(mut self, cover: Cover) -> Self {
         self.beyond = cover;
+        self
+    }
+
+    /// The newest rows of each key first, and old ones not at all if that is cheaper.
+    #[must_use]
+    pub fn with_latest(mut self, latest: Arc<Latest>) -> Self {
+        self.latest = Some(latest);
         self
     }
 }

@@ -11,8 +11,9 @@ use std::{
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
-    common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
-    physical_plan::ExecutionPlan,
+    common::tree_node::{TreeNode, TreeNodeRecursion},
+    error::{DataFusionError, Result},
+    physical_plan::{ExecutionPlan, execution_plan::replace_children_if_necessary, sorts::sort::SortExec},
     sql::sqlparser::ast::Statement,
 };
 use fineo_core::{TenantId, repo::Version};
@@ -31,13 +32,14 @@ use crate::{
 /// How many shapes of statements, and how many statements, are kept.
 const KEPT_MAX: usize = 512;
 /// What a kept plan may be made of beside its scans: nodes that hold nothing of a run once they are reset.
-const NODES: [&str; 14] = [
+const NODES: [&str; 15] = [
     "AggregateExec",
     "CoalesceBatchesExec",
     "CoalescePartitionsExec",
     "CooperativeExec",
     "FilterExec",
     "GlobalLimitExec",
+    "LatestExec",
     "LocalLimitExec",
     "OpenScan",
     "PlaceholderRowExec",
@@ -100,13 +102,27 @@ impl Kept {
         for scan in open.iter().filter_map(|node| node.downcast_ref::<OpenScan>()) {
             scans.push(scan.begin(catalog.numbered(scan.table)?, state, values).await?);
         }
-        let mut scans = scans.into_iter();
-        let plan = Arc::clone(&self.plan).transform_up(|node| match node.is::<OpenScan>() {
-            true => Ok(scans.next().map_or_else(|| Transformed::no(node), Transformed::yes)),
-            false => node.reset_state().map(Transformed::yes),
-        });
-        Some(Planned { plan: plan.data().ok()?, schema: Arc::clone(&self.schema) })
+        let plan = over(&self.plan, &mut scans.into_iter()).ok()?;
+        Some(Planned { plan, schema: Arc::clone(&self.schema) })
     }
+}
+
+/// `plan` for one run: `scans` in place of open ones, and other nodes as they were before any run.
+fn over(
+    plan: &Arc<dyn ExecutionPlan>,
+    scans: &mut impl Iterator<Item = Arc<dyn ExecutionPlan>>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if plan.is::<OpenScan>() {
+        return scans.next().ok_or_else(|| DataFusionError::Internal("a scan did not begin".to_owned()));
+    }
+    let children = plan.children();
+    if children.is_empty() {
+        return Arc::clone(plan).reset_state();
+    }
+    let children = children.into_iter().map(|child| over(child, scans)).collect::<Result<_>>()?;
+    let plan = replace_children_if_necessary(Arc::clone(plan), children)?;
+    // Of the nodes that are kept only a sort holds something of a run beside its metrics.
+    if plan.is::<SortExec>() { plan.reset_state() } else { Ok(plan) }
 }
 
 /// What is known of a shape: its plan, or that with this version of the schema there is none to keep.

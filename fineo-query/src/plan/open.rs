@@ -18,7 +18,7 @@ use datafusion::{
 };
 
 use super::time;
-use crate::{Parameter, sql::lift};
+use crate::{Parameter, column::Column, scan::FineoScan, sql::lift};
 
 /// What the placeholders of one run mean.
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +116,7 @@ pub(crate) struct OpenScan {
     projection: Option<Vec<usize>>,
     filters: Vec<Expr>,
     limit: Option<usize>,
+    columns: Vec<Column>,
     properties: Arc<PlanProperties>,
 }
 
@@ -126,10 +127,16 @@ impl OpenScan {
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
-        scan: &dyn ExecutionPlan,
+        scan: &FineoScan,
     ) -> Self {
         let (projection, filters) = (projection.cloned(), filters.to_vec());
-        Self { table, projection, filters, limit, properties: Arc::clone(scan.properties()) }
+        let (columns, properties) = (scan.columns().to_vec(), Arc::clone(scan.properties()));
+        Self { table, projection, filters, limit, columns, properties }
+    }
+
+    /// The columns, of a scan of all rows.
+    pub(crate) fn all_columns(&self) -> Option<&[Column]> {
+        self.limit.is_none().then_some(&*self.columns)
     }
 
     /// The scan of one run; none where it would not look like the one that was planned for.
@@ -150,7 +157,12 @@ impl OpenScan {
         let scan = table.scan(state, self.projection.as_ref(), &filters, self.limit).await.ok()?;
         let is_alike = scan.schema() == self.schema()
             && scan.properties().partitioning.partition_count() == self.properties.partitioning.partition_count();
-        is_alike.then_some(scan)
+        if !is_alike {
+            return None;
+        }
+        // Nodes above need not tell again what follows from properties that are the same.
+        let same = scan.downcast_ref::<FineoScan>().map(|scan| Arc::new(scan.with_properties(&self.properties)) as _);
+        Some(same.unwrap_or(scan))
     }
 }
 

@@ -74,7 +74,8 @@ fn is_worth(test: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
     test.downcast_ref::<IsNotNullExpr>().is_none() && is_total(test, schema)
 }
 
-fn is_total(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
+/// Whether `expr` over columns of `schema` fails on no row.
+pub(crate) fn is_total(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
     if expr.downcast_ref::<DynamicFilterPhysicalExpr>().is_some() {
         return true;
     }

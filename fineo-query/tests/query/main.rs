@@ -8,6 +8,7 @@ mod desk;
 mod explain;
 mod isolation;
 mod kept;
+mod latest;
 mod names;
 mod values;
 mod views;

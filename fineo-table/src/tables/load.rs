@@ -24,8 +24,8 @@ use crate::{
 
 /// The most versions that are read one by one; beyond it the log is replayed with its checkpoint.
 const VERSIONS_MAX: u64 = 64;
-/// How long a snapshot in memory is believed to be followed by the next version in the log. Another program may
-/// remove old versions of the log, and with them the one that would be asked for.
+/// How long a snapshot in memory is believed to be followed by the next version in the log, and that there is no
+/// table by a first one. Another program may remove old versions of the log, and with them the one that would be asked for.
 const KNOWN_MICROS_MAX: i64 = 3600 * 1_000_000;
 
 /// A snapshot in memory.
@@ -48,7 +48,12 @@ impl Inner {
 
     /// `known` and what was committed since.
     async fn refresh(&self, key: &Key, known: Arc<Snapshot>) -> Result<Arc<Snapshot>> {
-        let Some(mut version) = known.version else { return self.replay(key).await };
+        let Some(mut version) = known.version else {
+            return match self.get_if_there(&key.path(&log_name(0))).await? {
+                Some(_) => self.replay(key).await,
+                None => Ok(known),
+            };
+        };
         let mut state: Option<LogState> = None;
         while let Some((actions, _)) = self.version(key, version + 1).await? {
             let state = match &mut state {
@@ -101,7 +106,10 @@ impl Inner {
         };
         let (_, floor) = self.floor(key).await?;
         check_floor(&snapshot, &floor)?;
-        Ok(snapshot)
+        match snapshot.version {
+            Some(_) => Ok(snapshot),
+            None => Ok(self.keep(key, (*snapshot).clone())),
+        }
     }
 
     async fn replay_log(&self, key: &Key) -> Result<(u64, LogState)> {

@@ -12,6 +12,7 @@ use super::{
     footer::ColumnPlace,
     segment::{Segment, content_hash, event_id, sixteens},
     source::{Cells, RowSource, Which},
+    text::ABSENT,
 };
 use crate::failure;
 
@@ -51,8 +52,19 @@ pub(super) struct ColumnReader {
     place: ColumnPlace,
     /// The different texts, then a null.
     dictionary: Arc<StringViewArray>,
-    /// Of a sparse column: its rows and their codes.
-    sparse: Option<(ScalarBuffer<u32>, Vec<u32>)>,
+}
+
+/// Some cells of a sparse column: their rows, ascending, and their codes.
+#[derive(Debug, Default)]
+struct SparseCells {
+    rows: Vec<u32>,
+    codes: Vec<u32>,
+}
+
+impl SparseCells {
+    fn iter(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.rows.iter().map(|row| *row as usize).zip(self.codes.iter().copied())
+    }
 }
 
 /// Codes as they lie in the file.
@@ -67,14 +79,38 @@ impl ColumnReader {
     pub(super) fn open(segment: &Arc<Segment>, thing: Thing, place: &ColumnPlace) -> Result<Self> {
         let load = || load_dictionary(segment, place);
         let dictionary = segment.cache.dictionary(segment.number(), thing, load)?;
-        let mut reader = Self { segment: Arc::clone(segment), place: place.clone(), dictionary, sparse: None };
-        if place.rows.bytes > 0 {
-            let cells = place.cells as usize;
-            let rows = segment.numbers(place.rows, 0, cells)?;
-            let codes = reader.codes(0, cells)?;
-            reader.sparse = Some((rows, widen(&codes)));
+        Ok(Self { segment: Arc::clone(segment), place: place.clone(), dictionary })
+    }
+
+    fn is_sparse(&self) -> bool {
+        self.place.rows.bytes > 0
+    }
+
+    /// The cells of a sparse column in the rows from `from` to before `to`: guesses their place, for cells are mostly
+    /// spread evenly, and reads more where it was another.
+    fn sparse_cells(&self, from: usize, to: usize) -> Result<SparseCells> {
+        const MARGIN: usize = 256;
+        let (cells, all) = (self.place.cells as usize, self.segment.rows().max(1));
+        let guess = |row: usize| (row as u128 * cells as u128 / all as u128) as usize;
+        let (mut first, mut last) = (guess(from).saturating_sub(MARGIN), (guess(to) + MARGIN).min(cells));
+        let rows = loop {
+            let rows: ScalarBuffer<u32> = self.segment.numbers(self.place.rows, first, last)?;
+            let is_low_enough = first == 0 || rows.first().is_some_and(|row| (*row as usize) < from);
+            let is_high_enough = last == cells || rows.last().is_some_and(|row| *row as usize >= to);
+            if is_low_enough && is_high_enough {
+                break rows;
+            }
+            let len = 2 * (last - first).max(MARGIN);
+            first = if is_low_enough { first } else { first.saturating_sub(len) };
+            last = if is_high_enough { last } else { (last + len).min(cells) };
+        };
+        let begin = rows.partition_point(|row| (*row as usize) < from);
+        let end = rows.partition_point(|row| (*row as usize) < to);
+        if begin >= end {
+            return Ok(SparseCells::default());
         }
-        Ok(reader)
+        let codes = widen(&self.codes(first + begin, first + end)?);
+        Ok(SparseCells { rows: rows[begin..end].to_vec(), codes })
     }
 
     /// The codes of the texts that `wanted` names.
@@ -98,11 +134,8 @@ impl ColumnReader {
         let texts = self.place.texts;
         let matches = |code: u32| wanted.map_or(code < texts, |wanted| wanted.contains(&code));
         let to = from + mask.len();
-        if let Some((rows, codes)) = &self.sparse {
-            let begin = rows.partition_point(|row| (*row as usize) < from);
-            for (row, code) in rows[begin..].iter().zip(&codes[begin..]).take_while(|(row, _)| (**row as usize) < to) {
-                mask[*row as usize - from] |= matches(*code);
-            }
+        if self.is_sparse() {
+            self.sparse_cells(from, to)?.iter().for_each(|(row, code)| mask[row - from] |= matches(code));
             return Ok(());
         }
         if self.place.width == 0 {
@@ -122,24 +155,56 @@ impl ColumnReader {
         Ok(())
     }
 
+    /// The different texts, by code.
+    pub(super) fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.place.texts as usize).map(|code| self.dictionary.value(code))
+    }
+
+    /// The text of `code`.
+    pub(super) fn text(&self, code: u32) -> &str {
+        self.dictionary.value(code as usize)
+    }
+
+    /// Gives the rows from `from` on that have no number in `numbers` yet that of their text: `first` and its code.
+    pub(super) fn number(&self, from: usize, numbers: &mut [u32], first: u32) -> Result<()> {
+        let to = from + numbers.len();
+        let texts = self.place.texts;
+        let give = |number: &mut u32, code: u32| {
+            if *number == ABSENT && code < texts {
+                *number = first + code;
+            }
+        };
+        if self.is_sparse() {
+            self.sparse_cells(from, to)?.iter().for_each(|(row, code)| give(&mut numbers[row - from], code));
+            return Ok(());
+        }
+        if self.place.width == 0 {
+            numbers.iter_mut().for_each(|number| give(number, 0));
+            return Ok(());
+        }
+        match self.codes(from, to)? {
+            Codes::One(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, (*code).into())),
+            Codes::Two(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, (*code).into())),
+            Codes::Four(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, *code)),
+        }
+        Ok(())
+    }
+
     /// The texts of the rows that `selection` names.
     pub(super) fn array(&self, selection: &Selection) -> Result<ArrayRef> {
         let len = selection.len();
-        if let Some((rows, codes)) = &self.sparse {
+        if self.is_sparse() {
             let mut indices = vec![self.place.texts; len];
             let (from, to) = selection.bounds();
-            let begin = rows.partition_point(|row| (*row as usize) < from);
-            let cells = rows[begin..].iter().zip(&codes[begin..]).take_while(|(row, _)| (**row as usize) < to);
+            let cells = self.sparse_cells(from, to)?;
             match selection {
-                Selection::Range(from, _) => {
-                    cells.for_each(|(row, code)| indices[*row as usize - from] = *code);
-                }
+                Selection::Range(from, _) => cells.iter().for_each(|(row, code)| indices[row - from] = code),
                 Selection::Rows(wanted) => {
-                    let mut wanted = wanted.iter().enumerate().peekable();
-                    for (row, code) in cells {
+                    let mut wanted = wanted.iter().map(|row| *row as usize).enumerate().peekable();
+                    for (row, code) in cells.iter() {
                         while wanted.next_if(|(_, next)| *next < row).is_some() {}
                         if let Some((at, _)) = wanted.next_if(|(_, next)| *next == row) {
-                            indices[at] = *code;
+                            indices[at] = code;
                         }
                     }
                 }

@@ -1,6 +1,7 @@
 //! A scan: a snapshot of memtables and segments, turned into batches window by window.
 
 mod memory;
+mod newest;
 mod stored;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -33,11 +34,16 @@ pub(super) struct Snapshot {
 
 /// The batches of `request` over `snapshot`.
 pub(super) fn batches(request: ScanRequest, snapshot: Result<Snapshot>) -> BoxStream<'static, Result<RecordBatch>> {
-    let snapshot = match snapshot {
+    let mut snapshot = match snapshot {
         Ok(snapshot) => snapshot,
         Err(error) => return Box::pin(stream::iter([Err(error)])),
     };
     let request = Request { schema: scan_schema(&request), scan: request };
+    if request.scan.latest.is_some() {
+        // What was written last is mostly the newest.
+        snapshot.memtables.reverse();
+        snapshot.segments.sort_by_key(|segment| std::cmp::Reverse(segment.entry.time_max));
+    }
     let mut parts: VecDeque<Part> = VecDeque::new();
     for (memtable, rows) in snapshot.memtables {
         parts.push_back(Part::Memory(MemoryScan::new(memtable, rows)));
@@ -51,6 +57,13 @@ pub(super) fn batches(request: ScanRequest, snapshot: Result<Snapshot>) -> BoxSt
     let scan = Scan { request: Arc::new(request), parts, done: VecDeque::new() };
     Box::pin(stream::unfold(Some(scan), |scan| async move {
         let mut scan = scan?;
+        // Rows in memory are there at once; for others one may have to wait for the disk.
+        while scan.done.is_empty() && matches!(scan.parts.front(), Some(Part::Memory(_))) {
+            if let Err(error) = scan.part() {
+                return Some((Err(error), None));
+            }
+            tokio::task::consume_budget().await;
+        }
         if let Some(batch) = scan.done.pop_front() {
             return Some((Ok(batch), Some(scan)));
         }
@@ -95,25 +108,33 @@ struct Scan {
 impl Scan {
     /// Makes some batches, or finds that there are no more. Blocks.
     fn step(&mut self) -> Result<()> {
-        while self.done.len() < BATCHES_PER_STEP {
-            let Some(part) = self.parts.pop_front() else { break };
-            match part {
-                Part::Memory(mut scan) => {
-                    if scan.step(&self.request, &mut self.done)? {
-                        self.parts.push_front(Part::Memory(scan));
-                    }
-                }
-                Part::Segment(segment) => {
-                    if let Some(scan) = StoredScan::open(segment, &self.request)? {
-                        self.parts.push_front(Part::Stored(Box::new(scan)));
-                    }
-                }
-                Part::Stored(mut scan) => {
-                    if scan.step(&self.request, &mut self.done)? {
-                        self.parts.push_front(Part::Stored(scan));
-                    }
+        // Who wants the newest rows says of each batch what he wants no more.
+        let batches = if self.request.scan.latest.is_some() { 1 } else { BATCHES_PER_STEP };
+        while self.done.len() < batches && !self.parts.is_empty() {
+            self.part()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the next part.
+    fn part(&mut self) -> Result<()> {
+        match self.parts.pop_front() {
+            Some(Part::Memory(mut scan)) => {
+                if scan.step(&self.request, &mut self.done)? {
+                    self.parts.push_front(Part::Memory(scan));
                 }
             }
+            Some(Part::Segment(segment)) => {
+                if let Some(scan) = StoredScan::open(segment, &self.request)? {
+                    self.parts.push_front(Part::Stored(Box::new(scan)));
+                }
+            }
+            Some(Part::Stored(mut scan)) => {
+                if scan.step(&self.request, &mut self.done)? {
+                    self.parts.push_front(Part::Stored(scan));
+                }
+            }
+            None => {}
         }
         Ok(())
     }

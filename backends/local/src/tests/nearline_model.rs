@@ -6,7 +6,7 @@ use arrow_array::{Array, RecordBatch, StringViewArray, cast::AsArray, types::Tim
 use fineo_core::{
     Cover, MetricId, NearlineStore, Outcome, Position, TimeRange,
     nearline::{
-        COLUMN_CONTENT, COLUMN_EVENT_ID, COLUMN_POSITION, COLUMN_TIMESTAMP, Predicate, Rows, ScanRequest,
+        COLUMN_CONTENT, COLUMN_EVENT_ID, COLUMN_POSITION, COLUMN_TIMESTAMP, Latest, Predicate, Rows, ScanRequest,
         SystemColumns, Written,
     },
 };
@@ -111,6 +111,38 @@ async fn check_scan(store: &Arc<dyn NearlineStore>, model: &Model, time: TimeRan
     assert_eq!(found, wanted);
 }
 
+/// Who accepts every third row finds of each key the newest of those.
+async fn check_latest(store: &Arc<dyn NearlineStore>, model: &Model, time: TimeRange, predicate: Option<&Predicate>) {
+    const KEY: [&str; 2] = ["a", "temp"];
+    let latest = Arc::new(Latest::by(KEY));
+    let system = SystemColumns { event_id: true, content: true, position: true, ..SystemColumns::default() };
+    let mut request = ScanRequest::new(tenant("acme"), MetricId::numbered(1)).with_time(time).with_system(system);
+    request = request.with_names(NAMES).with_latest(Arc::clone(&latest));
+    request.batch_rows_max = 100;
+    request = predicate.iter().fold(request, |request, predicate| request.with_predicate((*predicate).clone()));
+    let is_accepted = |row: &SeenRow| row.2 % 3 == 0;
+    let key = |row: &SeenRow| KEY.iter().find_map(|name| row.3.get(*name)).cloned();
+    let mut found: BTreeMap<Option<String>, i64> = BTreeMap::new();
+    let mut batches = store.scan(request);
+    while let Some(batch) = batches.next().await {
+        let rows = rows_of(&batch.unwrap());
+        for (id, row) in rows.iter().filter(|(_, row)| is_accepted(row)) {
+            assert_eq!(&model[id], row);
+            let newest = found.entry(key(row)).or_insert(row.1);
+            *newest = row.1.max(*newest);
+            latest.accept([(key(row).as_deref(), row.1)]);
+        }
+    }
+    let mut wanted: BTreeMap<Option<String>, i64> = BTreeMap::new();
+    for row in model.values().filter(|row| time.from <= row.1 && row.1 < time.to && is_accepted(row)) {
+        if predicate.is_none_or(|predicate| satisfies(&row.3, predicate)) {
+            let newest = wanted.entry(key(row)).or_insert(row.1);
+            *newest = row.1.max(*newest);
+        }
+    }
+    assert_eq!(found, wanted);
+}
+
 /// Content, timestamp, position and cells of a row.
 type SeenRow = (u128, i64, u64, BTreeMap<String, String>);
 
@@ -198,11 +230,14 @@ async fn run(deeds: &[Deed]) {
                 assert!(matches!(removed, Outcome::Done(count) if count == (before - model.len()) as u64));
             }
             Deed::Scan(from, to, predicate) => {
-                check_scan(&store, &model, TimeRange { from: *from, to: *to }, predicate.as_ref()).await;
+                let time = TimeRange { from: *from, to: *to };
+                check_scan(&store, &model, time, predicate.as_ref()).await;
+                check_latest(&store, &model, time, predicate.as_ref()).await;
             }
         }
     }
     check_scan(&store, &model, TimeRange::ALL, None).await;
+    check_latest(&store, &model, TimeRange::ALL, None).await;
     let metrics = store.metrics(&tenant("acme")).await.unwrap();
     assert_eq!(metrics.is_empty(), model.is_empty());
 }

@@ -25,7 +25,10 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(request: ScanRequest, rows: Vec<Arc<StoredRow>>) -> Self {
+    pub(super) fn new(request: ScanRequest, mut rows: Vec<Arc<StoredRow>>) -> Self {
+        if request.latest.is_some() {
+            rows.reverse();
+        }
         let schema = scan_schema(&request);
         Self { request, schema, rows: rows.into_iter() }
     }
@@ -36,7 +39,8 @@ impl Batches {
         for row in self.rows.by_ref() {
             let request = &self.request;
             let is_hidden = request.beyond.contains(&row.shard, row.head.position);
-            if is_hidden || !request.predicates.iter().all(|predicate| row.satisfies(predicate)) {
+            let is_old = request.latest.as_ref().is_some_and(|latest| row.is_old(latest));
+            if is_hidden || is_old || !request.predicates.iter().all(|predicate| row.satisfies(predicate)) {
                 continue;
             }
             let cells = self.request.names.iter().filter_map(|name| row.cell(name));

@@ -8,7 +8,7 @@ use std::{
 
 use fineo_core::{
     EventId, ShardId, TimeRange, Timestamp,
-    nearline::{Predicate, Row, RowHead, Rows, Written},
+    nearline::{Latest, Predicate, Row, RowHead, Rows, Written},
 };
 
 /// A row as it is kept: never changed, so that a scan may hold it while the table changes.
@@ -43,6 +43,12 @@ impl StoredRow {
         let index = self.cells.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
         let (_, range) = &self.cells[index];
         Some(&self.text[range.clone()])
+    }
+
+    /// Whether `latest` knows of a row of the same key that is as new.
+    pub(super) fn is_old(&self, latest: &Latest) -> bool {
+        let key = latest.names().iter().find_map(|name| self.cell(name));
+        latest.accepted([key]).iter().any(|accepted| self.head.timestamp.micros() <= *accepted)
     }
 
     /// Whether the row satisfies `predicate`.

@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use arrow_array::{ArrayRef, RecordBatch, builder::StringViewBuilder};
 use arrow_buffer::Buffer;
-use fineo_core::{Result, nearline::Predicate};
+use fineo_core::{
+    Result,
+    nearline::{Latest, Predicate},
+};
 
 use super::{Request, batch, positions, sixteens, timestamps};
 use crate::nearline::{
@@ -12,7 +15,7 @@ use crate::nearline::{
     text::TextColumn,
 };
 
-/// Goes through the rows that a memtable had when the scan began.
+/// Goes through the rows that a memtable had when the scan began; from the last one back for who wants the newest.
 #[derive(Debug)]
 pub(super) struct MemoryScan {
     memtable: Arc<Memtable>,
@@ -28,15 +31,44 @@ impl MemoryScan {
 
     /// Goes a window on and makes its batches; answers whether there is more.
     pub(super) fn step(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
-        let to = (self.next + request.scan.batch_rows_max.max(1)).min(self.end);
+        let rows_max = request.scan.batch_rows_max.max(1);
+        let (from, to) = match request.scan.latest {
+            None => (self.next, (self.next + rows_max).min(self.end)),
+            Some(_) => (self.end.saturating_sub(rows_max).max(self.next), self.end),
+        };
         let rows = self.memtable.read();
-        let selected = selected(&rows, request, self.next, to);
+        let mut selected = selected(&rows, request, from, to);
+        match &request.scan.latest {
+            None => self.next = to,
+            Some(latest) => {
+                self.end = from;
+                keep_newest(&rows, latest, from, to, &mut selected);
+            }
+        }
         if !selected.is_empty() {
             done.push_back(make(&rows, request, &selected)?);
         }
-        self.next = to;
         Ok(self.next < self.end)
     }
+}
+
+/// Takes those out of the `selected` rows from `from` to before `to` that are old.
+fn keep_newest(rows: &MemRows, latest: &Latest, from: usize, to: usize, selected: &mut Vec<u32>) {
+    let columns: Vec<&TextColumn> = latest.names().iter().filter_map(|name| rows.column(name)).collect();
+    let mut keys: Vec<Option<&str>> = vec![None; to - from];
+    for column in columns.iter().rev() {
+        for place in column.places(row_number(from), row_number(to)) {
+            keys[column.rows[place] as usize - from] = Some(column.texts.text(column.codes[place]));
+        }
+    }
+    let key = |row: u32| keys[row as usize - from];
+    let accepted = latest.accepted(selected.iter().map(|row| key(*row)));
+    let mut accepted = accepted.into_iter();
+    selected.retain(|row| accepted.next().is_some_and(|accepted| accepted < rows.timestamps[*row as usize]));
+}
+
+fn row_number(row: usize) -> u32 {
+    u32::try_from(row).expect("a memtable is bounded")
 }
 
 /// The rows from `from` to before `to` that are wanted.
@@ -65,13 +97,11 @@ fn selected(rows: &MemRows, request: &Request, from: usize, to: usize) -> Vec<u3
         }
         all.iter_mut().zip(any).for_each(|(all, any)| *all &= any);
     }
-    let row = |place: usize| u32::try_from(from + place).expect("a memtable is bounded");
-    all.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(place, _)| row(place)).collect()
+    all.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(place, _)| row_number(from + place)).collect()
 }
 
 fn mark(column: &TextColumn, from: usize, any: &mut [bool], codes: Option<&[u32]>) {
-    let number = |row: usize| u32::try_from(row).expect("a memtable is bounded");
-    for place in column.places(number(from), number(from + any.len())) {
+    for place in column.places(row_number(from), row_number(from + any.len())) {
         if codes.is_none_or(|codes| codes.contains(&column.codes[place])) {
             any[column.rows[place] as usize - from] = true;
         }

@@ -4,17 +4,24 @@ use std::{collections::VecDeque, sync::Arc};
 
 use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
 use arrow_buffer::{Buffer, ScalarBuffer};
-use fineo_core::{Position, Result, ShardId, nearline::Predicate};
+use fineo_core::{
+    Position, Result, ShardId,
+    nearline::{Latest, Predicate},
+};
 
-use super::{Request, WINDOW_ROWS, batch, positions, sixteens, timestamps};
+use super::{Request, WINDOW_ROWS, batch, newest::Newest, positions, sixteens, timestamps};
 use crate::nearline::{
     cache::Thing,
     column::{ColumnReader, Selection},
     footer::Footer,
     segment::Segment,
+    text::ABSENT,
 };
 
-/// Goes through the rows of a segment that lie in the time range.
+/// How many rows back one looks at a time.
+const WINDOW_BACK_ROWS: usize = 4096;
+
+/// Goes through the rows of a segment that lie in the time range, from the last one back for who wants the newest.
 #[derive(Debug)]
 pub(super) struct StoredScan {
     segment: Arc<Segment>,
@@ -28,6 +35,15 @@ pub(super) struct StoredScan {
     columns: Option<Columns>,
     /// Rows that passed the tests and wait to become batches.
     passed: VecDeque<u32>,
+    /// Of who wants the newest of each key: the columns of its key, and the rows of which keys he still wants.
+    newest: Option<(Vec<Key>, Newest)>,
+}
+
+/// A column of keys, and the number of its first text.
+#[derive(Debug)]
+struct Key {
+    column: ColumnReader,
+    first: u32,
 }
 
 #[derive(Debug)]
@@ -81,11 +97,50 @@ impl StoredScan {
             let codes = reader.codes_of(&[shard.as_str().into()]);
             hidden.push(Hidden { shard: reader, codes, last });
         }
-        Ok(Some(Self { segment, footer, next, end, tests, hidden, columns: None, passed: VecDeque::new() }))
+        let newest = request.scan.latest.as_ref().map(|latest| newest(&segment, &footer, latest)).transpose()?;
+        let passed = VecDeque::new();
+        Ok(Some(Self { segment, footer, next, end, tests, hidden, columns: None, passed, newest }))
+    }
+
+    /// Goes windows back to the next rows of keys that are still wanted; answers whether there may be more.
+    fn step_back(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
+        let (Some((keys, newest)), Some(latest)) = (&mut self.newest, &request.scan.latest) else { return Ok(false) };
+        newest.refresh(latest, |number| text(keys, number));
+        let timestamps = |from, to| self.segment.numbers::<i64>(self.footer.timestamps, from, to);
+        while self.next < self.end {
+            let (to, rows) = (self.end, WINDOW_BACK_ROWS.min(request.scan.batch_rows_max.max(1)));
+            let from = to.saturating_sub(rows).max(self.next);
+            let last = timestamps(to - 1, to)?[0];
+            if !newest.may_want(last) {
+                self.end = self.next;
+                break;
+            }
+            self.end = from;
+            let mut numbers = vec![ABSENT; to - from];
+            keys.iter().try_for_each(|key| key.column.number(from, &mut numbers, key.first))?;
+            // A row that is not wanted at the window's last instant is not at its own.
+            let Some(first) = numbers.iter().position(|key| newest.wants(*key, last)) else { continue };
+            let (from, numbers) = (from + first, &numbers[first..]);
+            let micros = timestamps(from, to)?;
+            let wanted = |place: usize| newest.wants(numbers[place], micros[place]);
+            let is_passed = tested(&self.segment, &self.footer, (&self.tests, &self.hidden), from, to)?;
+            let places: Vec<usize> = (0..to - from).filter(|place| is_passed[*place] && wanted(*place)).collect();
+            if places.is_empty() {
+                continue;
+            }
+            newest.answer(places.iter().map(|place| numbers[*place]));
+            let rows = places.iter().map(|place| row_number(from + place)).collect();
+            done.push_back(self.batch(request, &Selection::Rows(rows))?);
+            break;
+        }
+        Ok(self.next < self.end)
     }
 
     /// Makes a batch or goes a window on; answers whether there may be more.
     pub(super) fn step(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
+        if self.newest.is_some() {
+            return self.step_back(request, done);
+        }
         let batch_rows = request.scan.batch_rows_max.max(1);
         if self.tests.is_empty() && self.hidden.is_empty() {
             let to = (self.next + batch_rows).min(self.end);
@@ -106,27 +161,9 @@ impl StoredScan {
 
     fn test_window(&mut self) -> Result<()> {
         let to = (self.next + WINDOW_ROWS).min(self.end);
-        let mut all = vec![true; to - self.next];
-        let mut any = vec![false; to - self.next];
-        for test in &self.tests {
-            any.fill(false);
-            for (column, codes) in &test.0 {
-                column.mark(self.next, &mut any, codes.as_deref())?;
-            }
-            all.iter_mut().zip(&any).for_each(|(all, any)| *all &= *any);
-        }
-        if !self.hidden.is_empty() {
-            let positions = self.segment.positions(&self.footer, self.next, to)?;
-            for hidden in &self.hidden {
-                any.fill(false);
-                hidden.shard.mark(self.next, &mut any, Some(&hidden.codes))?;
-                for (all, (of_shard, position)) in all.iter_mut().zip(any.iter().zip(&positions)) {
-                    *all &= !(*of_shard && *position <= hidden.last);
-                }
-            }
-        }
-        let row = |place: usize| u32::try_from(self.next + place).expect("a segment is bounded");
-        self.passed.extend(all.iter().enumerate().filter(|(_, passed)| **passed).map(|(place, _)| row(place)));
+        let all = tested(&self.segment, &self.footer, (&self.tests, &self.hidden), self.next, to)?;
+        let passed = all.iter().enumerate().filter(|(_, passed)| **passed);
+        self.passed.extend(passed.map(|(place, _)| row_number(self.next + place)));
         self.next = to;
         Ok(())
     }
@@ -185,6 +222,59 @@ impl StoredScan {
         }
         batch(request, arrays)
     }
+}
+
+/// Which of the rows from `from` to before `to` pass all tests and are not hidden.
+fn tested(
+    segment: &Segment,
+    footer: &Footer,
+    (tests, hidden): (&[Test], &[Hidden]),
+    from: usize,
+    to: usize,
+) -> Result<Vec<bool>> {
+    let mut all = vec![true; to - from];
+    let mut any = vec![false; to - from];
+    for test in tests {
+        any.fill(false);
+        for (column, codes) in &test.0 {
+            column.mark(from, &mut any, codes.as_deref())?;
+        }
+        all.iter_mut().zip(&any).for_each(|(all, any)| *all &= *any);
+    }
+    if !hidden.is_empty() {
+        let positions = segment.positions(footer, from, to)?;
+        for hidden in hidden {
+            any.fill(false);
+            hidden.shard.mark(from, &mut any, Some(&hidden.codes))?;
+            for (all, (of_shard, position)) in all.iter_mut().zip(any.iter().zip(&positions)) {
+                *all &= !(*of_shard && *position <= hidden.last);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The keys of `segment` that `latest` asks for, and what is known of them.
+fn newest(segment: &Arc<Segment>, footer: &Footer, latest: &Latest) -> Result<(Vec<Key>, Newest)> {
+    let mut keys: Vec<Key> = Vec::new();
+    let mut first = 0;
+    for (number, place) in latest.names().iter().filter_map(|name| footer.column(name)) {
+        keys.push(Key { column: ColumnReader::open(segment, Thing::Column(number), place)?, first });
+        first += place.texts;
+    }
+    let newest = Newest::of(latest, keys.iter().flat_map(|key| key.column.texts()));
+    Ok((keys, newest))
+}
+
+/// The text of a number of one of `keys`.
+fn text(keys: &[Key], number: u32) -> &str {
+    let behind = keys.partition_point(|key| key.first <= number);
+    let key = &keys[behind - 1];
+    key.column.text(number - key.first)
+}
+
+fn row_number(row: usize) -> u32 {
+    u32::try_from(row).expect("a segment is bounded")
 }
 
 impl Test {

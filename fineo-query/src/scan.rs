@@ -158,7 +158,11 @@ impl Tail {
             let batch = match &mut tail.resent {
                 Some(resent) => {
                     let before = batch.num_rows();
-                    let batch = resent.without(batch, tail.reader.event_id()).await?;
+                    let batch = match (resent.without(batch, tail.reader.event_id()).await, &tail.pinned) {
+                        (Ok(batch), _) => batch,
+                        (Err(error), Some((pins, snapshot))) => return Err(pins.explain(snapshot, error).await),
+                        (Err(error), None) => return Err(error),
+                    };
                     tail.counted.resent.add(before - batch.num_rows());
                     batch
                 }
@@ -269,8 +273,13 @@ impl ExecutionPlan for FineoScan {
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
         let named = Arc::clone(&schema);
-        let read = async move { files.read(share, &context).await };
+        let reading = files.clone();
+        let read = async move { reading.read(share, &context).await };
         let batches = futures::stream::once(read).try_flatten();
+        let batches = batches.or_else(move |error| {
+            let files = files.clone();
+            async move { Err(files.explain(error).await) }
+        });
         let batches = batches.map(move |batch| {
             let (_, arrays, rows) = batch?.into_parts();
             let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -1,6 +1,7 @@
 //! All tables of an instance.
 
 mod commit;
+mod copy;
 mod data;
 mod expired;
 mod floor;

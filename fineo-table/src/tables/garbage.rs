@@ -39,7 +39,7 @@ pub(super) enum Kind {
 impl Inner {
     /// See [`super::Tables::collect_garbage`].
     pub(super) async fn collect_garbage(&self, key: &Key, horizon: Timestamp) -> Outcome<Collected> {
-        let candidates = match self.candidates(key, horizon).await {
+        let mut candidates = match self.candidates(key, horizon).await {
             Ok(candidates) => candidates,
             Err(error) => return Outcome::NotDone(error),
         };
@@ -47,7 +47,7 @@ impl Inner {
             return Outcome::Done(Collected::default());
         }
         if candidates.iter().all(|candidate| matches!(candidate.kind, Kind::Document | Kind::Log)) {
-            return self.delete(candidates.iter()).await;
+            return self.delete(candidates).await;
         }
         // From this commit on no file of an older boundary can become live, whoever wrote it when and whatever became
         // of a commit whose outcome is unknown: versions of the log are taken.
@@ -61,16 +61,22 @@ impl Inner {
             Ok(kept) => kept,
             Err(error) => return Outcome::NotDone(error),
         };
-        self.delete(candidates.iter().filter(|candidate| !kept.contains(&candidate.path))).await
+        candidates.retain(|candidate| !kept.contains(&candidate.path));
+        self.delete(candidates).await
     }
 
-    async fn delete(&self, candidates: impl Iterator<Item = &Candidate>) -> Outcome<Collected> {
-        let mut candidates = candidates.peekable();
-        let now = candidates.by_ref().take(self.options.deletes_max).collect::<Vec<_>>();
-        let mut collected = Collected { is_partial: candidates.peek().is_some(), ..Collected::default() };
-        let mut deletes = stream::iter(now)
-            .map(async |candidate| (candidate, self.objects.store.delete(&candidate.path).await))
-            .buffered(DELETES_AT_ONCE);
+    async fn delete(&self, mut candidates: Vec<Candidate>) -> Outcome<Collected> {
+        let is_partial = candidates.len() > self.options.deletes_max;
+        candidates.truncate(self.options.deletes_max);
+        let mut collected = Collected { is_partial, ..Collected::default() };
+        let deletes = candidates.into_iter().map(|candidate| {
+            let store = Arc::clone(&self.objects.store);
+            async move {
+                let deleted = store.delete(&candidate.path).await;
+                (candidate, deleted)
+            }
+        });
+        let mut deletes = stream::iter(deletes).buffered(DELETES_AT_ONCE);
         while let Some((candidate, deleted)) = deletes.next().await {
             match deleted {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {

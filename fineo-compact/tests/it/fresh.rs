@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use fineo_compact::{CompactOptions, Compactor, Fresh};
-use fineo_conformance::{
-    fault::{CrashPoints, Faults, FaultyArchive, FaultyNearline, FaultyObjects, FaultyRepo},
-    sweep,
-};
-use fineo_core::Result;
-use fineo_schema::SchemaStore;
+use fineo_conformance::fault::{CancelAt, Fault, FaultPlan, Faults, FaultyObjects, Operation, When};
 use fineo_table::{Objects, Tables};
 use object_store::ObjectStoreExt;
 
@@ -85,36 +80,37 @@ async fn damaged_and_missing_files_come_back_out_of_the_archive() {
     assert_eq!(world.answer(&acme(), &metric(1)).await, before);
 }
 
-async fn interrupted(points: CrashPoints) -> Result<()> {
+/// Makes the table anew, and stops when that was polled so often; whether it was done by then.
+async fn interrupted(polls: u64) -> bool {
     let world = World::new();
-    let line = |number: u32| format!(r#"{{"metrictype":"m0","timestamp":{number},"v":{number}}}"#);
-    world.send(&acme(), &(0..3).map(line).collect::<String>()).await;
+    world.send(&acme(), r#"{"metrictype":"m0","timestamp":1,"v":1}"#).await;
     world.compact(CompactOptions::default()).await;
     let before = world.answer(&acme(), &metric(1)).await;
-    let faults = Faults::none().with_points(points.clone());
+    // Every call of the object store waits, so that there is a poll before its effect.
+    let plan = FaultPlan::new(1);
+    let plan =
+        Operation::OBJECTS.into_iter().fold(plan, |plan, call| plan.with_rule(call, When::Always, Fault::Late(1)));
+    let faults = Faults::new(plan);
     let mut parts = world.parts();
-    parts.archive = Arc::new(FaultyArchive::new(parts.archive, &faults));
-    parts.nearline = Arc::new(FaultyNearline::new(parts.nearline, &faults));
-    parts.repo = Arc::new(FaultyRepo::new(parts.repo, &faults));
-    parts.schemas = SchemaStore::new(Arc::clone(&parts.repo), Arc::clone(&parts.clock));
     let store = Arc::new(FaultyObjects::new(Arc::clone(&world.objects), &faults));
     let objects = Objects { store, ..parts.tables.objects().clone() };
     parts.tables = Tables::new(objects, Arc::clone(&parts.repo), Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
     let compactor = Compactor::new(parts, fresh());
-    let ended = points.run(compactor.run(&|_| {})).await;
-    if ended.is_some() {
-        ended.transpose()?;
-    }
+    let ended = CancelAt::new(async { compactor.run(&|_| {}).await.unwrap() }, polls).await;
     let after = world.snapshot(&acme(), &metric(1)).await;
-    assert!(after.generation <= 1);
-    assert_eq!(world.answer(&acme(), &metric(1)).await, before, "in the middle, generation {}", after.generation);
-    Ok(())
+    let is_whole = after.generation == 1 || (after.generation == 0 && ended.is_none());
+    assert!(is_whole, "{polls} polls");
+    assert_eq!(world.answer(&acme(), &metric(1)).await, before, "{polls} polls, generation {}", after.generation);
+    ended.is_some()
 }
 
-// R4
-#[tokio::test(start_paused = true)]
-async fn a_crash_at_any_await_point_leaves_a_whole_generation() {
-    let swept = sweep(interrupted).await.unwrap();
-    println!("crash: {swept}");
-    assert!(swept.interrupted > 30, "{swept}");
+// R4, N10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_stopped_at_any_moment_leaves_a_whole_generation() {
+    let mut polls = 0;
+    while !interrupted(polls).await {
+        polls += if polls < 24 { 1 } else { 4 };
+    }
+    println!("stopped after up to {polls} polls");
+    assert!(polls > 10, "{polls}");
 }

@@ -87,6 +87,17 @@ impl Builder {
         Self::new(Place::Parts(parts))
     }
 
+    /// The directory of the instance, if it is in one.
+    #[cfg(feature = "local")]
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Local(path) => Some(path),
+            Place::Memory | Place::Parts(_) => None,
+            #[cfg(feature = "aws")]
+            Place::Aws(_) => None,
+        }
+    }
+
     /// Another source of time.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -238,9 +249,19 @@ fn memory_parts() -> Result<Parts> {
 
 #[cfg(feature = "local")]
 async fn local_parts(path: PathBuf) -> Result<(Parts, Directory)> {
+    let (parts, directory) = local_parts_after(path, None).await?;
+    Ok((parts, Directory::Local(directory)))
+}
+
+/// The parts of a directory whose streams go on behind `last`.
+#[cfg(feature = "local")]
+pub(crate) async fn local_parts_after(
+    path: PathBuf,
+    last: Option<fineo_core::Position>,
+) -> Result<(Parts, fineo_backend_local::LocalDirectory)> {
     use fineo_backend_local::{LocalDirectory, LocalOptions};
     let open = move || {
-        let directory = LocalDirectory::open(path, LocalOptions::default())?;
+        let directory = LocalDirectory::open(path, LocalOptions::default().with_positions_after(last))?;
         let folder = std::path::absolute(directory.objects_folder());
         let url = folder.ok().and_then(|folder| Url::from_directory_path(folder).ok());
         let url = url.ok_or_else(|| Error::invalid("the directory's path has no URL"))?;
@@ -252,7 +273,7 @@ async fn local_parts(path: PathBuf) -> Result<(Parts, Directory)> {
             repo: directory.repo(),
             objects: Objects { store: directory.objects(), url, durability: directory.durability() },
         };
-        Ok((parts, Directory::Local(directory)))
+        Ok((parts, directory))
     };
     let opened = tokio::task::spawn_blocking(open).await;
     opened.map_err(|source| Error::internal("opening the directory broke off").with_source(source))?

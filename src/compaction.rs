@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use fineo_compact::{CompactOptions, CompactReport, Compactor, CompactorParts, Notifier};
-use fineo_core::Result;
+use fineo_compact::{CompactOptions, CompactReport, Compactor, CompactorParts, Fresh, Notifier, Selection};
+use fineo_core::{Error, Result, TenantId};
 
 use crate::{Fineo, instance::Directory};
 
@@ -18,6 +18,32 @@ impl Fineo {
     /// When the archive or the repository cannot be read at all. A tenant for whom it fails is named in the report.
     pub async fn compact(&self, options: CompactOptions) -> Result<CompactReport> {
         self.compactor(options, None).run(&|_| {}).await
+    }
+
+    /// Makes the tables of `metric`, or of all metrics of `tenant`, anew out of the whole archive of stage staged: a fresh
+    /// generation, which takes the place of the former by one commit each. It repairs files that are damaged or missing.
+    ///
+    /// A run that breaks off leaves the former generation as it is.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is no such metric, or as [`Fineo::compact`]; the report says when the archive has fewer events
+    /// than a table, which then stays as it is.
+    pub async fn rebuild(
+        &self,
+        tenant: &TenantId,
+        metric: Option<&str>,
+        options: CompactOptions,
+    ) -> Result<CompactReport> {
+        let fresh = match metric {
+            None => Fresh::All,
+            Some(name) => {
+                let schema = self.schemas.refresh(tenant).await?;
+                let unknown = || Error::not_found("the tenant has no such metric").with("metric", name);
+                Fresh::Metrics(schema.metric_named(name).ok_or_else(unknown)?.row_metrics().to_vec())
+            }
+        };
+        self.compact(options.with_fresh(fresh).with_selection(Selection::Tenant(tenant.clone()))).await
     }
 
     /// A compactor of this instance, to be run again and again; `notifier` hears of what is new.

@@ -1,10 +1,13 @@
 //! A running instance: what a program calls.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
+use arrow::{array::AsArray, datatypes::DataType};
 use bytes::Bytes;
-use fineo_core::{Clock, Cover, Entropy, Result, TenantId};
-use fineo_ingest::{ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest};
+use fineo_core::{Clock, Cover, Entropy, Error, Result, TenantId};
+use fineo_ingest::{
+    ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest, SentReport, Speed,
+};
 use fineo_query::{Engine, QueryLimits, QueryStream, Session};
 use fineo_schema::{Discovery, SchemaStore};
 use fineo_table::Tables;
@@ -146,6 +149,38 @@ impl Fineo {
     /// When a segment cannot be read, or a failure of a store.
     pub async fn replay(&self, request: ReplayRequest) -> Result<ReplayReport> {
         self.pipeline.replay(request).await
+    }
+
+    /// As [`Fineo::replay`], of the events whose open errors satisfy `predicate`: SQL over the columns of `errors.stream`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the predicate, or as [`Fineo::replay`].
+    pub async fn replay_errors_where(&self, request: ReplayRequest, predicate: &str) -> Result<ReplayReport> {
+        // The end of the line ends a comment, too.
+        let sql = format!(
+            "SELECT replay_pointer FROM errors.stream WHERE stage = '{}' AND repaired_at IS NULL AND ({predicate}\n)",
+            request.stage
+        );
+        let mut pointers = HashSet::new();
+        for batch in self.sql(&request.tenant, &sql).await?.collect().await? {
+            let texts = arrow::compute::cast(batch.column(0), &DataType::Utf8);
+            let texts = texts.map_err(|source| Error::internal("pointers are texts").with_source(source))?;
+            pointers.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+        self.replay(request.with_errors_only(true).with_pointers(Some(pointers))).await
+    }
+
+    /// Sends the archived events of `request`, of its tenant that arrived in its time, to `other`, in their order and with
+    /// their identity: sending them again makes no second row there. Completes once `other` answers them.
+    ///
+    /// # Errors
+    ///
+    /// As [`fineo_ingest::Pipeline::send_archived`], or `LimitExceeded` when `other` takes too long.
+    pub async fn replay_into(&self, request: &ReplayRequest, other: &Self, speed: Speed) -> Result<SentReport> {
+        let report = self.pipeline.send_archived(request, &*other.parts.raw, speed).await?;
+        other.wait_until_visible(&report.positions, WAIT_MAX).await?;
+        Ok(report)
     }
 
     /// What became of events since the start, how far the stages are, and what is stored.

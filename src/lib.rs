@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod backup;
 mod builder;
 mod compaction;
 mod freshness;
@@ -15,6 +16,7 @@ pub use fineo_query as query;
 pub use fineo_schema as schema;
 pub use fineo_table as table;
 
+pub use backup::BackupReport;
 pub use builder::{Builder, Parts};
 pub use fineo_compact::{CompactOptions, CompactReport, Compactor};
 pub use fineo_core::{
@@ -23,6 +25,7 @@ pub use fineo_core::{
 };
 pub use fineo_ingest::{
     ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, ReplayMode, ReplayReport, ReplayRequest, Routing,
+    SentReport, Speed,
 };
 pub use fineo_query::{Parameter, QueryLimits, QueryStream, Session};
 pub use fineo_table::Objects;

@@ -7,6 +7,7 @@ use fineo::core::TenantId;
 
 use crate::place::Place;
 
+mod backup;
 mod compact;
 mod ingest;
 mod replay;
@@ -16,9 +17,10 @@ mod set;
 mod sql;
 mod token;
 
+pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use compact::CompactArgs;
 pub(crate) use ingest::{EventFormat, IngestArgs, SummaryFormat};
-pub(crate) use replay::{Mode, ReplayArgs, StageName};
+pub(crate) use replay::{Mode, ReplayArgs, SpeedName, StageName};
 pub(crate) use schema::{ApplyArgs, FieldVerb, MetricVerb, SchemaArgs, SchemaVerb, UnitArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use set::{IdentityName, MissingTimestampName, SetArgs, UnknownMetricName};
@@ -114,6 +116,10 @@ pub(crate) enum Verb {
     Serve(ServeArgs),
     /// Make, list and revoke the tokens that open a tenant's data to the network
     Token(TokenArgs),
+    /// Copy everything that was accepted so far into a new folder
+    Backup(BackupArgs),
+    /// Make a data directory out of a backup
+    Restore(RestoreArgs),
     /// Show what is stored, and how far each stage has come
     Status(ReportArgs),
     /// Show what this program and its stores can do

@@ -24,6 +24,8 @@ pub(crate) async fn run(args: &CompactArgs, opener: &Opener) -> Result<(), Failu
     let asked = CompactRequest {
         tenant: args.tenant.as_ref().map(ToString::to_string),
         rewrite: args.rewrite,
+        fresh: false,
+        metric: None,
         memory_bytes: args.memory.map(|megabytes| megabytes.get() << 20),
         zstd_level: args.zstd_level,
         keep_nearline_hours: args.keep_nearline,
@@ -46,7 +48,12 @@ async fn once(engine: &Engine, asked: &CompactRequest, scratch: PathBuf, format:
     };
     let report = engine.compact(asked, scratch, &show).await?;
     progress.clear();
-    print(&report, format)?;
+    finish(&report, format)
+}
+
+/// Prints what was done; a tenant for whom it failed is a failure.
+pub(crate) fn finish(report: &CompactReport, format: SummaryFormat) -> Result<(), Failure> {
+    print(report, format)?;
     match report.failed.first() {
         None => Ok(()),
         Some(failed) => {

@@ -1,15 +1,16 @@
 //! The one place where the program calls Fineo: the stores themselves, or the server that holds them.
 
 mod compaction;
+mod replay;
 mod tokens;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use fineo::{
-    Fineo, TableStatus,
-    core::{SystemEntropy, TenantId, TimeRange, Timestamp, archive::Stage},
-    ingest::{ImportOptions, ImportSource, ReplayMode, ReplayRequest, Routing},
+    BackupReport, Fineo, TableStatus,
+    core::{SystemEntropy, TenantId},
+    ingest::{ImportOptions, ImportSource, Routing},
     query::{QueryLimits, QueryStream},
     schema::{Change, ChangeId, ChangeRequest, Declaration},
 };
@@ -17,15 +18,13 @@ use fineo_server::{
     Counts,
     client::{Client, Method, Sent, ServedRows, escaped},
     http::{
-        operator::{ImportQuery, ReportView},
-        replay::{ModeName, ReplayBody, ReplayView, StageName as ServedStage},
+        operator::{BackupRequest, ImportQuery, ReportView},
         resource::{self, AppliedView, DiscoveredView, HistoryView, PlanView, SuggestionView, TenantView},
         schema::ChangesRequest,
     },
 };
 
 use crate::{
-    args::{Mode, ReplayArgs, StageName},
     catalog::Catalog,
     failure::{Failure, say},
     ingest::Source,
@@ -279,31 +278,17 @@ impl Rows {
     }
 }
 
-/// Reports and replay.
+/// Reports.
 impl Engine {
-    /// Sends archived events through a stage again.
-    pub(crate) async fn replay(&self, args: &ReplayArgs) -> Result<Report, Failure> {
-        let view = match self {
-            Self::Own(fineo) => ReplayView::from(&fineo.replay(replay_request(args)).await?),
+    /// Copies everything into a new folder.
+    pub(crate) async fn back_up(&self, folder: &Path) -> Result<BackupReport, Failure> {
+        Ok(match self {
+            Self::Own(fineo) => fineo.backup(folder).await?,
             Self::Served(client) => {
-                let body = ReplayBody {
-                    stage: match args.stage {
-                        StageName::Raw => ServedStage::Raw,
-                        StageName::Staged => ServedStage::Staged,
-                    },
-                    mode: match args.mode {
-                        Mode::ReDerive => ModeName::ReDerive,
-                        Mode::AsRecorded => ModeName::AsRecorded,
-                    },
-                    metric: args.metric.clone(),
-                    from: args.from.map(|from| from.to_string()),
-                    to: args.to.map(|to| to.to_string()),
-                    errors_only: args.errors_only,
-                };
-                client.ask(Method::POST, "/v1/replay", Sent::to(&args.tenant).with_json(&body)?).await?
+                let sent = Sent::default().with_json(&BackupRequest { to: folder.to_owned() })?;
+                client.ask(Method::POST, "/operator/backup", sent).await?
             }
-        };
-        replay_report(&view)
+        })
     }
 
     /// What is stored, and how far the stages have come.
@@ -339,36 +324,4 @@ impl Engine {
 
 fn served(report: ReportView) -> Result<Report, Failure> {
     Report::new(report.text, &report.value)
-}
-
-fn replay_request(args: &ReplayArgs) -> ReplayRequest {
-    let stage = match args.stage {
-        StageName::Raw => Stage::Raw,
-        StageName::Staged => Stage::Staged,
-    };
-    let mode = match args.mode {
-        Mode::ReDerive => ReplayMode::ReDerive,
-        Mode::AsRecorded => ReplayMode::AsRecorded,
-    };
-    let time = TimeRange {
-        from: args.from.map_or(TimeRange::ALL.from, Timestamp::micros),
-        to: args.to.map_or(TimeRange::ALL.to, Timestamp::micros),
-    };
-    ReplayRequest::new(stage, args.tenant.clone())
-        .with_mode(mode)
-        .with_metric(args.metric.clone())
-        .with_time(time)
-        .with_errors_only(args.errors_only)
-}
-
-fn replay_report(report: &ReplayView) -> Result<Report, Failure> {
-    let rejected = report.rejected;
-    let mut text = format!(
-        "replayed {}, passed {}, rejected {rejected}, repaired {}, new rows {}, rows known already {}\n",
-        report.events, report.passed, report.repaired, report.rows, report.duplicates
-    );
-    for (code, count) in &report.rejected_by_code {
-        text.push_str(&format!("  rejected {count} × {code}\n"));
-    }
-    Report::new(text, report)
 }

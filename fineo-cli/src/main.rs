@@ -6,6 +6,7 @@ use clap::Parser;
 use futures::future::LocalBoxFuture;
 
 mod args;
+mod backup;
 mod catalog;
 mod compact;
 mod demo;
@@ -90,6 +91,8 @@ fn run(arguments: Arguments) -> LocalBoxFuture<'static, Result<(), Failure>> {
             Verb::Tables(args) => tables::run(args, &opener).await,
             Verb::Serve(args) => serve::run(args, &opener.place).await,
             Verb::Token(args) => token::run(args, &opener).await,
+            Verb::Backup(args) => backup::back_up(args, &opener).await,
+            Verb::Restore(args) => backup::restore(args, &opener).await,
             Verb::Status(args) => report::status(args, &opener).await,
             Verb::Capabilities(args) => report::capabilities(args, &opener).await,
             Verb::Bootstrap => opener.place.bootstrap().await,

@@ -1,6 +1,14 @@
 //! `fineo replay`: sends archived events through a stage again.
 
-use crate::{args::ReplayArgs, engine::Opener, failure::Failure, stop::unless_stopped};
+use fineo_server::http::operator::CompactRequest;
+
+use crate::{
+    args::{ReplayArgs, StageName},
+    compact,
+    engine::Opener,
+    failure::Failure,
+    stop::unless_stopped,
+};
 
 /// Replays what was asked for, and says what became of it.
 pub(crate) async fn run(args: &ReplayArgs, opener: &Opener) -> Result<(), Failure> {
@@ -9,7 +17,22 @@ pub(crate) async fn run(args: &ReplayArgs, opener: &Opener) -> Result<(), Failur
     {
         return Err(Failure::Misuse("no time lies between --from and --to".to_owned()));
     }
+    if args.fresh && args.stage != Some(StageName::Staged) {
+        return Err(Failure::Misuse(
+            "--fresh makes tables of what stage staged has archived: --stage staged".to_owned(),
+        ));
+    }
     let engine = opener.open().await?;
+    if args.fresh {
+        let asked = CompactRequest {
+            tenant: Some(args.tenant.to_string()),
+            fresh: true,
+            metric: args.metric.clone(),
+            ..CompactRequest::default()
+        };
+        let result = unless_stopped(engine.compact(&asked, opener.place.scratch(), &|_| {})).await;
+        return compact::finish(&engine.finish(result).await?, args.output);
+    }
     let result = unless_stopped(engine.replay(args)).await;
     engine.finish(result).await?.print(args.output)
 }

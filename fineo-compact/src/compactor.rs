@@ -14,9 +14,10 @@ use futures::StreamExt;
 use tokio::sync::watch;
 
 use crate::{
-    CompactOptions, CompactReport, FailedTenant, Notifier, Selection, TenantReport,
+    CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport,
     progress::Progress,
     tenant::{Segment, TenantRun, before},
+    upkeep::Due,
 };
 
 /// How often a tenant's run begins anew when somebody else was faster.
@@ -77,7 +78,11 @@ impl Compactor {
         let repo = &*self.parts.repo;
         let to = archived(repo, &options.pipeline, Stage::Staged).await?;
         let mut everybody = Progress::read(repo, &options.pipeline, None).await?;
+        // What is made anew is read from the first segment on.
+        let is_fresh = options.fresh != Fresh::None;
+        let everybody_from = if is_fresh { Cover::default() } else { everybody.cover.clone() };
         let from = match &options.selection {
+            Selection::All | Selection::Tenant(_) if is_fresh => Cover::default(),
             Selection::All => everybody.cover.clone(),
             Selection::Tenant(tenant) => {
                 let mut from = Progress::read(repo, &options.pipeline, Some(tenant)).await?.cover;
@@ -88,7 +93,7 @@ impl Compactor {
         let segments = self.segments(&from, &to).await?;
         let mut report = CompactReport::default();
         for (tenant, segments) in self.tenants(&segments).await? {
-            self.tenant(&tenant, &segments, &everybody.cover, &to, &mut report).await;
+            self.tenant(&tenant, &segments, &everybody_from, &to, &mut report).await;
             if let Some(done) = report.tenants.last().filter(|done| done.tenant == tenant.as_str()) {
                 on_progress(done);
             }
@@ -176,15 +181,17 @@ impl Compactor {
         match self.leased(tenant, segments, everybody, to).await {
             Ok(None) => report.busy.push(tenant.to_string()),
             Ok(Some(done)) => {
-                if !done.metrics.is_empty() || done.retired > 0 || done.unreadable > 0 {
+                if !done.is_idle() {
                     report.tenants.push(done);
                 }
             }
             Err(error) => {
                 tracing::error!(%error, %tenant, "compaction failed and begins anew with the next run");
                 let failed = FailedTenant { tenant: tenant.to_string(), error: error.to_string() };
-                if let Some(notifier) = &self.parts.notifier {
-                    notifier.commit_failed(&failed);
+                if let Some(notifier) = &self.parts.notifier
+                    && let Err(error) = notifier.commit_failed(&failed).await
+                {
+                    tracing::error!(%error, %tenant, "nobody could be told that compaction failed");
                 }
                 report.failed.push(failed);
             }
@@ -226,14 +233,16 @@ impl Compactor {
 
     /// Whether a tenant without new records has something to do all the same.
     async fn is_wanted(&self, tenant: &TenantId) -> Result<bool> {
-        if self.options.rewrite != crate::Rewrite::Never {
+        if self.options.rewrite != Rewrite::Never || self.options.fresh != Fresh::None {
             return Ok(true);
         }
         let progress = Progress::read(&*self.parts.repo, &self.options.pipeline, Some(tenant)).await?;
         let wait = self.options.pin_for.max(self.options.retain_for);
         let due = progress.cover_at(before(self.parts.clock.now(), wait));
         let is_due = !due.is_empty() && !progress.retired.includes(&due);
-        Ok(is_due || !self.parts.schemas.snapshot(tenant).await?.deleted_metrics().is_empty())
+        let schema = self.parts.schemas.snapshot(tenant).await?;
+        let upkeep = Due::of(&progress.upkeep, &schema, &self.options, self.parts.clock.now());
+        Ok(is_due || upkeep.is_any() || !schema.deleted_metrics().is_empty())
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct DaysJob<'a> {
     pub(crate) scratch: Scratch,
     pub(crate) writing: Writing,
     pub(crate) jobs: usize,
+    /// The generation that begins with the files: what was there before, perhaps damaged, has other names.
+    pub(crate) generation: Option<u64>,
     /// The most bytes of entries in one file.
     pub(crate) slice_bytes: usize,
 }
@@ -115,7 +117,12 @@ impl DaysJob<'_> {
         let done = joined.map_err(|source| Error::internal("making a file broke off").with_source(source))??;
         outcome.duplicates += done.outcome.duplicates;
         let Some(file) = done.outcome.file else { return Ok(()) };
-        let hash = blake3::hash(&file.bytes).to_hex();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&file.bytes);
+        if let Some(generation) = self.generation {
+            hasher.update(&generation.to_le_bytes());
+        }
+        let hash = hasher.finalize().to_hex();
         let path = self.snapshot.new_path(done.day, &hash[..32])?;
         let sums = FileSums::of(&file.bytes);
         let mut positions = file.positions;

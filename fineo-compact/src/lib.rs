@@ -29,7 +29,8 @@ mod tenant;
 #[cfg(test)]
 mod testing;
 mod text_class;
+mod upkeep;
 
 pub use compactor::{Compactor, CompactorParts};
-pub use options::{CompactOptions, Rewrite, Selection};
+pub use options::{CompactOptions, Fresh, Rewrite, Selection};
 pub use report::{CompactReport, FailedTenant, MetricReport, NameConflict, NewName, Notifier, TenantReport};

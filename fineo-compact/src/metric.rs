@@ -6,6 +6,7 @@ use std::{
 };
 
 use fineo_core::{Cover, Error, ErrorKind, Outcome, Position, Result, ShardId};
+use fineo_schema::Metric;
 use fineo_table::{Change, ColumnLayout, Committed, DataFile, Snapshot, Tables};
 use futures::TryStreamExt;
 
@@ -31,6 +32,10 @@ pub(crate) struct MetricRun<'a> {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Up to where the tenant's records are in the run.
     pub(crate) to: &'a Cover,
+    /// Whether days are written anew that have values which were deleted.
+    pub(crate) is_collecting: bool,
+    /// Whether the table is made anew: the records are all that there ever were.
+    pub(crate) is_fresh: bool,
     pub(crate) scratch: Scratch,
 }
 
@@ -57,6 +62,7 @@ impl MetricRun<'_> {
         }
         let (rewritten, rows_rewritten) = self.read_back(intake, number, &days).await?;
         let losers = self.losers(intake, number).await?;
+        let is_deleted = self.is_gone(intake, number);
         let own = &mut intake.metrics[number];
         let (names, profile) = (std::mem::take(&mut own.names), std::mem::take(&mut own.profile));
         let recipe = Arc::new(self.recipe(intake, number, names, &profile, &rewritten));
@@ -76,10 +82,16 @@ impl MetricRun<'_> {
             scratch: self.scratch.clone(),
             writing: Writing { level: self.options.zstd_level, group_rows: self.options.group_rows },
             jobs: self.options.jobs,
+            generation: self.generation(),
             slice_bytes: (self.options.memory_bytes / 4).max(1),
         };
         let mut outcome = job.run(&mut intake.spill, number, days).await?;
         drop(job);
+        if self.is_fresh && !is_deleted && outcome.rows < self.snapshot.rows() {
+            let message = "the archive has fewer events than the table: segments are missing, nothing was changed";
+            let error = Error::corrupt(message).with("metric", &self.snapshot.metric);
+            return Err(error.with("archived", outcome.rows).with("rows", self.snapshot.rows()));
+        }
         // A file that came out as it was stays: what was to be added to it was there already.
         let same: HashSet<Arc<str>> = outcome.add.iter().map(|file| Arc::clone(&file.path)).collect();
         outcome.add.retain(|file| self.snapshot.file(&file.path).is_none());
@@ -101,6 +113,9 @@ impl MetricRun<'_> {
             };
         }
         let gone: HashSet<Arc<str>> = self.gone(intake, number).into_iter().map(|file| file.path).collect();
+        if self.is_fresh {
+            return Ok(days);
+        }
         let live: Vec<&DataFile> = self.snapshot.files.iter().filter(|file| !gone.contains(&file.path)).collect();
         for (day, input) in &mut days {
             let of_day = live.iter().filter(|file| file.day == *day).map(|file| (*file).clone());
@@ -111,19 +126,30 @@ impl MetricRun<'_> {
                 input.staying = small.into_iter().chain(large).collect();
             }
         }
-        match self.options.rewrite {
-            Rewrite::Never => {}
-            Rewrite::Stale => self.add_stale(intake, &live, &mut days).await?,
+        let is_wanted = self.is_collecting || self.options.rewrite == Rewrite::Stale;
+        if is_wanted {
+            self.add_stale(intake, number, &live, &mut days).await?;
         }
         Ok(days)
     }
 
-    /// Adds every day that has a file of an earlier schema, to be written anew as a whole.
-    async fn add_stale(&self, intake: &Intake, live: &[&DataFile], days: &mut BTreeMap<i32, Day>) -> Result<()> {
+    /// Adds every day that has a file of an earlier schema, or one with deleted values, to be written anew as a whole.
+    async fn add_stale(
+        &self,
+        intake: &Intake,
+        number: usize,
+        live: &[&DataFile],
+        days: &mut BTreeMap<i32, Day>,
+    ) -> Result<()> {
+        let metric = intake.metrics[number].metric.as_deref();
         let mut stale = BTreeSet::new();
         for file in live {
             let meta = self.tables.data_file(&self.snapshot, file).await?;
-            if meta.layout.schema_version < intake.schema().version() {
+            let layout = &meta.layout;
+            let is_of_earlier = layout.schema_version < intake.schema().version();
+            let mut names = layout.columns.iter().flat_map(|column| &column.names).chain(&layout.rest_names);
+            let is_asked = self.options.rewrite == Rewrite::Stale && is_of_earlier;
+            if is_asked || names.any(|name| is_deleted(metric, name, file)) {
                 stale.insert(file.day);
             }
         }
@@ -134,8 +160,22 @@ impl MetricRun<'_> {
         Ok(())
     }
 
-    /// The files of a deleted metric whose rows are all unreadable for ever.
+    /// The generation that begins with this run.
+    fn generation(&self) -> Option<u64> {
+        self.is_fresh.then_some(self.snapshot.generation + 1)
+    }
+
+    /// Whether the metric was deleted.
+    fn is_gone(&self, intake: &Intake, number: usize) -> bool {
+        let id = &intake.metrics[number].id;
+        intake.schema().deleted_metrics().iter().any(|deleted| deleted.id == *id)
+    }
+
+    /// The files of a deleted metric whose rows are all unreadable for ever; all of a table that is made anew.
     fn gone(&self, intake: &Intake, number: usize) -> Vec<DataFile> {
+        if self.is_fresh {
+            return self.snapshot.files.clone();
+        }
         let id = &intake.metrics[number].id;
         let deleted = intake.schema().deleted_metrics().iter().find(|deleted| deleted.id == *id);
         let is_gone = |file: &&DataFile| deleted.is_some_and(|deleted| deleted.through.includes(&file.positions));
@@ -159,10 +199,7 @@ impl MetricRun<'_> {
         let layout_number = own.add_layout(Arc::clone(&layout), None);
         for (day, file) in days.iter().flat_map(|(day, input)| input.rewritten.iter().map(move |file| (*day, file))) {
             let meta = self.tables.data_file(&self.snapshot, file).await?;
-            let is_deleted = |name: &str| {
-                let through = metric.as_ref().and_then(|metric| metric.unreadable_through(name));
-                through.is_some_and(|through| through.includes(&file.positions))
-            };
+            let is_deleted = |name: &str| is_deleted(metric.as_deref(), name, file);
             let rewriting = Rewriting {
                 file: &meta.layout,
                 metric: metric.as_deref(),
@@ -198,7 +235,7 @@ impl MetricRun<'_> {
             chosen.dedup();
             let ids: Vec<_> = chosen.iter().map(|chosen| chosen.id).collect();
             let mut committed = HashSet::new();
-            for file in &self.snapshot.files {
+            for file in self.snapshot.files.iter().filter(|_| !self.is_fresh) {
                 committed.extend(files::known_ids(self.tables, &self.snapshot, file, &ids).await?);
             }
             for same in chosen.chunk_by(|one, other| one.id == other.id) {
@@ -224,6 +261,7 @@ impl MetricRun<'_> {
             names: &names,
             profile,
             table: &self.snapshot.columns,
+            foreign: &self.snapshot.foreign_columns,
             rewritten,
         };
         let shredding = Shredding { presence_min: self.options.presence_min, columns_max: self.options.columns_max };
@@ -235,7 +273,7 @@ impl MetricRun<'_> {
     async fn commit(&self, outcome: DaysOutcome, remove: Vec<Arc<str>>) -> Result<()> {
         let mut cover = self.snapshot.cover.clone();
         cover.merge(self.to);
-        let change = Change { add: outcome.add, remove, cover: cover.clone(), generation: None };
+        let change = Change { add: outcome.add, remove, cover, generation: self.generation() };
         let lost = || Error::new(ErrorKind::Cancelled, "somebody else committed to the table in the meantime");
         match self.tables.commit(&self.snapshot, change).await {
             Outcome::Done(Committed::Done(_)) => Ok(()),
@@ -248,6 +286,12 @@ impl MetricRun<'_> {
             }
         }
     }
+}
+
+/// Whether all values that `file` has under `name` are unreadable for ever.
+fn is_deleted(metric: Option<&Metric>, name: &str, file: &DataFile) -> bool {
+    let through = metric.and_then(|metric| metric.unreadable_through(name));
+    through.is_some_and(|through| through.includes(&file.positions))
 }
 
 fn report_of(

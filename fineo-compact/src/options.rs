@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use fineo_core::TenantId;
+use fineo_core::{MetricId, TenantId};
 
 /// Whose records are compacted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +25,29 @@ pub enum Rewrite {
     Stale,
 }
 
+/// Whose tables are made anew out of the whole archive, as a fresh generation that takes the place of the former at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Fresh {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Those of all metrics.
+    All,
+    /// Those of these metrics.
+    Metrics(Vec<MetricId>),
+}
+
+impl Fresh {
+    /// Whether the table of `metric` is made anew.
+    pub fn is_of(&self, metric: &MetricId) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Metrics(metrics) => metrics.contains(metric),
+        }
+    }
+}
+
 /// How compaction works.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -35,6 +58,8 @@ pub struct CompactOptions {
     pub selection: Selection,
     /// Which days are written anew without need.
     pub rewrite: Rewrite,
+    /// Whose tables are made anew.
+    pub fresh: Fresh,
     /// Records in memory; what is more goes to scratch files. The whole run takes about twice as much.
     pub memory_bytes: usize,
     /// Where scratch files go; none for the system's place.
@@ -72,6 +97,7 @@ impl Default for CompactOptions {
             pipeline: "main".to_owned(),
             selection: Selection::All,
             rewrite: Rewrite::Never,
+            fresh: Fresh::None,
             memory_bytes: 128 << 20,
             scratch: None,
             jobs: 2,
@@ -110,6 +136,8 @@ with! {
     with_selection(selection: Selection);
     /// Other days to be written anew.
     with_rewrite(rewrite: Rewrite);
+    /// Other tables to be made anew.
+    with_fresh(fresh: Fresh);
     /// Another bound of memory.
     with_memory_bytes(memory_bytes: usize);
     /// Another place for scratch files.

@@ -69,6 +69,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) profile: &'a Profile,
     /// The columns that the table has.
     pub(crate) table: &'a [TableColumn],
+    /// The columns of the table that other programs added, of types that we do not have.
+    pub(crate) foreign: &'a [Arc<str>],
     /// The columns of the files whose rows are written anew.
     pub(crate) rewritten: &'a [ColumnLayout],
 }
@@ -144,7 +146,9 @@ impl<'a> Planning<'a> {
     fn new(evidence: &'a Evidence<'a>) -> Self {
         let by_name = evidence.names.iter().enumerate().map(|(number, name)| (&**name, number)).collect();
         let table = evidence.table.iter().map(|column| (column.name.to_lowercase(), column)).collect();
-        Self { evidence, by_name, table, taken: HashSet::new(), columns: Vec::new() }
+        // What would stand there goes to the rest.
+        let taken = evidence.foreign.iter().map(|name| name.to_lowercase()).collect();
+        Self { evidence, by_name, table, taken, columns: Vec::new() }
     }
 
     fn declare(&mut self, field: FieldId, value_type: FieldType, names: &[Arc<str>]) {

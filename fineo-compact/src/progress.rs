@@ -23,6 +23,19 @@ struct Body {
     /// Up to where rows left the nearline store.
     #[serde(default)]
     retired: CoverBody,
+    #[serde(default)]
+    upkeep: Upkeep,
+}
+
+/// What was done last to keep a tenant's tables small.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Upkeep {
+    /// When rows that are too old were last looked for.
+    pub(crate) aged_at: i64,
+    /// The schema under which it was last done.
+    pub(crate) schema: u64,
+    /// Since when there may be garbage that was not collected.
+    pub(crate) garbage_since: Option<i64>,
 }
 
 /// How far compaction is.
@@ -35,6 +48,7 @@ pub(crate) struct Progress {
     former: Vec<(i64, Cover)>,
     /// Up to where rows left the nearline store.
     pub(crate) retired: Cover,
+    pub(crate) upkeep: Upkeep,
 }
 
 impl Progress {
@@ -50,8 +64,8 @@ impl Progress {
             None => Subject::system(&name, Keep::Latest)?,
         };
         let Some(found) = repo.latest(&subject).await? else {
-            let (cover, retired) = (Cover::default(), Cover::default());
-            return Ok(Self { subject, version: Version::NONE, cover, former: Vec::new(), retired });
+            let (cover, retired, upkeep) = (Cover::default(), Cover::default(), Upkeep::default());
+            return Ok(Self { subject, version: Version::NONE, cover, former: Vec::new(), retired, upkeep });
         };
         let body: Body = serde_json::from_slice(&found.body).map_err(|source| {
             Error::corrupt("how far compaction is cannot be read").with("subject", &subject).with_source(source)
@@ -59,7 +73,7 @@ impl Progress {
         let former: Result<Vec<_>> =
             body.former.iter().map(|(micros, cover)| Ok((*micros, cover_of(cover)?))).collect();
         let (cover, retired) = (cover_of(&body.cover)?, cover_of(&body.retired)?);
-        Ok(Self { subject, version: found.version, cover, former: former?, retired })
+        Ok(Self { subject, version: found.version, cover, former: former?, retired, upkeep: body.upkeep })
     }
 
     /// Notes that everything at or before `cover` is in files since `now`.
@@ -93,7 +107,8 @@ impl Progress {
     /// A failure of the repository.
     pub(crate) async fn write(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
         let former = self.former.iter().map(|(micros, cover)| (*micros, body_of(cover))).collect();
-        let body = Body { cover: body_of(&self.cover), former, retired: body_of(&self.retired) };
+        let (cover, retired) = (body_of(&self.cover), body_of(&self.retired));
+        let body = Body { cover, former, retired, upkeep: self.upkeep };
         let body = serde_json::to_vec(&body).expect("a progress is plain data");
         let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.into()) };
         match repo.append(vec![write], now).await.into_result()? {

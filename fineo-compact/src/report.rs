@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use fineo_core::Result;
 use serde::{Deserialize, Serialize};
 
 /// What a run did.
@@ -37,6 +39,18 @@ pub struct TenantReport {
     pub unreadable: u64,
     /// Rows that left the nearline store, because files have them for long enough.
     pub retired: u64,
+    /// Files that are no longer part of tables, because their days are further back than rows are kept.
+    #[serde(default)]
+    pub aged_files: u64,
+    /// The rows of those files.
+    #[serde(default)]
+    pub aged_rows: u64,
+    /// Files that were deleted, because no query can need them any more.
+    #[serde(default)]
+    pub collected_files: u64,
+    /// The bytes that were deleted with them.
+    #[serde(default)]
+    pub collected_bytes: u64,
 }
 
 /// What a run did for one metric.
@@ -107,17 +121,34 @@ impl CompactReport {
 }
 
 impl TenantReport {
+    /// Whether nothing was done.
+    pub fn is_idle(&self) -> bool {
+        let Self { tenant: _, metrics, unreadable, retired, aged_files, aged_rows, collected_files, collected_bytes } =
+            self;
+        let done = [unreadable, retired, aged_files, aged_rows, collected_files, collected_bytes];
+        metrics.is_empty() && done.into_iter().all(|count| *count == 0)
+    }
+
     /// Whether there is something that the tenant may want to know: a new name or a conflict.
     pub fn is_news(&self) -> bool {
         self.metrics.iter().any(|metric| !metric.new_names.is_empty() || !metric.conflicts.is_empty())
     }
 }
 
-/// Hears of what runs found. It is told at least once: again when a run is repeated after a failure.
+/// Hears of what runs found. It is told at least once: again when a run is repeated after a failure, its own among them.
+#[async_trait]
 pub trait Notifier: std::fmt::Debug + Send + Sync + 'static {
     /// A tenant's events brought something new, or something that does not fit.
-    fn schema_news(&self, report: &TenantReport);
+    ///
+    /// # Errors
+    ///
+    /// When it could not be kept; the run for the tenant then fails, and the next one tells again.
+    async fn schema_news(&self, report: &TenantReport) -> Result<()>;
 
     /// A run for a tenant failed.
-    fn commit_failed(&self, failed: &FailedTenant);
+    ///
+    /// # Errors
+    ///
+    /// When it could not be kept; the next run that fails tells again.
+    async fn commit_failed(&self, failed: &FailedTenant) -> Result<()>;
 }

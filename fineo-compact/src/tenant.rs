@@ -11,13 +11,14 @@ use fineo_ingest::{Lease, SegmentReader};
 use fineo_schema::{RecordLayout, TenantSchema};
 
 use crate::{
-    CompactOptions, CompactorParts, Rewrite,
+    CompactOptions, CompactorParts, Fresh, Rewrite,
     intake::{Intake, Layouts},
     known::KnownNames,
     metric::MetricRun,
     progress::Progress,
     report::TenantReport,
     spill::Scratch,
+    upkeep::{Due, Keeper},
 };
 
 /// A segment whose header was read.
@@ -45,7 +46,10 @@ impl TenantRun<'_> {
     pub(crate) async fn run(&self, lease: &mut Lease) -> Result<TenantReport> {
         let repo = &*self.parts.repo;
         let mut progress = Progress::read(repo, &self.options.pipeline, Some(self.tenant)).await?;
-        let mut from = progress.cover.clone();
+        let mut from = match self.options.fresh {
+            Fresh::None => progress.cover.clone(),
+            Fresh::All | Fresh::Metrics(_) => Cover::default(),
+        };
         from.merge(self.everybody);
         // After `to` was read: what this schema does not know to be deleted lies behind it.
         let schema = self.parts.schemas.refresh(self.tenant).await?;
@@ -53,7 +57,8 @@ impl TenantRun<'_> {
         let mut report =
             TenantReport { tenant: self.tenant.to_string(), unreadable: intake.unreadable, ..TenantReport::default() };
         let mut known = Vec::new();
-        for number in self.numbers(&mut intake).await? {
+        let due = Due::of(&progress.upkeep, &schema, self.options, self.now());
+        for number in self.numbers(&mut intake, due).await? {
             let id = intake.metrics[number].id.clone();
             let snapshot = self.parts.tables.snapshot(self.tenant, &id).await?;
             let run = MetricRun {
@@ -61,6 +66,8 @@ impl TenantRun<'_> {
                 options: self.options,
                 snapshot,
                 to: self.to,
+                is_collecting: due.is_schema,
+                is_fresh: self.options.fresh.is_of(&id),
                 scratch: Scratch(self.options.scratch.clone()),
             };
             let Some(found) = run.run(&mut intake, number).await? else { continue };
@@ -76,7 +83,7 @@ impl TenantRun<'_> {
         report.metrics.sort_by(|one, other| one.id.cmp(&other.id));
         // Told before it counts as known: rather twice than never.
         if let Some(notifier) = self.parts.notifier.as_ref().filter(|_| report.is_news()) {
-            notifier.schema_news(&report);
+            notifier.schema_news(&report).await?;
         }
         for names in known {
             names.write(repo, self.now()).await?;
@@ -87,6 +94,8 @@ impl TenantRun<'_> {
             progress.write(repo, self.now()).await?;
         }
         report.retired = self.retire(&mut progress).await?;
+        let keeper = Keeper { parts: self.parts, options: self.options, tenant: self.tenant, schema: &schema };
+        keeper.run(&mut progress, &mut report).await?;
         Ok(report)
     }
 
@@ -98,6 +107,9 @@ impl TenantRun<'_> {
     async fn take_in(&self, schema: &Arc<TenantSchema>, from: &Cover) -> Result<Intake> {
         let mut covers = BTreeMap::new();
         for metric in self.parts.tables.metrics(self.tenant).await? {
+            if self.options.fresh.is_of(&metric) {
+                continue;
+            }
             let snapshot = self.parts.tables.snapshot(self.tenant, &metric).await?;
             covers.insert(metric, snapshot.cover.clone());
         }
@@ -143,13 +155,16 @@ impl TenantRun<'_> {
     }
 
     /// The metrics that may have something to do, by their numbers in the intake, in order of ids.
-    async fn numbers(&self, intake: &mut Intake) -> Result<Vec<usize>> {
+    async fn numbers(&self, intake: &mut Intake, due: Due) -> Result<Vec<usize>> {
         let mut ids: BTreeSet<MetricId> = intake.metrics.iter().map(|metric| metric.id.clone()).collect();
         let tables = self.parts.tables.metrics(self.tenant).await?;
         let deleted = intake.schema().deleted_metrics().iter().map(|deleted| deleted.id.clone());
         ids.extend(deleted.filter(|id| tables.contains(id)));
+        ids.extend(tables.iter().filter(|id| self.options.fresh.is_of(id)).cloned());
+        let has_deletions =
+            |id: &MetricId| intake.schema().metric(id).is_some_and(|metric| metric.deletions().next().is_some());
         match self.options.rewrite {
-            Rewrite::Never => {}
+            Rewrite::Never => ids.extend(tables.into_iter().filter(|id| due.is_schema && has_deletions(id))),
             Rewrite::Stale => ids.extend(tables),
         }
         Ok(ids.iter().map(|id| intake.metric_number(id)).collect())

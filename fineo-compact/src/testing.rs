@@ -108,7 +108,14 @@ pub(crate) fn make_with(
         }
         profile.records += 1;
     }
-    let evidence = Evidence { metric: metric.as_deref(), names: &names, profile: &profile, table: &[], rewritten: &[] };
+    let evidence = Evidence {
+        metric: metric.as_deref(),
+        names: &names,
+        profile: &profile,
+        table: &[],
+        foreign: &[],
+        rewritten: &[],
+    };
     let plan = Plan::new(&evidence, shredding);
     let shards = [ShardId::new("s0").unwrap()];
     let layouts = vec![layout_of_rows(&id, written)];

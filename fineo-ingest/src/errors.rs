@@ -70,6 +70,11 @@ pub(crate) fn error_id(event: &[&[u8]], stage: Stage) -> EventId {
     EventId(first_half(&hasher.finalize()))
 }
 
+/// Where an event of a stage is in its stream and archive.
+pub(crate) fn replay_pointer(stage: Stage, shard: &ShardId, position: Position) -> String {
+    format!("{stage}/{shard}/{position}")
+}
+
 impl ErrorRow {
     /// The row of an event that stage raw did not pass on. It goes by its content where that has a time, so that a
     /// re-send has no row of its own; else by its arrival.
@@ -131,7 +136,7 @@ impl ErrorRow {
         }
         rows.cell("handled_at", &handled_at.to_string());
         rows.cell("build", env!("CARGO_PKG_VERSION"));
-        rows.cell("replay_pointer", &format!("{}/{shard}/{}", self.stage, self.position));
+        rows.cell("replay_pointer", &replay_pointer(self.stage, shard, self.position));
     }
 
     /// Whether it counts against the circuit breaker: never a tenant's own fault.

@@ -31,5 +31,5 @@ pub use envelope::Format;
 pub use errors::{ErrorClass, repairs};
 pub use limits::Limits;
 pub use pipeline::{Pipeline, PipelineStatus, ShardStatus};
-pub use replay::{ReplayMode, ReplayReport, ReplayRequest};
+pub use replay::{ReplayMode, ReplayReport, ReplayRequest, SentReport, Speed};
 pub use tap::Tap;

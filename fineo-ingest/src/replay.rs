@@ -1,16 +1,18 @@
 //! Replay: passes what is archived through a stage again, into the live stores. What was there stays there once.
 
+mod into;
+mod request;
 mod source;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use arrow_array::cast::AsArray;
 use fineo_core::{
-    ContentHash, Cover, Error, EventId, MetricId, Position, Result, ShardId, TenantId, TimeRange, Timestamp,
+    ContentHash, Cover, Error, EventId, MetricId, Position, Result, ShardId, TenantId, Timestamp,
     archive::Stage,
     nearline::{RowHead, Rows, ScanRequest, SystemColumns},
     repo::Version,
@@ -26,12 +28,14 @@ use crate::{
         work::{StagedWork, write_errors, write_rows},
     },
     envelope,
-    errors::{error_id, repairs},
+    errors::{error_id, repairs, replay_pointer},
     stage::{
         payload,
         raw::{RawStage, Schemas, distinct},
     },
 };
+pub use into::{SentReport, Speed};
+pub use request::{ReplayMode, ReplayReport, ReplayRequest};
 use source::Source;
 
 /// How many events are passed on together.
@@ -40,87 +44,6 @@ const BATCH_EVENTS: usize = 8_192;
 const STAGED_WITHIN: Duration = Duration::from_secs(600);
 /// How often a metric may be discovered while a batch is read.
 const ROUNDS_MAX: usize = 3;
-
-/// Under which schema events are read again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ReplayMode {
-    /// Today's.
-    #[default]
-    ReDerive,
-    /// The one that held when they arrived.
-    AsRecorded,
-}
-
-/// What is to be replayed.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ReplayRequest {
-    /// Through which stage.
-    pub stage: Stage,
-    /// Whose events.
-    pub tenant: TenantId,
-    /// Under which schema.
-    pub mode: ReplayMode,
-    /// Only events of this metric or alias.
-    pub metric: Option<String>,
-    /// Only events that arrived in this range.
-    pub time: TimeRange,
-    /// Only events with an error row of this stage that is not repaired.
-    pub errors_only: bool,
-}
-
-impl ReplayRequest {
-    /// Everything of `tenant`, through `stage`, under today's schema.
-    pub fn new(stage: Stage, tenant: TenantId) -> Self {
-        Self { stage, tenant, mode: ReplayMode::default(), metric: None, time: TimeRange::ALL, errors_only: false }
-    }
-
-    /// Under this schema.
-    #[must_use]
-    pub fn with_mode(mut self, mode: ReplayMode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// Only of this metric.
-    #[must_use]
-    pub fn with_metric(mut self, metric: Option<String>) -> Self {
-        self.metric = metric;
-        self
-    }
-
-    /// Only events that arrived in `time`.
-    #[must_use]
-    pub fn with_time(mut self, time: TimeRange) -> Self {
-        self.time = time;
-        self
-    }
-
-    /// Only what has an error row.
-    #[must_use]
-    pub fn with_errors_only(mut self, errors_only: bool) -> Self {
-        self.errors_only = errors_only;
-        self
-    }
-}
-
-/// What a replay did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ReplayReport {
-    /// Events that were passed to the stage.
-    pub events: u64,
-    /// Of these, those that went on.
-    pub passed: u64,
-    /// Of these, those that were refused, by code.
-    pub rejected: BTreeMap<&'static str, u64>,
-    /// Error rows that are repaired now.
-    pub repaired: u64,
-    /// Rows that are new in the nearline store.
-    pub rows: u64,
-    /// Rows that were there already.
-    pub duplicates: u64,
-}
 
 impl Pipeline {
     /// Passes archived events, and those not archived yet, through a stage again. Doing so twice changes nothing.
@@ -191,7 +114,7 @@ impl<'a> Replay<'a> {
     }
 
     async fn pass(&mut self, shard: &ShardId, records: Vec<ArchivedRecord>) -> Result<()> {
-        let wanted: Vec<ArchivedRecord> = records.into_iter().filter(|record| self.is_wanted(record)).collect();
+        let wanted: Vec<ArchivedRecord> = records.into_iter().filter(|record| self.is_wanted(shard, record)).collect();
         match self.request.stage {
             Stage::Raw => {
                 let mut rest = wanted.as_slice();
@@ -230,7 +153,14 @@ impl<'a> Replay<'a> {
         errors.map(|id| error_id(&[&id], stage)).find(|error| self.open_errors.contains(error))
     }
 
-    fn is_wanted(&mut self, record: &ArchivedRecord) -> bool {
+    fn is_wanted(&mut self, shard: &ShardId, record: &ArchivedRecord) -> bool {
+        let request = self.request;
+        let is_pointed_to = |pointers: &HashSet<String>| {
+            pointers.contains(&replay_pointer(request.stage, shard, record.delivery.position))
+        };
+        if !request.pointers.as_ref().is_none_or(is_pointed_to) {
+            return false;
+        }
         !self.request.errors_only || self.open_error_of(&record.delivery).is_some()
     }
 

@@ -57,7 +57,7 @@ fn root(error: &DataFusionError) -> &DataFusionError {
 }
 
 /// The error of ours that `error` came from, as from a reader of files.
-fn carried(error: &DataFusionError) -> Option<&Error> {
+pub(crate) fn carried(error: &DataFusionError) -> Option<&Error> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(ours) = error.downcast_ref::<Error>() {

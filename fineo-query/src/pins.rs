@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use fineo_core::{Error, MetricId, Result, TenantId};
+use fineo_core::{Error, ErrorKind, MetricId, Result, TenantId};
 use fineo_table::{Snapshot, Tables};
 
 /// The code of the error that ends a query whose snapshot was outrun.
@@ -48,15 +48,30 @@ impl Pins {
         if snapshot.cover.includes(&floor) {
             return Ok(());
         }
-        Err(Error::unavailable("rows moved into files while they were read")
-            .with("code", SNAPSHOT_TOO_OLD)
-            .with("hint", "ask again; for a long result, ask for parts of it")
-            .with("metric", &snapshot.metric))
+        Err(outrun(snapshot, "rows moved into files while they were read"))
+    }
+
+    /// What `error`, met while the files of `snapshot` were read, means: of a file that is not in the table any more
+    /// nothing is wrong but that the query was too slow for it.
+    pub(crate) async fn explain(&self, snapshot: &Snapshot, error: Error) -> Error {
+        if error.kind() != ErrorKind::Corrupt {
+            return error;
+        }
+        let Ok(latest) = self.tables.snapshot(&self.tenant, &snapshot.metric).await else { return error };
+        let is_gone = snapshot.files.iter().any(|file| latest.file(&file.path).is_none());
+        if is_gone { outrun(snapshot, "files were replaced while they were read").with_source(error) } else { error }
     }
 
     fn pinned(&self) -> std::sync::MutexGuard<'_, HashMap<MetricId, Arc<Snapshot>>> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn outrun(snapshot: &Snapshot, message: &str) -> Error {
+    Error::unavailable(message)
+        .with("code", SNAPSHOT_TOO_OLD)
+        .with("hint", "ask again; for a long result, ask for parts of it")
+        .with("metric", &snapshot.metric)
 }
 
 impl fmt::Debug for Pins {

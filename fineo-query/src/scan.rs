@@ -265,8 +265,13 @@ impl ExecutionPlan for FineoScan {
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
         let named = Arc::clone(&schema);
-        let read = async move { files.read(share, &context).await };
+        let reading = files.clone();
+        let read = async move { reading.read(share, &context).await };
         let batches = futures::stream::once(read).try_flatten();
+        let batches = batches.or_else(move |error| {
+            let files = files.clone();
+            async move { Err(files.explain(error).await) }
+        });
         let batches = batches.map(move |batch| {
             let (_, arrays, rows) = batch?.into_parts();
             let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use fineo_core::{Cover, Entropy, Error, EventId, Result, Timestamp, repo::Version};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Identity, MissingTimestamp, TenantSchema, UnknownMetric, document::Positions};
+use crate::{Identity, MissingTimestamp, RetainDays, TenantSchema, UnknownMetric, document::Positions};
 
 /// Which change it is: chosen by whoever asks for it, so that asking again has no second effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,6 +137,8 @@ pub enum Change {
     SetMissingTimestamp { metric: Option<String>, policy: Option<MissingTimestamp> },
     /// Says what makes later events the same; for a metric, none means as the tenant says.
     SetIdentity { metric: Option<String>, identity: Option<Identity> },
+    /// Says for how long rows are kept; for a metric, none means as the tenant says.
+    SetRetainDays { metric: Option<String>, days: Option<RetainDays> },
     /// Brings in metrics that events named.
     DiscoverMetrics { names: Vec<Arc<str>> },
     /// Makes the inverse of an earlier change.

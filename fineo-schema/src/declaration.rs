@@ -10,7 +10,7 @@ use std::fmt;
 use fineo_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, MissingTimestamp, UnknownMetric};
+use crate::{Identity, MissingTimestamp, RetainDays, UnknownMetric};
 
 pub use example::fields_of_example;
 pub use ordered::Ordered;
@@ -41,6 +41,9 @@ pub struct Declaration {
     /// What makes events the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// For how many days rows are kept, or `forever`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_days: Option<RetainDays>,
     /// Undeclared metrics whose events are errors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ruled_out: Vec<String>,
@@ -62,6 +65,9 @@ pub struct MetricDeclaration {
     /// What becomes of its events without a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_timestamp: Option<MissingTimestamp>,
+    /// For how many days its rows are kept, or `forever`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_days: Option<RetainDays>,
     /// How its times are found and read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<TimestampDeclaration>,

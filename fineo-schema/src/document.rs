@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use fineo_core::{MetricId, repo::Version};
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, MissingTimestamp, UnknownMetric};
+use crate::{Identity, MissingTimestamp, RetainDays, UnknownMetric};
 
 mod positions;
 
@@ -40,6 +40,8 @@ pub(crate) struct SettingsDocument {
     pub(crate) unknown_metric: UnknownMetric,
     pub(crate) missing_timestamp: MissingTimestamp,
     pub(crate) identity: Vec<IdentityEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retain_days: Option<RetainDays>,
 }
 
 /// From when on events are told apart in this way; none means "as the tenant says".
@@ -82,6 +84,8 @@ pub(crate) struct MetricDocument {
     pub(crate) timestamp_formats: Vec<String>,
     pub(crate) missing_timestamp: Option<MissingTimestamp>,
     pub(crate) identity: Vec<IdentityEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retain_days: Option<RetainDays>,
     /// The number of the next field: numbers are never used again.
     #[serde(skip)]
     pub(crate) next_field: u32,

@@ -76,6 +76,7 @@ impl Edit {
             }
             Change::SetMissingTimestamp { metric, policy } => self.set_missing_timestamp(metric.as_deref(), *policy),
             Change::SetIdentity { metric, identity } => self.set_identity(metric.as_deref(), *identity),
+            Change::SetRetainDays { metric, days } => self.set_retain_days(metric.as_deref(), *days),
             Change::DiscoverMetrics { names } => self.discover_metrics(names),
             Change::Undo { .. } => Err(Error::internal("an undo is made from the history, not from its step")),
         }

@@ -8,8 +8,8 @@ use std::{
 use fineo_core::{Cover, MetricId, Result, Timestamp};
 
 use crate::{
-    Conversion, Field, FieldId, Identity, MissingTimestamp, RecordLayout, ScopedConversion, Settings, TenantSchema,
-    TimeFormat, TimeParser, Unit,
+    Conversion, Field, FieldId, Identity, MissingTimestamp, RecordLayout, RetainDays, ScopedConversion, Settings,
+    TenantSchema, TimeFormat, TimeParser, Unit,
     document::{ConversionDocument, FieldDocument, MetricDocument, MetricEntry},
     snapshot::identity_in,
 };
@@ -191,6 +191,16 @@ impl Metric {
     /// Every name with the positions up to which its values are unreadable, to be collected.
     pub fn deletions(&self) -> impl Iterator<Item = (&str, &Cover)> {
         self.document.deletions.iter().map(|(name, positions)| (name.as_str(), &positions.0))
+    }
+
+    /// For how long it says itself that its rows are kept.
+    pub fn own_retain_days(&self) -> Option<RetainDays> {
+        self.document.retain_days
+    }
+
+    /// For how long its rows are kept.
+    pub fn retain_days(&self, tenant: &TenantSchema) -> RetainDays {
+        self.document.retain_days.unwrap_or(tenant.settings().retain_days)
     }
 
     /// How its staged records are written under this version.

@@ -8,7 +8,7 @@ use std::{
 use fineo_core::{Cover, MetricId, Result, TenantId, Timestamp, repo::Version};
 
 use crate::{
-    Found, Identity, Metric, MissingTimestamp, TimeFormat, UnknownMetric,
+    Found, Identity, Metric, MissingTimestamp, RetainDays, TimeFormat, UnknownMetric,
     document::{IdentityEntry, State, metric_number},
     name,
 };
@@ -26,6 +26,8 @@ pub struct Settings {
     pub unknown_metric: UnknownMetric,
     /// What becomes of an event without a time.
     pub missing_timestamp: MissingTimestamp,
+    /// For how long rows are kept, where their metric does not say.
+    pub retain_days: RetainDays,
     pub(crate) identity: Vec<IdentityEntry>,
 }
 
@@ -199,6 +201,11 @@ impl TenantSchema {
         &self.deleted
     }
 
+    /// Whether some metric's rows are not kept for ever.
+    pub fn has_retention(&self) -> bool {
+        self.metrics.iter().any(|metric| metric.retain_days(self) != RetainDays::Forever)
+    }
+
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
@@ -214,6 +221,7 @@ fn prepare_settings(state: &State) -> Result<Settings> {
         timestamp_formats: formats?,
         unknown_metric: document.unknown_metric,
         missing_timestamp: document.missing_timestamp,
+        retain_days: document.retain_days.unwrap_or_default(),
         identity: document.identity.clone(),
     })
 }

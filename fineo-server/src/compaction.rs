@@ -1,14 +1,14 @@
 //! Compaction beside the doors, on threads of its own: it computes and reads disks for long stretches.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use fineo::{
     Error, Fineo, Result,
-    compact::{CompactOptions, CompactReport},
+    compact::{CompactOptions, CompactReport, Notifier},
 };
 use tokio::{runtime::Handle, sync::watch, task::spawn_blocking};
 
-use crate::{Shared, Shutdown};
+use crate::{Notices, Shared, Shutdown};
 
 /// Compacts once.
 ///
@@ -22,14 +22,22 @@ pub(crate) async fn once(fineo: &Fineo, options: CompactOptions) -> Result<Compa
     ran.map_err(|source| Error::internal("compaction broke off").with_source(source))?
 }
 
+/// How tables are kept up.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    /// How long between two runs.
+    pub(crate) every: Duration,
+    /// Where work goes that does not fit into memory.
+    pub(crate) scratch: Option<PathBuf>,
+    /// Who hears of what is found.
+    pub(crate) notices: Option<Notices>,
+}
+
 /// Compacts again and again until the doors close. What a run leaves unfinished the next one does.
-pub(crate) async fn keep_up(
-    shared: Shared,
-    shutdown: Shutdown,
-    every: Duration,
-    scratch: Option<PathBuf>,
-) -> Result<()> {
-    let compactor = shared.fineo.compactor(CompactOptions::default().with_scratch(scratch), None);
+pub(crate) async fn keep_up(shared: Shared, shutdown: Shutdown, upkeep: Upkeep) -> Result<()> {
+    let Upkeep { every, scratch, notices } = upkeep;
+    let notifier = notices.map(|notices| Arc::new(notices) as Arc<dyn Notifier>);
+    let compactor = shared.fineo.compactor(CompactOptions::default().with_scratch(scratch), notifier);
     drop(shared);
     let (stopping, stop) = watch::channel(false);
     let runtime = Handle::current();

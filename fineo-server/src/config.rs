@@ -28,6 +28,8 @@ pub struct Config {
     pub security: SecurityConfig,
     /// Columnar files, made beside the doors.
     pub compaction: CompactionConfig,
+    /// Whom to tell what was found.
+    pub notify: NotifyConfig,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Logs, traces and counters.
@@ -90,6 +92,18 @@ impl Default for CompactionConfig {
     fn default() -> Self {
         Self { every_seconds: 300 }
     }
+}
+
+/// Whom to tell what was found, by a request of JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotifyConfig {
+    /// Where tenants hear of new names, of values that do not fit and of malformed events.
+    pub tenant_url: Option<String>,
+    /// Where the operator hears of what failed.
+    pub operator_url: Option<String>,
+    /// What the requests prove themselves with.
+    pub bearer_token: Option<String>,
 }
 
 /// Bounds, as [`DoorLimits`] explains them.

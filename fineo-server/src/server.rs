@@ -5,7 +5,12 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use fineo::{Error, Fineo, Result};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{Config, Credentials, Shared, Shutdown, Tls, compaction, flight, http, pg, socket::Socket};
+use crate::{
+    Config, Credentials, Notices, Shared, Shutdown, Tls,
+    compaction::{self, Upkeep},
+    flight, http, notify, pg,
+    socket::Socket,
+};
 
 /// How often tokens that others made or revoked are looked for.
 const CREDENTIALS_EVERY: Duration = Duration::from_secs(10);
@@ -25,6 +30,8 @@ pub struct Server {
     compacts_every: Option<Duration>,
     /// Where its work goes that does not fit into memory.
     scratch: Option<PathBuf>,
+    /// Whom to tell what was found.
+    notices: Option<Notices>,
 }
 
 impl Server {
@@ -62,7 +69,9 @@ impl Server {
         let shared = Shared::new(Arc::new(fineo), Arc::new(credentials), config.door_limits(), tls);
         let every = config.compaction.every_seconds;
         let compacts_every = (every > 0).then(|| Duration::from_secs(every));
-        Ok(Self { shared, shutdown: Shutdown::new(), http, postgres, flight, socket, compacts_every, scratch })
+        let repo = Arc::clone(&shared.fineo.parts().repo);
+        let notices = Notices::new(repo, Arc::clone(&shared.clock), config.notify.clone())?;
+        Ok(Self { shared, shutdown: Shutdown::new(), http, postgres, flight, socket, compacts_every, scratch, notices })
     }
 
     /// Where the HTTP door listens.
@@ -94,7 +103,7 @@ impl Server {
     ///
     /// When a door broke off, or something could not be made durable; what was acknowledged is there all the same.
     pub async fn run(self) -> Result<()> {
-        let Self { shared, shutdown, http, postgres, flight, socket, compacts_every, scratch } = self;
+        let Self { shared, shutdown, http, postgres, flight, socket, compacts_every, scratch, notices } = self;
         let mut doors: JoinSet<Result<()>> = JoinSet::new();
         if let Some(listener) = http {
             doors.spawn(http::serve(listener, shared.clone(), shutdown.clone()));
@@ -113,8 +122,12 @@ impl Server {
             });
         }
         doors.spawn(keep_fresh(shared.clone(), shutdown.clone()));
+        if let Some(notices) = &notices {
+            doors.spawn(notify::keep_telling(notices.clone(), shared.clone(), shutdown.clone()));
+        }
         if let Some(every) = compacts_every {
-            doors.spawn(compaction::keep_up(shared.clone(), shutdown.clone(), every, scratch));
+            let upkeep = Upkeep { every, scratch, notices };
+            doors.spawn(compaction::keep_up(shared.clone(), shutdown.clone(), upkeep));
         }
         let mut outcome = Ok(());
         while !shutdown.is_requested() {

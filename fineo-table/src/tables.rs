@@ -1,13 +1,15 @@
 //! All tables of an instance.
 
 mod commit;
+mod copy;
 mod data;
+mod expired;
 mod floor;
 mod garbage;
 mod load;
 mod manifest;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fineo_core::{Clock, Cover, Entropy, MetricId, Outcome, Result, SchemaRepo, TenantId, Timestamp};
 use object_store::path::Path;
@@ -25,11 +27,22 @@ pub struct TablesOptions {
     pub footer_cache_bytes: usize,
     /// A checkpoint of the Delta log is written every so many commits.
     pub commits_per_checkpoint: u64,
+    /// Versions of the Delta log that a checkpoint makes needless stay for so long, for readers of other programs
+    /// that are under way; never less than two hours.
+    pub log_retain_for: Duration,
+    /// The most objects that one collection of garbage deletes.
+    pub deletes_max: usize,
 }
 
 impl Default for TablesOptions {
     fn default() -> Self {
-        Self { snapshot_cache_bytes: 32 << 20, footer_cache_bytes: 64 << 20, commits_per_checkpoint: 20 }
+        Self {
+            snapshot_cache_bytes: 32 << 20,
+            footer_cache_bytes: 64 << 20,
+            commits_per_checkpoint: 20,
+            log_retain_for: Duration::from_secs(7 * 24 * 3600),
+            deletes_max: 10_000,
+        }
     }
 }
 
@@ -38,8 +51,12 @@ impl Default for TablesOptions {
 pub struct Collected {
     /// How many files it deleted.
     pub files: u64,
-    /// How many bytes they had.
+    /// How many bytes they had, with everything else that it deleted.
     pub bytes: u64,
+    /// How many old versions of the log it deleted.
+    pub log_versions: u64,
+    /// Whether there is more that it left for the next time.
+    pub is_partial: bool,
 }
 
 /// All tables of an instance. Cheap to clone.
@@ -199,7 +216,11 @@ impl Tables {
     /// Deletes files that no snapshot of `pin_horizon` or later has, and what uncommitted work left that is older than
     /// that. A reader may hold a snapshot that was replaced after `pin_horizon`, and nothing older.
     ///
-    /// Begins with a commit of its own, so that no commit in flight can name what is deleted.
+    /// Begins with a commit of its own, so that no commit in flight can name what is deleted. Versions of the log
+    /// that a checkpoint makes needless go as well ([`TablesOptions::log_retain_for`]).
+    ///
+    /// It deletes [`TablesOptions::deletes_max`] objects at most and says so ([`Collected::is_partial`]). Running it
+    /// again after any outcome is safe.
     pub async fn collect_garbage(
         &self,
         tenant: &TenantId,

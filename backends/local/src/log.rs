@@ -25,6 +25,8 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::root::Root;
 use shard::ShardLog;
 
+pub(crate) use shard::EPOCH_SHIFT;
+
 /// The largest payload of an entry.
 const ENTRY_BYTES_MAX: usize = 16 << 20;
 /// The most entries of an append.

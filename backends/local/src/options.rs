@@ -1,5 +1,7 @@
 //! What a deployment may choose about its directory.
 
+use fineo_core::Position;
+
 /// Settings of a [`crate::LocalDirectory`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -20,6 +22,8 @@ pub struct LocalOptions {
     pub ballast_bytes: u64,
     /// Whether done means on disk. Without it the directory survives the death of the process only, and says so.
     pub fsync: bool,
+    /// Positions that are given out from now on lie behind this one: the last of a directory that this one is made of.
+    pub positions_after: Option<Position>,
 }
 
 impl Default for LocalOptions {
@@ -33,6 +37,7 @@ impl Default for LocalOptions {
             cache_bytes: 32 << 20,
             ballast_bytes: 64 << 20,
             fsync: true,
+            positions_after: None,
         }
     }
 }
@@ -84,6 +89,13 @@ impl LocalOptions {
     #[must_use]
     pub fn with_ballast_bytes(mut self, bytes: u64) -> Self {
         self.ballast_bytes = bytes;
+        self
+    }
+
+    /// Gives out positions behind `last`.
+    #[must_use]
+    pub fn with_positions_after(mut self, last: Option<Position>) -> Self {
+        self.positions_after = last;
         self
     }
 

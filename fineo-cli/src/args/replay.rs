@@ -1,5 +1,7 @@
 //! The words of `fineo replay`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use fineo::core::{TenantId, Timestamp};
 
@@ -10,7 +12,10 @@ const AFTER_HELP: &str = "\
 Examples:
   fineo replay --tenant acme --stage raw                     everything, under today's schema
   fineo replay --tenant acme --stage raw --errors-only       only what was rejected, after a change that repairs it
+  fineo replay --tenant acme --stage raw --errors-only --where \"code = 'timestamp_unreadable'\"
   fineo replay --tenant acme --stage staged --metric thermostat --from 2026-01-01 --to 2026-02-01
+  fineo replay --tenant acme --stage staged --fresh --metric thermostat      repairs a table whose files are damaged
+  fineo replay --tenant acme --into ./copy --speed recorded  to another directory, as fast as they came
 
 Replay reads the archives. Events that are stored already make no second row.";
 
@@ -23,8 +28,20 @@ pub(crate) struct ReplayArgs {
     pub(crate) tenant: TenantId,
 
     /// The stage to run again
-    #[arg(long, value_enum, value_name = "STAGE")]
-    pub(crate) stage: StageName,
+    #[arg(long, value_enum, value_name = "STAGE", required_unless_present = "into")]
+    pub(crate) stage: Option<StageName>,
+
+    /// Make the metric's table, or all of them, anew out of the archive; it takes the place of the former at once
+    #[arg(long, requires = "stage", conflicts_with_all = ["mode", "from", "to", "errors_only", "into"])]
+    pub(crate) fresh: bool,
+
+    /// Send what was received to the instance in this directory instead, in its order
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["stage", "mode", "metric", "errors_only"])]
+    pub(crate) into: Option<PathBuf>,
+
+    /// How fast that goes
+    #[arg(long, value_enum, default_value_t, value_name = "SPEED", requires = "into")]
+    pub(crate) speed: SpeedName,
 
     /// Which schema to read the events with
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
@@ -46,9 +63,23 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     pub(crate) errors_only: bool,
 
+    /// Of those only the ones for which this condition over the columns of errors.stream holds
+    #[arg(long = "where", value_name = "SQL", requires = "errors_only")]
+    pub(crate) predicate: Option<String>,
+
     /// How to print the summary
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: super::SummaryFormat,
+}
+
+/// How fast archived events are sent to another instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpeedName {
+    /// As fast as it takes them
+    #[default]
+    Fastest,
+    /// As they arrived
+    Recorded,
 }
 
 /// A stage of the pipeline.

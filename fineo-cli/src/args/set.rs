@@ -1,6 +1,7 @@
 //! The words of `fineo schema set`.
 
 use clap::{Args, ValueEnum};
+use fineo::schema::RetainDays;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -8,6 +9,8 @@ Examples:
   fineo schema --tenant acme set --timestamp-formats '%d/%m/%Y %H:%M:%S @ Europe/Rome' --timestamp-formats epoch_s
   fineo schema --tenant acme set --missing-timestamp arrival
   fineo schema --tenant acme set --metric thermostat --timestamp-aliases when,time
+  fineo schema --tenant acme set --retain-days 400
+  fineo schema --tenant acme set --metric thermostat --retain-days forever
 
 A list replaces the one before; an empty one ('') takes it away.
 Named formats: iso_date_time iso_instant rfc_1123 epoch_s epoch_ms epoch_us epoch_ns; else a pattern like
@@ -44,6 +47,11 @@ pub(crate) struct SetArgs {
     /// What makes two deliveries the same event; counts for later arrivals
     #[arg(long, value_enum, value_name = "POLICY")]
     pub(crate) identity: Option<IdentityName>,
+
+    /// For how many days rows are kept after the day of their time, or `forever`; compaction lets older ones go, and
+    /// archives keep them
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) retain_days: Option<RetainDays>,
 }
 
 impl SetArgs {
@@ -55,6 +63,7 @@ impl SetArgs {
             && self.unknown_metric.is_none()
             && self.missing_timestamp.is_none()
             && self.identity.is_none()
+            && self.retain_days.is_none()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use fineo::{
     compact::{CompactReport, TenantReport},
-    core::Error,
+    core::{Error, TenantId},
 };
 use fineo_server::{
     client::{Method, Sent},
@@ -25,7 +25,10 @@ impl Engine {
         Ok(match self {
             Self::Own(fineo) => {
                 let options = asked.options()?.with_scratch(Some(scratch));
-                fineo.compactor(options, None).run(show).await?
+                match asked.tenant.as_deref().filter(|_| asked.fresh) {
+                    Some(tenant) => fineo.rebuild(&TenantId::new(tenant)?, asked.metric.as_deref(), options).await?,
+                    None => fineo.compactor(options, None).run(show).await?,
+                }
             }
             Self::Served(client) => {
                 let sent = Sent::default().with_json(asked)?;

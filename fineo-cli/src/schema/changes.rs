@@ -89,6 +89,9 @@ pub(super) fn of_settings(args: &SetArgs) -> Vec<Change> {
     if let Some(policy) = args.identity {
         changes.push(Change::SetIdentity { metric: metric(), identity: Some(identity(policy)) });
     }
+    if let Some(days) = args.retain_days {
+        changes.push(Change::SetRetainDays { metric: metric(), days: Some(days) });
+    }
     changes
 }
 

@@ -25,6 +25,59 @@ fn an_error_is_shown_repaired_by_a_change_and_replayed_once() {
 }
 
 #[test]
+fn only_the_errors_that_a_condition_chooses_are_replayed_and_stay_marked_when_rows_are_in_files() {
+    let program = Program::new();
+    program.ingest(&format!("{EVENTS}{}", EVENTS.replace("\"a\"", "\"b\"").replace("19/01", "20/01")));
+    let set = ["schema", "--tenant", "t", "set", "--timestamp-formats", "%d/%m/%Y %H:%M"];
+    assert!(program.command_of(set).status().unwrap().success());
+    let replay = |predicate: &str| {
+        let words =
+            ["replay", "--tenant", "t", "--stage", "raw", "--errors-only", "--output", "json", "--where", predicate];
+        program.command_of(words).output().unwrap()
+    };
+    let open = "SELECT count(*) AS n FROM errors.stream WHERE repaired_at IS NULL";
+    assert!(replay("raw LIKE '%nothing%'").status.success());
+    assert_eq!(program.ask(open), "n\n2\n");
+    for _ in 0..2 {
+        assert!(replay("raw LIKE '%20/01%' -- only that one").status.success());
+        assert_eq!(program.ask(open), "n\n1\n");
+        assert_eq!(program.ask("SELECT count(b) AS n FROM m"), "n\n2\n");
+    }
+    let refused = replay("no_such_column = 1");
+    assert!(!refused.status.success());
+    program.done("compact --keep-nearline 0");
+    assert!(replay("code = 'timestamp_unreadable'").status.success());
+    program.done("compact --keep-nearline 0");
+    assert_eq!(program.ask(open), "n\n0\n");
+    assert_eq!(program.ask("SELECT count(*) AS n FROM m"), "n\n4\n");
+}
+
+// I1, I2, R1
+#[test]
+fn what_was_received_is_sent_to_another_directory_and_is_the_same_there() {
+    let program = Program::new();
+    program.ingest(EVENTS);
+    let question = "SELECT _fineo_event_id, _fineo_ingested_at, timestamp, a FROM m ORDER BY 1";
+    let wanted = program.ask(question);
+    let errors = program.ask("SELECT raw, code FROM errors.stream");
+    let copy = program.path("copy");
+    for speed in ["fastest", "recorded"] {
+        let words = ["replay", "--tenant", "t", "--speed", speed, "--output", "json", "--into"];
+        let words = words.iter().map(|word| (*word).into()).chain([copy.clone().into_os_string()]);
+        let output = program.command_of(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let sent: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(sent["events"], 2);
+        let ask = |sql: &str| {
+            let mut command = program.command_of(["sql", "--tenant", "t", "--format", "csv", sql]);
+            String::from_utf8(command.env("FINEO_DATA_DIR", &copy).output().unwrap().stdout).unwrap()
+        };
+        assert_eq!(ask(question), wanted, "{speed}");
+        assert_eq!(ask("SELECT raw, code FROM errors.stream"), errors, "{speed}");
+    }
+}
+
+#[test]
 fn a_replay_of_any_stage_adds_no_row() {
     // I2, I3
     let program = Program::new();

@@ -22,7 +22,7 @@ async fn check(texts: &[(&str, &str)], table: &[(&str, FieldType)], columns_max:
     let table: Vec<TableColumn> =
         table.iter().map(|(name, value_type)| TableColumn { name: (*name).into(), value_type: *value_type }).collect();
     let metric = schema.metric_named("m").map(|metric| &**metric);
-    let evidence = Evidence { metric, names: &names, profile: &profile, table: &table, rewritten: &[] };
+    let evidence = Evidence { metric, names: &names, profile: &profile, table: &table, foreign: &[], rewritten: &[] };
     let plan = Plan::new(&evidence, Shredding { presence_min: 0.1, columns_max });
     let shown = plan
         .columns

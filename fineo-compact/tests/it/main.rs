@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod files;
+mod fresh;
 mod interrupted;
 mod model;
 mod schema;
 mod support;
 mod together;
+mod upkeep;

@@ -13,7 +13,7 @@ use datafusion::{
         physical_plan::{FileGroup, FileGroupPartitioner, FileScanConfigBuilder, ParquetSource},
         source::DataSourceExec,
     },
-    error::Result as EngineResult,
+    error::{DataFusionError, Result as EngineResult},
     execution::{SendableRecordBatchStream, TaskContext},
     logical_expr::Operator,
     physical_expr::{
@@ -32,7 +32,11 @@ use super::{
     file::{Bounds, FilePlan, Plans, hinted},
     pushed::Tests,
 };
-use crate::{column::Column, error::foreign, pins::Pins};
+use crate::{
+    column::Column,
+    error::{carried, foreign},
+    pins::Pins,
+};
 
 use reader::Readers;
 
@@ -111,6 +115,20 @@ impl Files {
             return Ok(Box::pin(datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, nothing)));
         }
         opened.execute(partition, Arc::clone(context))
+    }
+
+    /// What an error of reading means: files that were replaced meanwhile were asked for too late.
+    pub(super) async fn explain(&self, error: DataFusionError) -> DataFusionError {
+        let Some(ours) = carried(&error).cloned() else { return error };
+        let mut explained = ours;
+        let mut last: Option<&Arc<Snapshot>> = None;
+        for (snapshot, _) in &self.chosen {
+            if last.is_none_or(|last| !Arc::ptr_eq(last, snapshot)) {
+                explained = self.pins.explain(snapshot, explained).await;
+                last = Some(snapshot);
+            }
+        }
+        foreign(explained)
     }
 
     async fn open(&self) -> EngineResult<Arc<DataSourceExec>> {

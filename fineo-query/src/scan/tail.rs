@@ -39,7 +39,11 @@ impl Tail {
             let batch = match &mut tail.resent {
                 Some(resent) => {
                     let before = batch.num_rows();
-                    let batch = resent.without(batch, tail.reader.event_id()).await?;
+                    let batch = match (resent.without(batch, tail.reader.event_id()).await, &tail.pinned) {
+                        (Ok(batch), _) => batch,
+                        (Err(error), Some((pins, snapshot))) => return Err(pins.explain(snapshot, error).await),
+                        (Err(error), None) => return Err(error),
+                    };
                     tail.counted.resent.add(before - batch.num_rows());
                     batch
                 }

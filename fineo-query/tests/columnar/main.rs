@@ -6,5 +6,7 @@ mod damaged;
 mod equal;
 mod explain;
 mod late;
+mod merged;
 mod moving;
+mod simulated;
 mod world;

@@ -13,6 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_compact::{CompactOptions, Compactor, CompactorParts};
+use fineo_conformance::fault::{Faults, FaultyArchive, FaultyNearline, FaultyObjects, FaultyRepo};
 use fineo_core::{Clock, Durability, Entropy, Result, SchemaRepo, SeededEntropy, SystemClock, TenantId};
 use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts};
 use fineo_query::{Engine, EngineParts, QueryLimits};
@@ -118,6 +119,25 @@ impl World {
         };
         let report = Compactor::new(parts, options).run(&|_| {}).await.unwrap();
         assert!(report.failed.is_empty() && report.busy.is_empty(), "{report:?}");
+    }
+
+    /// A compactor of another process, for whom the stores fail as `faults` say.
+    pub(crate) fn compactor(&self, faults: &Faults, options: CompactOptions) -> Compactor {
+        let repo: Arc<dyn SchemaRepo> = Arc::new(FaultyRepo::new(self.repo(), faults));
+        let store = Arc::new(FaultyObjects::new(self.objects.clone(), faults));
+        let objects = Objects { store, url: "memory:///".parse().unwrap(), durability: Durability::Volatile };
+        let (clock, entropy) = (Arc::clone(&self.clock), self.entropy.clone());
+        let parts = CompactorParts {
+            archive: Arc::new(FaultyArchive::new(Arc::new(self.archive.clone()), faults)),
+            schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
+            tables: Tables::new(objects, Arc::clone(&repo), Arc::clone(&clock), entropy.clone()),
+            repo,
+            nearline: Arc::new(FaultyNearline::new(Arc::new(self.nearline.clone()), faults)),
+            notifier: None,
+            clock,
+            entropy,
+        };
+        Compactor::new(parts, options)
     }
 
     pub(crate) async fn change(&self, changes: Vec<Change>) {

@@ -22,6 +22,7 @@ impl Declaration {
             unknown_metric: Some(settings.unknown_metric).filter(|policy| *policy != UnknownMetric::default()),
             missing_timestamp: Some(settings.missing_timestamp).filter(|policy| *policy != MissingTimestamp::default()),
             identity: settings.identity.last().and_then(|entry| entry.identity),
+            retain_days: settings.retain_days,
             ruled_out: ruled_out.map(|metric| metric.name().to_string()).collect(),
             metrics: Ordered(declared.map(|metric| (metric.name().to_string(), export_metric(metric))).collect()),
         }
@@ -39,6 +40,7 @@ fn export_metric(metric: &Metric) -> MetricDeclaration {
         aliases: metric.names()[1..].iter().map(ToString::to_string).collect(),
         identity: metric.identity(),
         missing_timestamp: metric.own_missing_timestamp(),
+        retain_days: metric.own_retain_days(),
         timestamp: Some(timestamp).filter(|timestamp| *timestamp != TimestampDeclaration::default()),
         ruled_out: metric.ruled_out_fields().map(ToString::to_string).collect(),
         fields: Ordered(metric.fields().iter().map(|field| (field.name().to_string(), export_field(field))).collect()),

@@ -99,6 +99,9 @@ impl Declaration {
         if let Some(wanted) = self.identity.filter(|wanted| *wanted != identity) {
             changes.push(Change::SetIdentity { metric: None, identity: Some(wanted) });
         }
+        if let Some(days) = self.retain_days.filter(|days| *days != settings.retain_days.unwrap_or_default()) {
+            changes.push(Change::SetRetainDays { metric: None, days: Some(days) });
+        }
         changes
     }
 }
@@ -127,6 +130,10 @@ fn plan_metric(schema: &TenantSchema, name: &str, wanted: &MetricDeclaration, ch
     let missing = found.and_then(Metric::own_missing_timestamp);
     if let Some(policy) = wanted.missing_timestamp.filter(|policy| missing != Some(*policy)) {
         changes.push(Change::SetMissingTimestamp { metric: Some(metric()), policy: Some(policy) });
+    }
+    let days = found.and_then(Metric::own_retain_days);
+    if let Some(wanted) = wanted.retain_days.filter(|wanted| days != Some(*wanted)) {
+        changes.push(Change::SetRetainDays { metric: Some(metric()), days: Some(wanted) });
     }
     let timestamp = wanted.timestamp.clone().unwrap_or_default();
     let own_aliases = found.map_or(&[][..], Metric::own_timestamp_aliases);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fineo_core::{Error, Result};
 
 use super::{Edit, too_many};
-use crate::{Identity, MissingTimestamp, TimeFormat, document::IdentityEntry, name};
+use crate::{Identity, MissingTimestamp, RetainDays, TimeFormat, document::IdentityEntry, name};
 
 /// The most entries of a list of keys or formats.
 const ENTRIES_MAX: usize = 100;
@@ -80,6 +80,22 @@ impl Edit {
                     return Ok(());
                 }
             }
+        }
+        self.note(line)
+    }
+
+    pub(super) fn set_retain_days(&mut self, metric: Option<&str>, days: Option<RetainDays>) -> Result<()> {
+        let shown = days.map_or_else(|| "as the tenant says".to_owned(), |days| days.to_string());
+        let line = format!("{}days that rows are kept: {shown}", scope(metric));
+        let slot = match metric {
+            Some(metric) => {
+                let number = self.metric_number(metric)?;
+                &mut self.document(number).retain_days
+            }
+            None => &mut self.state.tenant.settings.retain_days,
+        };
+        if std::mem::replace(slot, days) == days {
+            return Ok(());
         }
         self.note(line)
     }

@@ -28,6 +28,7 @@ pub(super) struct Metadata {
     unknown_metric: Option<String>,
     missing_timestamp: Option<String>,
     identity: Option<Vec<IdentityWire>>,
+    retain_days: Option<String>,
     change: Option<ChangeWire>,
 }
 
@@ -104,6 +105,7 @@ impl TenantVersion {
             unknown_metric: Some(settings.unknown_metric.to_string()),
             missing_timestamp: Some(settings.missing_timestamp.to_string()),
             identity: none_if_empty(settings.identity.iter().map(IdentityWire::of).collect()),
+            retain_days: settings.retain_days.map(|days| days.to_string()),
             change: Some(ChangeWire::of(&self.change)?),
         })
     }
@@ -142,6 +144,7 @@ impl TenantVersion {
                 .map_err(broken)?
                 .unwrap_or_default(),
             identity: identity?,
+            retain_days: wire.retain_days.map(|text| text.parse()).transpose().map_err(broken)?,
         };
         let next_metric = wire.next_metric.unwrap_or(1).cast_unsigned();
         if metrics.keys().next_back().is_some_and(|last| *last >= next_metric) {

@@ -30,6 +30,7 @@ struct Metric {
     timestamp_formats: Option<Vec<String>>,
     missing_timestamp: Option<String>,
     identity: Option<Vec<IdentityWire>>,
+    retain_days: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -77,6 +78,7 @@ pub(crate) fn encode_metric(id: &MetricId, version: Version, document: &MetricDo
         timestamp_formats: none_if_empty(document.timestamp_formats.clone()),
         missing_timestamp: document.missing_timestamp.map(|policy| policy.to_string()),
         identity: none_if_empty(document.identity.iter().map(IdentityWire::of).collect()),
+        retain_days: document.retain_days.map(|days| days.to_string()),
     })
 }
 
@@ -113,6 +115,7 @@ pub(crate) fn decode_metric(body: &[u8], id: &MetricId, version: Version) -> Res
         timestamp_formats: wire.timestamp_formats.unwrap_or_default(),
         missing_timestamp: wire.missing_timestamp.map(|text| text.parse()).transpose().map_err(broken)?,
         identity: identity?,
+        retain_days: wire.retain_days.map(|text| text.parse()).transpose().map_err(broken)?,
         next_field,
     }))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fineo_core::{Cover, ErrorKind, MetricId, Position, ShardId, TenantId, Timestamp, repo::Version};
 
 use super::{ChangeRecord, TenantVersion, decode_metric, encode_metric};
-use crate::{Change, ChangeId, Identity, StatedConversion, edit::Edit};
+use crate::{Change, ChangeId, Identity, RetainDays, StatedConversion, edit::Edit};
 
 fn sample() -> (Edit, Vec<Change>) {
     let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
@@ -37,6 +37,8 @@ fn sample() -> (Edit, Vec<Change>) {
         Change::SetTimestampFormats { metric: Some(pump.clone()), formats: strings(&["epoch_s"]) },
         Change::SetTimestampAliases { metric: Some(pump.clone()), aliases: strings(&["at"]) },
         Change::SetIdentity { metric: Some(pump), identity: Some(Identity::Arrival) },
+        Change::SetRetainDays { metric: Some("pump".to_owned()), days: Some("30".parse().unwrap()) },
+        Change::SetRetainDays { metric: None, days: Some(RetainDays::Forever) },
         Change::SetMetricKeys { keys: strings(&["kind"]) },
         Change::SetIdentity { metric: None, identity: Some(Identity::Key) },
         Change::DiscoverMetrics { names: vec!["fan".into()] },
@@ -44,10 +46,10 @@ fn sample() -> (Edit, Vec<Change>) {
     ];
     // The merge is refused after the deletion, so it is left out of what is applied.
     let mut edit = Edit::new(crate::document::State::default(), Timestamp::from_micros(7).unwrap());
-    for change in &changes[..12] {
+    for change in &changes[..14] {
         edit.apply(change).unwrap();
     }
-    edit.apply(&changes[12]).unwrap_err();
+    edit.apply(&changes[14]).unwrap_err();
     (edit, changes)
 }
 
@@ -91,4 +93,21 @@ fn what_is_no_document_or_another_one_is_corrupt() {
         // Some flips leave a legal document; none may panic.
         let _ = decode_metric(&flipped, &id, Version(2));
     }
+}
+
+// SC6
+#[test]
+fn a_document_of_the_time_before_a_field_was_added_is_read() {
+    let (header, schema) = &super::METADATA.former[0];
+    assert_ne!(header, &super::METADATA.header);
+    // The canonical name alone: its length and bytes, an empty map, and a null for each other field.
+    let nulls = match schema {
+        apache_avro::Schema::Record(record) => record.fields.len() - 2,
+        _ => unreachable!("a document is a record"),
+    };
+    let body = [&header[..], &[8], b"acme", &[0], &vec![0; nulls]].concat();
+    let read: super::metadata::Metadata = super::METADATA.decode(&body).unwrap();
+    assert_eq!((read.canonical_name.as_str(), read.canonical_names_to_aliases.len()), ("acme", 0));
+    let one_more = [&body[..], &[0]].concat();
+    assert!(super::METADATA.decode::<super::metadata::Metadata>(&one_more).is_err());
 }

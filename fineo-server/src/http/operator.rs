@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +17,7 @@ use axum::{
 };
 use bytes::{Buf, Bytes};
 use fineo::{
-    Error, ImportFormat, ImportOptions, ImportSource, Routing, TableStatus, TenantId, Timestamp,
+    BackupReport, Error, ImportFormat, ImportOptions, ImportSource, Routing, TableStatus, TenantId, Timestamp,
     compact::{CompactOptions, CompactReport, Rewrite, Selection},
 };
 use http_body_util::BodyExt;
@@ -89,6 +90,10 @@ pub struct CompactRequest {
     pub tenant: Option<String>,
     /// Whether days are rewritten that an earlier schema shaped.
     pub rewrite: bool,
+    /// Whether the tables of the tenant are made anew out of its archive.
+    pub fresh: bool,
+    /// Of those only the tables of this metric.
+    pub metric: Option<String>,
     /// Records in memory, in bytes.
     pub memory_bytes: Option<usize>,
     /// How hard files are packed.
@@ -122,6 +127,14 @@ impl CompactRequest {
     }
 }
 
+/// Where a backup goes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// The folder on the server's machine, which is new or empty.
+    pub to: PathBuf,
+}
+
 /// One line of the answer to an import.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +161,7 @@ pub(super) fn routes() -> Router<Room> {
         .route("/operator/tokens/{id}", delete(revoke_token))
         .route("/operator/tables", get(tables))
         .route("/operator/compact", post(compact))
+        .route("/operator/backup", post(back_up))
         .route("/operator/import", post(take_in))
 }
 
@@ -173,7 +187,21 @@ async fn tables(State(room): State<Room>, caller: Caller) -> Result<Json<Vec<Tab
 
 async fn compact(State(room): State<Room>, headers: HeaderMap, body: Body) -> Result<Json<CompactReport>, Problem> {
     let asked: CompactRequest = body::read_json(&room, &headers, body).await?;
-    Ok(Json(compaction::once(room.fineo(), asked.options()?).await?))
+    let options = asked.options()?;
+    let Some(tenant) = asked.tenant.as_deref().filter(|_| asked.fresh) else {
+        return Ok(Json(compaction::once(room.fineo(), options).await?));
+    };
+    let (fineo, tenant) = (Arc::clone(room.fineo()), TenantId::new(tenant)?);
+    let runtime = tokio::runtime::Handle::current();
+    // It computes and reads for long stretches.
+    let rebuild = move || runtime.block_on(fineo.rebuild(&tenant, asked.metric.as_deref(), options));
+    let rebuilt = tokio::task::spawn_blocking(rebuild).await;
+    Ok(Json(rebuilt.map_err(|source| Error::internal("making tables anew broke off").with_source(source))??))
+}
+
+async fn back_up(State(room): State<Room>, headers: HeaderMap, body: Body) -> Result<Json<BackupReport>, Problem> {
+    let asked: BackupRequest = body::read_json(&room, &headers, body).await?;
+    Ok(Json(room.fineo().backup(asked.to).await?))
 }
 
 #[derive(Debug, Deserialize)]

@@ -56,6 +56,9 @@ pub struct ReplayBody {
     /// Only events that have an error which is not repaired.
     #[serde(default)]
     pub errors_only: bool,
+    /// Of those only the ones for which this SQL condition over the columns of `errors.stream` holds.
+    #[serde(default, rename = "where")]
+    pub predicate: Option<String>,
 }
 
 /// What a replay did.
@@ -123,7 +126,10 @@ pub(super) async fn replay(
     let fineo = room.fineo().clone();
     let clock: std::sync::Arc<dyn Clock> = room.shared().clock.clone();
     let begun = clock.now();
-    let report = fineo.replay(request).await?;
+    let report = match &asked.predicate {
+        Some(predicate) => fineo.replay_errors_where(request, predicate).await?,
+        None => fineo.replay(request).await?,
+    };
     tracing::info!(micros = clock.now().micros() - begun.micros(), events = report.events, "replayed");
     Ok(Json(ReplayView::from(&report)))
 }

@@ -31,6 +31,8 @@ pub struct TenantView {
     pub unknown_metric: String,
     /// What becomes of events without a time.
     pub missing_timestamp: String,
+    /// For how many days rows are kept, or `forever`.
+    pub retain_days: String,
 }
 
 /// A metric with its fields.
@@ -180,6 +182,7 @@ pub async fn tenant(fineo: &Fineo, tenant: &TenantId) -> Result<TenantView> {
         timestamp_formats: settings.timestamp_formats.iter().map(ToString::to_string).collect(),
         unknown_metric: settings.unknown_metric.to_string(),
         missing_timestamp: settings.missing_timestamp.to_string(),
+        retain_days: settings.retain_days.to_string(),
     })
 }
 
@@ -346,7 +349,8 @@ fn own_settings(metric: &Metric) -> Vec<String> {
     let formats = metric.own_timestamp_formats().iter().map(ToString::to_string).collect();
     let missing = metric.own_missing_timestamp().map(|policy| format!("missing timestamp {policy}"));
     let identity = metric.identity().map(|identity| format!("identity {identity}"));
-    [list("timestamp aliases", aliases), list("timestamp formats", formats), missing, identity]
+    let retain = metric.own_retain_days().map(|days| format!("retain days {days}"));
+    [list("timestamp aliases", aliases), list("timestamp formats", formats), missing, identity, retain]
         .into_iter()
         .flatten()
         .collect()

@@ -4,24 +4,27 @@ use std::{collections::HashSet, sync::Arc};
 
 use deltalake_core::kernel::Action;
 use fineo_core::{Error, Outcome, Result, Timestamp};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStoreExt, path::Path};
 
-use super::{Collected, Inner, Key, commit::boundary_of, data::sums_name, load::document_name};
+use super::{Collected, Inner, Key, commit::boundary_of, data::sums_name, expired::expired_log, load::document_name};
 use crate::{Change, Committed, Snapshot, failure};
 
 /// How often a lost race is run again.
 const TRIES_MAX: usize = 8;
+/// How many objects are deleted at once.
+const DELETES_AT_ONCE: usize = 16;
 
 /// A thing that may be deleted.
-struct Candidate {
-    path: Path,
-    bytes: u64,
-    kind: Kind,
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) path: Path,
+    pub(super) bytes: u64,
+    pub(super) kind: Kind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// A data file.
     File,
     /// Its checksums.
@@ -29,20 +32,22 @@ enum Kind {
     /// A cover document of a former version, or of one that lost its race. No commit in flight can name it: the
     /// number that it would take in the log is taken.
     Document,
+    /// A version of the log, or a checkpoint, that a later checkpoint makes needless.
+    Log,
 }
 
 impl Inner {
     /// See [`super::Tables::collect_garbage`].
     pub(super) async fn collect_garbage(&self, key: &Key, horizon: Timestamp) -> Outcome<Collected> {
-        let candidates = match self.candidates(key, horizon).await {
+        let mut candidates = match self.candidates(key, horizon).await {
             Ok(candidates) => candidates,
             Err(error) => return Outcome::NotDone(error),
         };
         if candidates.is_empty() {
             return Outcome::Done(Collected::default());
         }
-        if candidates.iter().all(|candidate| candidate.kind == Kind::Document) {
-            return self.delete(candidates.iter()).await;
+        if candidates.iter().all(|candidate| matches!(candidate.kind, Kind::Document | Kind::Log)) {
+            return self.delete(candidates).await;
         }
         // From this commit on no file of an older boundary can become live, whoever wrote it when and whatever became
         // of a commit whose outcome is unknown: versions of the log are taken.
@@ -56,15 +61,27 @@ impl Inner {
             Ok(kept) => kept,
             Err(error) => return Outcome::NotDone(error),
         };
-        self.delete(candidates.iter().filter(|candidate| !kept.contains(&candidate.path))).await
+        candidates.retain(|candidate| !kept.contains(&candidate.path));
+        self.delete(candidates).await
     }
 
-    async fn delete(&self, candidates: impl Iterator<Item = &Candidate>) -> Outcome<Collected> {
-        let mut collected = Collected::default();
-        for candidate in candidates {
-            match self.objects.store.delete(&candidate.path).await {
+    async fn delete(&self, mut candidates: Vec<Candidate>) -> Outcome<Collected> {
+        let is_partial = candidates.len() > self.options.deletes_max;
+        candidates.truncate(self.options.deletes_max);
+        let mut collected = Collected { is_partial, ..Collected::default() };
+        let deletes = candidates.into_iter().map(|candidate| {
+            let store = Arc::clone(&self.objects.store);
+            async move {
+                let deleted = store.delete(&candidate.path).await;
+                (candidate, deleted)
+            }
+        });
+        let mut deletes = stream::iter(deletes).buffered(DELETES_AT_ONCE);
+        while let Some((candidate, deleted)) = deletes.next().await {
+            match deleted {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {
                     collected.files += u64::from(candidate.kind == Kind::File);
+                    collected.log_versions += u64::from(candidate.kind == Kind::Log);
                     collected.bytes += candidate.bytes;
                 }
                 Err(source) => return Outcome::of_error(failure::write(&candidate.path, source)),
@@ -84,6 +101,7 @@ impl Inner {
         let root = key.root();
         let listed: Vec<ObjectMeta> =
             self.objects.store.list(Some(&root)).try_collect().await.map_err(|source| failure::read(&root, source))?;
+        let log = expired_log(&root, &listed, self.log_cutoff(horizon));
         let old = listed.into_iter().filter(|meta| meta.last_modified.timestamp_micros() < horizon.micros());
         let mut candidates = Vec::new();
         for meta in old.filter(|meta| !kept.contains(&meta.location)) {
@@ -93,6 +111,7 @@ impl Inner {
                 candidates.push(Candidate { path: meta.location, bytes: meta.size, kind });
             }
         }
+        candidates.extend(log);
         Ok(candidates)
     }
 
@@ -198,7 +217,7 @@ fn removed_by(action: Action) -> Option<String> {
     }
 }
 
-fn relative_of(root: &Path, path: &Path) -> Option<String> {
+pub(super) fn relative_of(root: &Path, path: &Path) -> Option<String> {
     let parts: Vec<String> = path.prefix_match(root)?.map(|part| part.as_ref().to_owned()).collect();
     Some(parts.join("/"))
 }

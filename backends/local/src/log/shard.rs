@@ -18,7 +18,7 @@ use super::{
 use crate::{disk::DiskFile, failure, root::Root};
 
 /// Positions are the epoch, which grows with each opening, and the number of the entry in it.
-const EPOCH_SHIFT: u32 = 40;
+pub(crate) const EPOCH_SHIFT: u32 = 40;
 
 /// A shard of a [`super::Log`].
 #[derive(Debug)]

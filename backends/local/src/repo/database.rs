@@ -12,6 +12,7 @@ use redb::{Database, ReadableTable, StorageBackend, TableDefinition};
 use crate::{
     disk::DiskFile,
     failure::{self, database_error},
+    log::EPOCH_SHIFT,
     root::Root,
 };
 
@@ -83,11 +84,22 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<Database>, u64)> {
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
     let opened = builder.create_with_backend(backend);
     let database = opened.map_err(|source| database_error(source).with("path", path.display()))?;
-    let epoch = begin_epoch(&database)?;
+    let epoch = begin_epoch(&database, least_epoch(root)?)?;
     Ok((Arc::new(database), epoch))
 }
 
-fn begin_epoch(database: &Database) -> Result<u64> {
+/// The least epoch whose positions lie behind those that are to be left behind.
+fn least_epoch(root: &Root) -> Result<u64> {
+    let Some(last) = root.options.positions_after else { return Ok(0) };
+    let number = last.to_u128().and_then(|number| u64::try_from(number).ok());
+    let number = number.ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "a directory cannot go on behind positions of another backend")
+            .with("position", last)
+    })?;
+    Ok((number >> EPOCH_SHIFT) + 1)
+}
+
+fn begin_epoch(database: &Database, least: u64) -> Result<u64> {
     let transaction = database.begin_write().map_err(database_error)?;
     let epoch = {
         let mut numbers = transaction.open_table(NUMBERS).map_err(database_error)?;
@@ -97,6 +109,7 @@ fn begin_epoch(database: &Database) -> Result<u64> {
             return Err(error.with("format", format).with("format_max", FORMAT));
         }
         let epoch = numbers.get("epoch").map_err(database_error)?.map_or(0, |found| found.value()) + 1;
+        let epoch = epoch.max(least);
         numbers.insert("format", FORMAT).map_err(database_error)?;
         numbers.insert("epoch", epoch).map_err(database_error)?;
         epoch

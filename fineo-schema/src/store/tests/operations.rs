@@ -208,3 +208,32 @@ async fn merged_metrics_share_fields_and_unmerge_by_undo() {
 fn metric_is_silent(schema: &crate::TenantSchema, seen: &SeenNames) -> bool {
     schema.metric_named("pump").unwrap().column("b", false, seen).one().is_none()
 }
+
+// SC1, SC2
+#[tokio::test]
+async fn days_that_rows_are_kept_are_the_metrics_own_or_the_tenants_and_can_be_undone() {
+    use crate::RetainDays;
+    let days = |text: &str| Some(text.parse::<RetainDays>().unwrap());
+    let set = |metric: Option<&str>, days| Change::SetRetainDays { metric: metric.map(str::to_owned), days };
+    let mut desk = Desk::new();
+    desk.apply(Change::CreateMetric { name: "m".into(), aliases: Vec::new() }).await;
+    let kept = |desk: &Desk| {
+        let schema = desk.now();
+        let metric = schema.metric_named("m").unwrap().clone();
+        (metric.retain_days(&schema).to_string(), schema.has_retention())
+    };
+    assert_eq!(kept(&desk), ("forever".to_owned(), false));
+    let of_tenant = desk.apply(set(None, days("30"))).await;
+    assert_eq!(kept(&desk), ("30".to_owned(), true));
+    let of_metric = desk.apply(set(Some("m"), days("forever"))).await;
+    assert_eq!(kept(&desk), ("forever".to_owned(), false));
+    let taken_away = desk.apply(set(Some("m"), None)).await;
+    assert_eq!(kept(&desk).0, "30");
+    desk.undo(&taken_away).await.unwrap();
+    assert_eq!(kept(&desk).0, "forever");
+    desk.undo(&of_metric).await.unwrap();
+    assert_eq!(kept(&desk).0, "30");
+    desk.undo(&of_tenant).await.unwrap();
+    assert_eq!(kept(&desk).0, "forever");
+    desk.refuses(set(Some("nobody"), days("3"))).await;
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use fineo_backend_memory::MemoryRepo;
 use fineo_core::{
-    Cover, Durability, MetricId, Outcome, Position, SeededEntropy, ShardId, SystemClock, TenantId, Timestamp,
+    Clock, Cover, Durability, MetricId, Outcome, Position, SeededEntropy, ShardId, SystemClock, TenantId, Timestamp,
     repo::Version,
 };
 use fineo_schema::FieldType;
@@ -49,6 +49,27 @@ impl Desk {
     /// The same tables through another store.
     pub(super) fn through(&self, store: Arc<dyn ObjectStore>) -> Tables {
         open(store, &self.repo, 3)
+    }
+
+    /// Another process whose time is another.
+    pub(super) fn at(&self, clock: Arc<dyn Clock>) -> Tables {
+        Tables::with_options(objects(Arc::clone(&self.store) as _), self.repo(), clock, entropy(4), options())
+    }
+
+    /// Another process that deletes so many objects at once.
+    pub(super) fn deleting(&self, deletes_max: usize) -> Tables {
+        let options = TablesOptions { deletes_max, ..options() };
+        Tables::with_options(
+            objects(Arc::clone(&self.store) as _),
+            self.repo(),
+            Arc::new(SystemClock),
+            entropy(5),
+            options,
+        )
+    }
+
+    fn repo(&self) -> Arc<MemoryRepo> {
+        Arc::clone(&self.repo)
     }
 
     pub(super) async fn latest(&self) -> Arc<Snapshot> {
@@ -118,10 +139,19 @@ impl Desk {
 }
 
 fn open(store: Arc<dyn ObjectStore>, repo: &Arc<MemoryRepo>, seed: u64) -> Tables {
-    let objects = Objects { store, url: Url::parse("memory:///").unwrap(), durability: Durability::Volatile };
-    let entropy = Arc::new(SeededEntropy::new(seed));
-    let options = TablesOptions { commits_per_checkpoint: 3, ..TablesOptions::default() };
-    Tables::with_options(objects, Arc::clone(repo) as _, Arc::new(SystemClock), entropy, options)
+    Tables::with_options(objects(store), Arc::clone(repo) as _, Arc::new(SystemClock), entropy(seed), options())
+}
+
+fn objects(store: Arc<dyn ObjectStore>) -> Objects {
+    Objects { store, url: Url::parse("memory:///").unwrap(), durability: Durability::Volatile }
+}
+
+fn entropy(seed: u64) -> Arc<SeededEntropy> {
+    Arc::new(SeededEntropy::new(seed))
+}
+
+fn options() -> TablesOptions {
+    TablesOptions { commits_per_checkpoint: 3, ..TablesOptions::default() }
 }
 
 pub(super) fn done(outcome: Outcome<Committed>) -> Arc<Snapshot> {

@@ -107,3 +107,54 @@ async fn a_commit_of_unknown_outcome_is_either_made_or_made_impossible() {
         assert_eq!(files(&objects).len(), latest.files.len());
     }
 }
+
+// U2: a table that lives for long does not grow its log for ever, and opens as before.
+#[tokio::test]
+async fn versions_that_a_checkpoint_stands_for_go_when_they_are_old() {
+    let desk = Desk::new();
+    let mut last = desk.commit("f0", 10, Vec::new()).await;
+    for number in 1..=7_u64 {
+        last = desk.commit(&format!("f{number}"), 10 + number, vec![last.files[0].path.clone()]).await;
+    }
+    let versions = async || -> Vec<String> {
+        let objects = desk.objects().await.into_iter();
+        objects.filter_map(|name| name.strip_prefix("_delta_log/0").map(str::to_owned)).collect()
+    };
+    assert_eq!(versions().await.len(), 8 + 2, "eight versions, two checkpoints");
+    assert_eq!(collect(&desk, 60).await.log_versions, 0, "they are young");
+
+    let days = Duration::from_secs(8 * 24 * 3600);
+    let clock = Arc::new(ManualClock::new(from_now(0)));
+    clock.advance(days);
+    let later = desk.at(clock);
+    let collected = later.collect_garbage(&desk.tenant, &desk.metric, from_now(60)).await.into_result().unwrap();
+    assert_eq!(collected.log_versions, 6 + 1, "before the checkpoint of version 6: six versions and a checkpoint");
+    let left = versions().await;
+    assert!(left[0].ends_with("6.checkpoint.parquet") || left[0].ends_with("6.json"), "{left:?}");
+    for tables in [desk.reopened(), desk.through(Arc::clone(&desk.store) as _)] {
+        let latest = tables.snapshot(&desk.tenant, &desk.metric).await.unwrap();
+        assert_eq!((&latest.files, &latest.cover), (&last.files, &last.cover));
+    }
+}
+
+#[tokio::test]
+async fn a_collection_deletes_so_many_objects_at_most_and_goes_on_the_next_time() {
+    let desk = Desk::new();
+    let mut last = desk.commit("f0", 10, Vec::new()).await;
+    for number in 1..=4_u64 {
+        last = desk.commit(&format!("f{number}"), 10 + number, vec![last.files[0].path.clone()]).await;
+    }
+    let tables = desk.deleting(3);
+    let (mut rounds, mut files) = (0, 0);
+    loop {
+        let horizon = from_now(60);
+        let collected = tables.collect_garbage(&desk.tenant, &desk.metric, horizon).await.into_result().unwrap();
+        (rounds, files) = (rounds + 1, files + collected.files);
+        if !collected.is_partial {
+            break;
+        }
+    }
+    assert!(rounds > 2, "{rounds}");
+    assert_eq!(files, 4);
+    assert_eq!(desk.reopened().snapshot(&desk.tenant, &desk.metric).await.unwrap().files, last.files);
+}

@@ -1,0 +1,133 @@
+//! A webhook that fails for a while, and what it gets.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
+use fineo::{
+    Fineo, SchemaRepo,
+    compact::{FailedTenant, Notifier},
+    core::{ManualClock, Timestamp},
+};
+use serde_json::{Value, json};
+
+use super::{Notice, Notices, Recipient, tell_rejected};
+use crate::NotifyConfig;
+
+/// What a webhook answers next, and what it got.
+#[derive(Debug, Clone, Default)]
+struct Hook(Arc<Mutex<(Vec<u16>, Vec<Value>)>>);
+
+impl Hook {
+    async fn listen(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/notices?secret=x", listener.local_addr().unwrap());
+        let routes = Router::new().route("/notices", post(take)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        url
+    }
+
+    fn got(&self) -> Vec<Value> {
+        std::mem::take(&mut self.0.lock().unwrap().1)
+    }
+
+    fn fails(&self, status: u16) {
+        self.0.lock().unwrap().0.push(status);
+    }
+}
+
+async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    assert_eq!(headers["authorization"], "Bearer token");
+    let mut state = hook.0.lock().unwrap();
+    state.1.push(serde_json::from_slice(&body).unwrap());
+    state.0.pop().map_or(StatusCode::NO_CONTENT, |status| StatusCode::from_u16(status).unwrap())
+}
+
+struct Desk {
+    hook: Hook,
+    clock: Arc<ManualClock>,
+    repo: Arc<dyn SchemaRepo>,
+    config: NotifyConfig,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let hook = Hook::default();
+        let url = Some(hook.listen().await);
+        let config =
+            NotifyConfig { tenant_url: url.clone(), operator_url: url, bearer_token: Some("token".to_owned()) };
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_000_000).unwrap()));
+        Self { hook, clock, repo: Arc::new(fineo::memory::MemoryRepo::new()), config }
+    }
+
+    /// As after a restart: nothing in memory.
+    fn notices(&self) -> Notices {
+        Notices::new(Arc::clone(&self.repo), self.clock.clone(), self.config.clone()).unwrap().unwrap()
+    }
+}
+
+fn failed(error: &str) -> FailedTenant {
+    FailedTenant { tenant: "acme".to_owned(), error: error.to_owned() }
+}
+
+#[tokio::test]
+async fn a_notice_is_sent_until_it_is_taken_and_then_not_again_for_an_hour() {
+    let desk = Desk::new().await;
+    desk.notices().commit_failed(&failed("disk")).await.unwrap();
+    // The same while it waits is no second one.
+    desk.notices().commit_failed(&failed("disk")).await.unwrap();
+    desk.hook.fails(500);
+    desk.hook.fails(302);
+    assert_eq!(desk.notices().send_due().await.unwrap(), 0);
+    assert_eq!(desk.notices().send_due().await.unwrap(), 0);
+    assert_eq!(desk.hook.got().len(), 1, "it waits for its turn");
+    desk.clock.advance(Duration::from_secs(2));
+    assert_eq!(desk.notices().send_due().await.unwrap(), 0);
+    desk.clock.advance(Duration::from_secs(4));
+    assert_eq!(desk.notices().send_due().await.unwrap(), 1);
+    let got = desk.hook.got();
+    assert_eq!(got.len(), 2);
+    assert_eq!(got[1]["kind"], "commit_failed");
+    assert_eq!((&got[1]["tenant"], &got[1]["detail"]), (&json!("acme"), &json!({ "error": "disk" })));
+
+    desk.notices().commit_failed(&failed("disk")).await.unwrap();
+    desk.notices().commit_failed(&failed("memory")).await.unwrap();
+    assert_eq!(desk.notices().send_due().await.unwrap(), 1, "another reason is news");
+    desk.clock.advance(Duration::from_secs(3601));
+    desk.notices().commit_failed(&failed("disk")).await.unwrap();
+    assert_eq!(desk.notices().send_due().await.unwrap(), 1, "and so is one that lasts");
+}
+
+#[tokio::test]
+async fn what_a_tenant_sent_wrong_and_what_is_new_goes_to_the_tenant() {
+    let desk = Desk::new().await;
+    let fineo = Fineo::memory().open().await.unwrap();
+    let acme = fineo::TenantId::new("acme").unwrap();
+    let receipt = fineo.ingest(&acme, r#"{"metrictype":"m","temp":1}{"metrictype":"m","timestamp":1,"temp":2}"#).await;
+    fineo.wait_until_queryable(&receipt.unwrap()).await.unwrap();
+    let mut told = std::collections::BTreeMap::new();
+    for _ in 0..2 {
+        tell_rejected(&desk.notices(), &fineo, &mut told).await.unwrap();
+    }
+    desk.notices().send_due().await.unwrap();
+    let got = desk.hook.got();
+    assert_eq!(got.len(), 1, "{got:?}");
+    assert_eq!(
+        (&got[0]["kind"], &got[0]["detail"]["by_code"]),
+        (&json!("malformed"), &json!({ "timestamp_missing": 1 }))
+    );
+}
+
+#[tokio::test]
+async fn who_is_nowhere_is_told_nothing() {
+    let desk = Desk::new().await;
+    let nowhere = NotifyConfig::default();
+    assert!(Notices::new(Arc::clone(&desk.repo), desk.clock.clone(), nowhere).unwrap().is_none());
+    let config = NotifyConfig { operator_url: None, ..desk.config.clone() };
+    let notices = Notices::new(Arc::clone(&desk.repo), desk.clock.clone(), config).unwrap().unwrap();
+    notices.add(Notice::new(Recipient::Operator, "commit_failed", "acme", &json!(1))).await.unwrap();
+    assert_eq!(notices.send_due().await.unwrap(), 0);
+    assert!(desk.hook.got().is_empty());
+}

@@ -1,0 +1,213 @@
+//! A copy of an instance in a folder: what was archived, the schemas' history, the tables, the errors.
+
+mod folder;
+#[cfg(feature = "local")]
+mod restore;
+mod rows;
+mod subjects;
+
+use std::{path::Path, time::Duration};
+
+use fineo_core::{
+    Cover, Error, ErrorKind, Result, TenantId,
+    archive::{SegmentKind, SegmentQuery, Stage},
+};
+use fineo_ingest::archived;
+use futures::StreamExt;
+use object_store::ObjectStoreExt;
+use serde::{Deserialize, Serialize};
+
+use crate::Fineo;
+use folder::FolderWriter;
+
+/// How long a backup waits for what was accepted to be archived.
+const ARCHIVED_WITHIN_TRIES: u32 = 1_200;
+const WAIT: Duration = Duration::from_millis(50);
+/// How often the tables are looked at anew when they moved on.
+const TRIES_MAX: u32 = 5;
+
+/// What a backup holds, or what was restored of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// Tenants.
+    pub tenants: u64,
+    /// Segments of the archive.
+    pub segments: u64,
+    /// Subjects of the schema repository.
+    pub subjects: u64,
+    /// Tables.
+    pub tables: u64,
+    /// Objects of the tables.
+    pub objects: u64,
+    /// Rows of errors and of their repairs.
+    pub error_rows: u64,
+    /// Bytes of all.
+    pub bytes: u64,
+}
+
+impl std::fmt::Display for BackupReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { tenants, segments, subjects, tables, objects, error_rows, bytes } = self;
+        write!(
+            f,
+            "{tenants} tenants, {segments} archived segments, {subjects} subjects, {tables} tables in {objects} objects, \
+             {error_rows} rows of errors, {bytes} bytes"
+        )
+    }
+}
+
+/// What a backup is of, beside its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    pipeline: String,
+    made_at: String,
+    /// Per stream and shard, the last position.
+    tails: Vec<(String, String, String)>,
+    report: BackupReport,
+}
+
+const FORMAT: u32 = 1;
+/// The subjects that say who works just now.
+const LEASES: &str = "lease/";
+
+impl Fineo {
+    /// Copies everything that was accepted before this call into `folder`, which is new or empty: archived segments,
+    /// subjects with their history, tables, errors. Others may go on working meanwhile.
+    ///
+    /// The file that makes it a backup, with the checksum of every other, is written last.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` when the folder is not empty, `LimitExceeded` when the stages are too far behind, or a failure of
+    /// a store or of the folder.
+    pub async fn backup(&self, folder: impl AsRef<Path>) -> Result<BackupReport> {
+        let mut writer = FolderWriter::create(folder.as_ref())?;
+        self.wait_until_archived().await?;
+        let mut report = BackupReport::default();
+        let mut tries = 0;
+        let (archived, pinned) = loop {
+            tries += 1;
+            // First the subjects: what they say of archive and tables is there when those are copied.
+            let (subjects, tenants) = subjects::read(&*self.parts.repo).await?;
+            let archived = archived(&*self.parts.repo, &self.pipeline.options().name, Stage::Staged).await?;
+            let mut pinned = Vec::new();
+            for tenant in &tenants {
+                for metric in self.tables.metrics(tenant).await? {
+                    pinned.push(self.tables.snapshot(tenant, &metric).await?);
+                }
+            }
+            if pinned.iter().all(|snapshot| archived.includes(&snapshot.cover)) {
+                report.tenants = tenants.len() as u64;
+                report.subjects = subjects.len() as u64;
+                writer.write("subjects.ndjson", subjects::to_bytes(&subjects)?)?;
+                self.back_up_errors(&tenants, &mut writer, &mut report).await?;
+                break (archived, pinned);
+            }
+            if tries >= TRIES_MAX {
+                return Err(Error::unavailable("tables move on faster than they can be looked at: try again"));
+            }
+        };
+        self.back_up_archive(&archived, &mut writer, &mut report).await?;
+        for snapshot in &pinned {
+            let objects = self.tables.objects_of(snapshot).await?;
+            report.tables += u64::from(!objects.is_empty());
+            for relative in objects {
+                let at = self.tables.object_path(&snapshot.tenant, &snapshot.metric, &relative);
+                let read = async { self.parts.objects.store.get(&at).await?.bytes().await };
+                let bytes = read.await.map_err(|source| {
+                    Error::unavailable("an object of a table cannot be read: try again")
+                        .with("path", &at)
+                        .with_source(source)
+                })?;
+                writer.write(&format!("objects/{at}"), bytes)?;
+                report.objects += 1;
+            }
+        }
+        report.bytes = writer.bytes();
+        let head = Head {
+            format: FORMAT,
+            pipeline: self.pipeline.options().name.clone(),
+            made_at: self.clock.now().to_string(),
+            tails: self.tails().await?,
+            report: report.clone(),
+        };
+        writer.finish(&head)?;
+        Ok(report)
+    }
+
+    /// Completes once everything that was accepted before this call is archived.
+    async fn wait_until_archived(&self) -> Result<()> {
+        self.wait_until_drained().await?;
+        let wanted: Vec<_> = self.pipeline.status().await?.shards;
+        for _ in 0..ARCHIVED_WITHIN_TRIES {
+            let now = self.pipeline.status().await?.shards;
+            let is_archived = wanted.iter().all(|wanted| {
+                let same = now.iter().find(|shard| shard.stage == wanted.stage && shard.shard == wanted.shard);
+                same.is_some_and(|shard| wanted.tail <= shard.checkpoint)
+            });
+            if is_archived {
+                return Ok(());
+            }
+            self.clock.sleep(WAIT).await;
+        }
+        Err(Error::new(ErrorKind::LimitExceeded, "what was accepted is not archived within a minute: try again later"))
+    }
+
+    async fn back_up_archive(
+        &self,
+        staged: &Cover,
+        writer: &mut FolderWriter,
+        report: &mut BackupReport,
+    ) -> Result<()> {
+        let raw = archived(&*self.parts.repo, &self.pipeline.options().name, Stage::Raw).await?;
+        for (stage, archived) in [(Stage::Raw, &raw), (Stage::Staged, staged)] {
+            for kind in SegmentKind::ALL {
+                let mut listed = self.parts.archive.segments(SegmentQuery { stage, kind });
+                while let Some(info) = listed.next().await {
+                    let name = info?.name;
+                    // What came later belongs to the next backup.
+                    if !archived.contains(&name.shard, name.first) {
+                        continue;
+                    }
+                    let bytes = self.parts.archive.read(&name, None).await?;
+                    writer.write(&format!("archive/{}", name.path()), bytes)?;
+                    report.segments += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn back_up_errors(
+        &self,
+        tenants: &[TenantId],
+        writer: &mut FolderWriter,
+        report: &mut BackupReport,
+    ) -> Result<()> {
+        for tenant in tenants {
+            for metric in rows::metrics() {
+                let (bytes, count) = rows::read(&*self.parts.nearline, tenant, &metric).await?;
+                if count > 0 {
+                    writer.write(&format!("rows/{tenant}/{metric}.ndjson"), bytes)?;
+                    report.error_rows += count;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last position of each shard.
+    async fn tails(&self) -> Result<Vec<(String, String, String)>> {
+        let mut tails = Vec::new();
+        for (name, stream) in [("raw", &self.parts.raw), ("staged", &self.parts.staged)] {
+            for shard in stream.shards().await? {
+                if let Some(tail) = stream.tail(&shard.id).await? {
+                    tails.push((name.to_owned(), shard.id.to_string(), tail.to_string()));
+                }
+            }
+        }
+        Ok(tails)
+    }
+}

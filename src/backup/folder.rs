@@ -1,0 +1,157 @@
+//! The folder of a backup: files that are written once, and the list that tells whether they are whole.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use fineo_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{FORMAT, Head};
+
+/// The file that is written last.
+const LIST: &str = "backup.json";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct List {
+    head: Head,
+    files: Vec<Listed>,
+}
+
+/// A file of a backup.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Listed {
+    /// Where it is, relative to the folder.
+    pub(super) path: String,
+    bytes: u64,
+    blake3: String,
+}
+
+fn failed(what: &'static str, path: &Path, source: std::io::Error) -> Error {
+    let kind =
+        if source.kind() == std::io::ErrorKind::StorageFull { ErrorKind::StorageFull } else { ErrorKind::Unavailable };
+    Error::new(kind, format!("the folder of a backup cannot be {what}"))
+        .with("path", path.display())
+        .with_source(source)
+}
+
+/// Fails unless `folder` is new or empty.
+pub(super) fn check_empty(folder: &Path) -> Result<()> {
+    let mut entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed("read", folder, source)),
+    };
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::AlreadyExists, "the folder is not empty: name a new one");
+    Err(error.with("path", folder.display()))
+}
+
+/// Writes a backup.
+#[derive(Debug)]
+pub(super) struct FolderWriter {
+    folder: PathBuf,
+    files: Vec<Listed>,
+}
+
+impl FolderWriter {
+    pub(super) fn create(folder: &Path) -> Result<Self> {
+        check_empty(folder)?;
+        fs::create_dir_all(folder).map_err(|source| failed("made", folder, source))?;
+        Ok(Self { folder: folder.to_owned(), files: Vec::new() })
+    }
+
+    pub(super) fn write(&mut self, relative: &str, bytes: Bytes) -> Result<()> {
+        put(&self.folder.join(relative), &bytes)?;
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
+        self.files.push(Listed { path: relative.to_owned(), bytes: bytes.len() as u64, blake3 });
+        Ok(())
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Writes the list: from now on it is a backup.
+    pub(super) fn finish(self, head: &Head) -> Result<()> {
+        let list = List { head: head.clone(), files: self.files };
+        let json = serde_json::to_vec_pretty(&list);
+        let json = json.map_err(|source| Error::internal("a backup's list cannot be written").with_source(source))?;
+        put(&self.folder.join(LIST), &json)
+    }
+}
+
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut file = File::create_new(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|source| failed("written", path, source))
+}
+
+/// Reads a backup.
+#[derive(Debug)]
+pub(super) struct FolderReader {
+    folder: PathBuf,
+    pub(super) head: Head,
+    files: Vec<Listed>,
+}
+
+impl FolderReader {
+    /// Opens the backup in `folder`, every file of which is compared with its checksum.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(LIST);
+        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => Error::not_found("no backup in this folder, or one that was not finished")
+                .with("path", folder.display())
+                .with_source(source),
+            _ => failed("read", &path, source),
+        })?;
+        let list: List = serde_json::from_slice(&bytes).map_err(|source| {
+            Error::corrupt("the list of a backup is damaged").with("path", path.display()).with_source(source)
+        })?;
+        if list.head.format != FORMAT {
+            let error =
+                Error::new(ErrorKind::Unsupported, "the backup has a format of another Fineo: use that version");
+            return Err(error.with("format", list.head.format));
+        }
+        let reader = Self { folder: folder.to_owned(), head: list.head, files: list.files };
+        for file in &reader.files {
+            reader.read(file)?;
+        }
+        Ok(reader)
+    }
+
+    /// The files below `prefix`, with the rest of their paths.
+    pub(super) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Listed)> {
+        self.files.iter().filter_map(move |file| Some((file.path.strip_prefix(prefix)?, file)))
+    }
+
+    /// The bytes of a file, compared with its checksum.
+    pub(super) fn read(&self, file: &Listed) -> Result<Bytes> {
+        let is_inside =
+            !file.path.starts_with('/') && !file.path.split('/').any(|part| part == ".." || part.is_empty());
+        let damaged = |message: &'static str| Error::corrupt(message).with("path", &file.path);
+        if !is_inside {
+            return Err(damaged("the list of a backup names a file outside of it"));
+        }
+        let path = self.folder.join(&file.path);
+        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => damaged("a file of the backup is missing").with_source(source),
+            _ => failed("read", &path, source),
+        })?;
+        if bytes.len() as u64 != file.bytes || *blake3::hash(&bytes).to_hex() != *file.blake3 {
+            return Err(damaged("a file of the backup is damaged"));
+        }
+        Ok(bytes.into())
+    }
+}

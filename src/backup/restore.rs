@@ -1,0 +1,120 @@
+//! A backup back into an instance, in a directory that is new.
+
+use std::path::Path;
+
+use fineo_core::{
+    Error, ErrorKind, MetricId, Position, Result, TenantId,
+    archive::{Created, SegmentName, Stage},
+};
+use fineo_ingest::ReplayRequest;
+use object_store::{ObjectStoreExt, path::Path as ObjectPath};
+
+use super::{
+    BackupReport,
+    folder::{FolderReader, check_empty},
+    rows, subjects,
+};
+use crate::{Builder, Fineo, Parts, builder::local_parts_after};
+
+impl Builder {
+    /// Makes the instance that this builder would open out of the backup in `folder`, and closes it again. Every file is
+    /// compared with its checksum before anything is written, and what was written is counted.
+    ///
+    /// When it fails, what was written so far is of no use: remove the directory and begin again.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` when the instance's directory is not empty, `NotFound` when there is no backup, `Corrupt` when a
+    /// file of it is missing or damaged, `Unsupported` when the instance is not in a directory, or a failure of a store.
+    pub async fn restore_from(self, folder: impl AsRef<Path>) -> Result<BackupReport> {
+        let Some(directory) = self.directory().map(Path::to_owned) else {
+            let message = "a backup is restored into a directory: open the instance with Fineo::local";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        check_empty(&directory)?;
+        let reader = FolderReader::open(folder.as_ref())?;
+        let (parts, local) = local_parts_after(directory, last_position(&reader)?).await?;
+        let mut report = BackupReport::default();
+        copy(&reader, &parts, &mut report).await?;
+        let tenants = parts.repo.tenants().await?;
+        drop(parts);
+        local.close().await?;
+
+        let fineo = self.open().await?;
+        for tenant in &tenants {
+            bring_rows_back(&fineo, tenant).await?;
+        }
+        report.tenants = tenants.len() as u64;
+        fineo.close().await?;
+        if report != reader.head.report {
+            let error =
+                Error::corrupt("not everything of the backup was restored: remove the directory and begin again");
+            return Err(error.with("restored", &report).with("backed_up", &reader.head.report));
+        }
+        Ok(report)
+    }
+}
+
+/// The last position of a shard that the directory's own shards are called after.
+fn last_position(reader: &FolderReader) -> Result<Option<Position>> {
+    let mut last: Option<Position> = None;
+    for (_, shard, position) in &reader.head.tails {
+        let number = shard.strip_prefix('s').is_some_and(|digits| digits.parse::<u32>().is_ok());
+        if number {
+            last = last.max(Some(position.parse()?));
+        }
+    }
+    Ok(last)
+}
+
+async fn copy(reader: &FolderReader, parts: &Parts, report: &mut BackupReport) -> Result<()> {
+    for (path, file) in reader.below("archive/") {
+        let (name, bytes) = (SegmentName::from_path(path)?, reader.read(file)?);
+        report.bytes += bytes.len() as u64;
+        match parts.archive.write(&name, bytes).await.into_result()? {
+            Created::New | Created::Same => report.segments += 1,
+            Created::Conflict => {
+                return Err(Error::corrupt("two segments of the backup have one name").with("path", path));
+            }
+        }
+    }
+    let mut last_metric = String::new();
+    for (path, file) in reader.below("objects/") {
+        let (at, bytes) = (ObjectPath::from(path), reader.read(file)?);
+        report.bytes += bytes.len() as u64;
+        parts.objects.store.put(&at, bytes.into()).await.map_err(|source| {
+            Error::unavailable("an object of a table cannot be written").with("path", &at).with_source(source)
+        })?;
+        report.objects += 1;
+        let metric: String = path.split('/').take(2).collect::<Vec<_>>().join("/");
+        report.tables += u64::from(metric != last_metric);
+        last_metric = metric;
+    }
+    for (path, file) in reader.below("rows/") {
+        let damaged = || Error::corrupt("the list of a backup names rows of nobody").with("path", path);
+        let (tenant, metric) =
+            path.strip_suffix(".ndjson").and_then(|path| path.split_once('/')).ok_or_else(damaged)?;
+        let (tenant, metric, bytes) = (TenantId::new(tenant)?, MetricId::new(metric)?, reader.read(file)?);
+        report.bytes += bytes.len() as u64;
+        report.error_rows += rows::restore(&*parts.nearline, &tenant, &metric, &bytes).await?;
+    }
+    parts.nearline.sync().await.into_result()?;
+    // Last, so that a directory without it is seen to be unfinished.
+    for (_, file) in reader.below("subjects.ndjson") {
+        let bytes = reader.read(file)?;
+        report.bytes += bytes.len() as u64;
+        report.subjects = subjects::restore(&*parts.repo, &bytes).await?;
+    }
+    Ok(())
+}
+
+/// Makes the rows that were nearline again of what stage staged had archived.
+async fn bring_rows_back(fineo: &Fineo, tenant: &TenantId) -> Result<()> {
+    fineo.replay(ReplayRequest::new(Stage::Staged, tenant.clone())).await?;
+    for metric in fineo.tables.metrics(tenant).await? {
+        // Files answer for these, and they had left the nearline store.
+        let floor = fineo.tables.floor(tenant, &metric).await?;
+        fineo.parts.nearline.remove(tenant, &metric, &floor).await.into_result()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! A backup, and the instance that is made of it.
+
+use std::{fs, path::Path, time::Duration};
+
+use fineo::{CompactOptions, ErrorKind, Fineo, core::MetricId};
+
+use crate::support::{ingest, rows, tenant};
+
+const DAY: i64 = 86_400_000;
+
+fn events(from: i64, to: i64) -> String {
+    let line = |number: i64| {
+        let value = if number % 7 == 0 { "warm".to_owned() } else { format!("{number}.50") };
+        format!(
+            "{{\"metrictype\":\"{}\",\"timestamp\":{},\"device\":\"d{}\",\"temp\":\"{value}\",\"Load {}\":{number}}}\n",
+            if number % 5 == 0 { "pump" } else { "thermostat" },
+            1_700_000_000_000 + number * DAY / 8,
+            number % 3,
+            number % 4
+        )
+    };
+    (from..to).map(line).collect()
+}
+
+const QUESTIONS: [&str; 9] = [
+    "SELECT * FROM thermostat ORDER BY timestamp, _fineo_event_id",
+    "SELECT _fineo_event_id, _fineo_alias, _fineo_ingested_at, timestamp FROM pump ORDER BY 1",
+    "SELECT device, count(*), sum(t) FROM thermostat GROUP BY device ORDER BY device",
+    "SELECT count(*) FROM thermostat WHERE temperature > 10 AND device = 'd1'",
+    "SELECT metric, field, alias, count, first_seen, last_seen FROM fineo_conflicts ORDER BY 1, 2, 3",
+    "SELECT metric, name, count FROM fineo_discovered ORDER BY 1, 2",
+    "SELECT stage, class, code, message, raw, metric, received_at, handled_at, replay_pointer, repaired_at FROM errors.stream ORDER BY raw",
+    "SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY 1, 2",
+    "SELECT count(*), count(temp) FROM thermostat WHERE temp IS NULL OR temp > 40",
+];
+
+async fn answers(fineo: &Fineo) -> Vec<Vec<String>> {
+    let mut answers = Vec::new();
+    for who in ["acme", "other"] {
+        for sql in QUESTIONS {
+            answers.push(rows(fineo, &tenant(who), sql).await);
+        }
+    }
+    answers
+}
+
+/// An instance with files, rows that only files have, nearline rows, errors, repairs and a history.
+async fn furnish(fineo: &Fineo) {
+    for who in ["acme", "other"] {
+        let who = tenant(who);
+        ingest(fineo, &who, events(0, 60)).await;
+        let schema = fineo.schema(&who);
+        let declared = r#"{"metrics": {"thermostat": {"fields": {"temperature": {"type": "double", "aliases": ["temp", "t"]}}}, "pump": {}}}"#;
+        schema.declare(declared).await.unwrap();
+        ingest(fineo, &who, r#"{"metrictype":"pump","timestamp":"19/01/2026 12:00","a":1}{"metrictype":"pump","a":2}"#)
+            .await;
+        schema.declare(r#"{"timestamp_formats": ["%d/%m/%Y %H:%M"], "retain_days": "forever"}"#).await.unwrap();
+        let request = fineo::ReplayRequest::new(fineo::Stage::Raw, who.clone());
+        assert_eq!(fineo.replay_errors_where(request, "raw LIKE '%19/01%'").await.unwrap().repaired, 1);
+    }
+}
+
+async fn opened(directory: &Path) -> Fineo {
+    Fineo::local(directory).open().await.unwrap()
+}
+
+// D2, D7, U1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_instance_answers_as_the_one_that_was_backed_up() {
+    let place = tempfile::tempdir().unwrap();
+    let (home, copy, again) = (place.path().join("home"), place.path().join("copy"), place.path().join("again"));
+    let fineo = opened(&home).await;
+    furnish(&fineo).await;
+    fineo.close().await.unwrap();
+    let fineo = opened(&home).await;
+    let at_once = CompactOptions::default().with_pin_for(Duration::ZERO).with_retain_for(Duration::ZERO);
+    fineo.compact(at_once.clone()).await.unwrap();
+    // What comes now is nearline only, and comes back out of the archive.
+    ingest(&fineo, &tenant("acme"), events(40, 90)).await;
+    let wanted = answers(&fineo).await;
+    let report = fineo.backup(&copy).await.unwrap();
+    assert!(report.tables >= 4 && report.segments >= 4 && report.error_rows >= 6, "{report:?}");
+    assert_eq!(answers(&fineo).await, wanted);
+    let refused = fineo.backup(&copy).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+    fineo.close().await.unwrap();
+
+    assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap(), report);
+    assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let restored = opened(&again).await;
+    assert_eq!(answers(&restored).await, wanted);
+    // It goes on: what is sent again is known, what is new is seen, compacted, and nothing is there twice.
+    ingest(&restored, &tenant("acme"), events(30, 60)).await;
+    assert_eq!(rows(&restored, &tenant("acme"), QUESTIONS[0]).await, wanted[0]);
+    ingest(&restored, &tenant("acme"), events(90, 100)).await;
+    let count = "SELECT count(*), count(DISTINCT _fineo_event_id) FROM thermostat";
+    assert_eq!(rows(&restored, &tenant("acme"), count).await, ["80|80"]);
+    restored.close().await.unwrap();
+    let restored = opened(&again).await;
+    restored.compact(at_once).await.unwrap();
+    assert_eq!(rows(&restored, &tenant("acme"), count).await, ["80|80"]);
+    let nearline = restored.parts().nearline.metrics(&tenant("acme")).await.unwrap();
+    assert!(!nearline.contains(&MetricId::numbered(1)), "they left the nearline store: {nearline:?}");
+}
+
+// D7: nothing is made of a backup that is not whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_backup_is_refused_before_anything_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    let (home, copy) = (place.path().join("home"), place.path().join("copy"));
+    let fineo = opened(&home).await;
+    ingest(&fineo, &tenant("acme"), events(0, 9)).await;
+    fineo.backup(&copy).await.unwrap();
+    fineo.close().await.unwrap();
+    let target = place.path().join("target");
+    let check = async |what: &str, kind: ErrorKind| {
+        let error = Fineo::local(&target).restore_from(&copy).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{what}: {error}");
+        assert!(!target.exists(), "{what}");
+    };
+    let subjects = copy.join("subjects.ndjson");
+    let whole = fs::read(&subjects).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for (what, bytes) in [("a flipped bit", &flipped[..]), ("a torn end", &whole[..whole.len() - 1]), ("nothing", b"")]
+    {
+        fs::write(&subjects, bytes).unwrap();
+        check(what, ErrorKind::Corrupt).await;
+    }
+    fs::remove_file(&subjects).unwrap();
+    check("a missing file", ErrorKind::Corrupt).await;
+    fs::write(&subjects, &whole).unwrap();
+    let list = copy.join("backup.json");
+    let text = fs::read_to_string(&list).unwrap();
+    fs::write(&list, text.replace("subjects.ndjson", "../subjects.ndjson")).unwrap();
+    check("a file outside", ErrorKind::Corrupt).await;
+    fs::write(&list, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
+    check("another format", ErrorKind::Unsupported).await;
+    fs::remove_file(&list).unwrap();
+    check("one that was not finished", ErrorKind::NotFound).await;
+    fs::write(&list, &text).unwrap();
+    Fineo::local(&target).restore_from(&copy).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_directory_can_be_restored_into() {
+    let place = tempfile::tempdir().unwrap();
+    let error = Fineo::memory().restore_from(place.path()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}

@@ -73,7 +73,7 @@ def main() -> None:
     asked = run["rows"]
     lines = []
     for row in ROWS:
-        if row.id in asked or row.id.rstrip("abc") in asked:
+        if row.id in asked or row.id.rstrip("abcd") in asked:
             m = measure(row, r)
             sign = ">=" if row.higher else "<="
             goal = {"must": f"{sign} {row.must:g}", "stretch": f"{sign} {row.stretch:g}"}

@@ -185,7 +185,7 @@ class Conf:
         self.k = self.c["keys"]
         self.metrics = {m["id"]: m for m in self.c["metrics"]}
         self.alias = {a: m["id"] for m in self.c["metrics"] for a in m["aliases"]}
-        self.roles = self.c["roles"]
+        self.roles = self.c.get("roles", {})  # none in a config that is only loaded
         self.t0 = self.c["start_ms"]
         self.t1 = self.t0 + int(self.c["days"] * 86400000)
         self.known = sorted({n for m in self.c["metrics"] for f in m["fields"] for n in f["names"]})

@@ -27,8 +27,11 @@ class Results:
         self.files: dict = {}
         for path in glob.glob(os.path.join(folder, "*.*.json")):
             name, i = re.fullmatch(r"(.+)\.(\d+)\.json", os.path.basename(path)).groups()
-            with open(path) as f:
-                self.files[name, int(i)] = json.load(f)
+            try:
+                with open(path) as f:
+                    self.files[name, int(i)] = json.load(f)
+            except ValueError:
+                self.files[name, int(i)] = {"peer": name, "missing": "its result file cannot be read"}
 
     def rounds(self, name: str) -> list:
         return sorted(i for n, i in self.files if n == self.tag + name)

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, new_null_array, types::Float64Type};
 use arrow_schema::{DataType, Field, Schema};
 use fineo_core::{
     Error, MetricId, Result, TenantId,
@@ -39,6 +39,10 @@ pub(crate) struct Writing {
 const BLOOM_FALSE_SHARE: f64 = 0.03;
 /// Rows whose values are looked at together.
 const PAGE_ROWS: usize = 20_000;
+/// So many rows of a file tell whether the values of a column repeat.
+const SAMPLE_ROWS: usize = 1_024;
+/// Fewer values tell nothing.
+const SAMPLE_VALUES_MIN: usize = 64;
 
 /// Whose file it is.
 #[derive(Debug, Clone)]
@@ -118,8 +122,8 @@ pub(crate) fn encode(layout: &FileLayout, recipe: &Recipe, chunks: Vec<Chunk>, e
     let failed = |source| Error::internal("a columnar file could not be written").with_source(source);
     let columns = file_columns(layout, recipe, &chunks);
     let schema = Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
-    let options =
-        ArrowWriterOptions::new().with_properties(properties(layout, encoding)?).with_skip_arrow_metadata(true);
+    let properties = properties(layout, &columns, &chunks, encoding)?;
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options).map_err(failed)?;
     for chunk in chunks {
         let arrays = columns.iter().map(|column| array_of(&chunk, column)).collect();
@@ -180,7 +184,12 @@ fn array_of(chunk: &Chunk, column: &FileColumn) -> ArrayRef {
     found.cloned().unwrap_or_else(|| new_null_array(column.field.data_type(), chunk.rows))
 }
 
-fn properties(layout: &FileLayout, encoding: Writing) -> Result<WriterProperties> {
+fn properties(
+    layout: &FileLayout,
+    columns: &[FileColumn],
+    chunks: &[Chunk],
+    encoding: Writing,
+) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(encoding.level)
         .map_err(|source| Error::invalid("not a level of zstd").with("level", encoding.level).with_source(source))?;
     let id = ColumnPath::from(COLUMN_EVENT_ID);
@@ -201,5 +210,41 @@ fn properties(layout: &FileLayout, encoding: Writing) -> Result<WriterProperties
     let time = ColumnPath::from(COLUMN_TIMESTAMP);
     properties = properties.set_column_dictionary_enabled(time.clone(), false);
     properties = properties.set_column_encoding(time, Encoding::DELTA_BINARY_PACKED);
+    for column in columns {
+        let path = ColumnPath::from(column.field.name().as_str());
+        match column.part {
+            // Nobody looks for these by their values.
+            Part::Names(_) | Part::Rest => {
+                properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+            }
+            Part::Values(index) if is_varied(chunks, index) => {
+                properties = properties.set_column_dictionary_enabled(path, false);
+            }
+            Part::Timestamps
+            | Part::Ids
+            | Part::Aliases
+            | Part::IngestedAt
+            | Part::Contents
+            | Part::Values(_)
+            | Part::Texts(_) => {}
+        }
+    }
     Ok(properties.build())
+}
+
+/// Whether so few numbers of a column repeat that a dictionary would cost more, in time and in bytes, than it saves.
+fn is_varied(chunks: &[Chunk], index: usize) -> bool {
+    let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
+    let step = rows.div_ceil(SAMPLE_ROWS).max(1);
+    let mut sample: Vec<u64> = Vec::with_capacity(SAMPLE_ROWS);
+    for chunk in chunks {
+        let values = &chunk.columns[index].values;
+        let Some(numbers) = values.as_primitive_opt::<Float64Type>() else { return false };
+        let rows = (0..numbers.len()).step_by(step).filter(|row| numbers.is_valid(*row));
+        sample.extend(rows.map(|row| numbers.value(row).to_bits()));
+    }
+    let values = sample.len();
+    sample.sort_unstable();
+    sample.dedup();
+    values >= SAMPLE_VALUES_MIN && sample.len() * 5 > values * 4
 }

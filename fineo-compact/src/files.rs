@@ -2,13 +2,10 @@
 
 use std::collections::HashSet;
 
-use fineo_core::{Error, ErrorKind, EventId, MetricId, Result, TenantId, nearline::COLUMN_EVENT_ID};
+use fineo_core::{Error, ErrorKind, EventId, MetricId, Result, TenantId};
 use fineo_table::{DataFile, Snapshot, Tables};
-use futures::TryStreamExt;
 use object_store::{PutMode, PutOptions, PutPayload};
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask, async_reader::ParquetRecordBatchStream};
-
-use arrow_array::cast::AsArray;
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, async_reader::ParquetRecordBatchStream};
 
 /// Rows that are read back at once.
 const BATCH_ROWS: usize = 8_192;
@@ -45,7 +42,7 @@ fn failed(source: object_store::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "a columnar file could not be stored").with_source(source)
 }
 
-/// Those of `ids` that `file` has; `ids` are in order.
+/// Those of `ids` that `file` has.
 ///
 /// # Errors
 ///
@@ -56,38 +53,7 @@ pub(crate) async fn known_ids(
     file: &DataFile,
     ids: &[EventId],
 ) -> Result<HashSet<EventId>> {
-    let mut known = HashSet::new();
-    let mut builder = open(tables, snapshot, file).await?;
-    let Some(column) = (0..builder.parquet_schema().num_columns())
-        .find(|index| builder.parquet_schema().column(*index).name() == COLUMN_EVENT_ID)
-    else {
-        return Err(Error::corrupt("a file has no event ids").with("path", &file.path));
-    };
-    let mut groups = Vec::new();
-    for group in 0..builder.metadata().num_row_groups() {
-        let bloom =
-            builder.get_row_group_column_bloom_filter(group, column).await.map_err(|source| broken(file, source))?;
-        if bloom.is_none_or(|bloom| ids.iter().any(|id| bloom.check(&id.0[..]))) {
-            groups.push(group);
-        }
-    }
-    if groups.is_empty() {
-        return Ok(known);
-    }
-    let mask = ProjectionMask::leaves(builder.parquet_schema(), [column]);
-    let mut batches = stream(builder.with_row_groups(groups).with_projection(mask), file)?;
-    while let Some(batch) = batches.try_next().await.map_err(|source| broken(file, source))? {
-        let column = batch.column(0).as_binary_opt::<i32>();
-        let column =
-            column.ok_or_else(|| Error::corrupt("event ids of a file are no bytes").with("path", &file.path))?;
-        for id in column.iter().flatten() {
-            let id = EventId(id.try_into().map_err(|_| Error::corrupt("an id of a file has no 16 bytes"))?);
-            if ids.binary_search(&id).is_ok() {
-                known.insert(id);
-            }
-        }
-    }
-    Ok(known)
+    tables.reader(snapshot, file).await?.find(ids).await
 }
 
 /// The rows of a committed file.

@@ -1,10 +1,12 @@
 //! The footer of a data file, and a reader that believes no byte without its checksum.
 
 mod check;
+mod ids;
 mod statistics;
 
 use std::{ops::Range, sync::Arc};
 
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use fineo_core::{Error, Result, Timestamp};
 use futures::future::{BoxFuture, FutureExt};
@@ -19,6 +21,7 @@ use parquet::{
 };
 
 use crate::{FileLayout, FileSums, failure};
+use ids::Ids;
 
 /// How many bytes of a file's end are read at once, in the hope that they hold its footer.
 const FOOTER_BYTES: usize = 64 << 10;
@@ -36,7 +39,10 @@ pub struct FileMeta {
     pub first: Timestamp,
     /// The last instant of a row.
     pub last: Timestamp,
+    /// The columns as the engine reads them: texts and bytes as views.
+    pub views: SchemaRef,
     sums: Arc<FileSums>,
+    ids: Ids,
 }
 
 impl FileMeta {
@@ -48,7 +54,9 @@ impl FileMeta {
     /// The bytes that this value takes, about.
     pub(crate) fn memory_bytes(&self) -> usize {
         let layout = self.layout.columns.len() * 200 + self.layout.rest_names.len() * 40;
-        self.metadata.memory_size() + layout + self.sums.memory_bytes() + 500
+        let views = self.views.fields().len() * 150;
+        let filters = ids::filter_bytes(&self.metadata);
+        self.metadata.memory_size() + layout + views + filters + self.sums.memory_bytes() + 500
     }
 
     /// Statistics for the Delta log, as JSON.

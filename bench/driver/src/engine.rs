@@ -30,6 +30,12 @@ impl Engine {
         Ok(Self(Fineo::local(folder).open().await?))
     }
 
+    /// Declares what a declarative file says.
+    pub(crate) async fn declare(&self, tenant: &str, declaration: &str) -> Result<()> {
+        self.0.schema(&TenantId::new(tenant)?).declare(declaration).await?;
+        Ok(())
+    }
+
     /// Loads a file whose events name their tenant under `tenant_field`, and waits until they can be queried.
     pub(crate) async fn import(&self, file: &str, tenant_field: &str) -> Result<Taken> {
         let options = ImportOptions::new(Routing::Field(tenant_field.to_owned()));

@@ -2,11 +2,13 @@
 //!
 //! `driver queries --data-dir D --queries Q.json [--runs 7]` times a catalogue, warm;
 //! `driver ingest --data-dir D --tenant-field KEY FILE` loads JSON lines;
-//! `driver compact --data-dir D [--zstd-level 3]` compacts it, and writes the same rows plainly;
+//! `driver declare --data-dir D --schemas FOLDER` applies `<tenant>.json` of each tenant;
+//! `driver compact --data-dir D [--zstd-level 3] [--plain 1]` compacts it, and then writes the same rows plainly;
 //! `driver freshness --work D [--rate 2000] [--batch 100] [--seconds 10] FILE` sends in an open loop and watches for
 //! what it sent, by turns with the bare floor. Each prints one JSON object.
 
 mod compact;
+mod declare;
 mod digest;
 mod engine;
 mod freshness;
@@ -23,7 +25,7 @@ use options::Options;
 /// Whatever went wrong ends the run.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-const USAGE: &str = "usage: driver queries|ingest|compact|freshness, see the head of bench/driver/src/main.rs";
+const USAGE: &str = "usage: driver declare|queries|ingest|compact|freshness, see the head of bench/driver/src/main.rs";
 
 async fn run() -> Result<serde_json::Value> {
     let mut arguments = std::env::args().skip(1);
@@ -31,6 +33,7 @@ async fn run() -> Result<serde_json::Value> {
     let options = Options::read(arguments)?;
     match verb.as_str() {
         "queries" => queries::run(&options).await,
+        "declare" => declare::run(&options).await,
         "compact" => compact::run(&options).await,
         "ingest" => ingest::run(&options).await,
         "freshness" => freshness::run(&options).await,

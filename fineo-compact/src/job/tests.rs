@@ -80,6 +80,26 @@ async fn declared_columns_have_their_types_and_field_ids() {
 }
 
 #[tokio::test]
+async fn numbers_that_hardly_repeat_have_no_dictionary() {
+    let schema = schema(&[("level", "double", &[]), ("meter", "double", &[])]).await;
+    let texts: Vec<(String, String)> =
+        (0..200).map(|number| (format!("{}.5", number % 9), format!("{number}.25"))).collect();
+    let event = |(number, (level, meter)): (u128, &(String, String))| {
+        Event::new(number as i64, number, &[("level", level), ("meter", meter)])
+    };
+    let events: Vec<Event> = (1_u128..).zip(&texts).map(event).collect();
+    let file = make(&schema, &events, None, &Known::default()).outcome.file.unwrap();
+    let reader = parquet::file::reader::SerializedFileReader::new(bytes::Bytes::from(file.bytes.clone())).unwrap();
+    let group = parquet::file::reader::FileReader::metadata(&reader).row_group(0);
+    let has_dictionary = |name: &str| {
+        let column = group.columns().iter().find(|column| column.column_path().string() == name).unwrap();
+        column.dictionary_page_offset().is_some()
+    };
+    assert!(has_dictionary("level") && !has_dictionary("meter"));
+    assert_eq!(read_back(&schema, &file.bytes).len(), 200);
+}
+
+#[tokio::test]
 async fn an_event_has_one_row_whoever_sends_it_how_often() {
     // I4, U6
     let schema = schema(&[]).await;

@@ -5,7 +5,7 @@ mod reader;
 use std::{fmt, sync::Arc};
 
 use datafusion::{
-    arrow::datatypes::{DataType, Field, Schema, SchemaRef},
+    arrow::datatypes::{Schema, SchemaRef},
     common::{ColumnStatistics, ScalarValue, Statistics, stats::Precision},
     datasource::{
         listing::PartitionedFile,
@@ -25,7 +25,6 @@ use datafusion::{
 use fineo_core::{Error, Result, TimeRange};
 use fineo_table::{DataFile, FileReader, Snapshot};
 use futures::{StreamExt, TryStreamExt};
-use parquet::arrow::parquet_to_arrow_schema;
 use tokio::sync::OnceCell;
 
 use super::{
@@ -206,27 +205,12 @@ fn file(
     let meta = Arc::clone(reader.meta());
     let bounds = Bounds { first: file.first, last: file.last, positions: &file.positions };
     let plan = FilePlan::of(columns, &meta.layout, bounds)?;
-    let schema = plans.add(plan, views(&meta.metadata)?);
+    let schema = plans.add(plan, &meta.views);
     let statistics = statistics(file, plans.schema());
     Ok(PartitionedFile::new(file.path.as_ref(), file.bytes)
         .with_arrow_schema(schema)
         .with_extension(reader)
         .with_statistics(Arc::new(statistics)))
-}
-
-/// The columns of a file, texts and bytes as views.
-fn views(metadata: &parquet::file::metadata::ParquetMetaData) -> Result<Schema> {
-    let schema = parquet_to_arrow_schema(metadata.file_metadata().schema_descr(), None);
-    let schema = schema.map_err(|source| Error::corrupt("a file's columns have no meaning").with_source(source))?;
-    let fields = schema.fields().iter().map(|field| {
-        let data_type = match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
-            DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
-            _ => return Arc::clone(field),
-        };
-        Arc::new(Field::clone(field).with_data_type(data_type))
-    });
-    Ok(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// What the commit says of a file: how many rows, and when.

@@ -36,7 +36,7 @@ impl Tail {
         loop {
             let Some(batch) = tail.batches.try_next().await? else { break };
             tail.counted.rows.add(batch.num_rows());
-            let batch = match &mut tail.resent {
+            let batch = match &tail.resent {
                 Some(resent) => {
                     let before = batch.num_rows();
                     let batch = match (resent.without(batch, tail.reader.event_id()).await, &tail.pinned) {

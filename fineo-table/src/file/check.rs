@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use fineo_core::{Error, Result, Timestamp, nearline::COLUMN_EVENT_ID};
 use fineo_schema::FieldType;
 use parquet::{
@@ -10,7 +10,7 @@ use parquet::{
     file::{metadata::ParquetMetaData, statistics::Statistics},
 };
 
-use super::FileMeta;
+use super::{FileMeta, ids::Ids};
 use crate::{COLUMN_TIMESTAMP, FileLayout, FileSums};
 
 /// The microseconds of a day.
@@ -19,7 +19,7 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// The footer, checked against itself.
 pub(super) fn meta(metadata: ParquetMetaData, sums: Arc<FileSums>) -> Result<FileMeta> {
     let layout = layout(&metadata)?;
-    check_columns(&layout, &metadata)?;
+    let views = views(&check_columns(&layout, &metadata)?);
     let (first, last) = times(&metadata)?;
     if first.micros().div_euclid(DAY_MICROS) != i64::from(layout.day)
         || last.micros().div_euclid(DAY_MICROS) != i64::from(layout.day)
@@ -29,7 +29,8 @@ pub(super) fn meta(metadata: ParquetMetaData, sums: Arc<FileSums>) -> Result<Fil
             .with("last", last));
     }
     let rows = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
-    Ok(FileMeta { layout, rows, first, last, metadata: Arc::new(metadata), sums })
+    let (metadata, ids) = (Arc::new(metadata), Ids::default());
+    Ok(FileMeta { layout, rows, first, last, metadata, views, sums, ids })
 }
 
 fn layout(metadata: &ParquetMetaData) -> Result<FileLayout> {
@@ -39,8 +40,21 @@ fn layout(metadata: &ParquetMetaData) -> Result<FileLayout> {
     FileLayout::from_json(json.ok_or_else(|| Error::corrupt(missing))?)
 }
 
-/// Every column of the layout is there with its type, and no other.
-fn check_columns(layout: &FileLayout, metadata: &ParquetMetaData) -> Result<()> {
+/// The columns, texts and bytes as views.
+fn views(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        let data_type = match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+            DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+            _ => return Arc::clone(field),
+        };
+        Arc::new(Field::clone(field).with_data_type(data_type))
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The columns: every one of the layout is there with its type, and no other.
+fn check_columns(layout: &FileLayout, metadata: &ParquetMetaData) -> Result<Schema> {
     let file = metadata.file_metadata();
     let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
         .map_err(|source| Error::corrupt("the columns of a file cannot be read").with_source(source))?;
@@ -65,7 +79,7 @@ fn check_columns(layout: &FileLayout, metadata: &ParquetMetaData) -> Result<()> 
             return Err(mismatch("a file lacks a column of its layout", name));
         }
     }
-    Ok(())
+    Ok(schema)
 }
 
 /// Whether a column of `data_type` holds values of `value_type`.

@@ -5,4 +5,5 @@ mod columns;
 mod commits;
 mod fixture;
 mod garbage;
+mod ids;
 mod sweep;

@@ -96,14 +96,14 @@ impl Plans {
     }
 
     /// Adds a plan; files with equal plans share one. The schema says of itself which it is.
-    pub(in crate::scan) fn add(&mut self, plan: FilePlan, file_schema: Schema) -> SchemaRef {
+    pub(in crate::scan) fn add(&mut self, plan: FilePlan, file_schema: &Schema) -> SchemaRef {
         let known = self.plans.iter().position(|known| *known == plan);
         let number = known.unwrap_or_else(|| {
             self.plans.push(plan);
             self.plans.len() - 1
         });
         let metadata = [(PLAN.to_owned(), number.to_string())].into();
-        Arc::new(file_schema.with_metadata(metadata))
+        Arc::new(file_schema.clone().with_metadata(metadata))
     }
 
     /// The time, for filters.

@@ -121,7 +121,7 @@ impl File {
         let asked = [Column { name: "asked".into(), content: Content::Cells(Arc::new(column.clone())) }];
         let mut plans = Plans::new(&Schema::new(vec![asked[0].field()]));
         let plan = FilePlan::of(&asked, &layout, bounds).unwrap();
-        let schema = plans.add(plan, batch.schema().as_ref().clone());
+        let schema = plans.add(plan, batch.schema().as_ref());
         Self { batch, plans, schema, made }
     }
 
@@ -371,7 +371,7 @@ fn times_and_ids_are_read_as_they_are() {
     let bounds = Bounds { first: Timestamp::default(), last: Timestamp::default(), positions: &positions };
     let mut plans = Plans::new(&Schema::new(asked.iter().map(Column::field).collect::<Vec<_>>()));
     let plan = FilePlan::of(&asked, &layout, bounds).unwrap();
-    let schema = plans.add(plan, batch.schema().as_ref().clone());
+    let schema = plans.add(plan, batch.schema().as_ref());
     let adapter = plans.create(Arc::clone(plans.schema()), schema).unwrap();
     let read = |index: usize| {
         let asked = Arc::new(ColumnExpr::new(plans.schema().field(index).name(), index));

@@ -1,5 +1,6 @@
 //! The contract of a nearline store: recent rows, visible at once, read as Arrow batches.
 
+mod damage;
 mod rows;
 mod scan;
 
@@ -9,6 +10,7 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+pub use damage::Damage;
 pub use rows::{Row, RowHead, Rows};
 pub use scan::{
     COLUMN_ALIAS, COLUMN_CONTENT, COLUMN_EVENT_ID, COLUMN_INGESTED_AT, COLUMN_POSITION, COLUMN_SHARD, COLUMN_TIMESTAMP,
@@ -59,6 +61,9 @@ pub struct NearlineCapabilities {
 ///     position the cover contains; a removed event id may be written again.
 /// 11. **Outcomes.** [`write`](Self::write) answers one outcome per row, in order.
 /// 12. **Beyond.** A scan answers exactly the rows whose position [`ScanRequest::beyond`] does not contain.
+/// 13. **Damage.** What cannot be read as it was written is set aside: [`damages`](Self::damages) tells of it. A scan that
+///     may need it fails with [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt); other scans, all writes and all other
+///     metrics go on. Writes do not see what is set aside. Once [`mended`](Self::mended) is done it is gone.
 #[async_trait]
 pub trait NearlineStore: Debug + Display + Send + Sync + 'static {
     /// Limits and powers.
@@ -85,6 +90,21 @@ pub trait NearlineStore: Debug + Display + Send + Sync + 'static {
     ///
     /// When the store cannot be reached.
     async fn metrics(&self, tenant: &TenantId) -> Result<Vec<MetricId>>;
+
+    /// What is set aside. A store that checks nothing itself has nothing to tell.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached.
+    async fn damages(&self) -> Result<Vec<Damage>> {
+        Ok(Vec::new())
+    }
+
+    /// Lets go of what was set aside. Its rows were written again and synced before.
+    async fn mended(&self, damage: &Damage) -> Outcome<()> {
+        let _ = damage;
+        Outcome::Done(())
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod files;
 mod interrupted;
+mod missing;
 mod model;
 mod schema;
 mod support;

@@ -84,6 +84,11 @@ impl StoredScan {
         Ok(Some(Self { segment, footer, next, end, tests, hidden, columns: None, passed: VecDeque::new() }))
     }
 
+    /// What it goes through.
+    pub(super) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
     /// Makes a batch or goes a window on; answers whether there may be more.
     pub(super) fn step(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
         let batch_rows = request.scan.batch_rows_max.max(1);

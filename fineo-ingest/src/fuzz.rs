@@ -1,4 +1,5 @@
-//! What is fed to the parsers of this crate that must survive anything: by tests, and by the fuzzer (`fuzz/`).
+//! What is fed to the parsers of this crate that must survive anything: by tests, and by a
+//! fuzzer that compiles with `--cfg fuzzing`.
 
 use std::io::Read;
 

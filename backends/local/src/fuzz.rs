@@ -1,5 +1,5 @@
-//! What is fed to the readers of this crate that must survive anything, behind the checksums that guard them: by tests, and
-//! by the fuzzer (`fuzz/`).
+//! What is fed to the readers of this crate that must survive anything, behind the checksums that guard them: by tests,
+//! and by a fuzzer that compiles with `--cfg fuzzing`.
 
 pub use crate::{
     log::fuzz::{frame, frames},

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use fineo_core::{
-    Archive, Clock, Cover, Entropy, ErrorKind, NearlineStore, Result, SchemaRepo, TenantId,
+    Archive, Clock, Cover, Entropy, ErrorKind, NearlineStore, Position, Result, SchemaRepo, ShardId, TenantId,
     archive::{SegmentKind, SegmentQuery, Stage},
     repo::{Keep, Subject},
 };
-use fineo_ingest::{Claim, Claimed, Lease, SegmentReader, archived};
+use fineo_ingest::{Chain, Claim, Claimed, Lease, Missing, SegmentReader, archived};
 use fineo_schema::SchemaStore;
 use fineo_table::Tables;
 use futures::StreamExt;
@@ -72,7 +72,8 @@ impl Compactor {
     ///
     /// # Errors
     ///
-    /// When the archive or the repository cannot be read at all.
+    /// When the archive or the repository cannot be read at all; `Corrupt` when segments are missing, after what comes before
+    /// them was compacted: rows behind them stay nearline.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
         let options = &self.options;
         let repo = &*self.parts.repo;
@@ -91,6 +92,10 @@ impl Compactor {
             }
         };
         let segments = self.segments(&from, &to).await?;
+        let mut chain = Chain::default();
+        segments.iter().for_each(|segment| chain.add(&segment.1));
+        let missing = chain.missing(&from, &to);
+        let to = before_all(&to, &missing);
         let mut report = CompactReport::default();
         for (tenant, segments) in self.tenants(&segments).await? {
             self.tenant(&tenant, &segments, &everybody_from, &to, &mut report).await;
@@ -105,6 +110,7 @@ impl Compactor {
             everybody.retired = everybody.cover.clone();
             everybody.write(repo, now).await?;
         }
+        Missing::check(&missing)?;
         Ok(report)
     }
 
@@ -244,6 +250,16 @@ impl Compactor {
         let upkeep = Due::of(&progress.upkeep, &schema, &self.options, self.parts.clock.now());
         Ok(is_due || upkeep.is_any() || !schema.deleted_metrics().is_empty())
     }
+}
+
+/// As `to`, but nowhere behind what is missing.
+fn before_all(to: &Cover, missing: &[Missing]) -> Cover {
+    let reach = |(shard, last): (&ShardId, Position)| {
+        // A shard's first gap comes first.
+        let gap = missing.iter().find(|missing| missing.shard == *shard);
+        Some((shard.clone(), gap.map_or(Some(last), |gap| gap.after)?))
+    };
+    to.iter().filter_map(reach).collect()
 }
 
 impl fmt::Debug for Compactor {

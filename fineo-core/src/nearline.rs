@@ -1,5 +1,6 @@
 //! The contract of a nearline store: recent rows, visible at once, read as Arrow batches.
 
+mod damage;
 mod latest;
 mod rows;
 mod scan;
@@ -10,6 +11,7 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+pub use damage::Damage;
 pub use latest::Latest;
 pub use rows::{Row, RowHead, Rows};
 pub use scan::{
@@ -63,6 +65,9 @@ pub struct NearlineCapabilities {
 /// 12. **Beyond.** A scan answers exactly the rows whose position [`ScanRequest::beyond`] does not contain.
 /// 13. **Latest.** A scan whose request has a [`Latest`] may leave out a row once one of its key was accepted that is
 ///     at least as new, and no other.
+/// 14. **Damage.** What cannot be read as it was written is set aside: [`damages`](Self::damages) tells of it. A scan that
+///     may need it fails with [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt); other scans, all writes and all other
+///     metrics go on. Writes do not see what is set aside. Once [`mended`](Self::mended) is done it is gone.
 #[async_trait]
 pub trait NearlineStore: Debug + Display + Send + Sync + 'static {
     /// Limits and powers.
@@ -89,6 +94,21 @@ pub trait NearlineStore: Debug + Display + Send + Sync + 'static {
     ///
     /// When the store cannot be reached.
     async fn metrics(&self, tenant: &TenantId) -> Result<Vec<MetricId>>;
+
+    /// What is set aside. A store that checks nothing itself has nothing to tell.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached.
+    async fn damages(&self) -> Result<Vec<Damage>> {
+        Ok(Vec::new())
+    }
+
+    /// Lets go of what was set aside. Its rows were written again and synced before.
+    async fn mended(&self, damage: &Damage) -> Outcome<()> {
+        let _ = damage;
+        Outcome::Done(())
+    }
 }
 
 #[cfg(test)]

@@ -97,6 +97,9 @@ pub struct StreamCapabilities {
 ///    A read from [`ReadFrom::Start`] begins behind what was trimmed.
 /// 10. **Unknown.** An append whose outcome is unknown was applied once or not at all.
 /// 11. **Cancellation.** Dropping a call or a stream of deliveries leaves the stream intact.
+/// 12. **Damage.** A read that meets entries that are not as they were written fails with
+///     [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) and the contexts `from` and `to`, their first and last
+///     positions, and delivers none of them. A read from behind them goes on.
 #[async_trait]
 pub trait Stream: Debug + Display + Send + Sync + 'static {
     /// Limits and powers.

@@ -4,16 +4,23 @@
 //! one tenant is read without touching another's bytes. The same records make the same bytes: no clock and no
 //! chance goes in.
 
+mod chain;
 mod columns;
+mod errors;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod read;
 mod record;
 mod staged;
 mod write;
 
+pub use chain::{Chain, Missing};
 pub use read::{ArchivedRecord, SegmentReader};
 pub use staged::{StagedBlock, StagedRecord};
 pub(crate) use write::{Received, Segment, encode_errors};
 
+/// The metadata key of the position behind which a segment of what was received begins.
+const AFTER_KEY: &str = "fineo.after";
 /// The metadata key of the index.
 const INDEX_KEY: &str = "fineo.index";
 /// The metadata key of the schemas of staged records, by `tenant/metric/version`.

@@ -12,6 +12,8 @@ use fineo_core::{
     stream::{Appended, Entry},
 };
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use import::cut_whole;
 pub use import::{ImportFormat, ImportOptions, ImportReport, ImportSource, Routing};
 pub use receipt::{EventResult, Receipt};
 

@@ -169,6 +169,13 @@ fn error_shard(stage: Stage, shard: &ShardId) -> ShardId {
     ShardId::new(&format!("{stage}.{shard}")).unwrap_or_else(|_| shard.clone())
 }
 
+/// The stage and the shard of its input that [`error_shard`] made `shard` of.
+pub(crate) fn stage_of_error_shard(shard: &ShardId) -> Option<(Stage, ShardId)> {
+    let (stage, rest) = shard.as_str().split_once('.')?;
+    let stage = Stage::ALL.into_iter().find(|known| known.as_str() == stage)?;
+    Some((stage, ShardId::new(rest).ok()?))
+}
+
 fn base64(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {

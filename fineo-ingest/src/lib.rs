@@ -12,7 +12,10 @@ mod driver;
 mod edge;
 mod envelope;
 mod errors;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod limits;
+mod mend;
 mod pipeline;
 mod replay;
 mod retry;
@@ -20,7 +23,7 @@ mod scan;
 mod stage;
 mod tap;
 
-pub use archive::{ArchivedRecord, SegmentReader, StagedBlock, StagedRecord};
+pub use archive::{ArchivedRecord, Chain, Missing, SegmentReader, StagedBlock, StagedRecord};
 pub use counters::{Counters, TenantCounts};
 pub use decode::Decoder;
 pub use driver::checkpoint::archived;

@@ -20,6 +20,7 @@ use crate::{
         progress::{Progress, Waiting},
         worker::{self, Ended},
     },
+    mend,
     retry::Retry,
 };
 
@@ -219,6 +220,7 @@ async fn note_tails(shared: &Shared) -> Result<()> {
 /// Keeps one worker per shard that can be read; children only after their parents.
 async fn supervise(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let mut workers: JoinSet<(ShardId, Stage, Ended)> = JoinSet::new();
+    let mut mender = JoinSet::from_iter([mend::run(Arc::clone(&shared), stop.clone())]);
     let mut begun: HashSet<(Stage, ShardId)> = HashSet::new();
     let mut finished: HashSet<(Stage, ShardId)> = HashSet::new();
     loop {
@@ -250,6 +252,8 @@ async fn supervise(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
             () = shared.parts.clock.sleep(shared.options.shards_every) => {}
         }
     }
+    // What it did not finish the next start does.
+    mender.shutdown().await;
     // A worker settles what it passed on; where a backend is down, that has no end.
     let mut deadline = shared.parts.clock.sleep(shared.options.drain_for.max(SETTLE_FOR_MIN));
     loop {

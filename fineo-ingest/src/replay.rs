@@ -2,7 +2,7 @@
 
 mod into;
 mod request;
-mod source;
+pub(crate) mod source;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +22,7 @@ use fineo_schema::TenantSchema;
 use futures::TryStreamExt;
 
 use crate::{
-    ArchivedRecord, Pipeline,
+    ArchivedRecord, Missing, Pipeline,
     driver::{
         parts::Shared,
         work::{StagedWork, write_errors, write_rows},
@@ -50,8 +50,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// `NotFound` when the tenant has no such metric; `Corrupt` when a segment cannot be read; or a failure of a
-    /// store, after which the replay can be begun again.
+    /// `NotFound` when the tenant has no such metric; `Corrupt` when a segment cannot be read, or when segments are missing,
+    /// after all that is there was passed on; or a failure of a store, after which the replay can be begun again.
     pub async fn replay(&self, request: ReplayRequest) -> Result<ReplayReport> {
         let shared = self.shared();
         let before = shared.counters.tenant(&request.tenant);
@@ -64,6 +64,7 @@ impl Pipeline {
             self.wait_until_staged(&replay.forwarded, STAGED_WITHIN).await?;
         }
         replay.mark_repaired().await?;
+        Missing::check(&source.missing())?;
         let Replay { mut report, .. } = replay;
         let counts = shared.counters.tenant(&request.tenant).since(&before);
         report.rows = counts.rows;

@@ -2,6 +2,7 @@
 
 mod conversion;
 mod field;
+mod looks;
 mod merge;
 mod metric;
 pub(crate) mod setting;
@@ -32,11 +33,12 @@ pub(crate) struct Edit {
     pub(crate) now: Timestamp,
     /// What was done, one line per step.
     pub(crate) summary: Vec<String>,
+    looks: looks::Looks,
 }
 
 impl Edit {
     pub(crate) fn new(state: State, now: Timestamp) -> Self {
-        Self { state, now, summary: Vec::new() }
+        Self { state, now, summary: Vec::new(), looks: looks::Looks::default() }
     }
 
     /// Makes one step.

@@ -26,6 +26,8 @@ mod discovery;
 mod document;
 mod edit;
 mod field;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod metric;
 mod policy;
 mod record;

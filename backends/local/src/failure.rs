@@ -4,12 +4,16 @@ use std::{io, path::Path};
 
 use fineo_core::{Error, ErrorKind};
 
+/// What a system says of a sector that cannot be read, today and tomorrow.
+const EIO: i32 = 5;
+
 /// The disk refused `deed`.
 pub(crate) fn disk_error(deed: &'static str, path: &Path, source: io::Error) -> Error {
     let (kind, message) = match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (ErrorKind::StorageFull, "no space left"),
         io::ErrorKind::NotFound => (ErrorKind::NotFound, "no such file"),
         io::ErrorKind::UnexpectedEof => (ErrorKind::Corrupt, "file is shorter than it was"),
+        _ if deed == "read" && source.raw_os_error() == Some(EIO) => (ErrorKind::Corrupt, "the disk cannot read it"),
         _ => (ErrorKind::Unavailable, "the disk failed"),
     };
     Error::new(kind, message).with("deed", deed).with("path", path.display()).with_source(source)

@@ -30,6 +30,8 @@ mod blocks;
 mod directory;
 mod disk;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod log;
 mod nearline;
 mod objects;

@@ -2,6 +2,8 @@
 
 mod file;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod read;
 mod recover;
 mod shard;

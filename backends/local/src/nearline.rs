@@ -4,8 +4,11 @@ mod bloom;
 mod cache;
 mod codec;
 mod column;
+mod damage;
 mod flush;
 mod footer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hash;
 mod image;
 mod journal;
@@ -32,7 +35,7 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use fineo_core::{
     Cover, Error, ErrorKind, MetricId, NearlineStore, Outcome, Result, TenantId,
-    nearline::{NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
+    nearline::{Damage, NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
 };
 use futures::stream::BoxStream;
 use redb::Database;
@@ -173,7 +176,7 @@ impl NearlineStore for LocalNearline {
 
     fn scan(&self, request: ScanRequest) -> BoxStream<'static, Result<RecordBatch>> {
         let table = self.store.table(&request.tenant, &request.metric);
-        let snapshot = table.map_or_else(|| Ok(scan::Snapshot::default()), |table| table.snapshot());
+        let snapshot = table.map_or_else(|| Ok(scan::Snapshot::default()), |table| table.snapshot(&request));
         scan::batches(request, snapshot)
     }
 
@@ -184,5 +187,14 @@ impl NearlineStore for LocalNearline {
 
     async fn metrics(&self, tenant: &TenantId) -> Result<Vec<MetricId>> {
         Ok(self.store.metrics(tenant))
+    }
+
+    async fn damages(&self) -> Result<Vec<Damage>> {
+        self.store.damages()
+    }
+
+    async fn mended(&self, damage: &Damage) -> Outcome<()> {
+        let damage = damage.clone();
+        self.behind_gate(move |store| store.mended(&damage)).await.into()
     }
 }

@@ -5,6 +5,7 @@
 mod files;
 mod fresh;
 mod interrupted;
+mod missing;
 mod model;
 mod schema;
 mod support;

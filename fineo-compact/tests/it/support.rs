@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) repo: MemoryRepo,
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) clock: Arc<dyn Clock>,
-    entropy: Arc<SeededEntropy>,
+    pub(crate) entropy: Arc<SeededEntropy>,
 }
 
 impl World {

@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use fineo_core::{
     Cover, MetricId, NearlineStore, Outcome, Result, TenantId,
-    nearline::{NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
+    nearline::{Damage, NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
 };
 use futures::stream::BoxStream;
 
@@ -101,6 +101,18 @@ impl NearlineStore for FaultyNearline {
         let fault = self.faults.next(Operation::NearlineMetrics);
         let effect = async move { inner.metrics(&tenant).await };
         self.faults.call((Operation::NearlineMetrics, fault), 1, effect).await
+    }
+
+    async fn damages(&self) -> Result<Vec<Damage>> {
+        let inner = Arc::clone(&self.inner);
+        let fault = self.faults.next(Operation::NearlineDamages);
+        self.faults.call((Operation::NearlineDamages, fault), 1, async move { inner.damages().await }).await
+    }
+
+    async fn mended(&self, damage: &Damage) -> Outcome<()> {
+        let (inner, damage) = (Arc::clone(&self.inner), damage.clone());
+        let fault = self.faults.next(Operation::NearlineMended);
+        self.faults.call((Operation::NearlineMended, fault), 1, async move { inner.mended(&damage).await }).await
     }
 }
 

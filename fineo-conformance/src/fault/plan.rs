@@ -25,6 +25,8 @@ pub enum Operation {
     NearlineScan,
     NearlineRemove,
     NearlineMetrics,
+    NearlineDamages,
+    NearlineMended,
     RepoLatest,
     RepoHistory,
     RepoAppend,
@@ -40,7 +42,7 @@ impl Operation {
     /// Every operation of an object store.
     pub const OBJECTS: [Self; 4] = [Self::ObjectPut, Self::ObjectGet, Self::ObjectList, Self::ObjectDelete];
 
-    /// Every operation of the four contracts.
+    /// Every operation of the four contracts but those about damage, which a store without any does not feel.
     pub const ALL: [Self; 19] = [
         Self::StreamAppend,
         Self::StreamSync,

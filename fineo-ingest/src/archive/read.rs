@@ -4,13 +4,15 @@ use std::{collections::BTreeMap, io::Read};
 
 use bytes::Bytes;
 use fineo_core::{
-    Archive, Error, Result, TenantId, TimeRange, Timestamp,
+    Archive, Error, Position, Result, TenantId, TimeRange, Timestamp,
     archive::{SegmentInfo, SegmentKind, SegmentName},
     stream::Delivery,
 };
 use fineo_schema::avro::Reader;
 
-use super::{BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, columns::ColumnReader, sync_marker};
+use super::{
+    AFTER_KEY, BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, columns::ColumnReader, sync_marker,
+};
 
 /// So much is read first, in the hope that the header is in it.
 const HEADER_BYTES: u64 = 64 << 10;
@@ -31,9 +33,11 @@ pub struct ArchivedRecord {
 pub struct SegmentReader {
     pub(super) name: SegmentName,
     pub(super) index: Vec<BlockInfo>,
+    /// The last position of the segment before.
+    pub(super) after: Option<Position>,
     record_schemas: BTreeMap<String, serde_json::Value>,
     sync: [u8; SYNC_LEN],
-    blocks_at: u64,
+    pub(super) blocks_at: u64,
     size: u64,
 }
 
@@ -57,7 +61,7 @@ impl SegmentReader {
         }
     }
 
-    fn of_header(name: &SegmentName, bytes: &[u8], size: u64) -> Result<Self> {
+    pub(super) fn of_header(name: &SegmentName, bytes: &[u8], size: u64) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         if reader.take(MAGIC.len())? != MAGIC {
             return Err(Error::corrupt("not an avro file"));
@@ -87,12 +91,14 @@ impl SegmentReader {
         let index = metadata.get(INDEX_KEY).ok_or_else(|| Error::corrupt("a segment has no index"))?;
         let index = serde_json::from_slice(index)
             .map_err(|source| Error::corrupt("a segment's index cannot be read").with_source(source))?;
+        let after = metadata.get(AFTER_KEY).map(|after| String::from_utf8_lossy(after).parse()).transpose();
+        let after = after.map_err(|source| Error::corrupt("a segment begins nowhere").with_source(source))?;
         let record_schemas = match metadata.get(RECORDS_KEY) {
             Some(schemas) => serde_json::from_slice(schemas)
                 .map_err(|source| Error::corrupt("a segment's schemas cannot be read").with_source(source))?,
             None => BTreeMap::new(),
         };
-        Ok(Self { name: name.clone(), index, record_schemas, sync, blocks_at, size })
+        Ok(Self { name: name.clone(), index, after, record_schemas, sync, blocks_at, size })
     }
 
     /// The tenants that have records here, in order.
@@ -141,12 +147,12 @@ impl SegmentReader {
         archive.read(&self.name, Some((start, end))).await
     }
 
-    /// The one Avro record of a stored block of what was received.
-    pub(super) fn unpacked(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+    /// The Avro records of a stored block, which are `objects`.
+    pub(super) fn unpacked(&self, bytes: &[u8], objects: u64) -> Result<Vec<u8>> {
         let mut reader = Reader::new(bytes);
         let count = reader.long()?;
         let packed = reader.bytes()?;
-        if reader.take(SYNC_LEN)? != self.sync || count != 1 {
+        if reader.take(SYNC_LEN)? != self.sync || u64::try_from(count) != Ok(objects) {
             return Err(Error::corrupt("a segment's block is not where its index says"));
         }
         unpack(packed)
@@ -160,7 +166,7 @@ impl SegmentReader {
         time: TimeRange,
         records: &mut Vec<ArchivedRecord>,
     ) -> Result<()> {
-        let unpacked = self.unpacked(bytes)?;
+        let unpacked = self.unpacked(bytes, 1)?;
         let columns = ColumnReader::new(self.name.stage, &unpacked, block.records)?;
         if columns.tenant() != tenant.as_str() {
             return Err(Error::corrupt("a tenant's block holds another tenant's record"));
@@ -176,7 +182,7 @@ impl SegmentReader {
     }
 }
 
-fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
     let broken = |source: std::io::Error| Error::corrupt("a block cannot be unpacked").with_source(source);
     let decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(broken)?;
     let mut unpacked = Vec::new();

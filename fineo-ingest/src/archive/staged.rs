@@ -95,7 +95,7 @@ impl SegmentReader {
             return invalid("the segment has no such block of the tenant");
         };
         let packed = self.packed(archive, block).await?;
-        let unpacked = self.unpacked(&packed).map_err(|error| error.with("segment", self.name.path()))?;
+        let unpacked = self.unpacked(&packed, 1).map_err(|error| error.with("segment", self.name.path()))?;
         let columns = ColumnReader::new(Stage::Staged, &unpacked, block.records);
         if columns.map_err(|error| error.with("segment", self.name.path()))?.tenant() != tenant.as_str() {
             return Err(Error::corrupt("a tenant's block holds another tenant's records"));

@@ -35,7 +35,7 @@ fn segment() -> Segment {
     for batch in deliveries().chunks(17) {
         received.push(batch).unwrap();
     }
-    received.finish(&BTreeMap::new()).unwrap().unwrap()
+    received.finish(None, &BTreeMap::new()).unwrap().unwrap()
 }
 
 async fn open(bytes: Bytes) -> (MemoryArchive, fineo_core::Result<SegmentReader>) {
@@ -72,7 +72,7 @@ fn the_same_deliveries_make_the_same_bytes() {
     assert_eq!(segment().bytes, segment().bytes);
     let mut at_once = Received::new(Stage::Raw, ShardId::new("s0").unwrap());
     at_once.push(&deliveries()).unwrap();
-    assert_eq!(segment().bytes, at_once.finish(&BTreeMap::new()).unwrap().unwrap().bytes);
+    assert_eq!(segment().bytes, at_once.finish(None, &BTreeMap::new()).unwrap().unwrap().bytes);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use fineo_schema::avro::{write_bytes, write_long};
 use serde_json::Value;
 
 use super::{
-    BLOCK_BYTES, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN,
+    AFTER_KEY, BLOCK_BYTES, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN,
     columns::Columns,
     record::{schema, write_error},
     sync_marker,
@@ -88,12 +88,13 @@ impl Received {
         Ok(())
     }
 
-    /// The segment of everything that was received, if that is anything. `records` are the schemas of staged records.
+    /// The segment of everything that was received, if that is anything: it begins behind `after`, where the one before
+    /// ends. `records` are the schemas of staged records.
     ///
     /// # Errors
     ///
     /// When the compression fails.
-    pub(crate) fn finish(self, records: &BTreeMap<String, Value>) -> Result<Option<Segment>> {
+    pub(crate) fn finish(self, after: Option<Position>, records: &BTreeMap<String, Value>) -> Result<Option<Segment>> {
         let Self { stage, shard, bounds, tenants, mut packer } = self;
         let Some((time, first, last)) = bounds else { return Ok(None) };
         let name = SegmentName { stage, kind: SegmentKind::Received, time, shard, first, last };
@@ -103,7 +104,7 @@ impl Received {
                 blocks.push(block);
             }
         }
-        Ok(Some(blocks.segment(name, records)))
+        Ok(Some(blocks.segment(name, after, records)))
     }
 }
 
@@ -207,7 +208,7 @@ pub(crate) fn encode_errors(
             rest = &rest[count..];
         }
     }
-    Ok(Some(blocks.segment(name, &BTreeMap::new())))
+    Ok(Some(blocks.segment(name, None, &BTreeMap::new())))
 }
 
 fn arrival(stage: Stage, delivery: &Delivery) -> Timestamp {
@@ -231,13 +232,17 @@ impl Blocks {
         self.done.push(block);
     }
 
-    fn segment(self, name: SegmentName, records: &BTreeMap<String, Value>) -> Segment {
+    fn segment(self, name: SegmentName, after: Option<Position>, records: &BTreeMap<String, Value>) -> Segment {
         let index: Vec<&BlockInfo> = self.done.iter().map(|block| &block.info).collect();
         let index = serde_json::to_vec(&index).expect("an index is plain data");
         let schema = schema(name.stage, name.kind).to_string();
         let records_text = serde_json::to_vec(records).expect("schemas are plain data");
-        let mut metadata: Vec<(&str, &[u8])> =
-            vec![("avro.codec", b"zstandard"), ("avro.schema", schema.as_bytes()), (INDEX_KEY, &index)];
+        let after = after.map(|after| after.to_string());
+        let mut metadata: Vec<(&str, &[u8])> = vec![("avro.codec", b"zstandard"), ("avro.schema", schema.as_bytes())];
+        if let Some(after) = &after {
+            metadata.push((AFTER_KEY, after.as_bytes()));
+        }
+        metadata.push((INDEX_KEY, &index));
         if !records.is_empty() {
             metadata.push((RECORDS_KEY, &records_text));
         }

@@ -74,7 +74,7 @@ pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, pending: Pend
     let (stage, shard) = (owned.stage, owned.shard.clone());
     // First the source: what may still vanish from it must not be archived.
     sync_all(&shared, stage).await?;
-    for segment in encode(stage, shard.clone(), pending).await? {
+    for segment in encode(stage, shard.clone(), owned.checkpoint.position, pending).await? {
         write(&shared, segment).await?;
     }
     if stage == Stage::Staged {
@@ -107,10 +107,10 @@ async fn sync_all(shared: &Shared, stage: Stage) -> Result<()> {
 }
 
 /// Packs the segments off the runtime's threads.
-async fn encode(stage: Stage, shard: ShardId, pending: Pending) -> Result<Vec<Segment>> {
+async fn encode(stage: Stage, shard: ShardId, after: Option<Position>, pending: Pending) -> Result<Vec<Segment>> {
     let packed = tokio::task::spawn_blocking(move || {
         let mut segments = Vec::new();
-        segments.extend(pending.received.finish(&pending.records)?);
+        segments.extend(pending.received.finish(after, &pending.records)?);
         for (kind, class) in
             [(SegmentKind::Malformed, ErrorClass::Malformed), (SegmentKind::Commit, ErrorClass::Commit)]
         {

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use fineo_core::{
     Error, ErrorKind, Position, Result, ShardId,
     archive::Stage,
-    repo::{Keep, Subject, Write},
     stream::{Delivery, ReadFrom},
 };
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
@@ -15,6 +14,7 @@ use super::{
     checkpoint::{self, Checkpoint},
     cut::{Ownership, Pending, cut, renew},
     lease::{self, Claim, Claimed, Lease},
+    loss::{Loss, damaged, note_loss},
     parts::Shared,
     work::Work,
 };
@@ -34,6 +34,8 @@ enum Left {
     Finished,
     /// What was to be read next is gone.
     Trimmed(Error),
+    /// What was to be read next is damaged, up to this position.
+    Damaged(Error, Position),
 }
 
 /// Works on a shard until it ends or `stop` says so, beginning again after failures.
@@ -111,8 +113,13 @@ impl Worker<'_> {
                 }
                 Left::Trimmed(error) => {
                     from = owned.checkpoint.position;
-                    self.note_loss(from, &error).await?;
+                    self.note_trimmed(from, &error).await?;
                     read_from = ReadFrom::Start;
+                }
+                Left::Damaged(error, last) => {
+                    self.note_damaged(&error).await?;
+                    shared.progress.passed(self.stage, self.shard, last, &fineo_core::Cover::default());
+                    read_from = ReadFrom::After(last);
                 }
             }
         }
@@ -172,8 +179,11 @@ impl Worker<'_> {
                         pending.is_finished = true;
                         break Left::Finished;
                     }
-                    Some(Err(error)) if is_trimmed(&error) => break Left::Trimmed(error),
-                    Some(Err(error)) => return Err(error),
+                    Some(Err(error)) => match damaged(&error) {
+                        Some((_, last)) => break Left::Damaged(error, last),
+                        None if is_trimmed(&error) => break Left::Trimmed(error),
+                        None => return Err(error),
+                    },
                     Some(Ok(batch)) => {
                         if !self.pass(&mut work, batch, &mut pending).await? {
                             break Left::Stopped;
@@ -226,26 +236,21 @@ impl Worker<'_> {
     }
 
     /// Keeps the record of entries that were gone before they were read.
-    async fn note_loss(&self, after: Option<Position>, error: &Error) -> Result<()> {
-        let parts = &self.shared.parts;
-        let first = error.context().iter().find(|(name, _)| *name == "first").map(|(_, value)| value.clone());
+    async fn note_trimmed(&self, after: Option<Position>, error: &Error) -> Result<()> {
+        let first = error.context().iter().find(|(name, _)| *name == "first").map(|(_, value)| value.as_str());
         tracing::error!(%error, stage = %self.stage, shard = %self.shard, "entries were gone before they were read");
-        self.shared.counters.lose();
-        let name = format!("loss/{}/{}/{}", self.shared.options.name, self.stage, self.shard);
-        let subject = Subject::system(&name, Keep::History)?;
-        let body = serde_json::json!({
-            "shard": self.shard.as_str(),
-            "after": after.map(|position| position.to_string()),
-            "before": first,
-            "reason": "trimmed before it was read",
-        });
-        let body: bytes::Bytes = serde_json::to_vec(&body).expect("a loss is plain data").into();
-        let write = || async {
-            let expected = parts.repo.latest(&subject).await?.map(|found| found.version).unwrap_or_default();
-            let write = Write { subject: subject.clone(), expected, body: Some(body.clone()) };
-            parts.repo.append(vec![write], parts.clock.now()).await.into_result()
-        };
-        self.shared.retry.until_done(write).await.map(|_| ())
+        self.note(Loss { shard: self.shard.as_str(), after, before: first, reason: "trimmed before it was read" }).await
+    }
+
+    /// Keeps the record of entries that cannot be read any more; what lies behind them goes on.
+    async fn note_damaged(&self, error: &Error) -> Result<()> {
+        tracing::error!(%error, stage = %self.stage, shard = %self.shard, "entries are damaged and passed over");
+        let reason = format!("damaged: {error}");
+        self.note(Loss { shard: self.shard.as_str(), after: None, before: None, reason: &reason }).await
+    }
+
+    async fn note(&self, loss: Loss<'_>) -> Result<()> {
+        note_loss(self.shared, &format!("{}/{}", self.stage, self.shard), &loss).await
     }
 }
 

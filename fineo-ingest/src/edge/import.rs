@@ -257,3 +257,23 @@ fn classify(source: std::io::Error) -> Error {
     };
     Error::new(kind, message).with_source(source)
 }
+
+/// Cuts `bytes`, in pieces and whole, and answers how many events there are: the same either way.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn cut_whole(options: &ImportOptions, is_csv: bool, bytes: &[u8]) {
+    let limits = crate::Limits::default().with_event_bytes_max(1 << 12);
+    let count = |size: usize| {
+        let Ok(mut cutter) = Cutter::new(options, is_csv, limits) else { return (0, 0) };
+        let (mut taken, mut refused) = (0, 0);
+        for (place, piece) in bytes.chunks(size).enumerate() {
+            let piece = cutter.cut(piece, (place + 1) * size >= bytes.len());
+            taken += piece.accepted_by_tenant().values().sum::<u64>();
+            refused += piece.refused().len();
+        }
+        (taken, refused)
+    };
+    let whole = count(bytes.len().max(1));
+    if bytes.len() < 1 << 11 && std::str::from_utf8(bytes).is_ok() {
+        assert_eq!(count(11), whole, "pieces make no difference");
+    }
+}

@@ -1,17 +1,19 @@
 //! How far a pipeline has come, to be shown.
 
-use fineo_core::{Position, Result, ShardId, archive::Stage};
+use fineo_core::{Position, Result, ShardId, archive::Stage, nearline::Damage};
 
 use super::Pipeline;
 
 /// How far the pipeline has come, shard by shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PipelineStatus {
     /// Each stage's shards.
     pub shards: Vec<ShardStatus>,
-    /// How often entries were gone before they were read.
+    /// How often entries were gone or damaged before they were read.
     pub losses: u64,
+    /// What the nearline store set aside.
+    pub damages: Vec<Damage>,
 }
 
 /// How far a stage has come on a shard of its stream.
@@ -52,7 +54,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// When a stream cannot be reached.
+    /// When a store cannot be reached.
     pub async fn status(&self) -> Result<PipelineStatus> {
         let shared = self.shared();
         let (raw, staged) = shared.progress.covers();
@@ -74,6 +76,6 @@ impl Pipeline {
                 });
             }
         }
-        Ok(PipelineStatus { shards, losses: shared.counters.losses() })
+        Ok(PipelineStatus { shards, losses: shared.counters.losses(), damages: shared.parts.nearline.damages().await? })
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use fineo_core::{
-    Error, Result, ShardId, Timestamp,
+    Cover, Error, Position, Result, ShardId, Timestamp,
     archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
     stream::{Delivery, ReadFrom},
 };
@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::ReplayRequest;
 use crate::{
-    ArchivedRecord, SegmentReader,
+    ArchivedRecord, Chain, Missing, SegmentReader,
     driver::{
         checkpoint::{self, Checkpoint},
         parts::Shared,
@@ -21,23 +21,45 @@ use crate::{
 };
 
 /// Deliveries of one tenant, in batches of one shard.
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     shared: &'a Arc<Shared>,
     request: &'a ReplayRequest,
     tails: Option<VecDeque<(ShardId, Vec<ArchivedRecord>)>>,
     segments: Option<BoxStream<'static, Result<SegmentInfo>>>,
     open: VecDeque<(ShardId, Vec<ArchivedRecord>)>,
+    chain: Chain,
+    /// Up to where the stage had archived when this began.
+    archived: Cover,
+    /// Per shard the first and the last position that are wanted; all where there is none.
+    within: Option<&'a [(ShardId, Position, Position)]>,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(shared: &'a Arc<Shared>, request: &'a ReplayRequest) -> Self {
-        Self { shared, request, tails: None, segments: None, open: VecDeque::new() }
+    pub(crate) fn new(shared: &'a Arc<Shared>, request: &'a ReplayRequest) -> Self {
+        Self {
+            shared,
+            request,
+            tails: None,
+            segments: None,
+            open: VecDeque::new(),
+            chain: Chain::default(),
+            archived: Cover::default(),
+            within: None,
+        }
+    }
+
+    /// Only of segments that have some of these positions, which are given per shard, the first and the last.
+    pub(crate) fn within(mut self, positions: &'a [(ShardId, Position, Position)]) -> Self {
+        self.within = Some(positions);
+        self
     }
 
     /// The next deliveries, `count_max` at most.
-    pub(super) async fn next(&mut self, count_max: usize) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
+    pub(crate) async fn next(&mut self, count_max: usize) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
         // What is archived meanwhile is then met twice, which is harmless; the other way round it would be missed.
         if self.tails.is_none() {
+            let (repo, pipeline) = (&*self.shared.parts.repo, &self.shared.options.name);
+            self.archived = checkpoint::archived(repo, pipeline, self.request.stage).await?;
             self.tails = Some(self.read_tails().await?);
         }
         loop {
@@ -62,12 +84,25 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// What somebody took away of what was asked for, once everything that is there was read.
+    pub(crate) fn missing(&self) -> Vec<Missing> {
+        let mut missing = self.chain.missing(&Cover::default(), &self.archived);
+        missing.retain(|gap| {
+            gap.may_overlap(self.request.time) && is_within(self.within, &gap.shard, gap.after, gap.last)
+        });
+        missing
+    }
+
     async fn next_segment(&mut self) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
-        let archive = &self.shared.parts.archive;
+        let (archive, within) = (&self.shared.parts.archive, self.within);
         let query = SegmentQuery { stage: self.request.stage, kind: SegmentKind::Received };
         let segments = self.segments.get_or_insert_with(|| archive.segments(query).fuse().boxed());
         while let Some(info) = segments.try_next().await? {
             let reader = SegmentReader::open(&**archive, &info).await?;
+            self.chain.add(&reader);
+            if !is_within(within, &info.name.shard, Some(info.name.first), info.name.last) {
+                continue;
+            }
             let records = reader.read(&**archive, &self.request.tenant, self.request.time).await?;
             if !records.is_empty() {
                 return Ok(Some((info.name.shard, records)));
@@ -124,6 +159,19 @@ impl<'a> Source<'a> {
         let is_wanted = delivery.tenant == self.request.tenant && self.request.time.contains(arrived_at);
         is_wanted.then_some(ArchivedRecord { delivery, arrived_at })
     }
+}
+
+/// Whether positions of `shard` from `first` to `last` are wanted.
+fn is_within(
+    within: Option<&[(ShardId, Position, Position)]>,
+    shard: &ShardId,
+    first: Option<Position>,
+    last: Position,
+) -> bool {
+    let is_met = |(of, from, to): &(ShardId, Position, Position)| {
+        of == shard && *from <= last && first.is_none_or(|first| first <= *to)
+    };
+    within.is_none_or(|within| within.iter().any(is_met))
 }
 
 fn arrival(stage: Stage, delivery: &Delivery) -> Timestamp {

@@ -49,6 +49,7 @@ impl Edit {
         };
         document.fields.insert(id, field);
         self.note(format!("metric {}: declare field {wanted} as {parsed} (f{id})", self.display(number)))?;
+        self.warn_of_looks(Some(number), u64::from(id), wanted)?;
         for alias in aliases.iter().filter(|alias| !alias.is_empty()) {
             self.claim_field_name(number, id, alias)?;
         }
@@ -83,7 +84,8 @@ impl Edit {
         let changed = self.field(metric, field)?;
         changed.names.push(wanted.into());
         let line = format!("metric {display}: field {}: add alias {wanted}", changed.names[0]);
-        self.note(line)
+        self.note(line)?;
+        self.warn_of_looks(Some(metric), u64::from(field), wanted)
     }
 
     pub(super) fn field(&mut self, metric: u64, field: u32) -> Result<&mut FieldDocument> {

@@ -30,6 +30,7 @@ impl Edit {
             None => {
                 let number = self.new_metric(wanted, true)?;
                 self.note(format!("create metric {wanted} ({})", MetricId::numbered(number)))?;
+                self.warn_of_looks(None, number, wanted)?;
                 number
             }
         };
@@ -91,6 +92,7 @@ impl Edit {
                 }
                 names.push(wanted.into());
                 self.note(format!("metric {display}: add alias {wanted}"))?;
+                self.warn_of_looks(None, number, wanted)?;
             }
         }
         Ok(())
@@ -164,6 +166,7 @@ impl Edit {
             }
             let number = self.new_metric(wanted, false)?;
             self.note(format!("events brought in metric {wanted} ({})", MetricId::numbered(number)))?;
+            self.warn_of_looks(None, number, wanted)?;
         }
         Ok(())
     }

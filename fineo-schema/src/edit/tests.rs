@@ -256,3 +256,35 @@ fn limits_are_refused_by_name() {
     let change = Change::CreateMetric { name: "fineo_x".into(), aliases: vec![] };
     Edit::new(pump(), Timestamp::default()).apply(&change).unwrap_err();
 }
+
+#[test]
+fn a_name_that_only_looks_like_another_is_taken_with_a_warning() {
+    // S16: some letters are Cyrillic. The last alias looks like its own field, too.
+    let mut edit = Edit::new(State::default(), Timestamp::default());
+    let field = |name: &str| Change::AddField {
+        metric: "pump".to_owned(),
+        name: name.to_owned(),
+        field_type: "int".to_owned(),
+        aliases: vec![],
+        unit: None,
+    };
+    let alias = |alias: &str| Change::AddFieldAlias {
+        metric: "pump".to_owned(),
+        field: "temp".to_owned(),
+        alias: alias.to_owned(),
+    };
+    let create = |name: &str| Change::CreateMetric { name: name.to_owned(), aliases: vec![] };
+    let changes = [create("pump"), create("\u{440}ump"), field("temp"), field("t\u{435}mp"), alias("tem\u{440}")];
+    for change in changes.iter().chain([&alias("plain"), &create("valve")]) {
+        edit.apply(change).unwrap();
+    }
+    let warnings: Vec<&String> = edit.summary.iter().filter(|line| line.starts_with("warning")).collect();
+    assert_eq!(
+        warnings,
+        [
+            "warning: \u{440}ump (U+0440) only looks like pump (U+0070): it is a name of its own",
+            "warning: t\u{435}mp (U+0435) only looks like temp (U+0065): it is a name of its own",
+        ]
+    );
+    assert_eq!(edit.state.tenant.metrics.len(), 3, "nothing is merged");
+}

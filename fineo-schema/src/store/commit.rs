@@ -140,7 +140,7 @@ struct Draft {
 
 impl Draft {
     fn new(tenant: &TenantId, request: &ChangeRequest, schema: &TenantSchema, edit: Edit) -> Result<Self> {
-        let Edit { mut state, now, summary } = edit;
+        let Edit { mut state, now, summary, .. } = edit;
         let before = schema.state();
         let deltas = undo::deltas(before, &state)?;
         let mut touched = Vec::new();

@@ -275,7 +275,7 @@ fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], u64)> {
 }
 
 /// The record in `body`; a seal is none. Nothing when it does not add up.
-fn parse(body: &[u8]) -> Option<Option<Record<'_>>> {
+pub(super) fn parse(body: &[u8]) -> Option<Option<Record<'_>>> {
     let mut take = Take(body);
     let kind = take.array::<1>()?[0];
     if kind == SEAL {

@@ -30,7 +30,7 @@ impl Store {
         let segments = table.state().segments.clone();
         let mut tiers: BTreeMap<u32, Vec<Arc<Segment>>> = BTreeMap::new();
         for stored in &segments {
-            if let Stored::Whole(segment) = stored {
+            if let (Stored::Whole(segment), None) = (stored, stored.damage()) {
                 tiers.entry((segment.rows() as u64 / 512).max(1).ilog(8)).or_default().push(Arc::clone(segment));
             }
         }
@@ -39,7 +39,15 @@ impl Store {
             let bytes: u64 = old.iter().map(|segment| segment.entry.tail.offset).sum();
             if rows <= ROWS_MAX && bytes <= BYTES_MAX {
                 let inputs: Vec<_> = old.iter().map(|segment| Input { rows: segment, is_gone: Vec::new() }).collect();
-                let merged = self.rewrite(table, &inputs)?;
+                let merged = match self.rewrite(table, &inputs) {
+                    Ok(merged) => merged,
+                    // They stay as they are; what is damaged is told by `damages`.
+                    Err(error) if old.iter().any(|segment| segment.damage().is_some()) => {
+                        tracing::warn!(%error, "segments cannot be merged");
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 let old: Vec<Stored> = old.into_iter().map(Stored::Whole).collect();
                 self.replace(table, &old, vec![merged])?;
             }
@@ -59,7 +67,7 @@ impl Store {
     }
 
     /// Puts `new` segments in the place of `old` ones, on disk and then for new scans.
-    fn replace(&self, table: &Table, old: &[Stored], new: Vec<Arc<Segment>>) -> Result<()> {
+    pub(super) fn replace(&self, table: &Table, old: &[Stored], new: Vec<Arc<Segment>>) -> Result<()> {
         let removed: Vec<u64> = old.iter().map(|stored| stored.entry().number).collect();
         let added = new.iter().map(|segment| segment.entry.clone()).collect();
         self.commit(&Change { added, removed: removed.clone(), cuts: Vec::new() })?;
@@ -84,10 +92,10 @@ impl Store {
             if !some {
                 continue;
             }
-            match &stored {
-                Stored::Damaged(entry, _) if all => removed += u64::from(entry.rows),
-                Stored::Damaged(_, error) => return Err(error.clone()),
-                Stored::Whole(segment) => {
+            match (stored.damage(), &stored) {
+                (Some(_), _) if all => removed += u64::from(stored.entry().rows),
+                (Some(error), _) | (None, Stored::Damaged(_, error)) => return Err(error.clone()),
+                (None, Stored::Whole(segment)) => {
                     let is_gone = covered_rows(segment, cover)?;
                     let gone = is_gone.iter().filter(|gone| **gone).count();
                     if gone == 0 {

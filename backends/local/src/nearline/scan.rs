@@ -125,12 +125,14 @@ impl Scan {
                 }
             }
             Some(Part::Segment(segment)) => {
-                if let Some(scan) = StoredScan::open(segment, &self.request)? {
+                let opened = StoredScan::open(Arc::clone(&segment), &self.request);
+                if let Some(scan) = opened.inspect_err(|error| segment.set_aside(error))? {
                     self.parts.push_front(Part::Stored(Box::new(scan)));
                 }
             }
             Some(Part::Stored(mut scan)) => {
-                if scan.step(&self.request, &mut self.done)? {
+                let more = scan.step(&self.request, &mut self.done);
+                if more.inspect_err(|error| scan.segment().set_aside(error))? {
                     self.parts.push_front(Part::Stored(scan));
                 }
             }

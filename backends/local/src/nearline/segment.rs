@@ -1,9 +1,12 @@
 //! An immutable segment: read section by section, every block checked before a byte of it is used.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_buffer::{Buffer, MutableBuffer, ScalarBuffer};
-use fineo_core::{ContentHash, Error, EventId, Position, Result, nearline::RowHead, nearline::Written};
+use fineo_core::{
+    ContentHash, Error, ErrorKind, EventId, Position, Result,
+    nearline::{RowHead, Written},
+};
 
 use super::{
     bloom::Bloom,
@@ -29,6 +32,8 @@ pub(super) struct Segment {
     bloom: Bloom,
     marks: Vec<i64>,
     pub(super) cache: Arc<Cache>,
+    /// What the first read found that met damage: from then on nothing of it is read.
+    damage: OnceLock<Error>,
 }
 
 impl Segment {
@@ -47,7 +52,7 @@ impl Segment {
             return Err(damaged().with("from", entry.start + entry.tail.offset).with("bytes", len));
         }
         let (checksums, bloom, marks) = parse_tail(&tail, &entry).ok_or_else(damaged)?;
-        Ok(Self { entry, pack, checksums, bloom, marks, cache: Arc::clone(cache) })
+        Ok(Self { entry, pack, checksums, bloom, marks, cache: Arc::clone(cache), damage: OnceLock::new() })
     }
 
     /// Its number; never used again.
@@ -60,6 +65,18 @@ impl Segment {
         self.entry.rows as usize
     }
 
+    /// What was found damaged in it, if anything was.
+    pub(super) fn damage(&self) -> Option<&Error> {
+        self.damage.get()
+    }
+
+    /// Sets the segment aside where `error` says that it is damaged.
+    pub(super) fn set_aside(&self, error: &Error) {
+        if error.kind() == ErrorKind::Corrupt && self.damage.set(error.clone()).is_ok() {
+            tracing::error!(%error, "a segment is damaged and set aside");
+        }
+    }
+
     fn damaged(&self) -> Error {
         failure::corrupt(&self.pack.path, "segment is damaged")
             .with("segment", self.entry.number)
@@ -69,6 +86,10 @@ impl Segment {
 
     /// The bytes from `from` to `to` of `section`, checked.
     pub(super) fn read(&self, section: Section, from: u64, to: u64) -> Result<Buffer> {
+        self.checked(section, from, to).inspect_err(|error| self.set_aside(error))
+    }
+
+    fn checked(&self, section: Section, from: u64, to: u64) -> Result<Buffer> {
         if from > to || to > section.bytes {
             return Err(self.damaged().with("reason", "read beyond a section"));
         }
@@ -137,8 +158,16 @@ impl Segment {
         self.bloom.may_contain(hash)
     }
 
-    /// What a row with this id and content would be here; none when the id is not here.
+    /// What a row with this id and content would be here; none when the id is not here, or when nobody can say.
     pub(super) fn find(&self, head: &RowHead) -> Result<Option<Written>> {
+        if self.damage().is_some() {
+            return Ok(None);
+        }
+        let found = self.find_whole(head).inspect_err(|error| self.set_aside(error));
+        if self.damage().is_some() { Ok(None) } else { found }
+    }
+
+    fn find_whole(&self, head: &RowHead) -> Result<Option<Written>> {
         let footer = self.footer()?;
         let hash = id_hash(&head.id);
         for row in self.rows_of_hash(&footer, hash)? {
@@ -212,9 +241,9 @@ impl Segment {
     }
 }
 
-fn parse_tail(tail: &[u8], entry: &SegmentEntry) -> Option<(Vec<u32>, Bloom, Vec<i64>)> {
+pub(super) fn parse_tail(tail: &[u8], entry: &SegmentEntry) -> Option<(Vec<u32>, Bloom, Vec<i64>)> {
     let mut take = Take(tail);
-    let checksums = take.bytes(4 * entry.blocks)?;
+    let checksums = take.bytes(entry.blocks.checked_mul(4)?)?;
     let checksums = checksums.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
     let checksums = checksums.collect();
     let words = usize::try_from(take.u64()?).ok()?;

@@ -10,13 +10,14 @@ use std::{
 };
 
 use fineo_core::{
-    Entropy, MetricId, Outcome, Result, SystemEntropy, TenantId,
-    nearline::{RowHead, Rows, Written},
+    Entropy, Error, MetricId, Outcome, Result, SystemEntropy, TenantId,
+    nearline::{RowHead, Rows, ScanRequest, Written},
 };
 use redb::Database;
 
 use super::{
     cache::Cache,
+    damage,
     hash::id_hash,
     journal::{self, Journal, Record},
     manifest::{Manifest, SegmentEntry, TableKey, cut_key},
@@ -65,7 +66,7 @@ pub(super) struct TableState {
 #[derive(Debug, Clone)]
 pub(super) enum Stored {
     Whole(Arc<Segment>),
-    Damaged(Arc<SegmentEntry>, fineo_core::Error),
+    Damaged(Arc<SegmentEntry>, Error),
 }
 
 impl Stored {
@@ -76,6 +77,14 @@ impl Stored {
             Self::Damaged(entry, _) => entry,
         }
     }
+
+    /// Why it is set aside, if it is.
+    pub(super) fn damage(&self) -> Option<&Error> {
+        match self {
+            Self::Whole(segment) => segment.damage(),
+            Self::Damaged(_, error) => Some(error),
+        }
+    }
 }
 
 impl Table {
@@ -84,8 +93,8 @@ impl Table {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a scan goes through that begins now.
-    pub(super) fn snapshot(&self) -> Result<Snapshot> {
+    /// What a scan goes through that begins now; fails where `request` needs what is set aside.
+    pub(super) fn snapshot(&self, request: &ScanRequest) -> Result<Snapshot> {
         let state = self.state();
         let mut snapshot = Snapshot::default();
         for memtable in state.frozen.iter().chain([&state.active]) {
@@ -95,9 +104,10 @@ impl Table {
             }
         }
         for stored in &state.segments {
-            match stored {
-                Stored::Whole(segment) => snapshot.segments.push(Arc::clone(segment)),
-                Stored::Damaged(_, error) => return Err(error.clone()),
+            match (stored.damage(), stored) {
+                (Some(error), _) if damage::is_asked_for(stored.entry(), request) => return Err(error.clone()),
+                (None, Stored::Whole(segment)) => snapshot.segments.push(Arc::clone(segment)),
+                (Some(_), _) | (None, Stored::Damaged(..)) => {}
             }
         }
         Ok(snapshot)
@@ -267,22 +277,12 @@ fn stored_answers(segments: &[Stored], rows: &Rows) -> Vec<Result<Option<Written
     }
     let hashes: Vec<u64> = rows.iter().map(|row| id_hash(&row.head().id)).collect();
     for stored in segments {
-        match stored {
-            Stored::Whole(segment) => {
-                for (place, hash) in hashes.iter().enumerate() {
-                    if segment.may_contain(*hash) && matches!(answers[place], Ok(None)) {
-                        let head: Option<&RowHead> = rows.get(place).map(|row| row.head());
-                        answers[place] = head.map_or(Ok(None), |head| segment.find(head));
-                    }
-                }
-            }
-            // Whether the damaged segment has the id nobody can say.
-            Stored::Damaged(_, error) => {
-                answers.iter_mut().for_each(|answer| {
-                    if matches!(answer, Ok(None)) {
-                        *answer = Err(error.clone());
-                    }
-                });
+        // Whether a damaged segment has an id nobody can say: it is written again when that is mended.
+        let Stored::Whole(segment) = stored else { continue };
+        for (place, hash) in hashes.iter().enumerate() {
+            if segment.may_contain(*hash) && matches!(answers[place], Ok(None)) {
+                let head: Option<&RowHead> = rows.get(place).map(|row| row.head());
+                answers[place] = head.map_or(Ok(None), |head| segment.find(head));
             }
         }
     }
@@ -293,7 +293,7 @@ fn replay(state: &mut TableState, record: Record<'_>) -> Result<()> {
     match record {
         Record::Rows(_, mut take) => {
             let mut rows = state.active.write();
-            let damaged = || fineo_core::Error::corrupt("record of the nearline journal does not add up");
+            let damaged = || Error::corrupt("record of the nearline journal does not add up");
             journal::apply_rows(&mut take, &mut rows).ok_or_else(damaged)
         }
         Record::Removal(_, cover) => {

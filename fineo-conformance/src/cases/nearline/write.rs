@@ -3,8 +3,11 @@
 use std::slice;
 
 use fineo_core::{
-    Cover, Outcome, Position, Result,
-    nearline::Written::{Conflict, Duplicate, New},
+    Cover, Error, Outcome, Position, Result,
+    nearline::{
+        Damage,
+        Written::{Conflict, Duplicate, New},
+    },
 };
 
 use crate::{
@@ -32,7 +35,27 @@ pub(in crate::cases) const CASES: &[Case] = cases! { Nearline:
     10 "removing from a metric without rows removes none" removed_none,
     11 "a write answers one outcome per row, in order" outcomes,
     11 "a write of nothing answers nothing" nothing,
+    13 "a store that nothing happened to has no damage, and what it does not know is mended without effect" undamaged,
 };
+
+async fn undamaged(place: Box<dyn Place>) -> Result<Verdict> {
+    let table = Table::new(place.nearline().await?);
+    let row = TestRow::new(1).with_cell("a", "1");
+    table.write(slice::from_ref(&row)).await?;
+    table.store.sync().await.into_result()?;
+    assert!(table.store.damages().await?.is_empty());
+    let damage = Damage {
+        tenant: table.tenant.clone(),
+        metric: table.metric.clone(),
+        unit: 1,
+        rows: 1,
+        positions: vec![(shard("s0"), Position::ZERO, Position::from(9))],
+        error: Error::corrupt("nobody found this"),
+    };
+    table.store.mended(&damage).await.into_result()?;
+    assert_eq!(table.read(&["a"]).await?, [row]);
+    Ok(Verdict::Passed)
+}
 
 async fn twice(place: Box<dyn Place>) -> Result<Verdict> {
     let (table, other) = (Table::new(place.nearline().await?), Table::new(place.nearline().await?));

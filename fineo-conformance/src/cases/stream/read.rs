@@ -30,6 +30,7 @@ pub(in crate::cases) const CASES: &[Case] = cases! { Stream:
     9 "a shard trimmed of everything goes on" trim_all,
     11 "a dropped read takes nothing away" dropped_read,
     11 "dropped calls leave the stream working" dropped_calls,
+    12 "a read from any position meets no damage where there is none" after_each,
 };
 
 const COUNT: usize = 50;

@@ -11,7 +11,7 @@ async fn a_block_has_the_records_of_its_tenant_and_no_others() {
     let deliveries: Vec<Delivery> = (1..=4_u64).map(delivery).collect();
     let mut received = Received::new(Stage::Staged, ShardId::new("s0").unwrap());
     received.push(&deliveries).unwrap();
-    let segment = received.finish(&Default::default()).unwrap().unwrap();
+    let segment = received.finish(None, &Default::default()).unwrap().unwrap();
     let info = SegmentInfo { name: segment.name.clone(), bytes: segment.bytes.len() as u64 };
     let archive = MemoryArchive::new();
     archive.write(&segment.name, segment.bytes).await.into_result().unwrap();

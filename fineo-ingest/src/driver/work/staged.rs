@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use fineo_core::{ErrorKind, Result, ShardId, TenantId, archive::Stage, nearline::Written, stream::Delivery};
+use fineo_core::{ErrorKind, MetricId, Result, ShardId, TenantId, archive::Stage, nearline::Written, stream::Delivery};
 use serde_json::Value;
 
 use super::{Passed, write_errors, write_rows};
@@ -59,6 +59,16 @@ impl StagedWork {
         }
         write_errors(&self.shared, Stage::Staged, &self.shard, &errors, batch.len()).await?;
         Ok(Passed { errors, ..Passed::default() })
+    }
+
+    /// Writes the rows of `metric` in `batch` again that the store cannot read any more. Their names were counted before.
+    pub(crate) async fn write_again(&mut self, batch: &[Delivery], metric: &MetricId) -> Result<()> {
+        self.load_layouts(batch).await?;
+        let outcome = staged::apply(&self.layouts, &self.shard, batch);
+        for group in outcome.groups.iter().filter(|group| group.metric == *metric) {
+            write_rows(&self.shared, &group.tenant, metric, &group.rows).await?;
+        }
+        Ok(())
     }
 
     fn count(&self, group: &Group, written: &[Written]) {

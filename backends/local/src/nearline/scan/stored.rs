@@ -136,6 +136,11 @@ impl StoredScan {
         Ok(self.next < self.end)
     }
 
+    /// What it goes through.
+    pub(super) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
     /// Makes a batch or goes a window on; answers whether there may be more.
     pub(super) fn step(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
         if self.newest.is_some() {

@@ -1,0 +1,59 @@
+//! What is damaged is set aside: told, never answered, and let go once its rows are there again.
+
+use fineo_core::{
+    Result, ShardId,
+    nearline::{Damage, ScanRequest},
+};
+
+use super::{
+    manifest::SegmentEntry,
+    store::{Store, Stored},
+};
+
+/// Whether rows of `entry` may be among those that `request` wants.
+pub(super) fn is_asked_for(entry: &SegmentEntry, request: &ScanRequest) -> bool {
+    let is_beyond = || {
+        let positions = entry.positions().unwrap_or_default();
+        let is_covered = |(shard, _, last): &(&str, _, _)| {
+            ShardId::new(shard).is_ok_and(|shard| request.beyond.contains(&shard, *last))
+        };
+        positions.is_empty() || !positions.iter().all(is_covered)
+    };
+    request.time.overlaps(entry.time_min, entry.time_max) && is_beyond()
+}
+
+impl Store {
+    /// What is set aside.
+    pub(super) fn damages(&self) -> Result<Vec<Damage>> {
+        let mut damages = Vec::new();
+        for table in self.tables() {
+            for stored in &table.state().segments {
+                if let Some(error) = stored.damage() {
+                    damages.push(damage_of(stored.entry(), error.clone())?);
+                }
+            }
+        }
+        Ok(damages)
+    }
+
+    /// Lets go of the segment that `damage` tells of.
+    pub(super) fn mended(&self, damage: &Damage) -> Result<()> {
+        self.root.check_writable()?;
+        let Some(table) = self.table(&damage.tenant, &damage.metric) else { return Ok(()) };
+        let is_meant = |stored: &&Stored| stored.entry().number == damage.unit && stored.damage().is_some();
+        let found = table.state().segments.iter().find(is_meant).cloned();
+        match found {
+            Some(stored) => self.replace(&table, &[stored], Vec::new()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn damage_of(entry: &SegmentEntry, error: fineo_core::Error) -> Result<Damage> {
+    let (tenant, metric) = entry.key()?;
+    let mut positions = Vec::new();
+    for (shard, first, last) in entry.positions()? {
+        positions.push((ShardId::new(shard)?, first, last));
+    }
+    Ok(Damage { tenant, metric, unit: entry.number, rows: u64::from(entry.rows), positions, error })
+}

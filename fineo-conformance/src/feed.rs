@@ -1,0 +1,88 @@
+//! Feeds parsers what they must survive: seeds, and seeds that chance has changed.
+
+use std::fmt::Write as _;
+
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+/// Bytes that mean something to one parser or another.
+const TELLING: &[u8] = b"\x00\x01\x02\x7f\x80\xff\"'\\{}[](),:;\n\r\t-+.0123456789eE%/*_ ";
+/// No mutation grows a seed beyond this.
+const BYTES_MAX: usize = 1 << 16;
+
+/// A parser under its name: it takes any bytes, and panics where it breaks a promise of its own.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Feeds every target each of its seeds, and `times` changed ones; `FINEO_FEED` says how many times as many. The same call
+/// feeds the same bytes.
+///
+/// # Panics
+///
+/// When a target does; what it was fed is printed.
+pub fn feed(targets: &[Target], seeds: impl Fn(&str) -> Vec<Vec<u8>>, times: u64) {
+    let factor = std::env::var("FINEO_FEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let times = times.saturating_mul(factor);
+    for (name, target) in targets {
+        let seeds = seeds(name);
+        assert!(!seeds.is_empty(), "{name} has no seeds");
+        for seed in &seeds {
+            let _told = Told { name, bytes: seed };
+            target(seed);
+        }
+        for number in 0..times {
+            let mut chance = SmallRng::seed_from_u64(number);
+            let bytes = mutated(&seeds, &mut chance);
+            let _told = Told { name, bytes: &bytes };
+            target(&bytes);
+        }
+    }
+}
+
+/// Prints what a target was fed when it panics.
+struct Told<'a> {
+    name: &'a str,
+    bytes: &'a [u8],
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut shown = String::new();
+            for byte in self.bytes {
+                let _ = write!(shown, "{}", byte.escape_ascii());
+            }
+            eprintln!("{} was fed b\"{shown}\"", self.name);
+        }
+    }
+}
+
+fn mutated(seeds: &[Vec<u8>], chance: &mut SmallRng) -> Vec<u8> {
+    let mut bytes = seeds[chance.random_range(0..seeds.len())].clone();
+    for _ in 0..chance.random_range(1..=4) {
+        let at = chance.random_range(0..=bytes.len());
+        let end = (at + chance.random_range(0..=16)).min(bytes.len());
+        match chance.random_range(0..8) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << chance.random_range(0..8),
+            1 if at < bytes.len() => bytes[at] = TELLING[chance.random_range(0..TELLING.len())],
+            2 => bytes.insert(at, TELLING[chance.random_range(0..TELLING.len())]),
+            3 => drop(bytes.drain(at..end)),
+            4 => bytes.truncate(at),
+            5 => {
+                let again = bytes[at..end].repeat(chance.random_range(1..=8));
+                bytes.splice(at..at, again);
+            }
+            6 => {
+                let other = &seeds[chance.random_range(0..seeds.len())];
+                let from = chance.random_range(0..=other.len());
+                bytes.splice(at..end, other[from..(from + 24).min(other.len())].iter().copied());
+            }
+            // A number at its ends, of eight bytes or as Avro writes it.
+            _ => {
+                let number = [i64::MIN, i64::MAX, -1, i64::from(i32::MAX), 1 << 62][chance.random_range(0..5)];
+                let as_written = [number.to_le_bytes().to_vec(), [0xff; 9].into_iter().chain([0x01]).collect()];
+                bytes.splice(at..end, as_written[chance.random_range(0..2)].iter().copied());
+            }
+        }
+        bytes.truncate(BYTES_MAX);
+    }
+    bytes
+}

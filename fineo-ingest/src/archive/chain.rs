@@ -1,0 +1,93 @@
+//! Tells which positions are missing between segments: each one says behind which position it begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fineo_core::{Cover, Error, Position, Result, ShardId, TimeRange, Timestamp};
+
+use super::SegmentReader;
+
+/// The segments of what a stage received that were met, shard by shard.
+#[derive(Debug, Default)]
+pub struct Chain(BTreeMap<ShardId, Vec<Link>>);
+
+/// What a segment answers for: the positions behind `after`, up to `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Link {
+    after: Option<Position>,
+    last: Position,
+    /// When its events arrived, in microseconds.
+    time_first: i64,
+    time_last: i64,
+}
+
+/// Positions that a stage archived and no segment has: somebody took it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Whose positions.
+    pub shard: ShardId,
+    /// The last position before them; none for the very first.
+    pub after: Option<Position>,
+    /// The last of them.
+    pub last: Position,
+    /// When their events arrived, as far as the neighbours tell, in microseconds.
+    pub time: (i64, i64),
+}
+
+impl Chain {
+    /// Notes a segment.
+    pub fn add(&mut self, segment: &SegmentReader) {
+        let times = segment.index.iter().map(|block| (block.time_first, block.time_last));
+        let time_first = times.clone().map(|(first, _)| first).min().unwrap_or(i64::MIN);
+        let time_last = times.map(|(_, last)| last).max().unwrap_or(i64::MAX);
+        let link = Link { after: segment.after, last: segment.name.last, time_first, time_last };
+        self.0.entry(segment.name.shard.clone()).or_default().push(link);
+    }
+
+    /// What is missing behind `from`, up to `to`.
+    pub fn missing(&self, from: &Cover, to: &Cover) -> Vec<Missing> {
+        let shards: BTreeSet<&ShardId> = self.0.keys().chain(to.iter().map(|(shard, _)| shard)).collect();
+        let mut missing = Vec::new();
+        for shard in shards {
+            let mut links = self.0.get(shard).cloned().unwrap_or_default();
+            links.sort_unstable();
+            let (mut reached, mut time_reached) = (from.last(shard), i64::MIN);
+            let end = to.last(shard).map(|last| Link { after: Some(last), last, time_first: i64::MAX, time_last: 0 });
+            for link in links.into_iter().chain(end) {
+                if let Some(last) = link.after.filter(|after| Some(*after) > reached) {
+                    let time = (time_reached, link.time_first);
+                    missing.push(Missing { shard: shard.clone(), after: reached, last, time });
+                }
+                reached = reached.max(Some(link.last));
+                time_reached = time_reached.max(link.time_last);
+            }
+        }
+        missing
+    }
+}
+
+impl Missing {
+    /// Whether events that arrived in `time` may be among what is missing.
+    pub fn may_overlap(&self, time: TimeRange) -> bool {
+        time.overlaps(self.time.0, self.time.1)
+    }
+
+    /// The error that tells of the first of `missing`, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, with shard and positions.
+    pub fn check(missing: &[Self]) -> Result<()> {
+        let Some(first) = missing.first() else { return Ok(()) };
+        let mut error = Error::corrupt("segments are missing from the archive: put them back and try again")
+            .with("shard", &first.shard)
+            .with("after", first.after.map_or_else(|| "the beginning".to_owned(), |after| after.to_string()))
+            .with("last", first.last);
+        // The ends of time are no instants.
+        for (name, micros) in [("arrived_after", first.time.0), ("arrived_before", first.time.1)] {
+            if let Ok(instant) = Timestamp::from_micros(micros) {
+                error = error.with(name, instant);
+            }
+        }
+        Err(if missing.len() > 1 { error.with("gaps", missing.len()) } else { error })
+    }
+}

@@ -1,0 +1,52 @@
+//! The record of what is lost: kept in the repository, counted, never silent.
+
+use fineo_core::{
+    Error, Position, Result,
+    repo::{Keep, Subject, Write},
+};
+
+use super::parts::Shared;
+
+/// What was lost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loss<'a> {
+    pub(crate) shard: &'a str,
+    /// The last position before it.
+    pub(crate) after: Option<Position>,
+    /// The first position behind it.
+    pub(crate) before: Option<&'a str>,
+    pub(crate) reason: &'a str,
+}
+
+/// Keeps `loss` under `name`, once, and counts it.
+pub(crate) async fn note_loss(shared: &Shared, name: &str, loss: &Loss<'_>) -> Result<()> {
+    let parts = &shared.parts;
+    shared.counters.lose();
+    let subject = Subject::system(&format!("loss/{}/{name}", shared.options.name), Keep::History)?;
+    let body = serde_json::json!({
+        "shard": loss.shard,
+        "after": loss.after.map(|position| position.to_string()),
+        "before": loss.before,
+        "reason": loss.reason,
+    });
+    let body: bytes::Bytes = serde_json::to_vec(&body).expect("a loss is plain data").into();
+    let write = || async {
+        let latest = parts.repo.latest(&subject).await?;
+        if latest.as_ref().is_some_and(|found| found.body == body) {
+            return Ok(());
+        }
+        let expected = latest.map(|found| found.version).unwrap_or_default();
+        let write = Write { subject: subject.clone(), expected, body: Some(body.clone()) };
+        parts.repo.append(vec![write], parts.clock.now()).await.into_result().map(|_| ())
+    };
+    shared.retry.until_done(write).await
+}
+
+/// The positions that `error` says are damaged, the first and the last.
+pub(crate) fn damaged(error: &Error) -> Option<(Position, Position)> {
+    let position = |wanted| {
+        let found = error.context().iter().find(|(name, _)| *name == wanted);
+        found.and_then(|(_, text)| text.parse().ok())
+    };
+    (error.kind() == fineo_core::ErrorKind::Corrupt).then_some((position("from")?, position("to")?))
+}

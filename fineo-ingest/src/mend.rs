@@ -1,0 +1,114 @@
+//! Mends the nearline store: rows of what is damaged are written again, from the archive and the stream.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fineo_core::{
+    Error, MetricId, Result, ShardId,
+    archive::{SegmentKind, SegmentQuery, Stage},
+    nearline::Damage,
+    stream::Delivery,
+};
+use futures::TryStreamExt;
+use tokio::sync::watch;
+
+use crate::{
+    Missing, ReplayRequest, SegmentReader,
+    driver::{
+        checkpoint,
+        loss::{Loss, note_loss},
+        parts::Shared,
+        work::{StagedWork, write_rows},
+        worker::stopped,
+    },
+    errors::{repairs, rows_of, stage_of_error_shard},
+    replay::source::Source,
+};
+
+/// How many records are read together.
+const BATCH_RECORDS: usize = 8_192;
+
+/// Looks for damage again and again until `stop` says so.
+pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = mend_all(&shared).await {
+            tracing::warn!(%error, "the nearline store could not be asked what is damaged");
+        }
+        tokio::select! {
+            () = shared.parts.clock.sleep(shared.options.shards_every) => {}
+            () = stopped(&mut stop) => return,
+        }
+    }
+}
+
+async fn mend_all(shared: &Arc<Shared>) -> Result<()> {
+    for damage in shared.parts.nearline.damages().await? {
+        let (tenant, metric) = (&damage.tenant, &damage.metric);
+        match mend(shared, &damage).await {
+            Ok(()) => tracing::info!(%tenant, %metric, damage = %damage.error, "damaged rows were written again"),
+            Err(error) => tracing::error!(
+                %error, %tenant, %metric, damage = %damage.error, "damaged rows cannot be written again yet"
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// Writes the rows of `damage` again and lets go of it. What nobody has a copy of is recorded as a loss.
+async fn mend(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
+    if damage.metric == repairs() {
+        // An error whose repair is forgotten is open again, and the next replay marks it again.
+        let name = format!("nearline/{}/{}", damage.tenant, damage.metric);
+        let reason = format!("damaged, and nobody has a copy: {}", damage.error);
+        note_loss(shared, &name, &Loss { shard: "repairs", after: None, before: None, reason: &reason }).await?;
+    } else if damage.metric == MetricId::errors() {
+        mend_errors(shared, damage).await?;
+    } else {
+        mend_rows(shared, damage).await?;
+    }
+    let nearline = &shared.parts.nearline;
+    shared.retry.until_done(|| async { nearline.sync().await.into_result() }).await?;
+    shared.retry.until_done(|| async { nearline.mended(damage).await.into_result() }).await
+}
+
+async fn mend_rows(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
+    let request = ReplayRequest::new(Stage::Staged, damage.tenant.clone());
+    let mut source = Source::new(shared, &request).within(&damage.positions);
+    let mut work: BTreeMap<ShardId, StagedWork> = BTreeMap::new();
+    while let Some((shard, records)) = source.next(BATCH_RECORDS).await? {
+        let work = work.entry(shard.clone()).or_insert_with(|| StagedWork::new(Arc::clone(shared), shard.clone()));
+        let is_wanted = |found: &Delivery| {
+            damage.positions.iter().any(|(of, first, last)| *of == shard && (*first..=*last).contains(&found.position))
+        };
+        let deliveries: Vec<Delivery> = records.into_iter().map(|record| record.delivery).filter(is_wanted).collect();
+        work.write_again(&deliveries, &damage.metric).await?;
+    }
+    Missing::check(&source.missing())
+}
+
+/// Error rows are archived too, by the stage that made them.
+async fn mend_errors(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
+    let parts = &shared.parts;
+    for (rows_shard, first, last) in &damage.positions {
+        let Some((stage, shard)) = stage_of_error_shard(rows_shard) else {
+            return Err(Error::internal("error rows of a shard that is no stage's").with("shard", rows_shard));
+        };
+        let archived = checkpoint::archived(&*parts.repo, &shared.options.name, stage).await?;
+        if !archived.contains(&shard, *last) {
+            return Err(Error::unavailable("the errors are not archived yet").with("shard", &shard));
+        }
+        for kind in [SegmentKind::Malformed, SegmentKind::Commit] {
+            let mut segments = parts.archive.segments(SegmentQuery { stage, kind });
+            while let Some(info) = segments.try_next().await? {
+                if info.name.shard != shard || info.name.first > *last || info.name.last < *first {
+                    continue;
+                }
+                let reader = SegmentReader::open(&*parts.archive, &info).await?;
+                let errors = reader.read_errors(&*parts.archive, &damage.tenant).await?;
+                for (tenant, rows) in rows_of(&errors, stage, &shard, parts.clock.now()) {
+                    write_rows(shared, &tenant, &MetricId::errors(), &rows).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -7,6 +7,7 @@ mod column;
 mod flush;
 mod footer;
 mod hash;
+mod heads;
 mod image;
 mod journal;
 mod manifest;

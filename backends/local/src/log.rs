@@ -142,16 +142,14 @@ impl Stream for Log {
             return entries.iter().map(|_| Outcome::NotDone(error.clone())).collect();
         }
         let mut outcomes = Vec::with_capacity(entries.len());
-        // One error for all: an outcome costs no allocation.
-        let not_yet = Error::internal("entry was not appended");
         let mut by_shard: Vec<Vec<u32>> = vec![Vec::new(); self.open_shards];
         for (index, entry) in entries.iter().enumerate() {
             match self.refusal(entry, index) {
-                Some(error) => outcomes.push(Outcome::NotDone(error)),
+                Some(error) => outcomes.push(Some(Outcome::NotDone(error))),
                 None => {
                     let shard = usize::try_from(entry.key % self.open_shards as u64).expect("few shards");
                     by_shard[shard].push(u32::try_from(index).expect("ENTRIES_MAX is small"));
-                    outcomes.push(Outcome::NotDone(not_yet.clone()));
+                    outcomes.push(None);
                 }
             }
         }
@@ -159,7 +157,8 @@ impl Stream for Log {
             shard.append(&entries, indexes, &mut outcomes);
         }
         self.appends.fetch_add(1, Ordering::AcqRel);
-        outcomes
+        let not_appended = || Outcome::NotDone(Error::internal("entry was not appended"));
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(not_appended)).collect()
     }
 
     async fn sync(&self) -> Outcome<()> {

@@ -10,6 +10,7 @@ mod footer;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hash;
+mod heads;
 mod image;
 mod journal;
 mod manifest;

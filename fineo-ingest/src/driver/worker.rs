@@ -185,7 +185,7 @@ impl Worker<'_> {
                         None => return Err(error),
                     },
                     Some(Ok(batch)) => {
-                        if !self.pass(&mut work, batch, &mut pending).await? {
+                        if !self.pass(&mut work, batch, &mut pending, &mut cutting).await? {
                             break Left::Stopped;
                         }
                         if pending.bytes >= shared.options.cut_bytes {
@@ -220,13 +220,24 @@ impl Worker<'_> {
     }
 
     /// Passes one batch on; false when the pipeline stopped before that was done.
-    async fn pass(&mut self, work: &mut Work, batch: Vec<Delivery>, pending: &mut Pending) -> Result<bool> {
+    async fn pass(
+        &mut self,
+        work: &mut Work,
+        batch: Vec<Delivery>,
+        pending: &mut Pending,
+        cutting: &mut Cutting,
+    ) -> Result<bool> {
         let Some(last) = batch.last().map(|delivery| delivery.position) else { return Ok(true) };
-        let passed = tokio::select! {
-            // What is passed twice is there once, so a batch may be left in the middle.
-            biased;
-            passed = work.pass(&batch) => passed?,
-            () = stopped(&mut self.stop) => return Ok(false),
+        let mut passing = std::pin::pin!(work.pass(&batch));
+        let passed = loop {
+            tokio::select! {
+                // What is passed twice is there once, so a batch may be left in the middle.
+                biased;
+                passed = &mut passing => break passed?,
+                // The cut may hold what the batch waits for, such as a store's lock: both go on, or neither would.
+                owned = finish(cutting) => *cutting = Cutting::Idle(owned?),
+                () = stopped(&mut self.stop) => return Ok(false),
+            }
         };
         self.shared.progress.passed(self.stage, self.shard, last, &passed.forwarded);
         pending.bytes += batch.iter().map(|delivery| delivery.payload.len()).sum::<usize>();

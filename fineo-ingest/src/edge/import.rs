@@ -147,7 +147,17 @@ impl Edge {
         let mut in_flight = FuturesUnordered::new();
         let mut failure = None;
         loop {
-            let (bytes, is_end) = match receiver.recv().await {
+            let read = loop {
+                tokio::select! {
+                    // What is under way goes on, however slow the source is: it may hold what others wait for.
+                    Some(stored) = in_flight.next() => {
+                        self.add(&mut report, stored?);
+                        on_progress(&report);
+                    }
+                    read = receiver.recv() => break read,
+                }
+            };
+            let (bytes, is_end) = match read {
                 Some(Read1::Bytes(bytes, packed)) => {
                     report.bytes += bytes.len() as u64;
                     report.packed_bytes = packed;

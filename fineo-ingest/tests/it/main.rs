@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test stops where it fails, and its support is its own")]
 
 mod damaged;
+mod lock;
 mod missing;
 mod pipeline;
 mod promises;

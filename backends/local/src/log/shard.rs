@@ -96,7 +96,7 @@ impl ShardLog {
     }
 
     /// Appends those of `entries` that `indexes` names and notes what became of each.
-    pub(super) fn append(&self, entries: &[Entry], indexes: &[u32], outcomes: &mut [Outcome<Appended>]) {
+    pub(super) fn append(&self, entries: &[Entry], indexes: &[u32], outcomes: &mut [Option<Outcome<Appended>>]) {
         let mut state = self.state();
         let mut rest = indexes;
         while !rest.is_empty() {
@@ -110,17 +110,17 @@ impl ShardLog {
                 Ok(first) => {
                     for (index, position) in now.iter().zip(first..) {
                         let appended = Appended { shard: self.id.clone(), position: Position::from(position) };
-                        outcomes[*index as usize] = Outcome::Done(appended);
+                        outcomes[*index as usize] = Some(Outcome::Done(appended));
                     }
                 }
                 Err(error) => {
                     // What did not fit now is not tried again: entries of one key keep their order.
                     for index in now {
-                        outcomes[*index as usize] = Outcome::of_error(error.clone());
+                        outcomes[*index as usize] = Some(Outcome::of_error(error.clone()));
                     }
                     for index in later {
                         let error = Error::new(error.kind(), error.message()).with_source(error.clone());
-                        outcomes[*index as usize] = Outcome::NotDone(error);
+                        outcomes[*index as usize] = Some(Outcome::NotDone(error));
                     }
                     break;
                 }

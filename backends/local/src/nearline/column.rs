@@ -10,6 +10,7 @@ use fineo_core::{Error, Result};
 use super::{
     cache::Thing,
     footer::ColumnPlace,
+    heads::{Contents, Positions},
     segment::{Segment, content_hash, event_id, sixteens},
     source::{Cells, RowSource, Which},
     text::ABSENT,
@@ -312,11 +313,15 @@ impl RowSource for Arc<Segment> {
         Ok(sixteens(&Segment::ids(self, &*self.footer()?, 0, self.rows())?, event_id))
     }
 
-    fn contents(&self) -> Result<Vec<fineo_core::ContentHash>> {
-        Ok(sixteens(&Segment::contents(self, &*self.footer()?, 0, self.rows())?, content_hash))
+    fn contents(&self) -> Result<Contents> {
+        let footer = self.footer()?;
+        if footer.contents.bytes == 0 {
+            return Ok(Contents::default());
+        }
+        Ok(Contents::of(sixteens(&Segment::contents(self, &footer, 0, self.rows())?, content_hash)))
     }
 
-    fn positions(&self) -> Result<Vec<fineo_core::Position>> {
+    fn positions(&self) -> Result<Positions> {
         Segment::positions(self, &*self.footer()?, 0, self.rows())
     }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::failure;
 
 /// A memtable of at least this many bytes becomes a segment when it is synced; a smaller one goes to the journal.
-const SEGMENT_BYTES_MIN: usize = 6 << 20;
+const SEGMENT_BYTES_MIN: usize = 1 << 20;
 
 impl Store {
     /// Makes every row durable.

@@ -22,19 +22,31 @@ pub(super) fn id_hash(id: &EventId) -> u64 {
 }
 
 /// A hash of a text; tenants choose texts, so `seed` must be chance.
+#[inline]
 pub(super) fn text_hash(text: &[u8], seed: u64) -> u64 {
     let mut hash = seed ^ (text.len() as u64);
-    let mut chunks = text.chunks_exact(8);
-    for chunk in &mut chunks {
-        hash = fold(hash ^ u64::from_le_bytes(chunk.try_into().expect("8 bytes")), ONE);
+    // Beginning and end, overlapping where the text is short: together they are all of it.
+    let (first, last) = match text {
+        [] => (0, 0),
+        [.., last] if text.len() < 4 => (u64::from(text[0]) << 8 | u64::from(text[text.len() / 2]), u64::from(*last)),
+        _ if text.len() < 8 => ends::<4>(text, |four| u32::from_le_bytes(four).into()),
+        _ => ends::<8>(text, u64::from_le_bytes),
+    };
+    if text.len() > 16 {
+        for chunk in text.chunks_exact(8) {
+            hash = fold(hash ^ u64::from_le_bytes(chunk.try_into().expect("8 bytes")), ONE);
+        }
+    } else {
+        hash = fold(hash ^ first, ONE);
     }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        hash = fold(hash ^ u64::from_le_bytes(last), ONE);
-    }
-    fold(hash, TWO)
+    fold(hash ^ last, TWO)
+}
+
+/// The numbers that the first and the last `N` bytes are.
+#[inline]
+fn ends<const N: usize>(text: &[u8], number: impl Fn([u8; N]) -> u64) -> (u64, u64) {
+    let of = |bytes: Option<&[u8; N]>| bytes.map_or(0, |bytes| number(*bytes));
+    (of(text.first_chunk()), of(text.last_chunk()))
 }
 
 /// Hashes [`EventId`]s for a map.

@@ -186,8 +186,8 @@ fn put_rows(body: &mut Vec<u8>, rows: &MemRows, range: Range<usize>) {
         body.extend_from_slice(&rows.timestamps[row].to_le_bytes());
         body.extend_from_slice(&rows.ingested[row].to_le_bytes());
         body.extend_from_slice(&rows.ids[row].0);
-        body.extend_from_slice(&rows.contents[row].0);
-        body.extend_from_slice(&rows.positions[row].to_bytes());
+        body.extend_from_slice(&rows.contents.get(row, rows.ids[row]).0);
+        body.extend_from_slice(&rows.positions.get(row).to_bytes());
         body.put_text(rows.aliases.texts.text(rows.aliases.codes[row]));
         body.put_text(rows.shards.texts.text(rows.shards.codes[row]));
     }

@@ -6,11 +6,18 @@ use std::{
 };
 
 use fineo_core::{
-    ContentHash, Cover, EventId, Position, ShardId,
+    Cover, EventId, Position, ShardId,
     nearline::{Row, RowHead, Written},
 };
 
-use super::{hash::BuildIdHasher, text::TextColumn};
+use super::{
+    hash::BuildIdHasher,
+    heads::{Contents, Positions},
+    text::TextColumn,
+};
+
+/// What a row takes beside its cells, about: its columns and its place among the ids.
+const ROW_BYTES: usize = 100;
 
 /// Rows of one tenant and metric. Who knows how many rows there were once, may read those for ever.
 #[derive(Debug)]
@@ -40,8 +47,8 @@ impl Memtable {
 pub(super) struct MemRows {
     pub(super) timestamps: Vec<i64>,
     pub(super) ids: Vec<EventId>,
-    pub(super) contents: Vec<ContentHash>,
-    pub(super) positions: Vec<Position>,
+    pub(super) contents: Contents,
+    pub(super) positions: Positions,
     pub(super) ingested: Vec<i64>,
     pub(super) aliases: TextColumn,
     pub(super) shards: TextColumn,
@@ -60,8 +67,8 @@ impl MemRows {
         Self {
             timestamps: Vec::new(),
             ids: Vec::new(),
-            contents: Vec::new(),
-            positions: Vec::new(),
+            contents: Contents::default(),
+            positions: Positions::default(),
             ingested: Vec::new(),
             aliases: TextColumn::new(seed),
             shards: TextColumn::new(seed),
@@ -81,13 +88,13 @@ impl MemRows {
 
     /// The memory that the rows take, about; an estimate that is cheap to ask for after every write.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.cell_bytes + self.ids.len() * 120 + self.columns.len() * 256
+        self.cell_bytes + self.ids.len() * ROW_BYTES + self.columns.len() * 256
     }
 
     /// What a row with this id and content would be here; none when the id is not here.
     pub(super) fn find(&self, head: &RowHead) -> Option<Written> {
         let row = *self.by_id.get(&head.id)? as usize;
-        Some(if self.contents[row] == head.content { Written::Duplicate } else { Written::Conflict })
+        Some(if self.contents.get(row, head.id) == head.content { Written::Duplicate } else { Written::Conflict })
     }
 
     /// Begins a row whose id is not here.
@@ -95,8 +102,8 @@ impl MemRows {
         let row = u32::try_from(self.ids.len()).expect("a memtable is bounded");
         self.by_id.insert(head.id, row);
         self.timestamps.push(head.timestamp.micros());
+        self.contents.push(head.content, head.id, &self.ids);
         self.ids.push(head.id);
-        self.contents.push(head.content);
         self.positions.push(head.position);
         self.ingested.push(head.ingested_at.micros());
         self.aliases.push(row, alias);
@@ -152,8 +159,8 @@ impl MemRows {
             })
             .collect();
         let is_covered =
-            |(code, position): (&u32, &Position)| lasts[*code as usize].is_some_and(|last| *position <= last);
-        self.shards.codes[from..to].iter().zip(&self.positions[from..to]).map(is_covered).collect()
+            |(code, position): (&u32, Position)| lasts[*code as usize].is_some_and(|last| position <= last);
+        self.shards.codes[from..to].iter().zip(self.positions.range(from..to)).map(is_covered).collect()
     }
 
     /// A copy without the rows that `is_gone` marks.
@@ -164,8 +171,8 @@ impl MemRows {
             let head = RowHead {
                 timestamp: fineo_core::Timestamp::saturating_from_micros(self.timestamps[row]),
                 id: self.ids[row],
-                content: self.contents[row],
-                position: self.positions[row],
+                content: self.contents.get(row, self.ids[row]),
+                position: self.positions.get(row),
                 ingested_at: fineo_core::Timestamp::saturating_from_micros(self.ingested[row]),
             };
             let alias = self.aliases.texts.text(self.aliases.codes[row]);

@@ -170,7 +170,7 @@ fn covered_rows(segment: &Arc<Segment>, cover: &Cover) -> Result<Vec<bool>> {
     }
     for (row, code) in shards.rows.iter().zip(&shards.codes) {
         let last = lasts.get(*code as usize).copied().flatten();
-        is_gone[*row as usize] = last.is_some_and(|last| positions[*row as usize] <= last);
+        is_gone[*row as usize] = last.is_some_and(|last| positions.get(*row as usize) <= last);
     }
     Ok(is_gone)
 }

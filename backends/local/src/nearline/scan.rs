@@ -118,25 +118,20 @@ impl Scan {
 
     /// Goes on with the next part.
     fn part(&mut self) -> Result<()> {
-        match self.parts.pop_front() {
-            Some(Part::Memory(mut scan)) => {
-                if scan.step(&self.request, &mut self.done)? {
-                    self.parts.push_front(Part::Memory(scan));
-                }
-            }
-            Some(Part::Segment(segment)) => {
+        let Some(part) = self.parts.pop_front() else { return Ok(()) };
+        let rest = match part {
+            Part::Memory(mut scan) => scan.step(&self.request, &mut self.done)?.then_some(Part::Memory(scan)),
+            Part::Segment(segment) => {
                 let opened = StoredScan::open(Arc::clone(&segment), &self.request);
-                if let Some(scan) = opened.inspect_err(|error| segment.set_aside(error))? {
-                    self.parts.push_front(Part::Stored(Box::new(scan)));
-                }
+                opened.inspect_err(|error| segment.set_aside(error))?.map(|scan| Part::Stored(Box::new(scan)))
             }
-            Some(Part::Stored(mut scan)) => {
+            Part::Stored(mut scan) => {
                 let more = scan.step(&self.request, &mut self.done);
-                if more.inspect_err(|error| scan.segment().set_aside(error))? {
-                    self.parts.push_front(Part::Stored(scan));
-                }
+                more.inspect_err(|error| scan.segment().set_aside(error))?.then_some(Part::Stored(scan))
             }
-            None => {}
+        };
+        if let Some(rest) = rest {
+            self.parts.push_front(rest);
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::{
     codec::Take,
     footer::Footer,
     hash::id_hash,
+    heads::Positions,
     image::{BLOCK_BYTES, Section},
     manifest::SegmentEntry,
     pack::Pack,
@@ -229,15 +230,15 @@ impl Segment {
     }
 
     /// Likewise the positions.
-    pub(super) fn positions(&self, footer: &Footer, from: usize, to: usize) -> Result<Vec<Position>> {
+    pub(super) fn positions(&self, footer: &Footer, from: usize, to: usize) -> Result<Positions> {
         if footer.positions.bytes == 8 * self.rows() as u64 {
             let numbers: ScalarBuffer<u64> = self.numbers(footer.positions, from, to)?;
-            return Ok(numbers.iter().map(|number| Position::from(*number)).collect());
+            return Ok(Positions::Narrow(numbers.to_vec()));
         }
         let width = Position::LEN as u64;
         let bytes = self.read(footer.positions, from as u64 * width, to as u64 * width)?;
         let position = |bytes: &[u8]| Position::from_bytes(bytes.try_into().expect("a chunk of that length"));
-        Ok(bytes.chunks_exact(Position::LEN).map(position).collect())
+        Ok(Positions::Wide(bytes.chunks_exact(Position::LEN).map(position).collect()))
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     bloom::Bloom,
     footer::{ColumnPlace, Footer},
     hash::id_hash,
+    heads::{Contents, narrow},
     image::{ImageWriter, Section},
     manifest::{SegmentEntry, TableKey},
     pack::Pack,
@@ -114,7 +115,7 @@ fn gather<T: Copy>(order: &Order, values: &[Vec<T>]) -> Vec<T> {
     order.places.iter().map(|(input, row)| values[*input as usize][*row as usize]).collect()
 }
 
-fn all<T>(inputs: &[Input<'_>], of: impl Fn(&dyn RowSource) -> Result<Vec<T>>) -> Result<Vec<Vec<T>>> {
+fn all<T>(inputs: &[Input<'_>], of: impl Fn(&dyn RowSource) -> Result<T>) -> Result<Vec<T>> {
     inputs.iter().map(|input| of(input.rows)).collect()
 }
 
@@ -143,12 +144,15 @@ fn write_ids(image: &mut ImageWriter, ids: &[EventId]) -> Result<Section> {
 }
 
 fn write_contents(image: &mut ImageWriter, order: &Order, inputs: &[Input<'_>]) -> Result<Section> {
-    let contents = gather(order, &all(inputs, |rows| rows.contents())?);
-    if contents.iter().zip(&order.ids).all(|(content, id)| content.0 == id.0) {
+    let by_input = all(inputs, |rows| rows.contents())?;
+    let content = |((input, row), id): (&(u32, u32), &EventId)| by_input[*input as usize].get(*row as usize, *id);
+    let contents = order.places.iter().zip(&order.ids).map(content);
+    let are_ids = by_input.iter().all(Contents::are_ids);
+    if are_ids || contents.clone().zip(&order.ids).all(|(content, id)| content.0 == id.0) {
         return Ok(Section::default());
     }
     let offset = image.begin()?;
-    for content in &contents {
+    for content in contents {
         image.put(&content.0)?;
     }
     Ok(image.end(offset))
@@ -163,28 +167,29 @@ fn write_positions(image: &mut ImageWriter, order: &Order, inputs: &[Input<'_>])
     let mut bounds: BTreeMap<String, (Position, Position)> = BTreeMap::new();
     for ((input, positions), new_rows) in inputs.iter().zip(&by_input).zip(&order.new_rows) {
         let shards = input.rows.cells(Which::Shard)?.unwrap_or_default();
+        let mut by_code: Vec<Option<(Position, Position)>> = vec![None; shards.ends.len()];
         for (row, code) in shards.rows.iter().zip(&shards.codes) {
-            let (Some(position), Some(shard)) = (positions.get(*row as usize), shards.text(*code)) else { continue };
-            if new_rows[*row as usize] == ABSENT {
-                continue;
-            }
-            match bounds.get_mut(shard) {
-                Some((first, last)) => (*first, *last) = ((*first).min(*position), (*last).max(*position)),
-                None => {
-                    bounds.insert(shard.to_owned(), (*position, *position));
-                }
+            let Some(bound) = by_code.get_mut(*code as usize) else { continue };
+            if new_rows[*row as usize] != ABSENT {
+                let position = positions.get(*row as usize);
+                let (first, last) = bound.unwrap_or((position, position));
+                *bound = Some((first.min(position), last.max(position)));
             }
         }
+        for (code, bound) in (0_u32..).zip(by_code) {
+            let (Some((first, last)), Some(shard)) = (bound, shards.text(code)) else { continue };
+            let known = bounds.entry(shard.to_owned()).or_insert((first, last));
+            *known = (known.0.min(first), known.1.max(last));
+        }
     }
-    let positions = gather(order, &by_input);
-    let narrow = |position: &Position| position.to_u128().and_then(|number| u64::try_from(number).ok());
+    let positions = order.places.iter().map(|(input, row)| by_input[*input as usize].get(*row as usize));
     let offset = image.begin()?;
-    if positions.iter().all(|position| narrow(position).is_some()) {
-        for number in positions.iter().filter_map(narrow) {
+    if positions.clone().all(|position| narrow(position).is_some()) {
+        for number in positions.filter_map(narrow) {
             image.put(&number.to_le_bytes())?;
         }
     } else {
-        for position in &positions {
+        for position in positions {
             image.put(&position.to_bytes())?;
         }
     }

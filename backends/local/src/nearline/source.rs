@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use fineo_core::{ContentHash, EventId, Position, Result};
+use fineo_core::{EventId, Result};
 
-use super::{memtable::MemRows, text::TextColumn};
+use super::{
+    heads::{Contents, Positions},
+    memtable::MemRows,
+    text::TextColumn,
+};
 
 /// A column of texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +52,9 @@ pub(super) trait RowSource {
     /// Which events they are.
     fn ids(&self) -> Result<Vec<EventId>>;
     /// What they said.
-    fn contents(&self) -> Result<Vec<ContentHash>>;
+    fn contents(&self) -> Result<Contents>;
     /// Where their records stand.
-    fn positions(&self) -> Result<Vec<Position>>;
+    fn positions(&self) -> Result<Positions>;
     /// The stored names that have cells.
     fn names(&self) -> Result<Vec<Arc<str>>>;
     /// The cells of a column; none when it has none.
@@ -70,11 +74,11 @@ impl RowSource for MemRows {
         Ok(self.ids.clone())
     }
 
-    fn contents(&self) -> Result<Vec<ContentHash>> {
+    fn contents(&self) -> Result<Contents> {
         Ok(self.contents.clone())
     }
 
-    fn positions(&self) -> Result<Vec<Position>> {
+    fn positions(&self) -> Result<Positions> {
         Ok(self.positions.clone())
     }
 

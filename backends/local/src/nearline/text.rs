@@ -11,10 +11,13 @@ pub(super) struct Texts {
     bytes: String,
     /// Where each text ends in `bytes`.
     ends: Vec<u32>,
-    /// Numbers plus one, by hash; 0 is free.
-    table: Vec<u32>,
+    /// The upper half of a text's hash and its number plus one, at or behind the place that the hash says; 0 is free.
+    table: Vec<u64>,
     seed: u64,
 }
+
+/// The half of a slot that is of the hash.
+const HASH_HALF: u64 = 0xffff_ffff_0000_0000;
 
 impl Texts {
     /// No texts yet. `seed` is chance.
@@ -27,11 +30,15 @@ impl Texts {
         self.ends.len()
     }
 
-    /// The text of `number`.
-    pub(super) fn text(&self, number: u32) -> &str {
+    fn range(&self, number: u32) -> std::ops::Range<usize> {
         let number = number as usize;
         let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.bytes[start as usize..self.ends[number] as usize]
+        start as usize..self.ends[number] as usize
+    }
+
+    /// The text of `number`.
+    pub(super) fn text(&self, number: u32) -> &str {
+        &self.bytes[self.range(number)]
     }
 
     /// All texts, one behind the other, and where each ends.
@@ -41,61 +48,96 @@ impl Texts {
 
     /// The number of `text`, if it was seen.
     pub(super) fn find(&self, text: &str) -> Option<u32> {
-        self.slot(text).ok()
+        self.slot(text_hash(text.as_bytes(), self.seed), text).ok()
     }
 
     /// The number of `text`.
+    #[inline]
     pub(super) fn intern(&mut self, text: &str) -> u32 {
-        match self.slot(text) {
+        let hash = text_hash(text.as_bytes(), self.seed);
+        match self.slot(hash, text) {
             Ok(number) => number,
-            Err(slot) => {
-                let number = u32::try_from(self.ends.len()).expect("a memtable is bounded");
-                self.bytes.push_str(text);
-                self.ends.push(u32::try_from(self.bytes.len()).expect("a memtable is bounded"));
-                if (self.ends.len() + 1) * 4 > self.table.len() * 3 {
-                    self.grow();
-                } else {
-                    self.table[slot] = number + 1;
-                }
-                number
-            }
+            Err(slot) => self.add(slot, hash, text),
         }
     }
 
+    /// Adds a text that is not here; `slot` is free for it.
+    fn add(&mut self, slot: usize, hash: u64, text: &str) -> u32 {
+        let number = u32::try_from(self.ends.len()).expect("a memtable is bounded");
+        self.bytes.push_str(text);
+        self.ends.push(u32::try_from(self.bytes.len()).expect("a memtable is bounded"));
+        let taken = hash & HASH_HALF | u64::from(number + 1);
+        if (self.ends.len() + 1) * 4 > self.table.len() * 3 {
+            self.grow(taken);
+        } else {
+            self.table[slot] = taken;
+        }
+        number
+    }
+
     /// The number of `text`, or the free slot for it.
-    fn slot(&self, text: &str) -> Result<u32, usize> {
+    #[inline]
+    fn slot(&self, hash: u64, text: &str) -> Result<u32, usize> {
         if self.table.is_empty() {
             return Err(0);
         }
         let mask = self.table.len() - 1;
-        let mut slot = self.home(text) & mask;
+        let mut slot = home(hash, mask);
         loop {
-            match self.table[slot] {
-                0 => return Err(slot),
-                taken if self.text(taken - 1) == text => return Ok(taken - 1),
-                _ => slot = (slot + 1) & mask,
+            let taken = self.table[slot];
+            if taken == 0 {
+                return Err(slot);
             }
+            // Halves of hashes that are the same are mostly of one text, so others are not looked at.
+            if taken & HASH_HALF == hash & HASH_HALF {
+                let number = low_half(taken) - 1;
+                if is_same(&self.bytes.as_bytes()[self.range(number)], text.as_bytes()) {
+                    return Ok(number);
+                }
+            }
+            slot = (slot + 1) & mask;
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
-    fn home(&self, text: &str) -> usize {
-        text_hash(text.as_bytes(), self.seed) as usize
-    }
-
-    fn grow(&mut self) {
+    /// Doubles the table and puts `more` into it: slots know their place, so that no text is hashed again.
+    fn grow(&mut self, more: u64) {
         let len = (self.table.len() * 2).max(8);
         let mask = len - 1;
         let mut table = vec![0; len];
-        for number in 0..u32::try_from(self.ends.len()).expect("a memtable is bounded") {
-            let mut slot = self.home(self.text(number)) & mask;
+        for taken in self.table.iter().copied().filter(|taken| *taken != 0).chain([more]) {
+            let mut slot = home(taken, mask);
             while table[slot] != 0 {
                 slot = (slot + 1) & mask;
             }
-            table[slot] = number + 1;
+            table[slot] = taken;
         }
         self.table = table;
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "half of it is asked for")]
+fn low_half(slot: u64) -> u32 {
+    slot as u32
+}
+
+/// Where in a table the search for a hash, or for a slot with its upper half, begins.
+fn home(hash: u64, mask: usize) -> usize {
+    low_half(hash >> 32) as usize & mask
+}
+
+/// Whether two texts are the same. Cells are short: comparing words in place beats a call.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((text.first_chunk()?, text.last_chunk()?))
+    }
+    one.len() == other.len()
+        && match one.len() {
+            0..4 => one.iter().zip(other).all(|(one, other)| one == other),
+            4..8 => ends::<4>(one) == ends::<4>(other),
+            8..=16 => ends::<8>(one) == ends::<8>(other),
+            _ => one == other,
+        }
 }
 
 /// Cells of one name.
@@ -117,10 +159,7 @@ impl TextColumn {
 
     /// Adds the cell of `row`, which is behind all others.
     pub(super) fn push(&mut self, row: u32, text: &str) {
-        let code = match self.codes.last() {
-            Some(last) if self.texts.text(*last) == text => *last,
-            Some(_) | None => self.texts.intern(text),
-        };
+        let code = self.texts.intern(text);
         self.rows.push(row);
         self.codes.push(code);
     }
@@ -134,3 +173,6 @@ impl TextColumn {
         self.rows.partition_point(|row| *row < from)..self.rows.partition_point(|row| *row < to)
     }
 }
+
+#[cfg(test)]
+mod tests;

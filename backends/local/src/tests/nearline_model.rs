@@ -120,7 +120,7 @@ async fn check_latest(store: &Arc<dyn NearlineStore>, model: &Model, time: TimeR
     request = request.with_names(NAMES).with_latest(Arc::clone(&latest));
     request.batch_rows_max = 100;
     request = predicate.iter().fold(request, |request, predicate| request.with_predicate((*predicate).clone()));
-    let is_accepted = |row: &SeenRow| row.2 % 3 == 0;
+    let is_accepted = |row: &SeenRow| row.2.is_multiple_of(3);
     let key = |row: &SeenRow| KEY.iter().find_map(|name| row.3.get(*name)).cloned();
     let mut found: BTreeMap<Option<String>, i64> = BTreeMap::new();
     let mut batches = store.scan(request);

@@ -125,10 +125,10 @@ fn make(rows: &MemRows, request: &Request, selected: &[u32]) -> Result<RecordBat
     }
     if system.position {
         arrays.push(texts(Some(&rows.shards), selected));
-        arrays.push(positions(selected.iter().map(|row| rows.positions[*row as usize]))?);
+        arrays.push(positions(selected.iter().map(|row| rows.positions.get(*row as usize)))?);
     }
     if system.content {
-        arrays.push(sixteens(bytes(&|row| rows.contents[row].0))?);
+        arrays.push(sixteens(bytes(&|row| rows.contents.get(row, rows.ids[row]).0))?);
     }
     for name in &request.scan.names {
         arrays.push(texts(rows.column(name), selected));

@@ -212,8 +212,8 @@ impl StoredScan {
             arrays.push(shard.array(selection)?);
             let all = segment.positions(footer, from, to)?;
             arrays.push(match selection {
-                Selection::Range(..) => positions(all.into_iter())?,
-                Selection::Rows(rows) => positions(rows.iter().map(|row| all[*row as usize - from]))?,
+                Selection::Range(..) => positions(all.range(0..to - from))?,
+                Selection::Rows(rows) => positions(rows.iter().map(|row| all.get(*row as usize - from)))?,
             });
         }
         if system.content {
@@ -251,8 +251,8 @@ fn tested(
         for hidden in hidden {
             any.fill(false);
             hidden.shard.mark(from, &mut any, Some(&hidden.codes))?;
-            for (all, (of_shard, position)) in all.iter_mut().zip(any.iter().zip(&positions)) {
-                *all &= !(*of_shard && *position <= hidden.last);
+            for (all, (of_shard, position)) in all.iter_mut().zip(any.iter().zip(positions.range(0..to - from))) {
+                *all &= !(*of_shard && position <= hidden.last);
             }
         }
     }

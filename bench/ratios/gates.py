@@ -92,6 +92,8 @@ def gate_1(r: Results) -> dict:
     peers, wrong, right, total = expected(r), [], 0, 0
     if not peers:
         return {"missing": "no peer to compare with"}
+    if not r.rounds("fineo"):
+        return {"missing": "fineo was not run"}
     for i in r.rounds("fineo"):
         try:
             r.load("fineo", "ingest", i)

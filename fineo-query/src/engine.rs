@@ -22,7 +22,7 @@ use fineo_table::Tables;
 use crate::{
     QueryLimits, Session,
     catalog::Catalog,
-    plan::{KeptPlans, NewestFirst, Planners},
+    plan::{KeptPlans, NewestFirst, Planners, growth},
 };
 
 /// The parts that queries read from.
@@ -163,7 +163,10 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_scalar_functions(growth::bounded(
+            SessionStateDefaults::default_scalar_functions(),
+            limits.memory_bytes_max,
+        ))
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())

@@ -10,6 +10,8 @@ mod convert;
 mod engine;
 mod error;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod limits;
 mod parameter;
 mod pins;

@@ -1,6 +1,7 @@
 //! From one statement to a plan that can run.
 
 mod context;
+pub(crate) mod growth;
 mod kept;
 mod latest;
 mod open;

@@ -1,6 +1,6 @@
 //! The state of a Delta log as Fineo sees it, and how each action changes it.
 
-mod action;
+pub(crate) mod action;
 mod schema;
 
 use std::{collections::BTreeMap, sync::Arc};

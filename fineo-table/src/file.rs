@@ -76,6 +76,12 @@ impl FileMeta {
     }
 }
 
+/// A footer that came from anywhere, checked against itself.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn checked(metadata: ParquetMetaData, sums: Arc<FileSums>) -> Result<FileMeta> {
+    check::meta(metadata, sums)
+}
+
 /// A file's bytes, each block compared with its checksum.
 #[derive(Debug, Clone)]
 struct Source {

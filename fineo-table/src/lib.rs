@@ -12,6 +12,8 @@ mod cover;
 mod delta;
 mod failure;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod layout;
 mod objects;
 mod snapshot;

@@ -263,3 +263,50 @@ async fn what_memory_does_not_hold_goes_to_disk_and_leaves_it() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing stays");
     std::fs::remove_dir(&folder).unwrap();
 }
+
+#[tokio::test]
+async fn no_function_grows_beyond_what_a_query_may_take() {
+    // Q24, B2
+    let desk = small().await;
+    for sql in [
+        "SELECT repeat('x', 2000000000)",
+        "SELECT repeat(v, 1000000000) FROM t",
+        "SELECT length(repeat('xy', CAST(v AS BIGINT) * 100000000)) FROM t",
+        "SELECT lpad(v, 2000000000) FROM t",
+        "SELECT rpad('x', 2000000000, 'y')",
+        "SELECT replace(repeat('x', 1000000), 'x', repeat('y', 1000000))",
+        "SELECT array_repeat(1, 1000000000000)",
+        "SELECT array_repeat(v, 1000000000000) FROM t",
+        "SELECT array_resize([1], 1000000000000)",
+        "SELECT range(0, 1000000000000)",
+        "SELECT generate_series(9223372036854775807)",
+        "SELECT range(TIMESTAMP '1700-01-01', TIMESTAMP '2200-01-01', INTERVAL '1 microsecond')",
+        "SELECT array_to_string(range(0, 1000000), repeat('x', 1000000))",
+    ] {
+        desk.refuses(sql, "memory_limit").await;
+    }
+    desk.check("SELECT repeat(v, 2) AS r, lpad(v, 5, '0') AS l FROM t WHERE c = '1'", &["r|l", "100100|00100"]).await;
+    desk.check("SELECT cardinality(range(0, 1000000)) AS n", &["n", "1000000"]).await;
+    desk.check("SELECT array_to_string(generate_series(1, 5, 2), ',') AS a", &["a", "1,3,5"]).await;
+    desk.check(
+        "SELECT replace('aaa', 'a', 'bc') AS r, concat(v, c) AS c FROM t WHERE c = '1'",
+        &["r|c", "bcbcbc|1001"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn values_of_many_keys_and_levels_are_read_within_bounds() {
+    // Q24: as the edge lets in, and beyond.
+    let mut desk = small().await;
+    let wide: Vec<String> = (0..100_000).map(|key| format!("\"k{key}\":{key}")).collect();
+    let (wide, deep) = (format!("{{{}}}", wide.join(",")), format!("{}{}", "[".repeat(60), "]".repeat(60)));
+    let (wide, deep): (&'static str, &'static str) = (wide.leak(), deep.leak());
+    let deepest: &'static str = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).leak();
+    desk.rows("acme", "j", &[&[("v", wide)], &[("v", deep)], &[("v", deepest)], &[("v", "{\"a\":1}")]]).await;
+    let create = fineo_schema::Change::CreateMetric { name: "j".to_owned(), aliases: Vec::new() };
+    desk.apply("acme", vec![create, crate::desk::field("j", "v", "json", &[])]).await;
+    // They are texts that were looked at once, without a level of the stack for each of theirs.
+    desk.check("SELECT count(v) AS n, max(length(v)) AS longest FROM j", &["n|longest", "4|1477781"]).await;
+    desk.check("SELECT count, alias FROM fineo_conflicts", &["count|alias"]).await;
+}

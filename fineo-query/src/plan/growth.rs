@@ -1,0 +1,283 @@
+//! Functions whose result can be larger than what they are given: held to a bound before they begin.
+//!
+//! The pool of a query counts what operators keep, not what a function makes of one batch. A text repeated a milliard
+//! times would not fail: it would end the process.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{Array, ArrayRef, AsArray, Int64Array},
+        compute::{CastOptions, cast_with_options},
+        datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, IntervalUnit},
+    },
+    common::Result,
+    config::ConfigOptions,
+    error::DataFusionError,
+    logical_expr::{
+        ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+        interval_arithmetic::Interval,
+        simplify::{ExprSimplifyResult, SimplifyContext},
+        sort_properties::{ExprProperties, SortProperties},
+    },
+    scalar::ScalarValue,
+};
+
+/// What a list takes for each item at least.
+const ITEM_BYTES: u128 = 16;
+const MONTH_MICROS: i128 = 28 * 86_400_000_000;
+const DAY_MICROS: i128 = 86_400_000_000;
+
+/// How the size of a result follows from the arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Growth {
+    /// The first, as often as the second says.
+    Repeated,
+    /// So many characters as the second says.
+    Padded,
+    /// The first, with the third in place of each of its characters, perhaps.
+    Replaced,
+    /// All together.
+    Joined,
+    /// The items of the first, each with the second behind it.
+    Separated,
+    /// So many items as the second says.
+    Listed,
+    /// From the first to the second by the third.
+    Ranged,
+}
+
+fn growth_of(name: &str) -> Option<Growth> {
+    Some(match name {
+        "repeat" => Growth::Repeated,
+        "lpad" | "rpad" => Growth::Padded,
+        "replace" => Growth::Replaced,
+        "concat" | "concat_ws" | "array_concat" => Growth::Joined,
+        "array_to_string" => Growth::Separated,
+        "array_repeat" | "array_resize" => Growth::Listed,
+        "range" | "generate_series" => Growth::Ranged,
+        _ => return None,
+    })
+}
+
+/// `functions`, none of which makes more than `bytes_max` of one batch.
+pub(crate) fn bounded(functions: Vec<Arc<ScalarUDF>>, bytes_max: usize) -> Vec<Arc<ScalarUDF>> {
+    let bytes_max = bytes_max as u64;
+    let bounded = functions.into_iter().map(|function| match growth_of(function.name()) {
+        Some(growth) => Arc::new(ScalarUDF::from(Bounded { inner: function, growth, bytes_max })),
+        None => function,
+    });
+    bounded.collect()
+}
+
+/// A function that fails rather than grow beyond its bound.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Bounded {
+    inner: Arc<ScalarUDF>,
+    growth: Growth,
+    bytes_max: u64,
+}
+
+impl ScalarUDFImpl for Bounded {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        self.inner.inner().schema_name(args)
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.inner().return_type(arg_types)
+    }
+
+    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
+        let inner = Arc::new(self.inner.inner().with_updated_config(config)?);
+        Some(ScalarUDF::from(Self { inner, ..*self }))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<datafusion::arrow::datatypes::FieldRef> {
+        self.inner.inner().return_field_from_args(args)
+    }
+
+    fn is_strict(&self) -> bool {
+        self.inner.inner().is_strict()
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let bytes = bytes_of(self.growth, &args);
+        if bytes > u128::from(self.bytes_max) {
+            let message = format!("{} would make {bytes} bytes of one batch", self.name());
+            return Err(DataFusionError::ResourcesExhausted(message));
+        }
+        self.inner.inner().invoke_with_args(args)
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        self.inner.inner().simplify(args, info)
+    }
+
+    fn short_circuits(&self) -> bool {
+        self.inner.inner().short_circuits()
+    }
+
+    fn evaluate_bounds(&self, input: &[&Interval]) -> Result<Interval> {
+        self.inner.inner().evaluate_bounds(input)
+    }
+
+    fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
+        self.inner.inner().output_ordering(inputs)
+    }
+
+    fn preserves_lex_ordering(&self, inputs: &[ExprProperties]) -> Result<bool> {
+        self.inner.inner().preserves_lex_ordering(inputs)
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.inner().coerce_types(arg_types)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}
+
+/// What the result may take, at most; no less than that for numbers that are none.
+fn bytes_of(growth: Growth, args: &ScalarFunctionArgs) -> u128 {
+    let rows = if args.args.iter().any(|arg| matches!(arg, ColumnarValue::Array(_))) { args.number_rows } else { 1 };
+    let arg = |index: usize| args.args.get(index);
+    let size = |index: usize| arg(index).map(Sizes::of);
+    let size_at = |sizes: &Option<Sizes>, row: usize| sizes.as_ref().map_or(0, |sizes| sizes.at(row));
+    let number = |index: usize| arg(index).and_then(numbers);
+    let number_at = |numbers: &Option<Numbers>, row: usize| numbers.as_ref().map_or(0, |numbers| numbers.at(row));
+    let positive = |number: i128| u128::try_from(number).unwrap_or(0);
+    let (first, second, third) = (size(0), size(1), size(2));
+    let sum = |of_row: &dyn Fn(usize) -> u128| (0..rows).fold(0_u128, |sum, row| sum.saturating_add(of_row(row)));
+    match growth {
+        Growth::Repeated => {
+            let counts = number(1);
+            sum(&|row| size_at(&first, row).saturating_mul(positive(number_at(&counts, row))))
+        }
+        Growth::Padded => {
+            let counts = number(1);
+            sum(&|row| positive(number_at(&counts, row)).saturating_mul(4))
+        }
+        Growth::Replaced => sum(&|row| {
+            let (whole, by) = (size_at(&first, row), size_at(&third, row));
+            // Text for text of a length: each piece of it may become the other.
+            let pieces = whole / size_at(&second, row).max(1);
+            whole.saturating_add(pieces.saturating_add(1).saturating_mul(by))
+        }),
+        Growth::Joined => {
+            let all: Vec<Sizes> = args.args.iter().map(Sizes::of).collect();
+            sum(&|row| all.iter().map(|sizes| sizes.at(row)).sum())
+        }
+        Growth::Separated => sum(&|row| {
+            let first = size_at(&first, row);
+            first.saturating_add((first / ITEM_BYTES).saturating_mul(size_at(&second, row)))
+        }),
+        Growth::Listed => {
+            let counts = number(1);
+            sum(&|row| positive(number_at(&counts, row)).saturating_mul(ITEM_BYTES.max(size_at(&third, row))))
+        }
+        Growth::Ranged => {
+            let (from, to) = if args.args.len() == 1 { (None, number(0)) } else { (number(0), number(1)) };
+            let steps = number(2);
+            sum(&|row| {
+                let step = steps.as_ref().map_or(1, |steps| steps.at(row)).unsigned_abs().max(1);
+                let span = number_at(&to, row).abs_diff(number_at(&from, row));
+                (span / step).saturating_mul(ITEM_BYTES)
+            })
+        }
+    }
+}
+
+/// How many bytes each row's value has, about.
+enum Sizes {
+    Same(u128),
+    Each(ArrayRef),
+}
+
+impl Sizes {
+    fn of(value: &ColumnarValue) -> Self {
+        match value {
+            ColumnarValue::Array(array) => Self::Each(Arc::clone(array)),
+            ColumnarValue::Scalar(scalar) => match scalar.try_as_str().flatten() {
+                Some(text) => Self::Same(text.len() as u128),
+                None => Self::Same(scalar.size() as u128),
+            },
+        }
+    }
+
+    fn at(&self, row: usize) -> u128 {
+        let array = match self {
+            Self::Same(size) => return *size,
+            Self::Each(array) => array,
+        };
+        let bytes = match array.data_type() {
+            DataType::Utf8View => array.as_string_view().views().get(row).map_or(0, |view| *view as u32 as usize),
+            DataType::Utf8 => array.as_string::<i32>().value_length(row).unsigned_abs() as usize,
+            DataType::LargeUtf8 => usize::try_from(array.as_string::<i64>().value_length(row)).unwrap_or(0),
+            DataType::List(_) => {
+                let items = array.as_list::<i32>().value_length(row).unsigned_abs() as usize;
+                items * (array.get_array_memory_size() / array.as_list::<i32>().values().len().max(1)).max(1)
+            }
+            _ => ITEM_BYTES as usize,
+        };
+        bytes as u128
+    }
+}
+
+/// A whole number for each row: of an instant or an interval its microseconds.
+enum Numbers {
+    Same(i128),
+    Each(Int64Array),
+    Intervals(ArrayRef),
+}
+
+impl Numbers {
+    fn at(&self, row: usize) -> i128 {
+        match self {
+            Self::Same(number) => *number,
+            Self::Each(array) => array.is_valid(row).then(|| i128::from(array.value(row))).unwrap_or(0),
+            Self::Intervals(array) if array.is_null(row) => 0,
+            Self::Intervals(array) => {
+                let (months, days, nanos) =
+                    IntervalMonthDayNanoType::to_parts(array.as_primitive::<IntervalMonthDayNanoType>().value(row));
+                i128::from(months) * MONTH_MICROS + i128::from(days) * DAY_MICROS + i128::from(nanos) / 1000
+            }
+        }
+    }
+}
+
+fn numbers(value: &ColumnarValue) -> Option<Numbers> {
+    let array = match value {
+        ColumnarValue::Array(array) => Arc::clone(array),
+        ColumnarValue::Scalar(ScalarValue::Int64(number)) => return Some(Numbers::Same(number.map_or(0, i128::from))),
+        ColumnarValue::Scalar(scalar) => scalar.to_array().ok()?,
+    };
+    let cast = |to: &DataType| cast_with_options(&array, to, &CastOptions::default()).ok();
+    let found = match array.data_type() {
+        DataType::Interval(_) => Numbers::Intervals(cast(&DataType::Interval(IntervalUnit::MonthDayNano))?),
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => {
+            let micros = cast(&DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None))?;
+            Numbers::Each(cast_to_long(&micros)?)
+        }
+        _ => Numbers::Each(cast_to_long(&array)?),
+    };
+    let is_one = matches!(value, ColumnarValue::Scalar(_));
+    Some(if is_one { Numbers::Same(found.at(0)) } else { found })
+}
+
+fn cast_to_long(array: &ArrayRef) -> Option<Int64Array> {
+    let numbers = cast_with_options(array, &DataType::Int64, &CastOptions::default()).ok()?;
+    Some(numbers.as_primitive::<Int64Type>().clone())
+}

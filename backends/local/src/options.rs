@@ -32,7 +32,7 @@ impl Default for LocalOptions {
             log_segment_bytes: 64 << 20,
             log_cache_bytes: 4 << 20,
             log_retention_bytes: 0,
-            memtable_bytes: 32 << 20,
+            memtable_bytes: 16 << 20,
             journal_bytes: 32 << 20,
             cache_bytes: 32 << 20,
             ballast_bytes: 64 << 20,

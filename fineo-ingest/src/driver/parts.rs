@@ -65,8 +65,9 @@ impl Default for PipelineOptions {
             owner: None,
             is_alone: true,
             lease_for: Duration::from_secs(30),
-            // Two segments of each stage are in memory at a time, packed: one being filled, one being written.
-            cut_bytes: 32 << 20,
+            // Two segments of each stage are in memory at a time, packed: one being filled, one being written. Larger
+            // ones pack hardly better: four times this is worth half a byte per event.
+            cut_bytes: 8 << 20,
             cut_after: Duration::from_secs(10),
             retention: Some(Duration::ZERO),
             drain_for: Duration::from_secs(30),

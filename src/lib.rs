@@ -35,6 +35,16 @@ pub use schema_handle::SchemaHandle;
 pub use status::{Capabilities, StageStatus, Status, StoreCapabilities, TenantStatus};
 pub use table_status::TableStatus;
 
+#[cfg(feature = "client")]
+#[doc = include_str!("../docs/rust.md")]
+pub mod client {
+    pub use fineo_client::{Client, EventOutcome, Query, Sent};
+}
+#[cfg(feature = "client")]
+pub use fineo_client::event::{self, FineoEvent};
+#[cfg(feature = "derive")]
+pub use fineo_derive::FineoEvent;
+
 /// The in-memory backend: the reference and the test double.
 #[cfg(feature = "memory")]
 pub use fineo_backend_memory as memory;

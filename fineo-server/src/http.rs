@@ -6,6 +6,7 @@ mod body;
 mod caller;
 mod connection;
 mod events;
+mod framing;
 mod health;
 mod openapi;
 pub mod operator;
@@ -16,6 +17,7 @@ pub mod resource;
 mod room;
 pub mod schema;
 mod stall;
+mod strict;
 
 pub(crate) use connection::{Peer, accept_loop};
 pub use openapi::openapi;

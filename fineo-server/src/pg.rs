@@ -15,6 +15,7 @@ mod dialect;
 mod failure;
 mod hello;
 mod link;
+mod lists;
 mod numeric;
 mod prepared;
 mod request;

@@ -1,7 +1,8 @@
 //! While a server holds the directory, the other verbs work as they always do.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     process::{Child, Command, Stdio},
 };
 
@@ -13,10 +14,14 @@ struct Served {
     address: String,
 }
 
+const SERVE: &str = "serve --http-addr 127.0.0.1:0 --pg-addr 127.0.0.1:0 --flight-addr 127.0.0.1:0";
+
 impl Served {
     fn new(program: &Program) -> Self {
-        let mut command =
-            program.command("serve --http-addr 127.0.0.1:0 --pg-addr 127.0.0.1:0 --flight-addr 127.0.0.1:0");
+        Self::of(program.command(SERVE))
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut says = lines.by_ref().map_while(Result::ok);
@@ -78,5 +83,24 @@ fn a_second_server_and_an_open_address_are_refused() {
     let served = Served::new(&program);
     let second = program.run("serve --http-addr 127.0.0.1:0");
     assert_eq!(second.code, 1, "{second:?}");
+    assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn a_door_that_has_no_file_descriptors_left_opens_again_when_it_has() {
+    // W26
+    let program = Program::new();
+    let serve = program.command(SERVE);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
+    limited.current_dir(serve.get_current_dir().unwrap()).env("FINEO_DATA_DIR", program.path("store"));
+    let served = Served::of(limited);
+    let crowd: Vec<TcpStream> = (0..150).map(|_| TcpStream::connect(&served.address).unwrap()).collect();
+    drop(crowd);
+    let mut stream = TcpStream::connect(&served.address).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(served.stop(), 0);
 }

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{Room, stall::Stall};
+use super::{Room, stall::Stall, strict::Strict};
 use crate::{ConnectionSlot, Shutdown};
 
 /// The most headers of a request.
@@ -133,7 +133,7 @@ where
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(never)) }
     });
-    let io = Stall::new(io, Arc::clone(&room.shared().clock), limits.stall_max, limits.idle_max);
+    let io = Stall::new(Strict::new(io), Arc::clone(&room.shared().clock), limits.stall_max, limits.idle_max);
     let builder = builder(limits.hello_max, limits.stall_max);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
     let ended = tokio::select! {

@@ -22,13 +22,13 @@ use arrow::{
     datatypes::{DataType, SchemaRef},
 };
 use datafusion::{error::DataFusionError, execution::session_state::SessionState};
-use fineo::{Parameter, QueryLimits, Session};
+use fineo::{QueryLimits, Session};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::recognition::may_be_asked;
 use self::{planner::state, question::Question, recognition::parse, tenant::TenantCatalog};
-use super::failure::Failure;
+use super::{failure::Failure, values::Given};
 
 /// Planning recurses as deep as a statement is nested.
 const STACK_BYTES: usize = 64 << 20;
@@ -70,7 +70,7 @@ impl Catalog {
         &self,
         sql: &str,
         given: Vec<Option<DataType>>,
-        values: Option<Vec<Parameter>>,
+        values: Option<Vec<Given>>,
     ) -> Result<Asked, Failure> {
         self.limits.check(sql).map_err(|error| Failure::of(&error, sql))?;
         self.tenant.refresh(&self.session).await.map_err(|error| Failure::of(&error, sql))?;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use fineo::Parameter;
 use pgwire::api::Type;
 use tokio::sync::OnceCell;
 
@@ -13,7 +12,8 @@ use super::{
     request::Bind,
     source::{Answerer, Described, Source},
     statements::{split, words},
-    types, values,
+    types,
+    values::{self, Given},
 };
 
 /// A prepared statement.
@@ -96,7 +96,7 @@ impl Prepared {
 #[derive(Debug)]
 pub(super) struct Portal {
     pub(super) prepared: Arc<Prepared>,
-    pub(super) values: Vec<Parameter>,
+    pub(super) values: Vec<Given>,
     pub(super) formats: Formats,
     pub(super) progress: Progress,
 }

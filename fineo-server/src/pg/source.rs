@@ -13,7 +13,10 @@ use super::{
     catalog::{self, Asked, Catalog},
     dialect,
     failure::Failure,
+    lists::Lists,
     rows::Rows,
+    types,
+    values::Given,
 };
 
 /// What answers the questions of one session.
@@ -40,19 +43,21 @@ impl Answerer {
         &self,
         sql: &str,
         given: Vec<Option<DataType>>,
-        values: Vec<Parameter>,
+        values: Vec<Given>,
     ) -> Result<Source, Failure> {
-        let has_list = given.iter().flatten().any(|given| matches!(given, DataType::List(_)));
         if catalog::may_be_asked(sql)
             && let Asked::Catalog(answer) = self.catalog.ask(sql, given, Some(values.clone())).await?
         {
             return Ok(Source::of(answer.schema, answer.batches));
         }
-        if has_list {
-            return Err(no_list());
-        }
-        let stream =
-            self.session.query(&dialect::adapted(sql), &values).await.map_err(|error| Failure::of(&error, sql))?;
+        let adapted = dialect::adapted(sql);
+        let (spelled, values) = Lists::of(&adapted).spelled(&adapted, values)?;
+        let value = |value| match value {
+            Given::One(value) => Ok(value),
+            Given::Many(_) => Err(no_list()),
+        };
+        let values: Vec<Parameter> = values.into_iter().map(value).collect::<Result<_, _>>()?;
+        let stream = self.session.query(&spelled, &values).await.map_err(|error| Failure::of(&error, sql))?;
         Ok(Source {
             schema: stream.schema().clone(),
             feed: Feed::Stream(Box::new(stream)),
@@ -62,23 +67,35 @@ impl Answerer {
     }
 
     /// What `sql` would take and give.
-    pub(super) async fn describe(&self, sql: &str, given: &[Option<DataType>]) -> Result<Described, Failure> {
+    pub(super) async fn describe(&self, sql: &str, given_types: &[Option<DataType>]) -> Result<Described, Failure> {
         if catalog::may_be_asked(sql)
-            && let Asked::Catalog(answer) = self.catalog.ask(sql, given.to_vec(), None).await?
+            && let Asked::Catalog(answer) = self.catalog.ask(sql, given_types.to_vec(), None).await?
         {
             return Ok(Described { parameters: answer.parameters, schema: answer.schema });
         }
-        if given.iter().flatten().any(|given| matches!(given, DataType::List(_))) {
-            return Err(no_list());
+        let adapted = dialect::adapted(sql);
+        let lists = Lists::of(&adapted);
+        let listed = lists.parameters();
+        let given = |(index, given): (usize, &Option<DataType>)| match given {
+            Some(DataType::List(item)) if listed.contains(&index) => Ok(Some(item.data_type().clone())),
+            Some(DataType::List(_)) => Err(no_list()),
+            given => Ok(given.clone()),
+        };
+        let given: Vec<_> = given_types.iter().enumerate().map(given).collect::<Result<_, _>>()?;
+        let described = self.session.describe(&lists.as_items(&adapted), &given).await;
+        let mut described = described.map_err(|error| Failure::of(&error, sql))?;
+        for index in listed {
+            if let Some(parameter) = described.parameters.get_mut(index) {
+                *parameter = parameter.take().map(types::list);
+            }
         }
-        let described = self.session.describe(&dialect::adapted(sql), given).await;
-        let described = described.map_err(|error| Failure::of(&error, sql))?;
         Ok(Described { parameters: described.parameters, schema: described.schema })
     }
 }
 
 fn no_list() -> Failure {
-    Failure::error("0A000", "a list cannot be a parameter").with_hint("write IN ($1, $2, …)")
+    Failure::error("0A000", "a list can be a parameter only where it is compared with")
+        .with_hint("write x = ANY($1), or x IN ($1, $2, …)")
 }
 
 /// The rows of an answer, as far as they were not sent yet.

@@ -49,13 +49,39 @@ pub(super) fn of_oid(oid: u32) -> Option<DataType> {
         Type::BYTEA => DataType::Binary,
         Type::TIMESTAMPTZ | Type::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Type::DATE => DataType::Date32,
-        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY | Type::NAME_ARRAY | Type::CHAR_ARRAY => list(DataType::Utf8),
-        Type::INT2_ARRAY | Type::INT4_ARRAY | Type::INT8_ARRAY | Type::OID_ARRAY => list(DataType::Int64),
+        of => list(match of_oid(item_of(&of)?.oid())? {
+            DataType::Utf8View => DataType::Utf8,
+            DataType::Int16 | DataType::Int32 => DataType::Int64,
+            DataType::Float32 => DataType::Float64,
+            item => item,
+        }),
+    })
+}
+
+/// The type of the items of a list that a client can send; none where `of` is no such list.
+pub(super) fn item_of(of: &Type) -> Option<Type> {
+    Some(match *of {
+        Type::BOOL_ARRAY => Type::BOOL,
+        Type::INT2_ARRAY => Type::INT2,
+        Type::INT4_ARRAY => Type::INT4,
+        Type::INT8_ARRAY => Type::INT8,
+        Type::OID_ARRAY => Type::OID,
+        Type::FLOAT4_ARRAY => Type::FLOAT4,
+        Type::FLOAT8_ARRAY => Type::FLOAT8,
+        Type::NUMERIC_ARRAY => Type::NUMERIC,
+        Type::TEXT_ARRAY | Type::CHAR_ARRAY => Type::TEXT,
+        Type::VARCHAR_ARRAY => Type::VARCHAR,
+        Type::NAME_ARRAY => Type::NAME,
+        Type::UUID_ARRAY => Type::UUID,
+        Type::TIMESTAMP_ARRAY => Type::TIMESTAMP,
+        Type::TIMESTAMPTZ_ARRAY => Type::TIMESTAMPTZ,
+        Type::DATE_ARRAY => Type::DATE,
         _ => return None,
     })
 }
 
-fn list(item: DataType) -> DataType {
+/// A list of items of this type.
+pub(super) fn list(item: DataType) -> DataType {
     DataType::List(FieldRef::new(Field::new_list_field(item, true)))
 }
 

@@ -3,29 +3,43 @@
 use std::{iter::Peekable, str::Chars};
 
 use arrow::{array::timezone::Tz, compute::kernels::cast_utils::string_to_datetime};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use fineo::{Parameter, Timestamp};
 use pgwire::api::Type;
 
-use super::{failure::Failure, numeric};
+use super::{failure::Failure, numeric, types};
 
 /// Days from 1970-01-01 to 2000-01-01, where Postgres begins to count.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+
+/// What a client gave for a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Given {
+    One(Parameter),
+    /// A list, item by item.
+    Many(Vec<Parameter>),
+}
+
+impl Given {
+    pub(super) fn null() -> Self {
+        Self::One(Parameter::Null)
+    }
+}
 
 /// The value of parameter `number` that `bytes` are as a value of type `of`.
 ///
 /// # Errors
 ///
 /// Where they are no such value, or the type cannot be a parameter.
-pub(super) fn parameter(
-    number: usize,
-    of: &Type,
-    is_binary: bool,
-    bytes: Option<&Bytes>,
-) -> Result<Parameter, Failure> {
-    let Some(bytes) = bytes else { return Ok(Parameter::Null) };
-    let value = if is_binary { binary(of, bytes) } else { text(of, bytes) };
+pub(super) fn parameter(number: usize, of: &Type, is_binary: bool, bytes: Option<&Bytes>) -> Result<Given, Failure> {
+    let Some(bytes) = bytes else { return Ok(Given::null()) };
+    let value = match (types::item_of(of), is_binary) {
+        (Some(item), false) => several(&item, utf8(bytes)?),
+        (Some(item), true) => binary_list(&item, bytes.clone()),
+        (None, false) => text(of, bytes).map(Given::One),
+        (None, true) => binary(of, bytes).map(Given::One),
+    };
     value.map_err(|failure| Failure { message: format!("parameter ${number}: {}", failure.message), ..failure })
 }
 
@@ -62,15 +76,6 @@ fn text(of: &Type, bytes: &[u8]) -> Result<Parameter, Failure> {
             Parameter::Date(i32::try_from(micros.div_euclid(86_400_000_000)).map_err(|_| unreadable())?)
         }
         Type::BYTEA => Parameter::Bytes(bytea(text).ok_or_else(unreadable)?.into()),
-        // A list stays text: whoever can use one reads it.
-        Type::TEXT_ARRAY
-        | Type::VARCHAR_ARRAY
-        | Type::NAME_ARRAY
-        | Type::CHAR_ARRAY
-        | Type::INT2_ARRAY
-        | Type::INT4_ARRAY
-        | Type::INT8_ARRAY
-        | Type::OID_ARRAY => Parameter::from(text),
         Type::TEXT
         | Type::VARCHAR
         | Type::BPCHAR
@@ -113,6 +118,53 @@ fn binary(of: &Type, bytes: &Bytes) -> Result<Parameter, Failure> {
         }
         _ => return Err(no_parameter(of)),
     })
+}
+
+/// The items of a list written as text.
+fn several(item: &Type, list: &str) -> Result<Given, Failure> {
+    let texts = self::list(list).ok_or_else(|| malformed_list(list))?;
+    let value = |value: Option<String>| match value {
+        Some(value) => text(item, value.as_bytes()),
+        None => Ok(Parameter::Null),
+    };
+    texts.into_iter().map(value).collect::<Result<_, _>>().map(Given::Many)
+}
+
+/// The items, each a text, of a list written as text.
+pub(super) fn texts(list: &str) -> Result<Vec<Parameter>, Failure> {
+    let items = self::list(list).ok_or_else(|| malformed_list(list))?;
+    Ok(items.into_iter().map(|item| item.as_deref().map_or(Parameter::Null, Parameter::from)).collect())
+}
+
+/// The items of a list of one dimension: how many dimensions, whether any item is null, the items' type, how many there
+/// are, where counting begins; then each with its length.
+fn binary_list(item: &Type, mut bytes: Bytes) -> Result<Given, Failure> {
+    let wrong = || malformed(item);
+    let word = |bytes: &mut Bytes| bytes.try_get_i32().map_err(|_| wrong());
+    let [dimensions, _has_null, _item_oid] = [word(&mut bytes)?, word(&mut bytes)?, word(&mut bytes)?];
+    let count = match dimensions {
+        0 => 0,
+        1 => word(&mut bytes)?,
+        _ => return Err(Failure::error("0A000", "a list of lists cannot be a parameter")),
+    };
+    if dimensions == 1 {
+        word(&mut bytes)?;
+    }
+    let mut items = Vec::new();
+    for _ in 0..count {
+        items.push(match word(&mut bytes)? {
+            -1 => Parameter::Null,
+            length => {
+                let length = usize::try_from(length).ok().filter(|length| *length <= bytes.len()).ok_or_else(wrong)?;
+                binary(item, &bytes.split_to(length))?
+            }
+        });
+    }
+    if bytes.is_empty() { Ok(Given::Many(items)) } else { Err(wrong()) }
+}
+
+fn malformed_list(text: &str) -> Failure {
+    Failure::error("22P02", format!("malformed array literal: {text:?}"))
 }
 
 /// The items of a list written as `{a,"b c",NULL}`; lists of lists are none.

@@ -301,3 +301,29 @@ async fn a_list_may_be_written_as_a_text() {
                    ORDER BY 1, 2, att.attnum";
     assert!(ask(&client, columns).await.iter().any(|row| row.starts_with("public|thermostat|temp|")));
 }
+
+#[tokio::test]
+async fn a_list_is_a_parameter_where_it_is_compared_with() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let by_text = client.prepare("SELECT device FROM thermostat WHERE device = ANY($1) ORDER BY 1").await.unwrap();
+    assert_eq!(by_text.params(), [Type::TEXT_ARRAY]);
+    for (list, expected) in [(vec!["t-03", "t-01", "x, \"y"], vec!["t-01", "t-03"]), (vec![], vec![])] {
+        let rows = client.query(&by_text, &[&list]).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), expected);
+    }
+    assert!(client.query(&by_text, &[&None::<Vec<&str>>]).await.unwrap().is_empty());
+    let count = async |sql: &str, list: &(dyn tokio_postgres::types::ToSql + Sync)| {
+        let sql = format!("SELECT count(*) FROM thermostat WHERE {sql}");
+        client.query_one(&sql, &[list]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get::<_, i64>(0)
+    };
+    assert_eq!(count("temp = ANY($1)", &vec![20.5, 3.0]).await, 1);
+    assert_eq!(count("n <> ALL($1)", &vec![7_i64]).await, 1);
+    assert_eq!(count("device <> ALL($1)", &Vec::<&str>::new()).await, 3);
+    assert_eq!(count("NOT device = ANY($1)", &Vec::<&str>::new()).await, 3);
+    assert_eq!(count("device = ANY($1::text[]) OR temp > 21", &vec!["t-01"]).await, 2);
+    let at = std::time::UNIX_EPOCH + Duration::from_secs(1_767_600_000);
+    assert_eq!(count("timestamp = ANY($1)", &vec![at]).await, 1);
+    let elsewhere = client.prepare_typed("SELECT $1", &[Type::TEXT_ARRAY]).await.unwrap_err();
+    assert_eq!(elsewhere.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
+}

@@ -30,6 +30,21 @@ public class Smoke {
                     try (ResultSet rows = statement.executeQuery()) { check(rows.next() && rows.getDouble(2) > 22.5, "prepared"); }
                 }
             }
+            for (Object[] list : new Object[][] {{"text", "d1", "d3"}, {"text"}}) {
+                Object[] items = java.util.Arrays.copyOfRange(list, 1, list.length);
+                try (PreparedStatement statement = connection.prepareStatement("SELECT count(*) FROM thermostat WHERE device = ANY(?)")) {
+                    statement.setArray(1, connection.createArrayOf((String) list[0], items));
+                    try (ResultSet rows = statement.executeQuery()) {
+                        check(rows.next() && (rows.getInt(1) > 0) == (items.length > 0), "a list");
+                    }
+                }
+            }
+            try (ResultSet rows = metadata.getTypeInfo()) { check(rows.next(), "getTypeInfo"); }
+            try (ResultSet rows = metadata.getIndexInfo(null, "public", "thermostat", false, true)) { check(!rows.next(), "getIndexInfo"); }
+            try (ResultSet rows = metadata.getImportedKeys(null, "public", "thermostat")) { check(!rows.next(), "getImportedKeys"); }
+            try (ResultSet rows = metadata.getCatalogs()) { check(rows.next() && rows.getString(1).equals("fineo"), "getCatalogs"); }
+            try (ResultSet rows = metadata.getTableTypes()) { check(rows.next(), "getTableTypes"); }
+            try (ResultSet rows = metadata.getFunctions(null, null, "nothing")) { check(!rows.next(), "getFunctions"); }
             connection.setAutoCommit(false);
             try (Statement statement = connection.createStatement()) {
                 statement.setFetchSize(300);

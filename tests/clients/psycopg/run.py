@@ -15,6 +15,11 @@ with psycopg.connect(os.environ["FINEO_PG_URL"]) as connection:
     for binary in (True, False):
         row = connection.cursor(binary=binary).execute('SELECT timestamp, temp, "on", device FROM thermostat LIMIT 1').fetchone()
         assert row == (since, 20.0, True, "d0"), row
+    for listed, expected in ((["d1", "d3"], 572), (["nobody"], 0), ([], 0)):
+        count = connection.execute("SELECT count(*) FROM thermostat WHERE device = ANY(%s)", (listed,)).fetchone()[0]
+        assert count == expected, (listed, count)
+    count = connection.execute("SELECT count(*) FROM thermostat WHERE temp = ANY(%s) AND device <> ALL(%s)", ([20.0, 20.25], ["d0"])).fetchone()[0]
+    assert 0 < count < 2000, count
     with connection.cursor(name="big") as cursor:
         cursor.itersize = 500
         cursor.execute("SELECT device FROM thermostat")

@@ -14,7 +14,13 @@ use fineo::Parameter;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{super::failure::Failure, Answer, failure};
+use super::{
+    super::{
+        failure::Failure,
+        values::{self, Given},
+    },
+    Answer, failure,
+};
 
 /// The most rows and bytes of an answer.
 const ROWS_MAX: usize = 200_000;
@@ -25,7 +31,7 @@ pub(super) struct Question {
     pub(super) state: SessionState,
     pub(super) statement: Statement,
     pub(super) given: Vec<Option<DataType>>,
-    pub(super) values: Option<Vec<Parameter>>,
+    pub(super) values: Option<Vec<Given>>,
     pub(super) stop: CancellationToken,
 }
 
@@ -97,17 +103,27 @@ fn parameters(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<Opti
     Ok((0..count).map(of).collect())
 }
 
-/// A value for the planner; the text of a list is one where a list is `given`.
-fn scalar(value: &Parameter, given: Option<&DataType>) -> Result<ScalarValue, Failure> {
-    if let (Parameter::Text(text), Some(DataType::List(item))) = (value, given) {
-        let texts = super::super::values::list(text)
-            .ok_or_else(|| Failure::error("22P02", format!("malformed array literal: {text:?}")))?;
-        let items: Vec<ScalarValue> = texts.into_iter().map(ScalarValue::Utf8).collect();
-        let items = items.iter().map(|value| value.cast_to(item.data_type())).collect::<Result<Vec<_>, _>>();
-        let items = items.map_err(|error| failure(&error))?;
-        return Ok(ScalarValue::List(ScalarValue::new_list_nullable(&items, item.data_type())));
-    }
-    Ok(match value {
+/// A value for the planner; a text is a list where a list is `given`.
+fn scalar(value: &Given, given: Option<&DataType>) -> Result<ScalarValue, Failure> {
+    let of_text = match (value, given) {
+        (Given::One(Parameter::Text(text)), Some(DataType::List(_))) => Some(values::texts(text)?),
+        _ => None,
+    };
+    let items = match (value, &of_text) {
+        (_, Some(items)) | (Given::Many(items), None) => items,
+        (Given::One(value), None) => return Ok(single(value)),
+    };
+    let item_type = match given {
+        Some(DataType::List(item)) => item.data_type().clone(),
+        _ => items.iter().map(|item| single(item).data_type()).find(|of| !of.is_null()).unwrap_or(DataType::Utf8),
+    };
+    let items = items.iter().map(|item| single(item).cast_to(&item_type)).collect::<Result<Vec<_>, _>>();
+    let items = items.map_err(|error| failure(&error))?;
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&items, &item_type)))
+}
+
+fn single(value: &Parameter) -> ScalarValue {
+    match value {
         Parameter::Boolean(value) => ScalarValue::Boolean(Some(*value)),
         Parameter::Long(number) => ScalarValue::Int64(Some(*number)),
         Parameter::Double(number) => ScalarValue::Float64(Some(*number)),
@@ -117,5 +133,5 @@ fn scalar(value: &Parameter, given: Option<&DataType>) -> Result<ScalarValue, Fa
         Parameter::Decimal { value, scale } => ScalarValue::Decimal128(Some(*value), 38, *scale),
         Parameter::Date(day) => ScalarValue::Date32(Some(*day)),
         _ => ScalarValue::Null,
-    })
+    }
 }

@@ -247,7 +247,8 @@ impl Numbers {
     fn at(&self, row: usize) -> i128 {
         match self {
             Self::Same(number) => *number,
-            Self::Each(array) => array.is_valid(row).then(|| i128::from(array.value(row))).unwrap_or(0),
+            Self::Each(array) if array.is_null(row) => 0,
+            Self::Each(array) => i128::from(array.value(row)),
             Self::Intervals(array) if array.is_null(row) => 0,
             Self::Intervals(array) => {
                 let (months, days, nanos) =

@@ -303,6 +303,25 @@ async fn a_list_may_be_written_as_a_text() {
 }
 
 #[tokio::test]
+async fn what_no_tenant_has_is_null_where_clients_look_it_up_for_each_column() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let columns = "SELECT a.attname, (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d \
+                   WHERE a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum) AS \"default\", \
+                   CASE WHEN a.attcollation != 0 AND (SELECT t.typcollation FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) \
+                   != a.attcollation THEN (SELECT c.collname FROM pg_catalog.pg_collation c WHERE c.oid = a.attcollation) END \
+                   FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+                   WHERE c.relname = 'thermostat' AND a.attname = 'temp'";
+    assert_eq!(ask(&client, columns).await, ["temp|-|-"]);
+    let keys = "SELECT result.column_name, result.key_seq FROM (SELECT a.attname AS column_name, \
+                (information_schema._pg_expandarray(i.indkey)).n AS key_seq, \
+                information_schema._pg_expandarray(i.indkey) AS keys, a.attnum AS a_attnum FROM pg_catalog.pg_class ct \
+                JOIN pg_catalog.pg_attribute a ON (ct.oid = a.attrelid) JOIN pg_catalog.pg_index i ON (a.attrelid = i.indrelid) \
+                WHERE i.indisprimary) result WHERE result.a_attnum = (result.keys).x ORDER BY result.key_seq";
+    assert_eq!(ask(&client, keys).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_list_is_a_parameter_where_it_is_compared_with() {
     let desk = Desk::open().await;
     let client = acme(&desk).await;

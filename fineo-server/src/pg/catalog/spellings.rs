@@ -3,14 +3,20 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Value, VisitorMut,
+    AccessExpr, Array, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
 
 use super::{
     super::{failure::Failure, values},
     recognition::parts,
 };
+
+/// Tables of the catalog that never have a row that a tenant's column belongs to.
+const WITHOUT_ROWS: [&str; 3] = ["pg_attrdef", "pg_sequence", "pg_collation"];
+
+/// Functions that take lists of an index's columns apart.
+const OF_INDEXES: [&str; 3] = ["_pg_expandarray", "unnest", "generate_subscripts"];
 
 /// Spells what the planner does not know in words that it does.
 pub(super) struct Spellings;
@@ -27,6 +33,25 @@ impl VisitorMut for Spellings {
             {
                 *expr = Expr::Array(Array { elem: vec![Expr::value(Value::Null)], named: true });
             }
+            // The parts of keys and indexes: no tenant has one.
+            Expr::Function(function)
+                if parts(&function.name).pop().is_some_and(|name| OF_INDEXES.contains(&name.as_str())) =>
+            {
+                *expr = Expr::value(Value::Null);
+            }
+            Expr::CompoundFieldAccess { access_chain, .. }
+                if matches!(access_chain.as_slice(), [AccessExpr::Dot(_)]) =>
+            {
+                *expr = Expr::value(Value::Null);
+            }
+            // What a column has in a table without rows; the planner could not look it up row by row.
+            Expr::Subquery(query) if is_without_rows(query) => *expr = Expr::value(Value::Null),
+            // At most one row has it: of an aggregate the planner knows that, too.
+            Expr::Subquery(query) => {
+                if let Some(looked_up) = looked_up(query) {
+                    *looked_up = call("max", [looked_up.clone()]);
+                }
+            }
             // A pattern has the backslash as its escape here, whichever it asks for.
             Expr::Like { pattern, escape_char: escape, .. } | Expr::ILike { pattern, escape_char: escape, .. } => {
                 if let Some(found) = escape.take().map(|value| value.value).and_then(Value::into_string)
@@ -41,18 +66,50 @@ impl VisitorMut for Spellings {
     }
 }
 
+/// Whether `query` looks into a table that has no row for any tenant, or for the collation of a type, which none has.
+fn is_without_rows(query: &Query) -> bool {
+    let SetExpr::Select(select) = &*query.body else { return false };
+    let Select { from, projection, .. } = &**select;
+    let [from, ..] = from.as_slice() else { return false };
+    let TableFactor::Table { name, .. } = &from.relation else { return false };
+    let is_collation = matches!(projection.as_slice(), [SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names))]
+        if names.last().is_some_and(|name| name.value.eq_ignore_ascii_case("typcollation")));
+    is_collation || parts(name).last().is_some_and(|name| WITHOUT_ROWS.contains(&name.as_str()))
+}
+
+/// What a subquery looks up, where it is a column or a comparison of one.
+fn looked_up(query: &mut Query) -> Option<&mut Expr> {
+    if query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
+        return None;
+    }
+    let SetExpr::Select(select) = &mut *query.body else { return None };
+    let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] = select.projection.as_mut_slice()
+    else {
+        return None;
+    };
+    let is_plain = |expr: &Expr| matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    match expr {
+        Expr::BinaryOp { left, .. } if is_plain(left) => Some(expr),
+        _ if is_plain(expr) => Some(expr),
+        _ => None,
+    }
+}
+
 /// `replace(pattern, escape, '\')`.
 fn replaced(pattern: &Expr, escape: &str) -> Expr {
     let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
+    call("replace", [pattern.clone(), text(escape), text("\\")])
+}
+
+fn call<const N: usize>(name: &str, arguments: [Expr; N]) -> Expr {
     let argument = |expr: Expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
-    let args = [pattern.clone(), text(escape), text("\\")].map(argument);
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("replace")]),
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: args.into(),
+            args: arguments.map(argument).into(),
             clauses: Vec::new(),
         }),
         filter: None,

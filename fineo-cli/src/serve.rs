@@ -6,13 +6,13 @@ use fineo::{
     core::{SystemClock, SystemEntropy},
     query::QueryLimits,
 };
-use fineo_server::{Config, Credentials, Server, Telemetry};
+use fineo_server::{Config, Credentials, Server, Telemetry, Tls};
 
 use crate::{
     args::ServeArgs,
     failure::{Failure, say},
     place::Place,
-    stop::stop_asked,
+    stop::{self, stop_asked},
 };
 
 /// Serves until it is asked to stop.
@@ -38,6 +38,7 @@ pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> 
     if has_no_token {
         say("nobody has a token yet: fineo token create --tenant T");
     }
+    let renewal = server.shared().tls.clone().map(|tls| tokio::spawn(renew(tls)));
     let shutdown = server.shutdown().clone();
     let watch = tokio::spawn(async move {
         stop_asked().await;
@@ -46,10 +47,23 @@ pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> 
     });
     let outcome = server.run().await;
     watch.abort();
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     telemetry.end();
     outcome?;
     say("stopped");
     Ok(())
+}
+
+/// Reads the certificate again whenever the process hears SIGHUP, without waiting for the next look at it.
+async fn renew(tls: Tls) {
+    while stop::hung_up().await {
+        match tls.reload() {
+            Ok(()) => say("the certificate was read again"),
+            Err(error) => say(&format!("the certificate cannot be read again; the one before stays: {error}")),
+        }
+    }
 }
 
 fn config(args: &ServeArgs) -> Result<Config, Failure> {

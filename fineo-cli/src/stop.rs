@@ -1,4 +1,4 @@
-//! Stops on Ctrl-C.
+//! What the user or the system asks of a running program: to stop, or to read its files again.
 
 use std::future::Future;
 
@@ -28,4 +28,16 @@ pub(crate) async fn stop_asked() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Completes with true when the process hears SIGHUP; with false where there is no such signal.
+pub(crate) async fn hung_up() -> bool {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut hangup) = signal(SignalKind::hangup()) {
+            return hangup.recv().await.is_some();
+        }
+    }
+    false
 }

@@ -1,6 +1,6 @@
 //! The Flight SQL door, as the Arrow client sees it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow::{
     array::{Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
@@ -8,11 +8,17 @@ use arrow::{
     util::pretty::pretty_format_batches,
 };
 use arrow_flight::{
-    FlightInfo, Ticket,
+    Action, FlightData, FlightDescriptor, FlightInfo, Ticket,
     sql::{CommandGetDbSchemas, CommandGetTables, CommandStatementIngest, client::FlightSqlServiceClient},
 };
+use bytes::Bytes;
+use fineo::TenantId;
+use fineo_server::DoorLimits;
 use futures::TryStreamExt;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
 
 use crate::desk::Desk;
 
@@ -159,4 +165,72 @@ async fn each_row_of_a_batch_is_an_event() {
     let info = client.execute("SELECT count(*) AS n, max(tank) AS last FROM tank".to_owned(), None).await.unwrap();
     let answer = shown(&mut client, info).await;
     assert!(answer.contains("2500") && answer.contains("t999"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_said_to_be_unknown() {
+    // W22
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    for path in ["../../etc/passwd", "thermostat"] {
+        let descriptor = FlightDescriptor::new_path(vec![path.to_owned()]);
+        let refused = client.inner_mut().get_flight_info(authorized(&desk, descriptor)).await.unwrap_err();
+        assert!(matches!(refused.code(), Code::Unimplemented | Code::InvalidArgument), "{refused:?}");
+    }
+    let action = Action { r#type: "DropEverything".to_owned(), body: Bytes::new() };
+    let refused = client.inner_mut().do_action(authorized(&desk, action)).await.unwrap_err();
+    assert!(matches!(refused.code(), Code::Unimplemented | Code::InvalidArgument), "{refused:?}");
+    let nothing = futures::stream::iter([FlightData::new()]);
+    let refused = client.inner_mut().do_exchange(authorized(&desk, nothing)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    let refused = client.inner_mut().do_get(authorized(&desk, Ticket::new("../../x"))).await.unwrap_err();
+    assert!(matches!(refused.code(), Code::Unimplemented | Code::InvalidArgument), "{refused:?}");
+}
+
+fn authorized<T>(desk: &Desk, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {}", desk.token).parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn what_is_too_long_is_refused_and_the_door_stays_open() {
+    // W24
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let long = format!("SELECT '{}'", "x".repeat(17 << 20));
+    let refused = client.execute(long, None).await;
+    assert!(refused.is_err());
+    let mut headers = stranger(&desk).await;
+    headers.set_token(desk.token.clone());
+    headers.set_header("x-many", "y".repeat(64 << 10));
+    assert!(headers.execute("SELECT 1".to_owned(), None).await.is_err());
+    let mut rival = stranger(&desk).await;
+    rival.set_token(desk.rival.clone());
+    let info = rival.execute("SELECT secret FROM canary".to_owned(), None).await.unwrap();
+    assert!(shown(&mut rival, info).await.contains("tweet"));
+    let info = acme(&desk).await.execute("SELECT 1".to_owned(), None).await.unwrap();
+    shown(&mut acme(&desk).await, info).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_takes_its_query_with_it() {
+    // B3
+    let mut limits = DoorLimits::default();
+    limits.connections_per_tenant_max = 1;
+    let desk = Desk::with_limits(limits).await;
+    let mut client = acme(&desk).await;
+    let long = "SELECT value, repeat('x', 1000) AS text FROM generate_series(1, 100000000)";
+    let info = client.execute(long.to_owned(), None).await.unwrap();
+    let mut rows = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+    assert!(rows.try_next().await.unwrap().is_some());
+    let tenant = TenantId::new("acme").unwrap();
+    assert!(desk.shared.connections.admit_tenant(&tenant).is_none(), "the call is counted while it runs");
+    drop((rows, client));
+    let gone = async {
+        while desk.shared.connections.admit_tenant(&tenant).is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(2), gone).await.expect("the query ends within two seconds");
 }

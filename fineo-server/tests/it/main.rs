@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod client;
 mod desk;
 mod events;
 mod flight;
@@ -11,4 +12,7 @@ mod pg;
 mod query;
 mod rig;
 mod schema;
+mod session;
+mod telemetry;
+mod tls;
 mod wire;

@@ -9,7 +9,7 @@ use fineo::{
     core::{SystemClock, SystemEntropy},
 };
 use fineo_server::{
-    Config, Credentials, Scope, Server, Shutdown,
+    Config, Credentials, Scope, Server, Shutdown, Tls,
     auth::{Token, TokenRequest},
 };
 use http_body_util::BodyExt;
@@ -19,7 +19,11 @@ use serde_json::Value;
 use tokio::{net::TcpStream, task::JoinHandle};
 
 pub(crate) struct Rig {
+    /// Of the HTTP door.
     pub(crate) address: SocketAddr,
+    pub(crate) postgres: Option<SocketAddr>,
+    pub(crate) flight: Option<SocketAddr>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) fineo: Arc<Fineo>,
     pub(crate) shutdown: Shutdown,
@@ -73,8 +77,12 @@ impl Rig {
         let repo = Arc::clone(&fineo.parts().repo);
         let credentials = Credentials::open(repo, Arc::new(SystemClock), Arc::new(SystemEntropy::new())).await.unwrap();
         let server = Server::open(&config, fineo, credentials, directory).await.unwrap();
+        let address = |door: &str| server.addresses().into_iter().find(|it| it.0 == door).map(|it| it.1);
         Self {
-            address: server.http_address().unwrap(),
+            address: address("http").unwrap(),
+            postgres: address("postgres"),
+            flight: address("flight"),
+            tls: server.shared().tls.clone(),
             credentials: Arc::clone(&server.shared().credentials),
             fineo: Arc::clone(&server.shared().fineo),
             shutdown: server.shutdown().clone(),

@@ -16,7 +16,7 @@ use super::{
 const WITHOUT_ROWS: [&str; 3] = ["pg_attrdef", "pg_sequence", "pg_collation"];
 
 /// Functions that take lists of an index's columns apart.
-const OF_INDEXES: [&str; 3] = ["_pg_expandarray", "unnest", "generate_subscripts"];
+const OF_INDEXES: [&str; 1] = ["_pg_expandarray"];
 
 /// Spells what the planner does not know in words that it does.
 pub(super) struct Spellings;

@@ -21,11 +21,11 @@ struct State {
     by_subject: HashMap<Subject, Option<Versioned>>,
     /// How many changes are under way.
     changing: usize,
-    /// How many were ever begun.
+    /// How many were ever begun or ended.
     changes: u64,
 }
 
-/// How many changes there had been when somebody began to read.
+/// How many changes had begun or ended when somebody began to read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Since(u64);
 
@@ -63,12 +63,58 @@ impl Recent {
         }
     }
 
-    /// Says that a change is over, however it ended.
+    /// Says that a change is over, however it ended: who began to read under it may have read what was before.
     pub(super) fn end(&self) {
-        self.state().changing -= 1;
+        let mut state = self.state();
+        state.changing -= 1;
+        state.changes += 1;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use fineo_core::{
+        Timestamp,
+        repo::{Keep, Version},
+    };
+
+    use super::*;
+
+    fn subject() -> Subject {
+        Subject::system("a", Keep::Latest).unwrap()
+    }
+
+    fn version(number: u64) -> Versioned {
+        Versioned { version: Version(number), written_at: Timestamp::MIN, body: Bytes::from_static(b"x") }
+    }
+
+    #[test]
+    fn what_was_read_with_no_change_beside_it_is_kept() {
+        let (recent, subject) = (Recent::default(), subject());
+        let since = recent.since();
+        recent.keep(&subject, Some(&version(1)), since);
+        assert_eq!(recent.find(&subject), Some(Some(version(1))));
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_under_a_change_or_across_its_end_is_not_kept() {
+        let (recent, subject) = (Recent::default(), subject());
+        let before = recent.since();
+        recent.begin([&subject].into_iter());
+        let under = recent.since();
+        for since in [before, under] {
+            recent.keep(&subject, Some(&version(1)), since);
+            assert_eq!(recent.find(&subject), None);
+        }
+        recent.end();
+        for since in [before, under] {
+            recent.keep(&subject, Some(&version(1)), since);
+            assert_eq!(recent.find(&subject), None, "the change may have been made after the reading");
+        }
     }
 }

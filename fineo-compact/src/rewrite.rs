@@ -65,8 +65,8 @@ impl Rewriting<'_> {
             let head = system.head(row)?;
             record.clear();
             let slot = |name: &str| self.metric.and_then(|metric| metric.slot(name));
-            let sent = cells.iter().map(|(name, text)| Cell { name, text, slot: slot(name) });
-            self.layout.0.write(&head, sent, &mut record);
+            let sent: Vec<Cell<'_>> = cells.iter().map(|(name, text)| Cell { name, text, slot: slot(name) }).collect();
+            self.layout.0.write(&head, &*sent, &mut record);
             let entry = Entry {
                 layout: self.layout.1,
                 shard: COMMITTED,

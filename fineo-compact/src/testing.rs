@@ -73,7 +73,7 @@ pub(crate) fn entries_of(events: &[Event], written: Option<&Metric>) -> Vec<u8> 
         let cells: Vec<Cell<'_>> =
             event.cells.iter().map(|(name, text)| Cell { name, text, slot: slot(name) }).collect();
         let mut record = Vec::new();
-        layout.write(&head, cells.into_iter(), &mut record);
+        layout.write(&head, &*cells, &mut record);
         let position = Position::from(event.position);
         Entry { layout: 0, shard: 0, position, id, timestamp, record: &record }.write(&mut out);
     }

@@ -50,6 +50,12 @@ pub(crate) struct Envelope<'a> {
     pub(crate) event: &'a [u8],
 }
 
+/// How many bytes stand before an event.
+pub(crate) fn head_len(circumstances: &Circumstances) -> usize {
+    let texts = [&circumstances.metric, &circumstances.dropped_key];
+    FIXED_LEN + texts.into_iter().flatten().map(|text| 2 + text.len()).sum::<usize>()
+}
+
 /// Appends everything but the event.
 pub(crate) fn write_head(
     arrival_id: [u8; 16],

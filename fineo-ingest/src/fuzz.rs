@@ -166,11 +166,12 @@ fn envelope(bytes: &[u8]) {
 fn staged_entry(bytes: &[u8]) {
     let delivery = delivery(bytes);
     let deliveries = std::slice::from_ref(&delivery);
-    let layouts = staged::layouts_of(deliveries).into_iter().map(|key| {
+    let runs = staged::Runs::of(deliveries);
+    let layouts = runs.layouts(deliveries).into_iter().map(|key| {
         let layout = fineo_schema::RecordLayout::new(&key.metric, std::iter::empty());
         (key, Some(std::sync::Arc::new(layout)))
     });
-    let outcome = staged::apply(&layouts.collect(), &ShardId::new("s0").expect("a legal id"), deliveries);
+    let outcome = staged::apply(&layouts.collect(), &ShardId::new("s0").expect("a legal id"), deliveries, &runs);
     let rows: usize = outcome.groups.iter().map(|group| group.rows.len()).sum();
     assert_eq!(rows + outcome.errors.len(), 1);
 }

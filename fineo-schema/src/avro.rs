@@ -157,10 +157,25 @@ impl<'a> Reader<'a> {
     /// `Corrupt`.
     #[inline]
     pub fn is_present(&mut self) -> Result<bool> {
-        match self.long()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            branch => Err(Error::corrupt("an avro union has no such branch").with("branch", branch)),
+        match self.rest {
+            [0, rest @ ..] => {
+                self.rest = rest;
+                Ok(false)
+            }
+            [2, rest @ ..] => {
+                self.rest = rest;
+                Ok(true)
+            }
+            _ => Err(self.no_branch()),
+        }
+    }
+
+    /// Why the number that follows is none of two branches. Any of more bytes than one is too large.
+    #[cold]
+    fn no_branch(&mut self) -> Error {
+        match self.long() {
+            Ok(branch) => Error::corrupt("an avro union has no such branch").with("branch", branch),
+            Err(error) => error,
         }
     }
 

@@ -92,8 +92,9 @@ fn records() -> Vec<Vec<u8>> {
         let slot = (field < 11).then_some(crate::Slot { field, rank: 0 });
         crate::Cell { name, text, slot }
     });
+    let cells: Vec<crate::Cell<'_>> = cells.collect();
     let mut bytes = Vec::new();
-    layout().write(&head, cells, &mut bytes);
+    layout().write(&head, &*cells, &mut bytes);
     vec![bytes]
 }
 

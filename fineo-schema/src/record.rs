@@ -37,6 +37,25 @@ pub struct Cell<'a> {
     pub slot: Option<Slot>,
 }
 
+/// The cells of a record, by number.
+pub trait Cells {
+    /// The slot of every cell, in order.
+    fn slots(&self) -> impl Iterator<Item = Option<Slot>>;
+
+    /// The cell of a number below that of the slots.
+    fn cell(&self, number: usize) -> Cell<'_>;
+}
+
+impl Cells for [Cell<'_>] {
+    fn slots(&self) -> impl Iterator<Item = Option<Slot>> {
+        self.iter().map(|cell| cell.slot)
+    }
+
+    fn cell(&self, number: usize) -> Cell<'_> {
+        self[number]
+    }
+}
+
 /// Takes in what [`RecordLayout::read`] finds: the head, then the cells in stored order.
 pub trait RecordVisitor {
     /// What every record has.

@@ -95,6 +95,14 @@ impl Rows {
         }
     }
 
+    /// Makes room for so many more rows, cells, and bytes of their texts.
+    pub fn reserve(&mut self, rows: usize, cells: usize, text_bytes: usize) {
+        let parts = self.parts_mut();
+        parts.heads.reserve(rows);
+        parts.cells.reserve(cells);
+        parts.text.reserve(text_bytes);
+    }
+
     /// Begins a row. `alias` is the metric's name as sent. Its cells follow by [`Rows::cell`].
     pub fn row(&mut self, head: RowHead, alias: &str) {
         let parts = self.parts_mut();

@@ -5,9 +5,6 @@ use fineo_core::{Entropy, TenantId, Timestamp, stream::Entry};
 
 use crate::envelope::{self, Circumstances, Format};
 
-/// Room for an envelope, so that a batch grows once.
-const HEAD_BYTES: usize = 32;
-
 /// Events to be appended together. They go to one shard, in order.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'a> {
@@ -25,6 +22,11 @@ struct Event<'a> {
 }
 
 impl<'a> Batch<'a> {
+    /// An empty batch with room for so many events.
+    pub(super) fn with_room(events: usize) -> Self {
+        Self { events: Vec::with_capacity(events), bytes: 0 }
+    }
+
     pub(super) fn push(
         &mut self,
         tenant: &'a TenantId,
@@ -42,7 +44,7 @@ impl<'a> Batch<'a> {
         circumstances: &'a Circumstances,
         parts: [&'a [u8]; 2],
     ) {
-        self.bytes += parts[0].len() + parts[1].len() + HEAD_BYTES;
+        self.bytes += envelope::head_len(circumstances) + parts[0].len() + parts[1].len();
         self.events.push(Event { tenant, format, circumstances, parts });
     }
 

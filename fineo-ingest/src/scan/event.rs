@@ -29,6 +29,14 @@ pub(crate) struct FieldCell {
     end: u32,
 }
 
+impl FieldCell {
+    #[inline]
+    fn new(name: u32, kind: Kind, is_scratch: bool, range: std::ops::Range<usize>) -> Self {
+        let place = |at: usize| u32::try_from(at).expect("an event is smaller than 4 GiB");
+        Self { name, kind, is_scratch, start: place(range.start), end: place(range.end) }
+    }
+}
+
 /// The fields of the event read last. Its buffers serve every event.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
@@ -58,6 +66,13 @@ impl Fields {
         if cell.is_scratch { &self.scratch[range] } else { &source[range] }
     }
 
+    /// The bytes of that text.
+    #[inline]
+    pub(crate) fn bytes<'a>(&'a self, source: &'a str, cell: &FieldCell) -> &'a [u8] {
+        let text = if cell.is_scratch { &self.scratch } else { source };
+        &text.as_bytes()[cell.start as usize..cell.end as usize]
+    }
+
     pub(crate) fn clear(&mut self) {
         self.cells.clear();
         self.scratch.clear();
@@ -73,42 +88,37 @@ impl Fields {
         text: &str,
         event: u64,
     ) -> Result<bool, Rejection> {
-        let node = names.node(ROOT, NOBODY, name).ok_or_else(name_too_long)?;
+        let node = names.node(ROOT, NOBODY, name).ok_or_else(|| *name_too_long())?;
         let name = names.node_mut(node).name;
         let start = self.scratch.len();
         self.scratch.push_str(text);
-        self.add(names, name, Kind::String, true, start..self.scratch.len(), event)
+        Ok(self.add(names, FieldCell::new(name, Kind::String, true, start..self.scratch.len()), event))
     }
 
+    /// Adds a field; false when the event has it already.
     #[inline]
-    fn add(
-        &mut self,
-        names: &mut Names,
-        name: u32,
-        kind: Kind,
-        is_scratch: bool,
-        range: std::ops::Range<usize>,
-        event: u64,
-    ) -> Result<bool, Rejection> {
-        let known = names.name_mut(name);
+    fn add(&mut self, names: &mut Names, cell: FieldCell, event: u64) -> bool {
+        let known = names.name_mut(cell.name);
         if known.seen_in == event {
-            return Ok(false);
+            return false;
         }
         known.seen_in = event;
         if known.fault.is_some() {
-            self.faulty.push(name);
+            self.faulty.push(cell.name);
         }
-        let place = |at: usize| u32::try_from(at).map_err(|_| too_large());
-        self.cells.push(FieldCell { name, kind, is_scratch, start: place(range.start)?, end: place(range.end)? });
-        Ok(true)
+        self.cells.push(cell);
+        true
     }
 
     /// Reads the event `source`; its cells replace those of the last one.
     pub(crate) fn read(&mut self, names: &mut Names, source: &str, fields_max: usize) -> Result<(), Rejection> {
         self.clear();
+        if u32::try_from(source.len()).is_err() {
+            return Err(Rejection::new(Code::EventTooLarge, "the event is larger than any event may be"));
+        }
         let event = names.begin_event();
         let read = Reading { fields: self, names, source, event, fields_max }.object();
-        read?;
+        read.map_err(|rejection| *rejection)?;
         self.check_names(names)
     }
 
@@ -139,6 +149,9 @@ impl Fields {
     }
 }
 
+/// What was read, or why it cannot be: small, for it is handed on for every key and value.
+type Read<T> = Result<T, Box<Rejection>>;
+
 struct Reading<'a> {
     fields: &'a mut Fields,
     names: &'a mut Names,
@@ -148,7 +161,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn object(&mut self) -> Result<(), Rejection> {
+    fn object(&mut self) -> Read<()> {
         let bytes = self.source.as_bytes();
         let mut at = skip_space(bytes, 0);
         match bytes.get(at) {
@@ -181,7 +194,7 @@ impl Reading<'_> {
     }
 
     /// Goes to the next key, or behind the event when its last object ends.
-    fn after_value(&mut self, mut at: usize) -> Result<usize, Rejection> {
+    fn after_value(&mut self, mut at: usize) -> Read<usize> {
         let bytes = self.source.as_bytes();
         loop {
             match bytes.get(at) {
@@ -199,7 +212,7 @@ impl Reading<'_> {
     }
 
     /// Reads the key at `at`; answers its node and where its value begins.
-    fn key(&mut self, level: Level, at: usize) -> Result<(u32, usize), Rejection> {
+    fn key(&mut self, level: Level, at: usize) -> Read<(u32, usize)> {
         let bytes = self.source.as_bytes();
         if bytes.get(at) != Some(&b'"') {
             return Err(unreadable(at));
@@ -224,7 +237,7 @@ impl Reading<'_> {
         Ok((node, skip_space(bytes, colon + 1)))
     }
 
-    fn new_key(&mut self, level: Level, at: usize) -> Result<(u32, usize), Rejection> {
+    fn new_key(&mut self, level: Level, at: usize) -> Read<(u32, usize)> {
         let StringEnd::Closed { at: quote, is_escaped } = string_end(self.source.as_bytes(), at + 1) else {
             return Err(unreadable(at));
         };
@@ -240,7 +253,7 @@ impl Reading<'_> {
     }
 
     /// Reads the value of `node` at `at`; answers its end, or none when an object with keys begins.
-    fn value(&mut self, node: u32, at: usize) -> Result<Option<usize>, Rejection> {
+    fn value(&mut self, node: u32, at: usize) -> Read<Option<usize>> {
         let source = self.source;
         let bytes = source.as_bytes();
         let fault = |fault| rejection(fault);
@@ -276,7 +289,7 @@ impl Reading<'_> {
         Ok(Some(end))
     }
 
-    fn string(&mut self, node: u32, at: usize) -> Result<usize, Rejection> {
+    fn string(&mut self, node: u32, at: usize) -> Read<usize> {
         let StringEnd::Closed { at: quote, is_escaped } = string_end(self.source.as_bytes(), at + 1) else {
             return Err(unreadable(at));
         };
@@ -291,29 +304,31 @@ impl Reading<'_> {
         Ok(quote + 1)
     }
 
-    fn cell(&mut self, node: u32, kind: Kind, is_scratch: bool, at: std::ops::Range<usize>) -> Result<(), Rejection> {
+    fn cell(&mut self, node: u32, kind: Kind, is_scratch: bool, at: std::ops::Range<usize>) -> Read<()> {
         if self.fields.cells.len() >= self.fields_max {
-            return Err(Rejection::new(
-                Code::TooManyFields,
-                format!("an event has at most {} fields: send fewer, or arrays", self.fields_max),
-            ));
+            return Err(self.too_many());
         }
         let name = self.names.node_mut(node).name;
-        if self.fields.add(self.names, name, kind, is_scratch, at, self.event)? {
-            Ok(())
-        } else {
-            Err(self.duplicate(node))
-        }
+        let is_new = self.fields.add(self.names, FieldCell::new(name, kind, is_scratch, at), self.event);
+        if is_new { Ok(()) } else { Err(self.duplicate(node)) }
     }
 
-    fn duplicate(&mut self, node: u32) -> Rejection {
+    #[cold]
+    fn too_many(&self) -> Box<Rejection> {
+        let message = format!("an event has at most {} fields: send fewer, or arrays", self.fields_max);
+        Box::new(Rejection::new(Code::TooManyFields, message))
+    }
+
+    #[cold]
+    fn duplicate(&mut self, node: u32) -> Box<Rejection> {
         let name = self.names.node_mut(node).name;
-        duplicate_key(&self.names.name(name).text)
+        Box::new(duplicate_key(&self.names.name(name).text))
     }
 
-    fn not_an_object(&self) -> Rejection {
+    #[cold]
+    fn not_an_object(&self) -> Box<Rejection> {
         match serde_json::from_str::<serde::de::IgnoredAny>(self.source) {
-            Ok(_) => Rejection::new(Code::NotAnObject, "an event is a JSON object"),
+            Ok(_) => Box::new(Rejection::new(Code::NotAnObject, "an event is a JSON object")),
             Err(_) => unreadable(0),
         }
     }
@@ -323,25 +338,27 @@ pub(crate) fn duplicate_key(name: &str) -> Rejection {
     Rejection::new(Code::DuplicateKey, format!("the name {name:?} occurs twice: send it once"))
 }
 
-fn name_too_long() -> Rejection {
-    Rejection::new(Code::NameUnreadable, "a name has at most 255 bytes, nested ones with their dots")
+#[cold]
+fn name_too_long() -> Box<Rejection> {
+    Box::new(Rejection::new(Code::NameUnreadable, "a name has at most 255 bytes, nested ones with their dots"))
 }
 
-fn too_large() -> Rejection {
-    Rejection::new(Code::EventTooLarge, "the event is larger than any event may be")
+#[cold]
+fn unreadable(at: usize) -> Box<Rejection> {
+    Box::new(Rejection::new(Code::JsonUnreadable, format!("not JSON from byte {at} of the event on")))
 }
 
-fn unreadable(at: usize) -> Rejection {
-    Rejection::new(Code::JsonUnreadable, format!("not JSON from byte {at} of the event on"))
-}
-
-fn rejection(fault: Fault) -> Rejection {
+#[cold]
+fn rejection(fault: Fault) -> Box<Rejection> {
     match fault {
         Fault::Unreadable(at) => unreadable(at),
-        Fault::TooDeep => Rejection::new(Code::TooDeep, format!("an event is nested at most {NESTING_MAX} deep")),
-        Fault::DuplicateKey(at) => {
-            Rejection::new(Code::DuplicateKey, format!("a key occurs twice in the object at byte {at} of the event"))
+        Fault::TooDeep => {
+            Box::new(Rejection::new(Code::TooDeep, format!("an event is nested at most {NESTING_MAX} deep")))
         }
+        Fault::DuplicateKey(at) => Box::new(Rejection::new(
+            Code::DuplicateKey,
+            format!("a key occurs twice in the object at byte {at} of the event"),
+        )),
     }
 }
 

@@ -21,6 +21,25 @@ const NODES_MAX: usize = 100_000;
 const UNRANKED: u32 = u32::MAX;
 /// So many names without a rank are borne before all are ordered anew.
 const UNRANKED_MAX: usize = 16;
+/// Names of more words than these are sorted by comparing: looking for bits would cost more.
+const WORDS_MAX: usize = 64;
+
+/// Names in the order of their bytes. Its buffers serve every event.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    /// Rank, place and name.
+    sorted: Vec<(u32, u32, u32)>,
+    unranked: Vec<(u32, u32, u32)>,
+    by_rank: Vec<(u32, u32)>,
+    ranks: Vec<u64>,
+}
+
+impl Order {
+    /// Place and name, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.sorted.iter().map(|(_, place, name)| (*place, *name))
+    }
+}
 
 /// Whether two texts of one length are the same. Keys are short: comparing words in place beats a call.
 #[inline]
@@ -151,22 +170,42 @@ impl Names {
         self.unranked = 0;
     }
 
-    /// Orders `cells`, places in a sequence of names that `name_of` tells, by the bytes of the names.
-    pub(crate) fn sort(&self, cells: &mut [u32], name_of: impl Fn(u32) -> u32) {
-        let key = |cell: u32| self.name(name_of(cell));
-        if cells.iter().all(|cell| key(*cell).rank != UNRANKED) {
-            // Few, and mostly in the order of the event before: insertion is the fastest there.
-            for end in 1..cells.len() {
-                let (cell, mut at) = (cells[end], end);
-                let rank = key(cell).rank;
-                while at > 0 && key(cells[at - 1]).rank > rank {
-                    cells[at] = cells[at - 1];
-                    at -= 1;
-                }
-                cells[at] = cell;
-            }
+    /// The places of `names`, numbers of names that occur once each, in the order of the names' bytes; without `left_out`.
+    pub(crate) fn sort(&self, names: impl Iterator<Item = u32>, left_out: Option<u32>, order: &mut Order) {
+        let Order { sorted, unranked, by_rank, ranks } = order;
+        sorted.clear();
+        unranked.clear();
+        for (place, name) in (0_u32..).zip(names).filter(|(place, _)| Some(*place) != left_out) {
+            let rank = self.names[name as usize].rank;
+            let into = if rank == UNRANKED { &mut *unranked } else { &mut *sorted };
+            into.push((rank, place, name));
+        }
+        let words = self.names.len().div_ceil(64);
+        if words > WORDS_MAX {
+            sorted.sort_unstable();
         } else {
-            cells.sort_unstable_by(|one, other| key(*one).text.cmp(&key(*other).text));
+            // A bit for each rank: to go through them in order is to sort.
+            ranks.clear();
+            ranks.resize(words, 0);
+            by_rank.resize(self.names.len().max(by_rank.len()), (0, 0));
+            for (rank, place, name) in sorted.drain(..) {
+                ranks[rank as usize / 64] |= 1 << (rank % 64);
+                by_rank[rank as usize] = (place, name);
+            }
+            for (first, word) in (0_u32..).step_by(64).zip(&*ranks) {
+                let mut rest = *word;
+                while rest != 0 {
+                    let rank = first + rest.trailing_zeros();
+                    let (place, name) = by_rank[rank as usize];
+                    sorted.push((rank, place, name));
+                    rest &= rest - 1;
+                }
+            }
+        }
+        let text = |name: u32| &*self.names[name as usize].text;
+        for late in unranked.drain(..) {
+            let at = sorted.partition_point(|known| text(known.2) < text(late.2));
+            sorted.insert(at, late);
         }
     }
 
@@ -241,3 +280,6 @@ impl Names {
         Some(node)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ fn stops(word: u64) -> u64 {
 }
 
 /// The first quote, backslash or control character from `at` on.
+#[inline]
 fn next_stop(bytes: &[u8], mut at: usize) -> Option<usize> {
     while let Some(chunk) = bytes.get(at..at + 8) {
         let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
@@ -40,6 +41,7 @@ fn next_stop(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// Follows a string from `at`, a position inside it that is not in the middle of an escape.
+#[inline]
 pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> StringEnd {
     let mut is_escaped = false;
     loop {

@@ -8,9 +8,9 @@ use fineo_core::{ContentHash, EventId, TenantId};
 use crate::scan::event::Kind;
 
 /// The digest of a tenant and of some names, whatever their order: the sum of their hashes, modulo 2^256. A name occurs
-/// once in an event, so a sum tells a set.
+/// once in an event, so a sum tells a set. Two halves, the lower first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct NamesDigest([u64; 4]);
+pub(crate) struct NamesDigest([u128; 2]);
 
 impl NamesDigest {
     /// That of a tenant without names.
@@ -27,50 +27,49 @@ impl NamesDigest {
         let mut hasher = blake3::Hasher::new();
         hasher.update(kind);
         update(&mut hasher, text);
-        let mut words = [0; 4];
-        for (word, bytes) in words.iter_mut().zip(hasher.finalize().as_bytes().chunks_exact(8)) {
-            *word = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        let mut halves = [0; 2];
+        for (half, bytes) in halves.iter_mut().zip(hasher.finalize().as_bytes().chunks_exact(16)) {
+            *half = u128::from_le_bytes(bytes.try_into().expect("sixteen bytes"));
         }
-        Self(words)
+        Self(halves)
     }
 
     /// With one part more.
+    #[inline]
     pub(crate) fn add(&mut self, part: &Self) {
-        let mut carry = false;
-        for (word, part) in self.0.iter_mut().zip(part.0) {
-            let (sum, first) = word.overflowing_add(part);
-            let (sum, second) = sum.overflowing_add(u64::from(carry));
-            (*word, carry) = (sum, first || second);
-        }
+        let (low, carry) = self.0[0].overflowing_add(part.0[0]);
+        self.0 = [low, self.0[1].wrapping_add(part.0[1]).wrapping_add(u128::from(carry))];
     }
 }
 
 /// Begins the bytes of a content hash.
 pub(crate) fn begin_content(digest: &NamesDigest, default_metric: Option<&str>, out: &mut Vec<u8>) {
     out.clear();
-    for word in digest.0 {
-        out.extend_from_slice(&word.to_le_bytes());
+    for half in digest.0 {
+        out.extend_from_slice(&half.to_le_bytes());
     }
     if let Some(metric) = default_metric {
         // No kind of value has this number.
-        push(0, metric, out);
+        push(0, metric.as_bytes(), out);
     }
 }
 
 /// Adds a value.
-pub(crate) fn push_value(kind: Kind, text: &str, out: &mut Vec<u8>) {
+#[inline]
+pub(crate) fn push_value(kind: Kind, text: &[u8], out: &mut Vec<u8>) {
     push(kind as u8, text, out);
 }
 
 /// The kind and the length as one number of as many bytes as it takes, seven bits in each.
-fn push(kind: u8, text: &str, out: &mut Vec<u8>) {
-    let mut rest = u64::from(length(text)) << 3 | u64::from(kind);
+#[inline]
+fn push(kind: u8, text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = (text.len() as u64) << 3 | u64::from(kind);
     while rest >= 0x80 {
         out.push(rest.to_le_bytes()[0] | 0x80);
         rest >>= 7;
     }
     out.push(rest.to_le_bytes()[0]);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }
 
 /// The hash of what was pushed.

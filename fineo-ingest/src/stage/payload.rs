@@ -24,6 +24,13 @@ pub(crate) fn write_head(metric: &MetricId, schema: Version, id: EventId, arrive
     out.extend_from_slice(&arrived_at.micros().to_be_bytes());
 }
 
+/// What the entries of one metric and schema begin with, and no others, if it is an entry at all.
+#[inline]
+pub(crate) fn kind(payload: &[u8]) -> Option<&[u8]> {
+    let metric = usize::from(*payload.get(1)?);
+    payload.get(..2 + metric + 8)
+}
+
 /// Reads an entry.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use fineo_core::{
 use fineo_schema::{Identity, RecordHead, TenantSchema, UnknownMetric, name};
 use foldhash::fast::RandomState;
 
-use self::event::{Event, Walk, event_id, ruled_out, time_of};
+use self::event::{Event, Planned, event_id, ruled_out, time_of};
 use super::{
     identity::{self, NamesDigest},
     payload,
@@ -28,7 +28,7 @@ use crate::{
     scan::{
         delimited,
         event::{Fields, Kind},
-        names::Names,
+        names::{Names, Order},
     },
 };
 
@@ -74,7 +74,7 @@ struct Scratch {
 #[derive(Debug, Default)]
 struct Hashing {
     /// The cells in the order of their names.
-    sorted: Vec<u32>,
+    order: Order,
     bytes: Vec<u8>,
 }
 
@@ -241,7 +241,7 @@ impl TenantState {
         let id = event_id(policy, plan.time.is_some(), key, content, envelope.arrival_id, schema.tenant());
         payload::write_head(metric.id(), schema.version(), id, envelope.arrived_at, out);
         let head = RecordHead { alias, timestamp: time, written_at: envelope.arrived_at, id, content };
-        metric.layout().write(&head, Walk { planned: plan.cells.iter(), event, names }, out);
+        metric.layout().write(&head, &Planned { cells: &plan.cells, event, names }, out);
         Ok(())
     }
 
@@ -260,20 +260,17 @@ impl TenantState {
 
     /// The content hash of an event; `metric` where the envelope had to say it.
     fn hash(&self, marked: Marked, metric: Option<&str>, event: Event<'_>, hashing: &mut Hashing) -> ContentHash {
-        let Hashing { sorted, bytes } = hashing;
+        let Hashing { order, bytes } = hashing;
         let cells = event.fields.cells();
-        let count = u32::try_from(cells.len()).expect("fields are bounded");
-        sorted.clear();
-        sorted.extend((0..count).filter(|cell| Some(*cell) != marked.dropped));
-        self.names.sort(sorted, |cell| cells[cell as usize].name);
+        self.names.sort(cells.iter().map(|cell| cell.name), marked.dropped, order);
         let mut digest = self.digest;
-        for cell in &*sorted {
-            digest.add(&self.names.name(cells[*cell as usize].name).digest);
+        for (_, name) in order.iter() {
+            digest.add(&self.names.name(name).digest);
         }
         identity::begin_content(&digest, metric, bytes);
-        for cell in &*sorted {
-            let cell = &cells[*cell as usize];
-            identity::push_value(cell.kind, event.text(cell), bytes);
+        for (place, _) in order.iter() {
+            let cell = &cells[place as usize];
+            identity::push_value(cell.kind, event.fields.bytes(event.source, cell), bytes);
         }
         identity::content(bytes)
     }

@@ -43,11 +43,27 @@ pub(crate) struct StagedOutcome {
     pub(crate) errors: Vec<ErrorRow>,
 }
 
-/// What one run of deliveries shares.
-struct Run<'a> {
+/// Which deliveries of a batch are records of one tenant, metric and schema.
+#[derive(Debug)]
+pub(crate) struct Runs<'a> {
+    /// The run of each delivery; [`UNNUMBERED`] for one that is no entry.
+    of: Vec<u32>,
+    kinds: Vec<Kind<'a>>,
+}
+
+/// What the records of a run have in common, and how much there is of them.
+#[derive(Debug)]
+struct Kind<'a> {
     tenant: &'a TenantId,
-    metric: &'a str,
-    schema: Version,
+    bytes: &'a [u8],
+    /// The first of them.
+    first: usize,
+    records: usize,
+    payload_bytes: usize,
+}
+
+/// A run whose records are being read.
+struct Run<'a> {
     layout: Option<&'a Arc<RecordLayout>>,
     group: usize,
     /// The numbers of the layout's names among the rows' names, by slot; [`UNNUMBERED`] for one not met yet.
@@ -55,35 +71,50 @@ struct Run<'a> {
 }
 
 const UNNUMBERED: u32 = u32::MAX;
+/// The bytes that a cell takes in a record, about.
+const CELL_BYTES: usize = 12;
 
-/// The layouts that `deliveries` need, each once.
-pub(crate) fn layouts_of(deliveries: &[Delivery]) -> Vec<LayoutKey> {
-    let mut found: Vec<(&TenantId, &str, Version)> = Vec::new();
-    let mut last = 0;
-    for delivery in deliveries {
-        let Ok(entry) = payload::read(&delivery.payload) else { continue };
-        let is_this = |known: &(&TenantId, &str, Version)| {
-            known.1 == entry.metric && known.2 == entry.schema && *known.0 == delivery.tenant
-        };
-        if !found.get(last).is_some_and(is_this) {
-            last = found.iter().position(is_this).unwrap_or_else(|| {
-                found.push((&delivery.tenant, entry.metric, entry.schema));
-                found.len() - 1
-            });
+impl<'a> Runs<'a> {
+    /// Finds the runs of `deliveries`.
+    pub(crate) fn of(deliveries: &'a [Delivery]) -> Self {
+        let mut of = Vec::with_capacity(deliveries.len());
+        let mut kinds: Vec<Kind<'a>> = Vec::new();
+        let mut last = 0;
+        for (index, delivery) in deliveries.iter().enumerate() {
+            let Some(bytes) = payload::kind(&delivery.payload) else {
+                of.push(UNNUMBERED);
+                continue;
+            };
+            let is_this = |kind: &Kind<'_>| kind.bytes == bytes && *kind.tenant == delivery.tenant;
+            if !kinds.get(last).is_some_and(is_this) {
+                last = kinds.iter().position(is_this).unwrap_or(kinds.len());
+                if last == kinds.len() {
+                    kinds.push(Kind { tenant: &delivery.tenant, bytes, first: index, records: 0, payload_bytes: 0 });
+                }
+            }
+            kinds[last].records += 1;
+            kinds[last].payload_bytes += delivery.payload.len();
+            of.push(u32::try_from(last).expect("a batch is bounded"));
         }
+        Self { of, kinds }
     }
-    let key = |(tenant, metric, schema): (&TenantId, &str, Version)| {
-        Some(LayoutKey { tenant: tenant.clone(), metric: MetricId::new(metric).ok()?, schema })
-    };
-    found.into_iter().filter_map(key).collect()
+
+    /// The layouts that the records need.
+    pub(crate) fn layouts(&self, deliveries: &[Delivery]) -> Vec<LayoutKey> {
+        let key = |kind: &Kind<'_>| {
+            let entry = payload::read(&deliveries.get(kind.first)?.payload).ok()?;
+            let metric = MetricId::new(entry.metric).ok()?;
+            Some(LayoutKey { tenant: kind.tenant.clone(), metric, schema: entry.schema })
+        };
+        self.kinds.iter().filter_map(key).collect()
+    }
 }
 
-/// Reads records into rows of `shard`.
-pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery]) -> StagedOutcome {
+/// Reads the records of `deliveries`, whose `runs` were found, into rows of `shard`.
+pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery], runs: &Runs<'_>) -> StagedOutcome {
     let mut outcome = StagedOutcome::default();
-    let mut runs: Vec<Run<'_>> = Vec::new();
-    let mut last = 0;
-    for (index, delivery) in (0_u32..).zip(deliveries) {
+    let mut begun: Vec<Option<Run<'_>>> = runs.kinds.iter().map(|_| None).collect();
+    for ((index, delivery), number) in (0_u32..).zip(deliveries).zip(&runs.of) {
         let entry = match payload::read(&delivery.payload) {
             Ok(entry) => entry,
             Err(error) => {
@@ -91,18 +122,10 @@ pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery])
                 continue;
             }
         };
-        let is_of =
-            |run: &Run<'_>| run.metric == entry.metric && run.schema == entry.schema && *run.tenant == delivery.tenant;
-        if !runs.get(last).is_some_and(is_of) {
-            last = match runs.iter().position(is_of) {
-                Some(known) => known,
-                None => {
-                    runs.push(begin_run(layouts, shard, delivery, &entry, &mut outcome));
-                    runs.len() - 1
-                }
-            };
-        }
-        let run = &mut runs[last];
+        // What can be read has a kind.
+        let number = *number as usize;
+        let run =
+            begun[number].get_or_insert_with(|| begin_run(layouts, shard, &runs.kinds[number], &entry, &mut outcome));
         let read = match run.layout {
             Some(layout) => read_row(layout, run, &mut outcome.groups, delivery, &entry, index),
             None => Err("the schema has no layout for the record".to_owned()),
@@ -120,12 +143,12 @@ pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery])
 fn begin_run<'a>(
     layouts: &'a Layouts,
     shard: &ShardId,
-    delivery: &'a Delivery,
-    entry: &StagedEntry<'a>,
+    kind: &Kind<'_>,
+    entry: &StagedEntry<'_>,
     outcome: &mut StagedOutcome,
 ) -> Run<'a> {
     let metric = MetricId::new(entry.metric).unwrap_or_else(|_| MetricId::errors());
-    let key = LayoutKey { tenant: delivery.tenant.clone(), metric, schema: entry.schema };
+    let key = LayoutKey { tenant: kind.tenant.clone(), metric, schema: entry.schema };
     let layout = layouts.get(&key).and_then(Option::as_ref);
     let LayoutKey { tenant, metric, .. } = key;
     let known = outcome.groups.iter().position(|group| group.metric == metric && group.tenant == tenant);
@@ -134,8 +157,11 @@ fn begin_run<'a>(
         outcome.groups.push(Group { tenant, metric, rows, deliveries: Vec::new() });
         outcome.groups.len() - 1
     });
+    outcome.groups[group].deliveries.reserve(kind.records);
+    // A cell takes about as many bytes in a row as in a record.
+    outcome.groups[group].rows.reserve(kind.records, kind.payload_bytes / CELL_BYTES, kind.payload_bytes);
     let numbers = vec![UNNUMBERED; layout.map_or(0, |layout| layout.slots())];
-    Run { tenant: &delivery.tenant, metric: entry.metric, schema: entry.schema, layout, group, numbers }
+    Run { layout, group, numbers }
 }
 
 fn read_row(

@@ -3,11 +3,11 @@
 use std::{cell::RefCell, sync::Arc};
 
 use super::{
-    Cell, RecordHead, RecordLayout,
+    Cell, Cells, RecordHead, RecordLayout,
     number::{is_canonical_double, is_canonical_float, is_canonical_integer, short},
 };
 use crate::{
-    FieldType,
+    FieldType, Slot,
     avro::{write_bytes, write_long},
     coerce,
 };
@@ -35,20 +35,19 @@ impl RecordLayout {
     /// Appends a record to `out`.
     ///
     /// Of several cells of one declared field the best-ranked name fills it and the others stay, as sent,
-    /// among the undeclared ones. Cells whose value does not fit keep their text. `cells` is walked three
-    /// times; `nth` should be cheap.
-    pub fn write<'a>(&self, head: &RecordHead<'_>, cells: impl Iterator<Item = Cell<'a>> + Clone, out: &mut Vec<u8>) {
+    /// among the undeclared ones. Cells whose value does not fit keep their text.
+    pub fn write(&self, head: &RecordHead<'_>, cells: &(impl Cells + ?Sized), out: &mut Vec<u8>) {
         BEST.with_borrow_mut(|best| {
             best.clear();
             best.resize(self.fields.len(), NOBODY);
             let mut unknown = 0_i64;
-            for (number, cell) in (0_u32..).zip(cells.clone()) {
-                unknown += i64::from(!fills(best, number, &cell));
+            for (number, slot) in (0_u32..).zip(cells.slots()) {
+                unknown += i64::from(!fills(best, number, slot));
             }
             write_bytes(head.alias.as_bytes(), out);
             write_long(head.timestamp.micros(), out);
             write_long(head.written_at.micros(), out);
-            write_unknown(unknown, best, cells.clone(), out);
+            write_unknown(unknown, best, cells, out);
             // The id stands beside the record.
             out.push(NULL);
             if head.content.0 == head.id.0 {
@@ -62,18 +61,15 @@ impl RecordLayout {
                     out.push(NULL);
                     continue;
                 }
-                match cells.clone().nth(chosen.cell as usize) {
-                    Some(cell) => write_instance(&cell, *field_type, names, out),
-                    None => out.push(NULL),
-                }
+                write_instance(&cells.cell(chosen.cell as usize), *field_type, names, out);
             }
         });
     }
 }
 
 /// Notes `cell` as the one of its field if it is the best so far; whether the number of unknown cells stays.
-fn fills(best: &mut [Best], number: u32, cell: &Cell<'_>) -> bool {
-    let Some(slot) = cell.slot else { return false };
+fn fills(best: &mut [Best], number: u32, slot: Option<Slot>) -> bool {
+    let Some(slot) = slot else { return false };
     let Some(chosen) = best.get_mut(slot.field as usize) else { return false };
     let was_empty = chosen.cell == NOBODY.cell;
     if was_empty || slot.rank < chosen.rank {
@@ -82,12 +78,13 @@ fn fills(best: &mut [Best], number: u32, cell: &Cell<'_>) -> bool {
     was_empty
 }
 
-fn write_unknown<'a>(count: i64, best: &[Best], cells: impl Iterator<Item = Cell<'a>>, out: &mut Vec<u8>) {
+fn write_unknown(count: i64, best: &[Best], cells: &(impl Cells + ?Sized), out: &mut Vec<u8>) {
     if count > 0 {
         write_long(count, out);
-        for (number, cell) in (0_u32..).zip(cells) {
-            let chosen = cell.slot.and_then(|slot| best.get(slot.field as usize));
+        for (number, slot) in (0_u32..).zip(cells.slots()) {
+            let chosen = slot.and_then(|slot| best.get(slot.field as usize));
             if chosen.is_none_or(|chosen| chosen.cell != number) {
+                let cell = cells.cell(number as usize);
                 write_bytes(cell.name.as_bytes(), out);
                 write_bytes(cell.text.as_bytes(), out);
             }

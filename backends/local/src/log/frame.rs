@@ -127,6 +127,7 @@ impl Frame {
     pub(super) fn deliver(&self, after: u64, deliveries: &mut Vec<Delivery>) -> Result<()> {
         let wrong = || Error::corrupt("frame of a log does not add up").with("first", self.first);
         let mut payload = self.table + 8 * self.count as usize;
+        deliveries.reserve(self.count as usize);
         for index in 0..self.count {
             let at = self.table + 8 * index as usize;
             let len = u32_at(&self.bytes, at).ok_or_else(wrong)? as usize;

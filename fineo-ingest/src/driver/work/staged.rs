@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Passed, write_errors, write_rows};
 use crate::{
     driver::parts::Shared,
-    stage::staged::{self, Group, LayoutKey, Layouts},
+    stage::staged::{self, Group, LayoutKey, Layouts, Runs, StagedOutcome},
 };
 
 /// More layouts than this are not kept.
@@ -34,8 +34,7 @@ impl StagedWork {
     }
 
     pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
-        self.load_layouts(batch).await?;
-        let outcome = staged::apply(&self.layouts, &self.shard, batch);
+        let outcome = self.read(batch).await?;
         let mut errors = outcome.errors;
         let before = self.shared.progress.before(&self.shard);
         for group in &outcome.groups {
@@ -63,8 +62,7 @@ impl StagedWork {
 
     /// Writes the rows of `metric` in `batch` again that the store cannot read any more. Their names were counted before.
     pub(crate) async fn write_again(&mut self, batch: &[Delivery], metric: &MetricId) -> Result<()> {
-        self.load_layouts(batch).await?;
-        let outcome = staged::apply(&self.layouts, &self.shard, batch);
+        let outcome = self.read(batch).await?;
         for group in outcome.groups.iter().filter(|group| group.metric == *metric) {
             write_rows(&self.shared, &group.tenant, metric, &group.rows).await?;
         }
@@ -90,13 +88,20 @@ impl StagedWork {
         Ok(())
     }
 
-    async fn load_layouts(&mut self, batch: &[Delivery]) -> Result<()> {
+    /// Reads `batch` into rows.
+    async fn read(&mut self, batch: &[Delivery]) -> Result<StagedOutcome> {
+        let runs = Runs::of(batch);
+        self.load_layouts(runs.layouts(batch)).await?;
+        Ok(staged::apply(&self.layouts, &self.shard, batch, &runs))
+    }
+
+    async fn load_layouts(&mut self, needed: Vec<LayoutKey>) -> Result<()> {
         // Between batches, and not those of the open segment: their schemas are archived with it.
         if self.layouts.len() >= LAYOUTS_MAX {
             let used = &self.used;
             self.layouts.retain(|key, _| used.contains(key));
         }
-        for key in staged::layouts_of(batch) {
+        for key in needed {
             if !self.used.contains(&key) {
                 self.used.insert(key.clone());
             }

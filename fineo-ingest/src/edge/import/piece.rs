@@ -47,7 +47,7 @@ struct Found {
 
 impl Piece {
     pub(super) fn batch(&self) -> Batch<'_> {
-        let mut batch = Batch::default();
+        let mut batch = Batch::with_room(self.events.len());
         for (tenant, range) in &self.events {
             batch.push_parts(tenant, self.format, &self.circumstances, [&self.header, &self.buffer[range.clone()]]);
         }

@@ -1,7 +1,7 @@
 //! An event that was read, and what is told from it under its metric.
 
 use fineo_core::{Code, ContentHash, EventId, Rejection, TenantId, Timestamp};
-use fineo_schema::{Cell, Identity, Metric, MissingTimestamp};
+use fineo_schema::{Cell, Cells, Identity, Metric, MissingTimestamp, Slot};
 
 use crate::{
     scan::{
@@ -84,31 +84,22 @@ pub(super) fn event_id(
 }
 
 /// The cells of a record, by plan.
-#[derive(Clone)]
-pub(super) struct Walk<'a> {
-    pub(super) planned: std::slice::Iter<'a, PlannedCell>,
+pub(super) struct Planned<'a> {
+    pub(super) cells: &'a [PlannedCell],
     pub(super) event: Event<'a>,
     pub(super) names: &'a Names,
 }
 
-impl<'a> Walk<'a> {
-    fn cell(&self, planned: &PlannedCell) -> Cell<'a> {
+impl Cells for Planned<'_> {
+    #[inline]
+    fn slots(&self) -> impl Iterator<Item = Option<Slot>> {
+        self.cells.iter().map(|planned| planned.slot)
+    }
+
+    #[inline]
+    fn cell(&self, number: usize) -> Cell<'_> {
+        let planned = &self.cells[number];
         let cell = &self.event.fields.cells()[planned.cell as usize];
-        let name = &*self.names.name(cell.name).text;
-        Cell { name, text: self.event.text(cell), slot: planned.slot }
-    }
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = Cell<'a>;
-
-    fn next(&mut self) -> Option<Cell<'a>> {
-        let planned = self.planned.next()?;
-        Some(self.cell(planned))
-    }
-
-    fn nth(&mut self, count: usize) -> Option<Cell<'a>> {
-        let planned = self.planned.nth(count)?;
-        Some(self.cell(planned))
+        Cell { name: &self.names.name(cell.name).text, text: self.event.text(cell), slot: planned.slot }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `driver queries --data-dir D --queries Q.json [--runs 7]` times a catalogue, warm;
 //! `driver ingest --data-dir D --tenant-field KEY FILE` loads JSON lines;
+//! `driver first-stage --data-dir D --tenant-field KEY FILE` loads them up to the staged stream;
 //! `driver declare --data-dir D --schemas FOLDER` applies `<tenant>.json` of each tenant;
 //! `driver compact --data-dir D [--zstd-level 3] [--plain 1]` compacts it, and then writes the same rows plainly;
 //! `driver freshness --work D [--rate 2000] [--batch 100] [--seconds 10] FILE` sends in an open loop and watches for
@@ -11,6 +12,7 @@ mod compact;
 mod declare;
 mod digest;
 mod engine;
+mod first_stage;
 mod freshness;
 mod ingest;
 mod meter;
@@ -25,7 +27,8 @@ use options::Options;
 /// Whatever went wrong ends the run.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-const USAGE: &str = "usage: driver declare|queries|ingest|compact|freshness, see the head of bench/driver/src/main.rs";
+const USAGE: &str =
+    "usage: driver declare|queries|ingest|first-stage|compact|freshness, see the head of bench/driver/src/main.rs";
 
 async fn run() -> Result<serde_json::Value> {
     let mut arguments = std::env::args().skip(1);
@@ -36,6 +39,7 @@ async fn run() -> Result<serde_json::Value> {
         "declare" => declare::run(&options).await,
         "compact" => compact::run(&options).await,
         "ingest" => ingest::run(&options).await,
+        "first-stage" => first_stage::run(&options).await,
         "freshness" => freshness::run(&options).await,
         _ => Err(USAGE.into()),
     }

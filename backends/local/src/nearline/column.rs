@@ -13,7 +13,7 @@ use super::{
     heads::{Contents, Positions},
     segment::{Segment, content_hash, event_id, sixteens},
     source::{Cells, RowSource, Which},
-    text::ABSENT,
+    text::{ABSENT, is_one_of},
 };
 use crate::failure;
 
@@ -51,7 +51,7 @@ impl Selection {
 pub(super) struct ColumnReader {
     segment: Arc<Segment>,
     place: ColumnPlace,
-    /// The different texts, then a null.
+    /// The texts, then a null.
     dictionary: Arc<StringViewArray>,
 }
 
@@ -114,7 +114,7 @@ impl ColumnReader {
         Ok(SparseCells { rows: rows[begin..end].to_vec(), codes })
     }
 
-    /// The codes of the texts that `wanted` names.
+    /// The codes of the texts that `wanted` names, ascending. A text may have several.
     pub(super) fn codes_of(&self, wanted: &[Arc<str>]) -> Vec<u32> {
         let mut codes = Vec::new();
         for text in wanted {
@@ -124,16 +124,17 @@ impl ColumnReader {
             let is_short = text.len() <= 12;
             let same = |known: &u128| if is_short { *known == view } else { *known << 64 == view << 64 };
             let found = views.iter().enumerate().filter(|(_, known)| same(known)).map(|(code, _)| code);
-            let mut found = found.filter(|code| is_short || self.dictionary.value(*code) == text.as_ref());
-            codes.extend(found.next().and_then(|code| u32::try_from(code).ok()));
+            let found = found.filter(|code| is_short || self.dictionary.value(*code) == text.as_ref());
+            codes.extend(found.filter_map(|code| u32::try_from(code).ok()));
         }
+        codes.sort_unstable();
         codes
     }
 
     /// Marks in `mask` the rows from `from` on that have one of `wanted`, or any text when that is none.
     pub(super) fn mark(&self, from: usize, mask: &mut [bool], wanted: Option<&[u32]>) -> Result<()> {
         let texts = self.place.texts;
-        let matches = |code: u32| wanted.map_or(code < texts, |wanted| wanted.contains(&code));
+        let matches = |code: u32| wanted.map_or(code < texts, |wanted| is_one_of(wanted, code));
         let to = from + mask.len();
         if self.is_sparse() {
             self.sparse_cells(from, to)?.iter().for_each(|(row, code)| mask[row - from] |= matches(code));
@@ -156,7 +157,7 @@ impl ColumnReader {
         Ok(())
     }
 
-    /// The different texts, by code.
+    /// The texts, by code.
     pub(super) fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.place.texts as usize).map(|code| self.dictionary.value(code))
     }

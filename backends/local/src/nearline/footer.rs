@@ -12,7 +12,7 @@ use super::{
 pub(super) struct ColumnPlace {
     /// The stored name; empty for the alias and the shard.
     pub(super) name: Arc<str>,
-    /// How many different texts.
+    /// How many texts.
     pub(super) texts: u32,
     /// Where each of them ends, then their bytes.
     pub(super) dictionary: Section,

@@ -24,7 +24,7 @@ pub(super) enum Which<'a> {
 /// The cells of a column, copied out of their source.
 #[derive(Debug, Default)]
 pub(super) struct Cells {
-    /// The different texts, one behind the other.
+    /// The texts, one behind the other.
     pub(super) text: String,
     /// Where each of them ends.
     pub(super) ends: Vec<u32>,

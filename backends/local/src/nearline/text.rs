@@ -1,11 +1,15 @@
-//! A column of texts in memory: each different text once, each cell a row and the number of its text.
+//! A column of texts in memory: each different text once, each cell a row and the number of its text. Where nearly every
+//! cell has a text of its own, looking for twins is given up, and a text may be there more than once.
 
 use super::hash::text_hash;
 
 /// What a cell without a text has as its code.
 pub(super) const ABSENT: u32 = u32::MAX;
 
-/// Different texts, numbered in order of first sight.
+/// So many texts are looked at before looking for twins is given up.
+const LOOKED_AT_MIN: usize = 1024;
+
+/// Texts, numbered in order of first sight.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Texts {
     bytes: String,
@@ -14,18 +18,36 @@ pub(super) struct Texts {
     /// The upper half of a text's hash and its number plus one, at or behind the place that the hash says; 0 is free.
     table: Vec<u64>,
     seed: u64,
+    twins: Twins,
+}
+
+/// What is done about texts that are the same.
+#[derive(Debug, Default, Clone, Copy)]
+enum Twins {
+    /// They have one number.
+    #[default]
+    None,
+    /// They have one number as long as there are enough of them; so many texts were looked at.
+    Watched(usize),
+    /// Nobody looks.
+    Kept,
 }
 
 /// The half of a slot that is of the hash.
 const HASH_HALF: u64 = 0xffff_ffff_0000_0000;
 
 impl Texts {
-    /// No texts yet. `seed` is chance.
+    /// No texts yet; each different one will be here once. `seed` is chance.
     pub(super) fn new(seed: u64) -> Self {
         Self { seed, ..Self::default() }
     }
 
-    /// How many different texts there are.
+    /// No texts yet; where few are the same, the same text may be here more than once. `seed` is chance.
+    pub(super) fn watched(seed: u64) -> Self {
+        Self { seed, twins: Twins::Watched(0), ..Self::default() }
+    }
+
+    /// How many texts there are.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -46,14 +68,34 @@ impl Texts {
         (&self.bytes, &self.ends)
     }
 
-    /// The number of `text`, if it was seen.
-    pub(super) fn find(&self, text: &str) -> Option<u32> {
-        self.slot(text_hash(text.as_bytes(), self.seed), text).ok()
+    /// The numbers of `text`, ascending: one mostly, none if it was not seen.
+    pub(super) fn find(&self, text: &str) -> Vec<u32> {
+        match self.twins {
+            Twins::Kept => {
+                let numbers = 0..u32::try_from(self.ends.len()).expect("a memtable is bounded");
+                numbers.filter(|number| is_same(self.text(*number).as_bytes(), text.as_bytes())).collect()
+            }
+            Twins::None | Twins::Watched(_) => {
+                self.slot(text_hash(text.as_bytes(), self.seed), text).ok().into_iter().collect()
+            }
+        }
     }
 
-    /// The number of `text`.
+    /// A number of `text`.
     #[inline]
     pub(super) fn intern(&mut self, text: &str) -> u32 {
+        match &mut self.twins {
+            Twins::None => {}
+            Twins::Watched(count) => {
+                *count += 1;
+                // Most were new: a look into the table costs more than a text.
+                if self.ends.len() >= LOOKED_AT_MIN && self.ends.len() * 4 > *count * 3 {
+                    (self.twins, self.table) = (Twins::Kept, Vec::new());
+                    return self.push(text);
+                }
+            }
+            Twins::Kept => return self.push(text),
+        }
         let hash = text_hash(text.as_bytes(), self.seed);
         match self.slot(hash, text) {
             Ok(number) => number,
@@ -63,15 +105,21 @@ impl Texts {
 
     /// Adds a text that is not here; `slot` is free for it.
     fn add(&mut self, slot: usize, hash: u64, text: &str) -> u32 {
-        let number = u32::try_from(self.ends.len()).expect("a memtable is bounded");
-        self.bytes.push_str(text);
-        self.ends.push(u32::try_from(self.bytes.len()).expect("a memtable is bounded"));
+        let number = self.push(text);
         let taken = hash & HASH_HALF | u64::from(number + 1);
         if (self.ends.len() + 1) * 4 > self.table.len() * 3 {
             self.grow(taken);
         } else {
             self.table[slot] = taken;
         }
+        number
+    }
+
+    /// The number of one text more.
+    fn push(&mut self, text: &str) -> u32 {
+        let number = u32::try_from(self.ends.len()).expect("a memtable is bounded");
+        self.bytes.push_str(text);
+        self.ends.push(u32::try_from(self.bytes.len()).expect("a memtable is bounded"));
         number
     }
 
@@ -140,10 +188,19 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
         }
 }
 
+/// Whether `code` is one of `codes`, which ascend: one mostly, but many where twins were kept.
+#[inline]
+pub(super) fn is_one_of(codes: &[u32], code: u32) -> bool {
+    match codes {
+        [one] => *one == code,
+        _ => codes.binary_search(&code).is_ok(),
+    }
+}
+
 /// Cells of one name.
 #[derive(Debug, Default, Clone)]
 pub(super) struct TextColumn {
-    /// The different texts.
+    /// The texts.
     pub(super) texts: Texts,
     /// The rows that have a cell, ascending.
     pub(super) rows: Vec<u32>,
@@ -154,7 +211,7 @@ pub(super) struct TextColumn {
 impl TextColumn {
     /// No cells yet. `seed` is chance.
     pub(super) fn new(seed: u64) -> Self {
-        Self { texts: Texts::new(seed), ..Self::default() }
+        Self { texts: Texts::watched(seed), ..Self::default() }
     }
 
     /// Adds the cell of `row`, which is behind all others.

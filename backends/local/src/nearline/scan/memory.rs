@@ -12,7 +12,7 @@ use fineo_core::{
 use super::{Request, batch, positions, sixteens, timestamps};
 use crate::nearline::{
     memtable::{MemRows, Memtable},
-    text::TextColumn,
+    text::{TextColumn, is_one_of},
 };
 
 /// Goes through the rows that a memtable had when the scan began; from the last one back for who wants the newest.
@@ -85,7 +85,8 @@ fn selected(rows: &MemRows, request: &Request, from: usize, to: usize) -> Vec<u3
         match predicate {
             Predicate::AnyText { names, texts } => {
                 for column in names.iter().filter_map(|name| rows.column(name)) {
-                    let codes: Vec<u32> = texts.iter().filter_map(|text| column.texts.find(text)).collect();
+                    let mut codes: Vec<u32> = texts.iter().flat_map(|text| column.texts.find(text)).collect();
+                    codes.sort_unstable();
                     if !codes.is_empty() {
                         mark(column, from, &mut any, Some(&codes));
                     }
@@ -100,9 +101,10 @@ fn selected(rows: &MemRows, request: &Request, from: usize, to: usize) -> Vec<u3
     all.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(place, _)| row_number(from + place)).collect()
 }
 
+/// Marks in `any` the rows from `from` on with one of `codes`, which ascend, or with any text when that is none.
 fn mark(column: &TextColumn, from: usize, any: &mut [bool], codes: Option<&[u32]>) {
     for place in column.places(row_number(from), row_number(from + any.len())) {
-        if codes.is_none_or(|codes| codes.contains(&column.codes[place])) {
+        if codes.is_none_or(|codes| is_one_of(codes, column.codes[place])) {
             any[column.rows[place] as usize - from] = true;
         }
     }

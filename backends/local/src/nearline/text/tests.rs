@@ -1,4 +1,4 @@
-//! Texts keep their numbers, whatever their lengths and however many they are.
+//! Texts keep their numbers, whatever their lengths and however many they are or are the same.
 
 use super::Texts;
 
@@ -12,8 +12,33 @@ fn every_text_has_one_number() {
     for round in 0..2 {
         for (number, text) in (0_u32..).zip(&written) {
             assert_eq!(texts.intern(text), number, "{text} in round {round}");
-            assert_eq!((texts.find(text), texts.text(number)), (Some(number), text.as_str()));
+            assert_eq!((texts.find(text), texts.text(number)), (vec![number], text.as_str()));
         }
     }
-    assert_eq!((texts.len(), texts.find("none")), (written.len(), None));
+    assert_eq!((texts.len(), texts.find("none")), (written.len(), vec![]));
+}
+
+#[test]
+fn where_few_texts_are_the_same_twins_are_kept_and_all_of_them_found() {
+    let mut texts = Texts::watched(17);
+    let numbers: Vec<u32> = (0..3000).map(|number| texts.intern(&number.to_string())).collect();
+    let again: Vec<u32> = (0..3000).map(|number| texts.intern(&number.to_string())).collect();
+    for ((number, first), second) in (0..3000).zip(numbers).zip(again) {
+        let text = number.to_string();
+        assert_eq!((texts.text(first), texts.text(second)), (text.as_str(), text.as_str()));
+        assert_eq!(texts.find(&text), if first == second { vec![first] } else { vec![first, second] });
+    }
+    assert_eq!((texts.len(), texts.find("none")), (6000, vec![]));
+}
+
+#[test]
+fn where_many_texts_are_the_same_each_has_one_number() {
+    let mut texts = Texts::watched(17);
+    for round in 0..3 {
+        for number in 0..900_u32 {
+            assert_eq!(texts.intern(&number.to_string()), number, "round {round}");
+        }
+    }
+    let late = texts.intern("late");
+    assert_eq!((texts.len(), texts.find("late"), texts.find("7")), (901, vec![late], vec![7]));
 }

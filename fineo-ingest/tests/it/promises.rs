@@ -290,3 +290,27 @@ async fn as_recorded_an_event_is_read_as_it_was_and_re_derived_as_it_would_be_to
     }
     pipeline.stop().await.unwrap();
 }
+
+// N12
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_a_worker_waits_after_a_failure_archives_what_it_had_passed_on() {
+    let world = World::new();
+    for stage in Stage::ALL {
+        // The first batch is passed on, then the stream fails.
+        let plan = FaultPlan::new(1).with_rule(Operation::StreamRead, When::Nth(0), Fault::FailAfter);
+        let faults = Faults::new(plan);
+        let mut parts = world.parts();
+        match stage {
+            Stage::Raw => parts.raw = Arc::new(FaultyStream::new(parts.raw, &faults)),
+            Stage::Staged => parts.staged = Arc::new(FaultyStream::new(parts.staged, &faults)),
+        }
+        let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+        let name = stage.as_str();
+        let body = r#"{"metrictype":"m","timestamp":1} {"metrictype":"m","timestamp":2}"#;
+        let receipt = pipeline.edge().ingest(&tenant(name), body.into()).await.unwrap();
+        pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
+        pipeline.stop().await.unwrap();
+        assert_eq!(faults.injected(), 1, "{name}");
+        assert_eq!(world.archived(name).await, (2, 2), "{name}");
+    }
+}

@@ -17,6 +17,8 @@ pub struct Status {
     pub tenants: Vec<TenantStatus>,
     /// How often entries were gone before they were read.
     pub losses: u64,
+    /// What of the nearline store is damaged and not written again yet.
+    pub damages: Vec<String>,
 }
 
 /// How far a stage has come on a shard.
@@ -66,7 +68,12 @@ impl Status {
                 tenant: tenant.to_string(),
             });
         }
-        Ok(Self { stages: pipeline.shards.into_iter().map(stage).collect(), tenants, losses: pipeline.losses })
+        let damages = pipeline.damages.iter().map(|damage| {
+            let (tenant, metric, error) = (&damage.tenant, &damage.metric, &damage.error);
+            format!("rows of tenant {tenant}, metric {metric}: {error}")
+        });
+        let damages = damages.collect();
+        Ok(Self { stages: pipeline.shards.into_iter().map(stage).collect(), tenants, losses: pipeline.losses, damages })
     }
 }
 
@@ -85,6 +92,9 @@ impl fmt::Display for Status {
             }
         }
         writeln!(f, "losses: {}", self.losses)?;
+        for damage in &self.damages {
+            writeln!(f, "damaged, and being written again: {}", damage.escape_debug())?;
+        }
         for tenant in &self.tenants {
             let metrics = tenant.metrics.join(", ").escape_debug().to_string();
             writeln!(f, "tenant {}: schema version {}, metrics: {metrics}", tenant.tenant, tenant.schema_version)?;

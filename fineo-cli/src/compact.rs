@@ -83,6 +83,9 @@ fn print(report: &CompactReport, format: SummaryFormat) -> Result<(), Failure> {
         SummaryFormat::Text => {
             if report.is_idle() {
                 say("nothing to compact");
+                say(
+                    "hint: rows that files have by now leave the nearline store later: --keep-nearline HOURS says when",
+                );
             }
             for tenant in &report.tenants {
                 for metric in &tenant.metrics {

@@ -302,6 +302,18 @@ impl Engine {
         }
     }
 
+    /// The ids of all tenants.
+    pub(crate) async fn tenants(&self) -> Result<Vec<String>, Failure> {
+        Ok(match self {
+            Self::Own(fineo) => fineo.status().await?.tenants.into_iter().map(|tenant| tenant.tenant).collect(),
+            Self::Served(client) => {
+                let report: ReportView = client.ask(Method::GET, "/operator/status", Sent::default()).await?;
+                let tenants = report.value["tenants"].as_array().into_iter().flatten();
+                tenants.filter_map(|tenant| tenant["tenant"].as_str()).map(str::to_owned).collect()
+            }
+        })
+    }
+
     /// The columnar tables.
     pub(crate) async fn tables(&self, tenant: &TenantId) -> Result<Vec<TableStatus>, Failure> {
         Ok(match self {

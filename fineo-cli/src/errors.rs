@@ -16,13 +16,17 @@ pub(crate) async fn run(args: &ErrorsArgs, opener: &Opener) -> Result<(), Failur
     let engine = opener.open().await?;
     let style = Style { format: args.format, ..Style::default() };
     let result = sql::print_one(&engine, &args.tenant, &statement(args), style, false).await;
-    if result.is_ok() && args.format == Format::Table {
-        let tenant = &args.tenant;
-        say(&format!(
-            "hint: after a change that repairs them: fineo replay --tenant {tenant} --stage raw --errors-only"
-        ));
+    match &result {
+        Ok(0) => say("nothing was rejected that this asks for"),
+        Ok(_) if args.format == Format::Table => {
+            let tenant = &args.tenant;
+            say(&format!(
+                "hint: after a change that repairs them: fineo replay --tenant {tenant} --stage raw --errors-only"
+            ));
+        }
+        Ok(_) | Err(_) => {}
     }
-    engine.finish(result).await
+    engine.finish(result).await.map(drop)
 }
 
 fn statement(args: &ErrorsArgs) -> String {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     args::{EventFormat, IngestArgs, SummaryFormat},
     engine::{Engine, Opener},
     failure::{Failure, say},
-    input,
+    hints, input,
     progress::Progress,
     stop::unless_stopped,
 };
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: &IngestArgs, opener: &Opener) -> Result<(), Failur
     let micros = SystemClock.now().micros() - begun.micros();
     result?;
     let total = total.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    print(args, &routing, &total, files.len(), micros)
+    print(args, &routing, &total, &files, micros)
 }
 
 /// An import that ends early says what it had accepted until then.
@@ -99,25 +99,33 @@ async fn take_in_all(
     total: &Mutex<Counts>,
 ) -> Result<(), Failure> {
     for file in files {
-        let options = ImportOptions::new(routing.clone())
-            .with_format(args.format.map_or(ImportFormat::Auto, format_of))
-            .with_metric(args.metric.clone());
-        let source = match input::is_stdin(file) {
-            true => Source::Stdin,
-            false => Source::Path(file.clone()),
-        };
+        let options = ImportOptions::new(routing.clone()).with_format(format(args)).with_metric(args.metric.clone());
+        let source = source_of(file);
+        let is_csv = source.is_csv(options.format);
         let progress = Progress::new(input::length(file));
         let show = |counts: &Counts| progress.show(counts.packed_bytes, shown(counts));
         let counts = engine.import(source, options, &show).await.map_err(|failure| failure.of_file(file))?;
+        drop(progress);
+        if let Some(told) = hints::of_empty(&counts, is_csv) {
+            say(&format!("note: {}: {told}", file.display()));
+        }
         total.lock().unwrap_or_else(PoisonError::into_inner).add(&counts);
     }
     Ok(())
 }
 
-fn format_of(asked: EventFormat) -> ImportFormat {
-    match asked {
-        EventFormat::Json => ImportFormat::Json,
-        EventFormat::Csv => ImportFormat::Csv,
+fn source_of(file: &Path) -> Source {
+    match input::is_stdin(file) {
+        true => Source::Stdin,
+        false => Source::Path(file.to_owned()),
+    }
+}
+
+fn format(args: &IngestArgs) -> ImportFormat {
+    match args.format {
+        None => ImportFormat::Auto,
+        Some(EventFormat::Json) => ImportFormat::Json,
+        Some(EventFormat::Csv) => ImportFormat::Csv,
     }
 }
 
@@ -125,7 +133,7 @@ fn shown(counts: &Counts) -> String {
     format!("accepted {}, rejected {}, duplicates {}", counts.accepted, counts.rejected_total(), counts.duplicates)
 }
 
-fn print(args: &IngestArgs, routing: &Routing, counts: &Counts, files: usize, micros: i64) -> Result<(), Failure> {
+fn print(args: &IngestArgs, routing: &Routing, counts: &Counts, files: &[PathBuf], micros: i64) -> Result<(), Failure> {
     let seconds = micros as f64 / 1e6;
     let mut stdout = io::stdout().lock();
     match args.output {
@@ -135,7 +143,7 @@ fn print(args: &IngestArgs, routing: &Routing, counts: &Counts, files: usize, mi
                 "rejected": counts.rejected_total(),
                 "duplicates": counts.duplicates,
                 "rejected_by_code": counts.rejected,
-                "files": files,
+                "files": files.len(),
                 "bytes": counts.bytes,
                 "seconds": seconds,
             });
@@ -156,7 +164,10 @@ fn print(args: &IngestArgs, routing: &Routing, counts: &Counts, files: usize, mi
             Routing::Tenant(tenant) => tenant.as_str(),
             Routing::Field(_) => "T",
         };
-        say(&format!("hint: fineo errors --tenant {tenant} shows what was rejected, and why"));
+        let is_csv = files.iter().any(|file| source_of(file).is_csv(format(args)));
+        for hint in hints::of_rejections(&counts.rejected, tenant, is_csv) {
+            say(&format!("hint: {hint}"));
+        }
     }
     Ok(())
 }

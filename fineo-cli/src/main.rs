@@ -13,6 +13,7 @@ mod demo;
 mod engine;
 mod errors;
 mod failure;
+mod hints;
 mod ingest;
 mod input;
 mod instant;

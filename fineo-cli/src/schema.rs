@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use fineo::{
     core::{Error, TenantId},
-    schema::Change,
+    schema::{Change, ChangeId},
 };
 use fineo_server::http::resource::AppliedView;
 
@@ -85,7 +85,7 @@ async fn look(engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(
         SchemaVerb::Metric { .. } => list_metrics(&engine.catalog(tenant).await?.metrics, args.format),
         SchemaVerb::Export => declaration::export(engine, tenant).await,
         SchemaVerb::History => lists::history(engine, tenant, args.format).await,
-        SchemaVerb::Undo { change } => report(tenant, &engine.undo(tenant, &change.parse()?).await?),
+        SchemaVerb::Undo { change } => report(tenant, &engine.undo(tenant, &change_id(tenant, change)?).await?),
         SchemaVerb::Discovered { metric } => lists::discovered(engine, tenant, metric.as_deref(), args.format).await,
         SchemaVerb::Suggest { apply: Some(id) } => report(tenant, &engine.apply_suggestion(tenant, id).await?),
         SchemaVerb::Suggest { apply: None } => lists::suggestions(engine, tenant, args.format).await,
@@ -93,6 +93,11 @@ async fn look(engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(
             Err(Error::internal("a change was taken for a look").into())
         }
     }
+}
+
+fn change_id(tenant: &TenantId, text: &str) -> Result<ChangeId, Error> {
+    text.parse()
+        .map_err(|error: Error| error.with("hint", format!("fineo schema --tenant {tenant} history lists the changes")))
 }
 
 /// Says what was done, and how to take it back.

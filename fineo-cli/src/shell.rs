@@ -82,7 +82,7 @@ impl Shell<'_> {
         }
         for statement in statements::all(line) {
             match sql::print_one(self.engine, self.tenant, statement, self.style, self.is_timed).await {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(Failure::Stopped) => say("cancelled"),
                 Err(Failure::Failed(error)) => say_error(&error),
                 Err(Failure::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => return Next::Quit,

@@ -11,7 +11,7 @@ use crate::{
     args::{Format, SqlArgs},
     engine::{Engine, Opener},
     failure::{Failure, say},
-    input,
+    hints, input,
     output::{Style, result_writer},
     shell, statements,
     stop::unless_stopped,
@@ -86,22 +86,27 @@ async fn print_all(engine: &Engine, tenant: &TenantId, statements: &[&str], styl
     Ok(())
 }
 
-/// Runs one statement and prints its result on stdout, and the number of rows and the time on stderr.
+/// Runs one statement and prints its result on stdout, and the number of rows and the time on stderr. Answers how many rows
+/// there were.
 pub(crate) async fn print_one(
     engine: &Engine,
     tenant: &TenantId,
     statement: &str,
     style: Style,
     is_timed: bool,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let begun = SystemClock.now();
-    let rows = unless_stopped(print(engine, tenant, statement, style)).await?;
+    let printed = unless_stopped(print(engine, tenant, statement, style)).await;
+    if let Err(failure) = &printed {
+        hints::of_query(engine, tenant, failure).await;
+    }
+    let rows = printed?;
     if is_timed {
         let micros = SystemClock.now().micros() - begun.micros();
         let noun = if rows == 1 { "row" } else { "rows" };
         say(&format!("({rows} {noun}, {}.{:03} s)", micros / 1_000_000, micros / 1_000 % 1_000));
     }
-    Ok(())
+    Ok(rows)
 }
 
 async fn print(engine: &Engine, tenant: &TenantId, statement: &str, style: Style) -> Result<u64, Failure> {

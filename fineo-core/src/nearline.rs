@@ -64,7 +64,7 @@ pub struct NearlineCapabilities {
 /// 11. **Outcomes.** [`write`](Self::write) answers one outcome per row, in order.
 /// 12. **Beyond.** A scan answers exactly the rows whose position [`ScanRequest::beyond`] does not contain.
 /// 13. **Latest.** A scan whose request has a [`Latest`] may leave out a row once one of its key was accepted that is
-///     at least as new, and no other.
+///     newer, and no other: all rows of the newest instant are answered.
 /// 14. **Damage.** What cannot be read as it was written is set aside: [`damages`](Self::damages) tells of it. A scan that
 ///     may need it fails with [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt); other scans, all writes and all other
 ///     metrics go on. Writes do not see what is set aside. Once [`mended`](Self::mended) is done it is gone.

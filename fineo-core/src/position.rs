@@ -59,6 +59,8 @@ impl Position {
     pub const LEN: usize = 24;
     /// Before every entry.
     pub const ZERO: Self = Self([0; Self::LEN]);
+    /// Behind every entry.
+    pub const MAX: Self = Self([u8::MAX; Self::LEN]);
 
     /// A position from its stored bytes.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {

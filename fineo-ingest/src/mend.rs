@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fineo_core::{
-    Error, MetricId, Result, ShardId,
+    Error, MetricId, Position, Result, ShardId,
     archive::{SegmentKind, SegmentQuery, Stage},
     nearline::Damage,
     stream::Delivery,
@@ -93,13 +93,16 @@ async fn mend_errors(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
             return Err(Error::internal("error rows of a shard that is no stage's").with("shard", rows_shard));
         };
         let archived = checkpoint::archived(&*parts.repo, &shared.options.name, stage).await?;
-        if !archived.contains(&shard, *last) {
+        // Where nobody knows the last one, it is of rows from before the start: the stage passes on once more what was not
+        // archived then.
+        let last = if *last == Position::MAX { archived.last(&shard).unwrap_or(*first) } else { *last };
+        if !archived.contains(&shard, last) {
             return Err(Error::unavailable("the errors are not archived yet").with("shard", &shard));
         }
         for kind in [SegmentKind::Malformed, SegmentKind::Commit] {
             let mut segments = parts.archive.segments(SegmentQuery { stage, kind });
             while let Some(info) = segments.try_next().await? {
-                if info.name.shard != shard || info.name.first > *last || info.name.last < *first {
+                if info.name.shard != shard || info.name.first > last || info.name.last < *first {
                     continue;
                 }
                 let reader = SegmentReader::open(&*parts.archive, &info).await?;

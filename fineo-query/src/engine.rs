@@ -22,7 +22,7 @@ use fineo_table::Tables;
 use crate::{
     QueryLimits, Session,
     catalog::Catalog,
-    plan::{KeptPlans, NewestFirst, Planners, growth},
+    plan::{JoinPlanner, KeptPlans, NewestFirst, Planners, growth},
 };
 
 /// The parts that queries read from.
@@ -160,13 +160,14 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    let functions = growth::bounded(SessionStateDefaults::default_scalar_functions(), limits.memory_bytes_max);
+    // The first that plans an expression decides.
+    let mut planners = SessionStateDefaults::default_expr_planners();
+    planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(growth::bounded(
-            SessionStateDefaults::default_scalar_functions(),
-            limits.memory_bytes_max,
-        ))
+        .with_expr_planners(planners)
+        .with_scalar_functions(functions)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())

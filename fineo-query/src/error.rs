@@ -107,15 +107,27 @@ fn span(error: &DataFusionError) -> Option<Span> {
     error.diagnostic().and_then(|diagnostic| diagnostic.span)
 }
 
-fn planning(text: &str) -> Error {
-    let text = first_line(text);
+fn planning(whole: &str) -> Error {
+    let text = first_line(whole);
     if let Some(name) = text.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next()) {
-        return refused("unknown_function", "no such function").with("function", name);
+        let refused = refused("unknown_function", "no such function").with("function", name);
+        let near = whole.split_once("Did you mean '").and_then(|(_, rest)| rest.split('\'').next());
+        return match near {
+            Some(near) => refused.with("hint", format!("did you mean {near}?")),
+            None => refused,
+        };
     }
     if let Some(name) = text.strip_prefix("table function '").and_then(|rest| rest.split('\'').next()) {
         return refused("unknown_function", "no such table function").with("function", name);
     }
-    refused("query_invalid", "the query has no meaning").with("detail", text)
+    // A function that was called with what it does not take is the caller's doing.
+    let text = text.strip_prefix("Internal error: ").unwrap_or(&text);
+    let refused = refused("query_invalid", "the query has no meaning").with("detail", text);
+    if text.contains("Utf8View") || text.contains("received String") {
+        return refused
+            .with("hint", "a field that is not declared is text: CAST(field AS DOUBLE) reads it as a number");
+    }
+    refused
 }
 
 fn execution(text: &str) -> Error {

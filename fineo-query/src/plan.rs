@@ -2,6 +2,7 @@
 
 mod context;
 pub(crate) mod growth;
+mod joined;
 mod kept;
 mod latest;
 mod open;
@@ -47,6 +48,7 @@ use crate::{
 
 use context::Context;
 
+pub(crate) use joined::JoinPlanner;
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;
 pub(crate) use open::{OpenScan, Values, stand_in};

@@ -220,7 +220,9 @@ fn edit(root: &mut Value, path: &[&str], delta: &Delta) -> Result<(), Refused> {
     let Value::Object(parts) = parent else { return Err(Refused::DependsLater) };
     let current = parts.get(*last);
     let is_names = matches!(*last, "names" | "ruled_out" | "timestamp_aliases" | "timestamp_formats" | "metric_keys");
-    let restored = if current == delta.after.as_ref() {
+    // A recorded null is read back as nothing, and means the same.
+    let stated = |part: Option<&Value>| part.filter(|value| !value.is_null()).cloned();
+    let restored = if stated(current) == stated(delta.after.as_ref()) {
         delta.before.clone()
     } else if is_names {
         Some(list::taken_back(current, delta.before.as_ref(), delta.after.as_ref()).ok_or(Refused::DependsLater)?)

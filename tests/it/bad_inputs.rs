@@ -207,6 +207,52 @@ async fn every_bad_event_ends_as_it_should() {
     }
 }
 
+/// E41.
+#[tokio::test]
+async fn a_device_that_sends_everything_loses_nothing_and_keeps_nobody_waiting() {
+    for instance in instances().await {
+        let (fineo, hot, canary) = (&instance.fineo, tenant("hot"), tenant("canary"));
+        for request in 0..3 {
+            let event =
+                |number: u64| format!(r#"{{"metrictype":"m","timestamp":1,"device":"x","n":"{request}{number:04}"}}"#);
+            let body: String = (0..5_000).map(event).collect();
+            let receipt = fineo.ingest(&hot, body).await.unwrap();
+            assert_eq!(receipt.accepted(), 5_000, "{}", instance.backend);
+            ingest(fineo, &canary, format!(r#"{{"metrictype":"m","timestamp":{request},"v":"sings"}}"#)).await;
+            assert_eq!(rows(fineo, &canary, "SELECT v FROM m").await.len(), request + 1, "{}", instance.backend);
+            fineo.wait_until_queryable(&receipt).await.unwrap();
+        }
+        let sql = "SELECT count(*), count(DISTINCT n), min(n), max(n) FROM m WHERE device = 'x'";
+        assert_eq!(rows(fineo, &hot, sql).await, ["15000|15000|00000|24999"], "{}", instance.backend);
+    }
+}
+
+/// S21: what is deleted here is a metric, which like a tenant may come again under its name.
+#[tokio::test]
+async fn a_metric_that_is_deleted_and_comes_again_is_another() {
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        let schema = fineo.schema(&acme);
+        schema.declare(r#"{"metrics":{"m":{"aliases":["mm"],"fields":{"s":{"type":"string"}}}}}"#).await.unwrap();
+        ingest(fineo, &acme, event(r#""s":"old","x":"old""#)).await;
+        schema.delete_metric("m").await.unwrap();
+        for name in ["m", "mm"] {
+            let refusal = try_rows(&fineo.session(&acme), &format!("SELECT * FROM {name}")).await.unwrap_err();
+            assert!(format!("{refusal:?}").contains("code=unknown_table"), "{}: {refusal:?}", instance.backend);
+        }
+        schema.declare(r#"{"metrics":{"m":{"fields":{"s":{"type":"string"}}}}}"#).await.unwrap();
+        assert!(rows(fineo, &acme, "SELECT * FROM m").await.is_empty(), "{}", instance.backend);
+        ingest(fineo, &acme, event(r#""s":"new""#)).await;
+        assert_eq!(
+            rows(fineo, &acme, "SELECT * FROM m").await,
+            ["1970-01-01T00:00:00.001Z|new"],
+            "{}",
+            instance.backend
+        );
+        assert!(rows(fineo, &acme, "SELECT * FROM fineo_discovered WHERE name = 'x'").await.is_empty());
+    }
+}
+
 // I5, E29
 #[tokio::test]
 async fn a_key_that_comes_with_other_content_is_a_conflict() {

@@ -185,3 +185,24 @@ async fn a_replay_of_either_stage_in_either_mode_changes_no_answer() {
         }
     }
 }
+
+// D2, F1, F2
+#[tokio::test]
+async fn what_is_known_of_how_far_the_stages_came_includes_every_receipt_that_was_waited_for() {
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        for number in 1..=3 {
+            let event = format!(r#"{{"metrictype":"m","timestamp":{number},"v":{number}}}"#);
+            let receipt = fineo.ingest(&acme, event).await.unwrap();
+            fineo.wait_until_queryable(&receipt).await.unwrap();
+            let as_of = fineo.data_as_of();
+            assert!(as_of.raw.cover().includes(receipt.token()), "{}", instance.backend);
+            assert_eq!(
+                rows(fineo, &acme, "SELECT count(*) FROM m").await,
+                [number.to_string()],
+                "{}",
+                instance.backend
+            );
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod pack;
+mod reach;
 mod scan;
 mod segment;
 mod segment_writer;

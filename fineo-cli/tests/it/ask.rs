@@ -88,3 +88,21 @@ fn a_tenant_without_compacted_rows_has_no_tables() {
     assert!(text.stdout.is_empty() && text.status.success(), "{text:?}");
     assert!(String::from_utf8_lossy(&text.stderr).contains("no columnar table yet"));
 }
+
+#[test]
+fn who_asks_for_a_table_that_is_not_there_hears_which_ones_are() {
+    let program = program();
+    let hint = |tenant: &str| {
+        let output = program.command_of(["sql", "--tenant", tenant, "SELECT * FROM nothing"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(hint("t").contains("the tables of tenant t are m"), "{}", hint("t"));
+    let stranger = hint("tt");
+    assert!(
+        stranger.contains("fineo ingest --tenant tt FILE") && stranger.contains("there are tenants t"),
+        "{stranger}"
+    );
+    let errors = program.run("errors --tenant t");
+    assert!(errors.stderr.contains("nothing was rejected") && !errors.stderr.contains("replay"), "{errors:?}");
+}

@@ -105,6 +105,28 @@ fn a_file_that_is_missing_or_broken_fails_and_is_named() {
 }
 
 #[test]
+fn a_file_without_events_is_done_and_said_to_be_one() {
+    let program = Program::new();
+    program.file("empty.json", "");
+    program.file("blank.json", "\n\n");
+    program.file("header.csv", "metrictype,timestamp\n");
+    for (name, told) in [
+        ("empty.json", "nothing in it"),
+        ("blank.json", "no event in it"),
+        ("header.csv", "one row in it, which names the columns"),
+    ] {
+        let answer = program.run(&format!("ingest --tenant t {name}"));
+        assert_eq!(answer.code, 0, "{answer:?}");
+        assert!(answer.stderr.contains(told) && answer.stderr.contains(name), "{answer:?}");
+    }
+    program.file("no-header.csv", "pump,1700000000000,4\npump,1700000000001,5\n");
+    let answer = program.run("ingest --tenant t no-header.csv");
+    for told in ["the first row of a CSV file names its columns", "--metric M", "fineo errors --tenant t"] {
+        assert!(answer.stderr.contains(told), "{answer:?}");
+    }
+}
+
+#[test]
 fn misuse_has_its_own_exit_code_and_touches_nothing() {
     let program = Program::new();
     for line in ["ingest", "ingest --tenant _x -", "sql --tenant t --format xml x", "nonsense", "schema metric list"] {

@@ -42,8 +42,8 @@ impl Operation {
     /// Every operation of an object store.
     pub const OBJECTS: [Self; 4] = [Self::ObjectPut, Self::ObjectGet, Self::ObjectList, Self::ObjectDelete];
 
-    /// Every operation of the four contracts but those about damage, which a store without any does not feel.
-    pub const ALL: [Self; 19] = [
+    /// Every operation of the four contracts.
+    pub const ALL: [Self; 21] = [
         Self::StreamAppend,
         Self::StreamSync,
         Self::StreamShards,
@@ -58,6 +58,8 @@ impl Operation {
         Self::NearlineScan,
         Self::NearlineRemove,
         Self::NearlineMetrics,
+        Self::NearlineDamages,
+        Self::NearlineMended,
         Self::RepoLatest,
         Self::RepoHistory,
         Self::RepoAppend,

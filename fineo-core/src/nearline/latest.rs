@@ -43,7 +43,7 @@ impl Latest {
     }
 
     /// Says for each pair of key and timestamp that such a row was accepted: none of that key is wanted any more that
-    /// is not newer.
+    /// is older.
     pub fn accept<'a>(&self, rows: impl IntoIterator<Item = (Option<&'a str>, i64)>) {
         let mut accepted = self.accepted.write().unwrap_or_else(PoisonError::into_inner);
         for (key, micros) in rows {

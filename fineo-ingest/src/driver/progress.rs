@@ -121,6 +121,16 @@ impl Progress {
         self.state().checkpoints.get(&(stage, shard.clone())).copied()
     }
 
+    /// Up to where `stage` has passed on what no checkpoint covers yet.
+    pub(crate) fn unsettled(&self, stage: Stage, shard: &ShardId) -> Option<Position> {
+        let state = self.state();
+        let passed = match stage {
+            Stage::Raw => state.raw.last(shard),
+            Stage::Staged => state.staged.last(shard),
+        };
+        passed.filter(|passed| state.checkpoints.get(&(stage, shard.clone())).is_none_or(|settled| settled < passed))
+    }
+
     pub(crate) fn failure(&self, stage: Stage, shard: &ShardId) -> Option<Error> {
         self.state().failures.get(&(stage, shard.clone())).cloned()
     }

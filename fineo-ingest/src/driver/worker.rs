@@ -46,16 +46,22 @@ pub(crate) async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> (ShardId, Stage, Ended) {
     loop {
-        let ended = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone() }.once().await;
+        let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None };
+        let ended = worker.once().await;
         let error = match ended {
             Ok(ended) => return (shard, stage, ended),
             Err(error) => error,
         };
         tracing::error!(%error, %stage, %shard, "the stage failed and begins again at its checkpoint");
         shared.progress.failed(stage, &shard, Some(error));
+        let has_stopped = *stop.borrow();
         tokio::select! {
             () = shared.parts.clock.sleep(shared.options.restart_after) => {}
-            () = stopped(&mut stop) => return (shard, stage, Ended::Stopped),
+            () = stopped(&mut stop), if !has_stopped => {}
+        }
+        // What was passed on before the failure is archived before a stop.
+        if *stop.borrow() && shared.progress.unsettled(stage, &shard).is_none() {
+            return (shard, stage, Ended::Stopped);
         }
     }
 }
@@ -71,6 +77,8 @@ struct Worker<'a> {
     stage: Stage,
     shard: &'a ShardId,
     stop: watch::Receiver<bool>,
+    /// Up to where an earlier run had passed on what it could not archive: this one does it again before it stops.
+    again_to: Option<Position>,
 }
 
 /// A cut under way, or the right to begin one.
@@ -94,6 +102,7 @@ impl Worker<'_> {
         if let Some(position) = from {
             shared.progress.passed(self.stage, self.shard, position, &fineo_core::Cover::default());
         }
+        self.again_to = shared.progress.unsettled(self.stage, self.shard).filter(|position| Some(*position) > from);
         let mut owned = Ownership::new(self.stage, self.shard.clone(), lease, checkpoint);
         // Registers this consumer, and fences whoever held the lease before.
         renew(shared, &mut owned).await?;
@@ -112,13 +121,14 @@ impl Worker<'_> {
                     return Ok(Ended::Finished);
                 }
                 Left::Trimmed(error) => {
+                    self.again_to = None;
                     from = owned.checkpoint.position;
                     self.note_trimmed(from, &error).await?;
                     read_from = ReadFrom::Start;
                 }
                 Left::Damaged(error, last) => {
                     self.note_damaged(&error).await?;
-                    shared.progress.passed(self.stage, self.shard, last, &fineo_core::Cover::default());
+                    self.passed(last, &fineo_core::Cover::default());
                     read_from = ReadFrom::After(last);
                 }
             }
@@ -168,7 +178,7 @@ impl Worker<'_> {
         let left = loop {
             tokio::select! {
                 biased;
-                () = stopped(&mut self.stop) => break Left::Stopped,
+                () = stopped(&mut self.stop), if self.again_to.is_none() => break Left::Stopped,
                 owned = finish(&mut cutting) => cutting = Cutting::Idle(owned?),
                 () = &mut timer => {
                     timer = shared.parts.clock.sleep(self.tick());
@@ -236,14 +246,20 @@ impl Worker<'_> {
                 passed = &mut passing => break passed?,
                 // The cut may hold what the batch waits for, such as a store's lock: both go on, or neither would.
                 owned = finish(cutting) => *cutting = Cutting::Idle(owned?),
-                () = stopped(&mut self.stop) => return Ok(false),
+                () = stopped(&mut self.stop), if self.again_to.is_none() => return Ok(false),
             }
         };
-        self.shared.progress.passed(self.stage, self.shard, last, &passed.forwarded);
+        self.passed(last, &passed.forwarded);
         pending.bytes += batch.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
         pending.received.push(&batch)?;
         pending.errors.extend(passed.errors);
         Ok(true)
+    }
+
+    /// Everything up to `position` is passed on.
+    fn passed(&mut self, position: Position, forwarded: &fineo_core::Cover) {
+        self.shared.progress.passed(self.stage, self.shard, position, forwarded);
+        self.again_to = self.again_to.filter(|to| position < *to);
     }
 
     /// Keeps the record of entries that were gone before they were read.

@@ -1,8 +1,10 @@
 //! Promises of `docs/promises.md` about taking in and replaying, each by its id.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use fineo_conformance::fault::{Fault, FaultPlan, Faults, FaultyStream, Operation, When};
+use fineo_conformance::fault::{
+    Fault, FaultPlan, Faults, FaultyArchive, FaultyNearline, FaultyStream, Operation, When,
+};
 use fineo_core::{
     SchemaRepo as _, Stream as _,
     archive::Stage,
@@ -288,5 +290,88 @@ async fn as_recorded_an_event_is_read_as_it_was_and_re_derived_as_it_would_be_to
         let report = pipeline.replay(ReplayRequest::new(Stage::Raw, tenant("acme")).with_mode(mode)).await.unwrap();
         assert_eq!((report.events, report.rows), (8, rows), "{mode:?}: {report:?}");
     }
+    pipeline.stop().await.unwrap();
+}
+
+// N12
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_a_worker_waits_after_a_failure_archives_what_it_had_passed_on() {
+    let world = World::new();
+    for stage in Stage::ALL {
+        // The first batch is passed on, then the stream fails.
+        let plan = FaultPlan::new(1).with_rule(Operation::StreamRead, When::Nth(0), Fault::FailAfter);
+        let faults = Faults::new(plan);
+        let mut parts = world.parts();
+        match stage {
+            Stage::Raw => parts.raw = Arc::new(FaultyStream::new(parts.raw, &faults)),
+            Stage::Staged => parts.staged = Arc::new(FaultyStream::new(parts.staged, &faults)),
+        }
+        let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+        let name = stage.as_str();
+        let body = r#"{"metrictype":"m","timestamp":1} {"metrictype":"m","timestamp":2}"#;
+        let receipt = pipeline.edge().ingest(&tenant(name), body.into()).await.unwrap();
+        pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
+        pipeline.stop().await.unwrap();
+        assert_eq!(faults.injected(), 1, "{name}");
+        assert_eq!(world.archived(name).await, (2, 2), "{name}");
+    }
+}
+
+// N2, N7, N8
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_of_hours_everything_passes_oldest_first_and_nobody_was_pestered_meanwhile() {
+    const OUTAGE: Duration = Duration::from_secs(3 * 3_600);
+    let faults = Faults::new(FaultPlan::new(1).with_rule(Operation::NearlineWrite, When::Always, Fault::Throttle(50)));
+    let world = World::new();
+    let mut parts = world.parts();
+    parts.nearline = Arc::new(FaultyNearline::new(parts.nearline, &faults));
+    let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+    let mut token = fineo_core::Cover::default();
+    // Rows of one tenant, and errors of another: those wait as well.
+    for number in 0..200 {
+        let (name, body) = match number % 2 {
+            0 => ("acme", format!(r#"{{"metrictype":"m","timestamp":{number}}}"#)),
+            _ => ("beta", format!(r#"{{"metrictype":"m","number":{number}}}"#)),
+        };
+        let receipt = pipeline.edge().ingest(&tenant(name), body.into()).await.unwrap();
+        token.merge(receipt.token());
+    }
+    pipeline.wait_until_queryable(&token, OUTAGE).await.unwrap_err();
+    // Two workers, which wait half of ten seconds at least once they have waited for a while.
+    let asked_max = 2 * OUTAGE.as_secs() / 5 + 40;
+    assert!((100..asked_max).contains(&faults.injected()), "{} of {asked_max}", faults.injected());
+    assert!(world.rows("acme", "n1", &[]).await.is_empty() && world.rows("beta", "errors", &[]).await.is_empty());
+    faults.stop();
+    pipeline.wait_until_queryable(&token, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(world.rows("acme", "n1", &[]).await.len(), 100);
+    assert_eq!(world.rows("beta", "errors", &[]).await.len(), 100);
+    pipeline.stop().await.unwrap();
+}
+
+// O3
+#[tokio::test(start_paused = true)]
+async fn what_came_after_a_split_is_passed_on_once_what_came_before_is_checkpointed() {
+    let world = World::new();
+    let edge = edge(&world.parts());
+    let body = |number: u32| format!(r#"{{"metrictype":"m","timestamp":{number}}}"#);
+    let before = edge.ingest(&tenant("acme"), body(1).into()).await.unwrap();
+    let parent = world.raw.shards().await.unwrap().remove(0).id;
+    world.raw.split_shard(&parent).unwrap();
+    let mut after = fineo_core::Cover::default();
+    for number in 2..40 {
+        after.merge(edge.ingest(&tenant("acme"), body(number).into()).await.unwrap().token());
+    }
+    assert_eq!(after.iter().count(), 2, "both children have some");
+    // The parent cannot be archived, so it has no end yet.
+    let faults = Faults::new(FaultPlan::new(1).with_rule(Operation::ArchiveWrite, When::Always, Fault::FailBefore));
+    let mut parts = world.parts();
+    parts.archive = Arc::new(FaultyArchive::new(parts.archive, &faults));
+    let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+    pipeline.wait_until_queryable(before.token(), SOON).await.unwrap();
+    pipeline.wait_until_queryable(&after, SOON * 60).await.unwrap_err();
+    assert_eq!(world.rows("acme", "n1", &[]).await, ["1000 m"]);
+    faults.stop();
+    pipeline.wait_until_queryable(&after, SOON * 60).await.unwrap();
+    assert_eq!(world.rows("acme", "n1", &[]).await.len(), 39);
     pipeline.stop().await.unwrap();
 }

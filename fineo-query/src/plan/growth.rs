@@ -37,6 +37,10 @@ enum Growth {
     Padded,
     /// The first, with the third in place of each of its characters, perhaps.
     Replaced,
+    /// The first, with the third in place of each match of the second.
+    Matched,
+    /// Twice the first.
+    Doubled,
     /// All together.
     Joined,
     /// The items of the first, each with the second behind it.
@@ -52,7 +56,9 @@ fn growth_of(name: &str) -> Option<Growth> {
         "repeat" => Growth::Repeated,
         "lpad" | "rpad" => Growth::Padded,
         "replace" => Growth::Replaced,
-        "concat" | "concat_ws" | "array_concat" => Growth::Joined,
+        "regexp_replace" => Growth::Matched,
+        "encode" => Growth::Doubled,
+        "||" | "concat" | "concat_ws" | "array_concat" | "make_array" => Growth::Joined,
         "array_to_string" => Growth::Separated,
         "array_repeat" | "array_resize" => Growth::Listed,
         "range" | "generate_series" => Growth::Ranged,
@@ -176,6 +182,12 @@ fn bytes_of(growth: Growth, args: &ScalarFunctionArgs) -> u128 {
             let pieces = whole / size_at(&second, row).max(1);
             whole.saturating_add(pieces.saturating_add(1).saturating_mul(by))
         }),
+        Growth::Matched => sum(&|row| {
+            let (whole, by) = (size_at(&first, row), size_at(&third, row));
+            // There may be a match at each place, and the other text may repeat it.
+            whole.saturating_add(whole.saturating_add(1).saturating_mul(by).saturating_mul(2))
+        }),
+        Growth::Doubled => sum(&|row| size_at(&first, row).saturating_mul(2)),
         Growth::Joined => {
             let all: Vec<Sizes> = args.args.iter().map(Sizes::of).collect();
             sum(&|row| all.iter().map(|sizes| sizes.at(row)).sum())
@@ -224,6 +236,9 @@ impl Sizes {
         };
         let bytes = match array.data_type() {
             DataType::Utf8View => array.as_string_view().views().get(row).map_or(0, |view| *view as u32 as usize),
+            DataType::BinaryView => array.as_binary_view().views().get(row).map_or(0, |view| *view as u32 as usize),
+            DataType::Binary => array.as_binary::<i32>().value_length(row).unsigned_abs() as usize,
+            DataType::LargeBinary => usize::try_from(array.as_binary::<i64>().value_length(row)).unwrap_or(0),
             DataType::Utf8 => array.as_string::<i32>().value_length(row).unsigned_abs() as usize,
             DataType::LargeUtf8 => usize::try_from(array.as_string::<i64>().value_length(row)).unwrap_or(0),
             DataType::List(_) => {

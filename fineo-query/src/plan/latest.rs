@@ -114,6 +114,8 @@ struct Asked {
     key: Option<Expr>,
     /// The greater these are, the newer is the row.
     instants: Vec<Expr>,
+    /// What says which of several rows of one instant counts.
+    ties: Vec<Expr>,
     /// What else is computed of a row.
     values: Vec<Expr>,
     /// What rows that count satisfy.
@@ -137,9 +139,11 @@ impl Asked {
             [(key, _)] => Some(Arc::clone(key)),
             _ => return None,
         };
-        let mut asked = Self { key, instants: Vec::new(), values: Vec::new(), tests: Vec::new() };
+        let mut asked = Self { key, instants: Vec::new(), ties: Vec::new(), values: Vec::new(), tests: Vec::new() };
         for call in calls {
-            asked.instants.push(instant_of(call, asked.key.as_ref())?);
+            let order = order_of(call, asked.key.as_ref())?;
+            asked.instants.push(order.instant);
+            asked.ties.extend(order.tie);
             asked.values.extend(call.expressions());
         }
         Some(asked)
@@ -159,12 +163,14 @@ impl Asked {
             [key] => Some(Arc::clone(key)),
             _ => return None,
         };
-        let instant = descending(call.order_by(), key.as_ref())?;
-        Some(Self { key, instants: vec![instant], values: Vec::new(), tests: Vec::new() })
+        let order = ordered(call.order_by(), key.as_ref(), true)?;
+        let (instants, ties) = (vec![order.instant], order.tie.into_iter().collect());
+        Some(Self { key, instants, ties, values: Vec::new(), tests: Vec::new() })
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Expr> {
-        self.key.iter_mut().chain(&mut self.instants).chain(&mut self.values).chain(&mut self.tests)
+        let orders = self.instants.iter_mut().chain(&mut self.ties);
+        self.key.iter_mut().chain(orders).chain(&mut self.values).chain(&mut self.tests)
     }
 
     /// The same below a node whose columns are `exprs` over those of its input.
@@ -182,7 +188,12 @@ impl Asked {
         let timestamp = columns.iter().position(|column| matches!(column.content, Content::Timestamp))?;
         let is_total = |expr: &Expr| is_total(expr, schema) || is_newer(expr, timestamp);
         let is_newer = self.instants.iter().all(|expr| is_newer(expr, timestamp));
-        if !is_newer || !self.values.iter().chain(&self.tests).all(is_total) {
+        let is_id = |expr: &Expr| {
+            let column = expr.downcast_ref::<ColumnExpr>().and_then(|column| columns.get(column.index()));
+            column.is_some_and(|column| matches!(column.content, Content::EventId))
+        };
+        // Rows of one instant are all answered, so what tells them apart changes nothing.
+        if !is_newer || !self.ties.iter().all(is_id) || !self.values.iter().chain(&self.tests).all(is_total) {
             return None;
         }
         let key = match &self.key {
@@ -244,30 +255,38 @@ fn key_names(column: &Column) -> Option<Vec<Arc<str>>> {
     is_readable.then(|| logical.sources.iter().map(|source| Arc::clone(&source.name)).collect())
 }
 
+/// What orders rows of one key.
+struct Order {
+    instant: Expr,
+    tie: Option<Expr>,
+}
+
 /// What `call` has to be the greatest of its group, where it asks for what belongs to that row.
-fn instant_of(call: &AggregateFunctionExpr, key: Option<&Expr>) -> Option<Expr> {
+fn order_of(call: &AggregateFunctionExpr, key: Option<&Expr>) -> Option<Order> {
     if call.is_distinct() || call.ignore_nulls() {
         return None;
     }
     match (call.fun().name(), call.expressions().as_slice()) {
-        ("max", [only]) => Some(Arc::clone(only)),
-        ("first_value", _) => descending(call.order_bys(), key),
-        ("last_value", _) => match ordered(call.order_bys(), key)? {
-            order if order.options.descending => None,
-            order => Some(Arc::clone(&order.expr)),
-        },
+        ("max", [only]) => Some(Order { instant: Arc::clone(only), tie: None }),
+        ("first_value", _) => ordered(call.order_bys(), key, true),
+        ("last_value", _) => ordered(call.order_bys(), key, false),
         _ => None,
     }
 }
 
-fn descending(orders: &[PhysicalSortExpr], key: Option<&Expr>) -> Option<Expr> {
-    ordered(orders, key).filter(|order| order.options.descending).map(|order| Arc::clone(&order.expr))
-}
-
-/// The one expression that orders rows of one key.
-fn ordered<'a>(orders: &'a [PhysicalSortExpr], key: Option<&Expr>) -> Option<&'a PhysicalSortExpr> {
-    let mut orders = orders.iter().filter(|order| !key.is_some_and(|key| key.eq(&order.expr)));
-    orders.next().filter(|_| orders.next().is_none())
+/// The one or two expressions that order rows of one key, all of them descending or all ascending.
+fn ordered(orders: &[PhysicalSortExpr], key: Option<&Expr>, is_descending: bool) -> Option<Order> {
+    let orders: Vec<&PhysicalSortExpr> =
+        orders.iter().filter(|order| !key.is_some_and(|key| key.eq(&order.expr))).collect();
+    if orders.iter().any(|order| order.options.descending != is_descending) {
+        return None;
+    }
+    let expr = |order: &PhysicalSortExpr| Arc::clone(&order.expr);
+    match orders.as_slice() {
+        [instant] => Some(Order { instant: expr(instant), tie: None }),
+        [instant, tie] => Some(Order { instant: expr(instant), tie: Some(expr(tie)) }),
+        _ => None,
+    }
 }
 
 /// Whether `test` passes only where the column at `place` is one, of a column that counts from one.

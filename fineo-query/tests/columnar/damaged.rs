@@ -43,11 +43,20 @@ async fn check(what: &str, harm: impl Fn(Vec<u8>) -> Option<Vec<u8>>) {
     }
 }
 
+// Q31
 #[tokio::test]
 async fn a_file_that_is_not_as_it_was_written_is_an_error() {
     check("missing", |_| None).await;
     check("empty", |_| Some(Vec::new())).await;
     check("truncated", |bytes| Some(bytes[..bytes.len() / 2].to_vec())).await;
+    for (what, footer) in [("a footer before the file", u32::MAX), ("a footer of half a gigabyte", 1 << 29)] {
+        check(what, move |mut bytes| {
+            let at = bytes.len() - 8;
+            bytes[at..at + 4].copy_from_slice(&footer.to_le_bytes());
+            Some(bytes)
+        })
+        .await;
+    }
     for at in [4, 200, 1000] {
         check("flipped", move |mut bytes| {
             let at = at % bytes.len();

@@ -1,9 +1,15 @@
 //! While rows move: each event once, at every moment. U1, U2, U5, U6.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
+
+use fineo_compact::CompactOptions;
+use fineo_conformance::fault::{Fault, FaultPlan, Faults, Operation, When};
 
 use crate::{
     equal::{QUESTIONS, events, schema},
@@ -56,6 +62,53 @@ async fn what_was_compacted_removed_and_sent_again_is_there_once() {
     check(&world, &wanted, "sent again, compacted").await;
     world.send(&events.join("\n")).await;
     check(&world, &wanted, "everything once more").await;
+}
+
+// U1, S12
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fields_that_are_declared_while_rows_move_lose_and_double_nothing() {
+    let events = events();
+    let wanted = oracle(&events).await;
+    for declared_at in 0..3 {
+        let world = World::new();
+        for (number, part) in events.chunks(17).enumerate() {
+            world.send(&part.join("\n")).await;
+            if number == declared_at {
+                let declared = tokio::spawn({
+                    let world = world.clone();
+                    async move { schema(&world).await }
+                });
+                world.compact(Compacted::Go).await;
+                declared.await.unwrap();
+            } else {
+                world.compact(Compacted::Go).await;
+            }
+        }
+        check(&world, &wanted, &format!("declared during compaction {declared_at}")).await;
+    }
+}
+
+// U4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_stay_nearline_until_files_have_them_whatever_the_time() {
+    let world = World::new();
+    let events = events();
+    world.send(&events.join("\n")).await;
+    // Nothing is to be kept, and no file can be written.
+    let options = CompactOptions::default().with_pin_for(Duration::ZERO).with_retain_for(Duration::ZERO);
+    let plan = FaultPlan::new(1).with_rule(Operation::ObjectPut, When::Always, Fault::FailBefore);
+    let faults = Faults::new(plan);
+    for _ in 0..2 {
+        let ran = world.compactor(&faults, options.clone()).run(&|_| {}).await;
+        assert!(ran.is_err() || ran.is_ok_and(|report| report.tenants.iter().all(|tenant| tenant.retired == 0)));
+    }
+    assert!(faults.injected() > 0);
+    let engine = world.engine(Sees::Nearline, 1);
+    let all = ask(&engine, "SELECT count(*) AS n FROM thermostat").await;
+    assert_eq!(
+        all,
+        format!("n: Int64\n{}", events.len() - events.iter().filter(|event| event.contains("\"therm\"")).count())
+    );
 }
 
 /// Every event, as it comes.

@@ -282,9 +282,13 @@ async fn no_function_grows_beyond_what_a_query_may_take() {
         "SELECT generate_series(9223372036854775807)",
         "SELECT range(TIMESTAMP '1700-01-01', TIMESTAMP '2200-01-01', INTERVAL '1 microsecond')",
         "SELECT array_to_string(range(0, 1000000), repeat('x', 1000000))",
+        "SELECT regexp_replace(repeat('x', 1000000), 'x', repeat('y', 1000000), 'g')",
     ] {
         desk.refuses(sql, "memory_limit").await;
     }
+    desk.check("SELECT v || '-' || c AS j, [1] || [2] AS l FROM t WHERE c = '1'", &["j|l", "100-1|[1, 2]"]).await;
+    desk.check("SELECT 'a' || NULL AS n, 1 || 'b' AS b, v || c FROM t WHERE c = '1'", &["n|b|t.v || t.c", "-|1b|1001"])
+        .await;
     desk.check("SELECT repeat(v, 2) AS r, lpad(v, 5, '0') AS l FROM t WHERE c = '1'", &["r|l", "100100|00100"]).await;
     desk.check("SELECT cardinality(range(0, 1000000)) AS n", &["n", "1000000"]).await;
     desk.check("SELECT array_to_string(generate_series(1, 5, 2), ',') AS a", &["a", "1,3,5"]).await;
@@ -293,6 +297,22 @@ async fn no_function_grows_beyond_what_a_query_may_take() {
         &["r|c", "bcbcbc|1001"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn no_levels_of_a_query_grow_what_they_are_given_beyond_what_it_may_take() {
+    // Q24, B2: each level makes twice as much.
+    let desk = Desk::with_limits(QueryLimits::default().with_memory_bytes_max(40 << 20));
+    let doubled = |first: &str, grown: &str| {
+        let first = format!("SELECT {first} AS x FROM generate_series(1, 3)");
+        (0..40).fold(first, |inner, _| format!("SELECT {grown} AS x FROM ({inner}) AS level"))
+    };
+    for sql in ["x || x", "concat(x, x)", "encode(x, 'hex')"].map(|grown| doubled("repeat('x', 1000)", grown)) {
+        desk.refuses(&sql, "memory_limit").await;
+    }
+    for sql in ["x || x", "array_concat(x, x)", "[x, x]"].map(|grown| doubled("[value, value]", grown)) {
+        desk.refuses(&sql, "memory_limit").await;
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ async fn the_plan_says_when_the_newest_rows_come_first() {
         ("SELECT max(CAST(timestamp AS BIGINT) / 1000) FROM m", "by=[]"),
         ("SELECT u, first_value(v ORDER BY u, timestamp DESC) FROM m WHERE v > 1 GROUP BY u", "by=[u], where=v@"),
         ("SELECT DISTINCT ON (d) d, v FROM m ORDER BY d, timestamp DESC", "by=[d]"),
+        ("SELECT DISTINCT ON (d) d, v FROM m ORDER BY d, timestamp DESC, _fineo_event_id DESC", "by=[d]"),
+        ("SELECT d, last_value(v ORDER BY timestamp, _fineo_event_id) FROM m GROUP BY d", "by=[d]"),
         (
             "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY d ORDER BY timestamp DESC) AS n FROM m) WHERE n = 1",
             "by=[d]",
@@ -41,6 +43,7 @@ async fn the_plan_says_when_the_newest_rows_come_first() {
         "SELECT dev, last_value(val ORDER BY val) FROM m GROUP BY dev",
         "SELECT dev, last_value(val ORDER BY timestamp DESC) FROM m GROUP BY dev",
         "SELECT dev, last_value(val ORDER BY timestamp, val) FROM m GROUP BY dev",
+        "SELECT dev, last_value(val ORDER BY timestamp, _fineo_event_id DESC) FROM m GROUP BY dev",
         "SELECT dev, last_value(val) IGNORE NULLS ORDER BY timestamp FROM m GROUP BY dev",
         "SELECT dev, max(timestamp) FILTER (WHERE val > 1) FROM m GROUP BY dev",
         "SELECT dev, u, max(timestamp) FROM m GROUP BY dev, u",

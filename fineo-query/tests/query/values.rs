@@ -184,3 +184,15 @@ async fn the_last_value_per_device_and_joins_and_windows_work() {
         .await;
     desk.check("SELECT count(*) AS n, count(v) AS c FROM m", &["n|c", "3|3"]).await;
 }
+
+#[tokio::test]
+async fn who_counts_with_a_text_hears_how_to_read_it_as_a_number() {
+    let mut desk = Desk::new();
+    desk.rows("acme", "t", &[&[("v", "21.5")]]).await;
+    for sql in ["SELECT v + 1 FROM t", "SELECT avg(v) FROM t", "SELECT sum(v) FROM t"] {
+        let told = desk.refuses(sql, "query_invalid").await;
+        assert!(told.contains("CAST(field AS DOUBLE)") && !told.contains("Internal error"), "{sql}: {told}");
+    }
+    let told = desk.refuses("SELECT averge(1)", "unknown_function").await;
+    assert!(told.contains("did you mean"), "{told}");
+}

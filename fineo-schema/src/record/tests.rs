@@ -144,8 +144,29 @@ fn bytes_that_are_no_record_are_corrupt_and_take_no_memory() {
     crate::avro::write_long(1 << 40, &mut negative);
     layout.read(&negative, EventId::default(), &mut Texts::default()).unwrap_err();
     layout.read(&[0xff; 11], EventId::default(), &mut Texts::default()).unwrap_err();
+    // E49: in place of each byte one that names a branch, a symbol or a length that there is none of.
+    for at in 0..whole.len() {
+        for odd in [0x01, 0x14, 0x7f, 0xff] {
+            let mut harmed = whole.clone();
+            harmed[at] = odd;
+            if let Err(error) = layout.read(&harmed, EventId::default(), &mut Texts::default()) {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{odd:#x} at {at}");
+            }
+        }
+    }
 }
 
+#[test]
+fn a_schema_that_contains_itself_is_no_layout() {
+    // E47: a value of it may be as deep as its bytes are many.
+    let list = serde_json::json!({ "type": "record", "name": "n1", "fields": [
+        { "name": "baseFields", "type": "BaseFields" },
+        { "name": "f1", "type": ["null", "n1"] },
+    ] });
+    assert_eq!(RecordLayout::of_avro_schema(&list).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+// SC7
 #[test]
 fn a_layout_is_read_back_from_its_avro_schema() {
     let layout = layout(&TYPES);

@@ -1,12 +1,14 @@
 //! What is damaged is set aside: told, never answered, and let go once its rows are there again.
 
+use std::sync::{Arc, PoisonError};
+
 use fineo_core::{
-    Result, ShardId,
+    Error, Result, ShardId,
     nearline::{Damage, ScanRequest},
 };
 
 use super::{
-    manifest::SegmentEntry,
+    manifest::{Change, SegmentEntry},
     store::{Store, Stored},
 };
 
@@ -34,6 +36,33 @@ impl Store {
             }
         }
         Ok(damages)
+    }
+
+    /// Sets aside what the journal, which is damaged, may have held of each table. What could be read of it goes to
+    /// segments, and the journal begins anew.
+    pub(super) fn set_journal_aside(&self, error: &Error) -> Result<()> {
+        let reaches = self.reaches.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        tracing::error!(%error, tables = reaches.len(), "the journal is damaged: what it had is set aside");
+        let mut added = Vec::new();
+        for (key, reach) in &reaches {
+            let entry = SegmentEntry::of_journal(self.number(), key, reach);
+            let is_known =
+                |stored: &Stored| stored.entry().is_of_journal() && stored.entry().positions == entry.positions;
+            let table = self.table_or_new(&key.0, &key.1);
+            if !table.state().segments.iter().any(is_known) {
+                added.push((table, entry));
+            }
+        }
+        let entries = added.iter().map(|(_, entry)| entry.clone()).collect();
+        self.commit(&Change { added: entries, ..Change::default() })?;
+        for (table, entry) in added {
+            table.state().segments.push(Stored::Damaged(Arc::new(entry), error.clone()));
+        }
+        if let Err(error) = self.restart_journal(&self.tables()) {
+            // The next start finds the same and does the same.
+            tracing::warn!(%error, "the damaged journal stays for now");
+        }
+        Ok(())
     }
 
     /// Lets go of the segment that `damage` tells of.

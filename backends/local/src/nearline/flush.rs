@@ -61,6 +61,7 @@ impl Store {
         if pending.is_empty() {
             return Ok(());
         }
+        self.note_reaches(&pending)?;
         self.sync_sources()?;
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let before = journal.place();
@@ -77,9 +78,35 @@ impl Store {
         Ok(())
     }
 
+    /// Notes where the rows begin that the journal is to hold, before it does.
+    fn note_reaches(&self, pending: &[(Arc<Table>, Arc<Memtable>, usize)]) -> Result<()> {
+        let mut known = self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reaches = Vec::new();
+        for (table, memtable, len) in pending {
+            let rows = memtable.read();
+            let mut reach = known.get(&table.key).cloned().unwrap_or_default();
+            if reach.extend(&rows, rows.journaled..*len) {
+                reaches.push((table.key.clone(), reach));
+            }
+        }
+        if !reaches.is_empty() {
+            self.commit(&Change { reaches: reaches.clone(), ..Change::default() })?;
+            known.extend(reaches);
+        }
+        Ok(())
+    }
+
     /// Moves all rows to segments and begins the journal anew.
     pub(super) fn restart_journal(&self, tables: &[Arc<Table>]) -> Result<()> {
         self.flush(tables)?;
+        // What is left of them is of tables whose rows were all removed.
+        let left = self.reaches.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !left.is_empty() {
+            let place = self.journal.lock().unwrap_or_else(PoisonError::into_inner).place();
+            let change = Change { cuts: left.into_keys().map(|key| (key, place)).collect(), ..Change::default() };
+            self.commit(&change)?;
+            self.forget_reaches(&change);
+        }
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).restart()
     }
 
@@ -128,10 +155,11 @@ impl Store {
         let segments = written.inspect_err(|_| self.drop_pack(&pack))?;
         let change = Change {
             added: segments.iter().map(|segment| segment.entry.clone()).collect(),
-            removed: Vec::new(),
             cuts: frozen.iter().map(|(table, _)| (table.key.clone(), cut)).collect(),
+            ..Change::default()
         };
         self.commit(&change)?;
+        self.forget_reaches(&change);
         for ((table, memtable), segment) in frozen.iter().zip(segments) {
             let mut state = table.state();
             state.frozen.retain(|known| !Arc::ptr_eq(known, memtable));
@@ -142,6 +170,14 @@ impl Store {
             self.merge(table)?;
         }
         Ok(())
+    }
+
+    /// The journal has nothing any more of the tables that `change` cut.
+    fn forget_reaches(&self, change: &Change) {
+        let mut reaches = self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, _) in &change.cuts {
+            reaches.remove(key);
+        }
     }
 
     fn write_frozen(&self, pack: &Arc<Pack>, frozen: &[(&Arc<Table>, Arc<Memtable>)]) -> Result<Vec<Arc<Segment>>> {
@@ -185,7 +221,8 @@ impl Store {
     /// Removes the packs of `old` segments that no live segment is in any more. Open scans keep reading.
     pub(super) fn drop_unused(&self, old: &[Stored]) {
         self.cache.forget(&old.iter().map(|stored| stored.entry().number).collect::<Vec<_>>());
-        let packs: BTreeSet<u64> = old.iter().map(|stored| stored.entry().pack).collect();
+        let in_packs = old.iter().filter(|stored| !stored.entry().is_of_journal());
+        let packs: BTreeSet<u64> = in_packs.map(|stored| stored.entry().pack).collect();
         let mut live = BTreeSet::new();
         for table in self.tables() {
             live.extend(table.state().segments.iter().map(|stored| stored.entry().pack));

@@ -2,7 +2,9 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use fineo_core::{ContentHash, Cover, EventId, Position, Result, ShardId, Timestamp, nearline::RowHead};
+use fineo_core::{
+    ContentHash, Cover, Error, ErrorKind, EventId, Position, Result, ShardId, Timestamp, nearline::RowHead,
+};
 
 use super::{
     codec::{Put, Take},
@@ -50,22 +52,29 @@ fn path(folder: &std::path::Path, number: u64) -> PathBuf {
 impl Journal {
     /// Opens the journal in `folder` and shows `each` record in order, with its place. The next file's number is at
     /// least `next_min`: a place is never given twice, for what is before a table's cut counts as moved.
+    ///
+    /// Answers what is damaged, too: of that file nothing behind it was shown.
     pub(super) fn open(
         root: &Arc<Root>,
         folder: PathBuf,
         next_min: u64,
         mut each: impl FnMut(Cut, Record<'_>) -> Result<()>,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Option<Error>)> {
         let names = disk::names(&folder).map_err(|source| failure::disk_error("list", &folder, source))?;
         let number = |name: &String| u64::from_str_radix(name.strip_suffix(".journal")?, 16).ok();
         let files: Vec<u64> = names.iter().filter_map(number).collect();
-        let mut old_bytes = 0;
+        let (mut old_bytes, mut damage) = (0, None);
         for (place, number) in files.iter().enumerate() {
             let is_last = place + 1 == files.len();
-            old_bytes += replay(root, &path(&folder, *number), *number, is_last, &mut each)?;
+            match replay(root, &path(&folder, *number), *number, is_last, &mut each) {
+                Ok(bytes) => old_bytes += bytes,
+                Err(error) if error.kind() == ErrorKind::Corrupt => damage = damage.or(Some(error)),
+                Err(error) => return Err(error),
+            }
         }
         let next = files.last().map_or(1, |last| last + 1).max(next_min);
-        Ok(Self { root: Arc::clone(root), folder, next, active: None, len: 0, durable: 0, files, old_bytes })
+        let journal = Self { root: Arc::clone(root), folder, next, active: None, len: 0, durable: 0, files, old_bytes };
+        Ok((journal, damage))
     }
 
     /// The place behind everything written.

@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use fineo_core::{Error, MetricId, Position, Result, TenantId};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::image::Section;
+use super::{image::Section, reach::Reach};
 use crate::failure::database_error;
 
 /// Number of a segment to its entry.
 const SEGMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("nearline_segments");
 /// Tenant, 0, metric to the place in the journal up to which the segments hold everything.
 const CUTS: TableDefinition<'_, &[u8], (u64, u64)> = TableDefinition::new("nearline_cuts");
+
+/// Tenant, 0, metric to where the table's rows in the journal begin.
+const REACHES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("nearline_reaches");
 
 /// A place in the journal: number of the file, offset in it.
 pub(super) type Cut = (u64, u64);
@@ -39,6 +42,32 @@ pub(super) struct SegmentEntry {
 }
 
 impl SegmentEntry {
+    /// An entry of no segment: what a damaged journal had of a table.
+    pub(super) fn of_journal(number: u64, key: &TableKey, reach: &Reach) -> Self {
+        let last = Position::MAX.to_string();
+        let positions = reach.iter().map(|(shard, first)| (shard.to_owned(), (first.to_string(), last.clone())));
+        Self {
+            number,
+            tenant: key.0.as_str().to_owned(),
+            metric: key.1.as_str().to_owned(),
+            pack: number,
+            start: 0,
+            rows: 0,
+            time_min: i64::MIN,
+            time_max: i64::MAX,
+            blocks: 0,
+            footer: Section::default(),
+            tail: Section::default(),
+            tail_checksum: 0,
+            positions: positions.collect(),
+        }
+    }
+
+    /// Whether it stands for what a damaged journal had, and for no segment.
+    pub(super) fn is_of_journal(&self) -> bool {
+        self.blocks == 0
+    }
+
     /// Whose rows.
     pub(super) fn key(&self) -> Result<TableKey> {
         Ok((TenantId::new(&self.tenant)?, MetricId::new(&self.metric)?))
@@ -70,7 +99,10 @@ impl std::fmt::Debug for Manifest {
 pub(super) struct Change {
     pub(super) added: Vec<SegmentEntry>,
     pub(super) removed: Vec<u64>,
+    /// Up to where the segments hold all of a table; the journal then has nothing of it.
     pub(super) cuts: Vec<(TableKey, Cut)>,
+    /// Where the rows of a table in the journal begin.
+    pub(super) reaches: Vec<(TableKey, Reach)>,
 }
 
 /// What [`Manifest::load`] found.
@@ -78,11 +110,20 @@ pub(super) struct Change {
 pub(super) struct Loaded {
     pub(super) segments: Vec<SegmentEntry>,
     pub(super) cuts: BTreeMap<Vec<u8>, Cut>,
+    pub(super) reaches: BTreeMap<TableKey, Reach>,
 }
 
 /// The key of a table's cut.
 pub(super) fn cut_key(tenant: &str, metric: &str) -> Vec<u8> {
     [tenant.as_bytes(), &[0], metric.as_bytes()].concat()
+}
+
+/// Reads what [`cut_key`] made.
+fn key_of(bytes: &[u8]) -> Result<TableKey> {
+    let damaged = || Error::corrupt("a key of the nearline manifest is damaged");
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
+    let (tenant, metric) = text.split_once('\0').ok_or_else(damaged)?;
+    Ok((TenantId::new(tenant)?, MetricId::new(metric)?))
 }
 
 impl Manifest {
@@ -91,6 +132,7 @@ impl Manifest {
         let transaction = database.begin_write().map_err(database_error)?;
         transaction.open_table(SEGMENTS).map_err(database_error)?;
         transaction.open_table(CUTS).map_err(database_error)?;
+        transaction.open_table(REACHES).map_err(database_error)?;
         transaction.commit().map_err(database_error)?;
         Ok(Self { database: Arc::clone(database) })
     }
@@ -112,6 +154,10 @@ impl Manifest {
             let (key, cut) = found.map_err(database_error)?;
             loaded.cuts.insert(key.value().to_vec(), cut.value());
         }
+        for found in transaction.open_table(REACHES).map_err(database_error)?.iter().map_err(database_error)? {
+            let (key, reach) = found.map_err(database_error)?;
+            loaded.reaches.insert(key_of(key.value())?, Reach::decode(reach.value())?);
+        }
         Ok(loaded)
     }
 
@@ -130,6 +176,14 @@ impl Manifest {
             let mut cuts = transaction.open_table(CUTS).map_err(database_error)?;
             for ((tenant, metric), cut) in &change.cuts {
                 cuts.insert(&*cut_key(tenant.as_str(), metric.as_str()), *cut).map_err(database_error)?;
+            }
+            let mut reaches = transaction.open_table(REACHES).map_err(database_error)?;
+            for ((tenant, metric), _) in &change.cuts {
+                reaches.remove(&*cut_key(tenant.as_str(), metric.as_str())).map_err(database_error)?;
+            }
+            for ((tenant, metric), reach) in &change.reaches {
+                let (key, bytes) = (cut_key(tenant.as_str(), metric.as_str()), reach.encode());
+                reaches.insert(&*key, &*bytes).map_err(database_error)?;
             }
         }
         transaction.commit().map_err(|error| database_error(error).and_may_have_applied())

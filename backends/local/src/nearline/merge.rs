@@ -70,7 +70,7 @@ impl Store {
     pub(super) fn replace(&self, table: &Table, old: &[Stored], new: Vec<Arc<Segment>>) -> Result<()> {
         let removed: Vec<u64> = old.iter().map(|stored| stored.entry().number).collect();
         let added = new.iter().map(|segment| segment.entry.clone()).collect();
-        self.commit(&Change { added, removed: removed.clone(), cuts: Vec::new() })?;
+        self.commit(&Change { added, removed: removed.clone(), ..Change::default() })?;
         {
             let mut state = table.state();
             state.segments.retain(|stored| !removed.contains(&stored.entry().number));

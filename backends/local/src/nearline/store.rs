@@ -23,6 +23,7 @@ use super::{
     manifest::{Manifest, SegmentEntry, TableKey, cut_key},
     memtable::Memtable,
     pack::Pack,
+    reach::Reach,
     scan::Snapshot,
     segment::Segment,
 };
@@ -36,6 +37,8 @@ pub(super) struct Store {
     pub(super) manifest: Manifest,
     pub(super) cache: Arc<Cache>,
     pub(super) journal: Mutex<Journal>,
+    /// Where each table's rows in the journal begin, as the manifest knows it.
+    pub(super) reaches: Mutex<BTreeMap<TableKey, Reach>>,
     tables: RwLock<BTreeMap<TableKey, Arc<Table>>>,
     /// The streams that rows come from: they must be on disk before the rows are.
     sources: Mutex<Vec<Weak<Log>>>,
@@ -105,7 +108,9 @@ impl Table {
         }
         for stored in &state.segments {
             match (stored.damage(), stored) {
-                (Some(error), _) if damage::is_asked_for(stored.entry(), request) => return Err(error.clone()),
+                (Some(error), _) if damage::is_asked_for(stored.entry(), request) => {
+                    return Err(error.clone().with("hint", "these rows are being written again: ask in a moment"));
+                }
                 (None, Stored::Whole(segment)) => snapshot.segments.push(Arc::clone(segment)),
                 (Some(_), _) | (None, Stored::Damaged(..)) => {}
             }
@@ -135,6 +140,12 @@ impl Store {
         for entry in loaded.segments {
             next_number = next_number.max(entry.number + 1).max(entry.pack + 1);
             let key = entry.key()?;
+            let table = tables.entry(key.clone()).or_insert_with(|| Table::new(key, &entropy));
+            if entry.is_of_journal() {
+                let error = Error::corrupt("the journal was damaged").with("unit", entry.number);
+                table.state().segments.push(Stored::Damaged(Arc::new(entry), error));
+                continue;
+            }
             let pack = packs.entry(entry.pack).or_insert_with(|| Pack::open(root, &folder, entry.pack, false));
             let stored = match pack.clone().and_then(|pack| Segment::open(entry.clone(), pack, &cache)) {
                 Ok(segment) => Stored::Whole(Arc::new(segment)),
@@ -143,13 +154,12 @@ impl Store {
                     Stored::Damaged(Arc::new(entry), error)
                 }
             };
-            let table = tables.entry(key.clone()).or_insert_with(|| Table::new(key, &entropy));
             table.state().segments.push(stored);
         }
         next_number = next_number.max(remove_orphans(root, &folder, &packs)?);
         // The files that the cuts are of may be gone.
         let behind_cuts = loaded.cuts.values().map(|(file, _)| file + 1).max().unwrap_or(1);
-        let journal = Journal::open(root, folder.clone(), behind_cuts, |place, record| {
+        let (journal, damage) = Journal::open(root, folder.clone(), behind_cuts, |place, record| {
             let (Record::Rows(key, _) | Record::Removal(key, _)) = &record;
             if loaded.cuts.get(&cut_key(key.0.as_str(), key.1.as_str())).is_some_and(|cut| place < *cut) {
                 return Ok(());
@@ -158,18 +168,23 @@ impl Store {
             replay(&mut table.state(), record)
         })?;
         let memory = tables.values().map(|table| table.state().active.read().memory_bytes()).sum();
-        Ok(Self {
+        let store = Self {
             root: Arc::clone(root),
             folder,
             manifest,
             cache,
             journal: Mutex::new(journal),
+            reaches: Mutex::new(loaded.reaches),
             tables: RwLock::new(tables),
             sources: Mutex::default(),
             memory: AtomicUsize::new(memory),
             next_number: AtomicU64::new(next_number),
             entropy,
-        })
+        };
+        if let Some(error) = damage {
+            store.set_journal_aside(&error)?;
+        }
+        Ok(store)
     }
 
     /// The next number of a pack or a segment.
@@ -209,7 +224,7 @@ impl Store {
         tables.get(&(tenant.clone(), metric.clone())).cloned()
     }
 
-    fn table_or_new(&self, tenant: &TenantId, metric: &MetricId) -> Arc<Table> {
+    pub(super) fn table_or_new(&self, tenant: &TenantId, metric: &MetricId) -> Arc<Table> {
         if let Some(table) = self.table(tenant, metric) {
             return table;
         }
@@ -292,9 +307,18 @@ fn stored_answers(segments: &[Stored], rows: &Rows) -> Vec<Result<Option<Written
 fn replay(state: &mut TableState, record: Record<'_>) -> Result<()> {
     match record {
         Record::Rows(_, mut take) => {
-            let mut rows = state.active.write();
-            let damaged = || Error::corrupt("record of the nearline journal does not add up");
-            journal::apply_rows(&mut take, &mut rows).ok_or_else(damaged)
+            let before = state.active.read().len();
+            let applied = journal::apply_rows(&mut take, &mut state.active.write());
+            if applied.is_none() {
+                // Half a record is none.
+                let kept = {
+                    let rows = state.active.read();
+                    let is_gone: Vec<bool> = (0..rows.len()).map(|row| row >= before).collect();
+                    rows.without(&is_gone)
+                };
+                state.active = Arc::new(kept);
+            }
+            applied.ok_or_else(|| Error::corrupt("a record of the nearline journal does not add up"))
         }
         Record::Removal(_, cover) => {
             let kept = {

@@ -18,7 +18,7 @@ use futures::StreamExt;
 use super::fixture::{append, head, open, read_all, s0, small, tenant, texts};
 use crate::LocalDirectory;
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

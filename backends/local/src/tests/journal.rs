@@ -1,9 +1,13 @@
 //! Rows whose only durable copy is the journal, across restarts.
 
-use std::{ops::Range, path::Path};
+use std::{
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use fineo_core::{
-    ContentHash, EventId, MetricId, Position, ShardId, TenantId, Timestamp,
+    ContentHash, ErrorKind, EventId, MetricId, Position, Result, ShardId, TenantId, Timestamp,
     nearline::{RowHead, Rows, ScanRequest},
 };
 use futures::TryStreamExt;
@@ -49,10 +53,21 @@ async fn write_range(directory: &LocalDirectory, metrics: u64, range: Range<u64>
 }
 
 async fn count(folder: &Path, metric: u64) -> usize {
-    let directory = open(folder);
+    rows(&open(folder), metric).await.unwrap()
+}
+
+async fn rows(directory: &LocalDirectory, metric: u64) -> Result<usize> {
     let request = ScanRequest::new(TenantId::new("acme").unwrap(), MetricId::numbered(metric));
-    let batches: Vec<_> = directory.nearline().scan(request).try_collect().await.unwrap();
-    batches.iter().map(arrow_array::RecordBatch::num_rows).sum()
+    let batches: Vec<_> = directory.nearline().scan(request).try_collect().await?;
+    Ok(batches.iter().map(arrow_array::RecordBatch::num_rows).sum())
+}
+
+/// The files of the journal, in order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join("nearline")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|of| of == "journal")).collect();
+    files.sort_unstable();
+    files
 }
 
 // D1
@@ -65,5 +80,47 @@ async fn rows_of_many_small_syncs_are_there_after_every_restart() {
         for metric in 1..=3 {
             assert_eq!(count(folder.path(), metric).await, 136 + 5 * round, "metric {metric} after {round} restarts");
         }
+    }
+}
+
+// D7, T8
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_damaged_journal_had_is_set_aside_until_it_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let original = folder.path().join("original");
+    let directory = open(&original);
+    // Many rows of metric 2 make a segment; the journal has metric 1 alone.
+    write_range(&directory, 1, 10..14, 1).await;
+    write_range(&directory, 2, 14..64, 1).await;
+    write_range(&directory, 1, 64..68, 1).await;
+    directory.close().await.unwrap();
+    let journal = files(&original).pop().unwrap();
+    let len = usize::try_from(fs::metadata(&journal).unwrap().len()).unwrap();
+    // The last frame is the seal, which only says that all before it is there.
+    for at in (0..len - 25).step_by(len / 40) {
+        let folder = folder.path().join(format!("flipped-{at}"));
+        super::damage::copy(&original, &folder);
+        let mut bytes = fs::read(&journal).unwrap();
+        bytes[at] ^= 0x10;
+        fs::write(folder.join("nearline").join(journal.file_name().unwrap()), bytes).unwrap();
+        for _ in 0..2 {
+            let directory = open(&folder);
+            let damages = directory.nearline().damages().await.unwrap();
+            let told: Vec<_> = damages.iter().map(|damage| (&damage.metric, &damage.positions)).collect();
+            let positions = vec![(ShardId::new("s0").unwrap(), Position::from(65), Position::MAX)];
+            assert_eq!(told, [(&MetricId::numbered(1), &positions)], "byte {at}");
+            let refused = rows(&directory, 1).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Corrupt, "byte {at}");
+            assert_eq!(rows(&directory, 2).await.unwrap(), 50, "byte {at}");
+            directory.close().await.unwrap();
+        }
+        let directory = open(&folder);
+        write_range(&directory, 1, 64..70, 1).await;
+        let damage = directory.nearline().damages().await.unwrap().pop().unwrap();
+        assert!(directory.nearline().mended(&damage).await.is_done());
+        assert_eq!(rows(&directory, 1).await.unwrap(), 4 + 50 + 6, "byte {at}");
+        directory.close().await.unwrap();
+        assert_eq!(count(&folder, 1).await, 4 + 50 + 6, "byte {at}");
+        assert!(open(&folder).nearline().damages().await.unwrap().is_empty(), "byte {at}");
     }
 }

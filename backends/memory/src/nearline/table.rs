@@ -45,10 +45,10 @@ impl StoredRow {
         Some(&self.text[range.clone()])
     }
 
-    /// Whether `latest` knows of a row of the same key that is as new.
+    /// Whether `latest` knows of a row of the same key that is newer.
     pub(super) fn is_old(&self, latest: &Latest) -> bool {
         let key = latest.names().iter().find_map(|name| self.cell(name));
-        latest.accepted([key]).iter().any(|accepted| self.head.timestamp.micros() <= *accepted)
+        latest.accepted([key]).iter().any(|accepted| self.head.timestamp.micros() < *accepted)
     }
 
     /// Whether the row satisfies `predicate`.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(in crate::cases) const CASES: &[Case] = cases! { Nearline:
-    13 "the newest row of each key that its reader accepts is answered" newest,
+    13 "the newest rows of each key that its reader accepts are answered, all of one instant" newest,
 };
 
 /// The names of a row's key, best first.
@@ -96,8 +96,15 @@ async fn newest(place: Box<dyn Place>) -> Result<Verdict> {
                 }
                 // A store may leave the test of a predicate to the reader.
                 let accepts = |row: &TestRow| is_asked(&row) && accepts(row);
+                let is_newest = |row: &&TestRow| {
+                    accepts(row) && expected.get(&key(row).map(str::to_owned)).is_some_and(|newest| *newest == row.time)
+                };
                 let (found, mut all) = read(&table, (time, beyond, rows_max), accepts).await?;
                 assert_eq!(found, expected, "{time:?}, beyond {beyond:?}, at most {rows_max} rows");
+                assert!(
+                    rows.iter().filter(is_newest).all(|row| all.contains(row)),
+                    "a row of the newest instant is missing"
+                );
                 assert!(all.iter().all(|row| rows.contains(row)), "a row was answered that was not written");
                 all.sort();
                 assert!(all.is_sorted_by(|left, right| left < right), "a row was answered twice");

@@ -35,7 +35,7 @@ pub(in crate::cases) const CASES: &[Case] = cases! { Nearline:
     10 "removing from a metric without rows removes none" removed_none,
     11 "a write answers one outcome per row, in order" outcomes,
     11 "a write of nothing answers nothing" nothing,
-    13 "a store that nothing happened to has no damage, and what it does not know is mended without effect" undamaged,
+    14 "a store that nothing happened to has no damage, and what it does not know is mended without effect" undamaged,
 };
 
 async fn undamaged(place: Box<dyn Place>) -> Result<Verdict> {
@@ -151,6 +151,7 @@ async fn content_decides(place: Box<dyn Place>) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
+// F3
 async fn visible(place: Box<dyn Place>) -> Result<Verdict> {
     let (table, other) = (Table::new(place.nearline().await?), Table::new(place.nearline().await?));
     let mut expected = Vec::new();

@@ -237,3 +237,42 @@ async fn days_that_rows_are_kept_are_the_metrics_own_or_the_tenants_and_can_be_u
     assert_eq!(kept(&desk).0, "forever");
     desk.refuses(set(Some("nobody"), days("3"))).await;
 }
+
+// SC1, SC2
+#[tokio::test]
+async fn a_setting_that_is_taken_away_comes_back_by_undo() {
+    let mut desk = Desk::new();
+    desk.apply(create("m", &[])).await;
+    desk.apply(add("m", "f", "double", &[])).await;
+    let metric = || Some("m".to_owned());
+    let policy = |policy| Change::SetMissingTimestamp { metric: metric(), policy };
+    let identity = |identity| Change::SetIdentity { metric: metric(), identity };
+    let unit = |unit: Option<&str>| {
+        let unit = unit.map(str::to_owned);
+        Change::SetUnit { metric: "m".to_owned(), field: "f".to_owned(), unit }
+    };
+    let seen = |desk: &Desk| {
+        let schema = desk.now();
+        let metric = schema.metric_named("m").unwrap().clone();
+        format!("{:?} {:?} {:?}", metric.missing_timestamp(), metric.identity(), metric.fields()[0].unit)
+    };
+    let settings = [
+        (policy(Some(MissingTimestamp::Arrival)), policy(None)),
+        (identity(Some(Identity::Key)), identity(None)),
+        (unit(Some("C")), unit(None)),
+    ];
+    for (set, take_away) in settings {
+        let unset = seen(&desk);
+        let first = desk.apply(set).await;
+        let was_set = seen(&desk);
+        assert_ne!(was_set, unset);
+        let taken_away = desk.apply(take_away).await;
+        assert_eq!(seen(&desk), unset);
+        desk.undo(&taken_away).await.unwrap();
+        assert_eq!(seen(&desk), was_set);
+        if !was_set.contains("Key") {
+            desk.undo(&first).await.unwrap();
+            assert_eq!(seen(&desk), unset);
+        }
+    }
+}

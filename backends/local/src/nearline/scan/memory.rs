@@ -64,7 +64,7 @@ fn keep_newest(rows: &MemRows, latest: &Latest, from: usize, to: usize, selected
     let key = |row: u32| keys[row as usize - from];
     let accepted = latest.accepted(selected.iter().map(|row| key(*row)));
     let mut accepted = accepted.into_iter();
-    selected.retain(|row| accepted.next().is_some_and(|accepted| accepted < rows.timestamps[*row as usize]));
+    selected.retain(|row| accepted.next().is_some_and(|accepted| accepted <= rows.timestamps[*row as usize]));
 }
 
 fn row_number(row: usize) -> u32 {

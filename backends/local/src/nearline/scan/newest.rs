@@ -33,12 +33,12 @@ impl Newest {
 
     /// Whether some row of `micros` or earlier may be wanted.
     pub(super) fn may_want(&self, micros: i64) -> bool {
-        self.accepted.iter().any(|accepted| *accepted < micros)
+        self.accepted.iter().any(|accepted| *accepted <= micros)
     }
 
     /// Whether the row of `key` at `micros` is wanted; a row without a key has [`ABSENT`] for one.
     pub(super) fn wants(&self, key: u32, micros: i64) -> bool {
-        self.accepted[self.number(key)] < micros
+        self.accepted[self.number(key)] <= micros
     }
 
     /// Says that rows of `keys` are answered.

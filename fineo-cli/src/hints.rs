@@ -1,0 +1,110 @@
+//! What somebody may do next who got less than he expected.
+
+use std::collections::BTreeMap;
+
+use fineo::core::{Error, TenantId};
+use fineo_server::Counts;
+
+use crate::{
+    engine::Engine,
+    failure::{Failure, say},
+    output::screened,
+};
+
+/// The most names that a hint lists.
+const NAMES_MAX: usize = 20;
+
+/// Says what tables there are, where `failure` is that one is not there.
+pub(crate) async fn of_query(engine: &Engine, tenant: &TenantId, failure: &Failure) {
+    let Failure::Failed(error) = failure else { return };
+    if !is_unknown_table(error) {
+        return;
+    }
+    // Who does not get a hint has the error all the same.
+    let Ok(catalog) = engine.catalog(tenant).await else { return };
+    let tables: Vec<&str> = catalog.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    if !tables.is_empty() {
+        say(&format!("hint: the tables of tenant {tenant} are {}", listed(&tables)));
+        return;
+    }
+    let tenants = engine.tenants().await.unwrap_or_default();
+    let others: Vec<&str> = tenants.iter().map(String::as_str).filter(|other| *other != tenant.as_str()).collect();
+    let others = if others.is_empty() { String::new() } else { format!("; there are tenants {}", listed(&others)) };
+    say(&format!(
+        "hint: tenant {tenant} has no tables yet: fineo ingest --tenant {tenant} FILE brings some in{others}"
+    ));
+}
+
+fn is_unknown_table(error: &Error) -> bool {
+    error.context().iter().any(|(name, value)| *name == "code" && value == "unknown_table")
+}
+
+fn listed(names: &[&str]) -> String {
+    let shown: Vec<String> = names.iter().take(NAMES_MAX).map(|name| screened(name).into_owned()).collect();
+    let more = names.len().saturating_sub(NAMES_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// What is to be said of a source that was taken in and had no event; none when it had some.
+pub(crate) fn of_empty(counts: &Counts, is_csv: bool) -> Option<&'static str> {
+    if counts.accepted + counts.rejected_total() > 0 {
+        return None;
+    }
+    Some(match (is_csv, counts.bytes) {
+        (_, 0) => "there is nothing in it",
+        (true, _) => "there is one row in it, which names the columns, and no event",
+        (false, _) => "there is no event in it",
+    })
+}
+
+/// What helps against the most frequent rejections.
+pub(crate) fn of_rejections(rejected: &BTreeMap<String, u64>, tenant: &str, is_csv: bool) -> Vec<String> {
+    let mut hints = Vec::new();
+    let nameless = ["metric_missing", "timestamp_missing"];
+    if is_csv && rejected.keys().any(|code| nameless.contains(&code.as_str())) {
+        hints.push("the first row of a CSV file names its columns".to_owned());
+    }
+    for code in rejected.keys() {
+        let schema = format!("fineo schema --tenant {tenant} set");
+        match code.as_str() {
+            "metric_missing" => hints.push(format!(
+                "--metric M says what kind of events these are, {schema} --metric-keys KEY which key of an event does"
+            )),
+            "timestamp_missing" => hints.push(format!(
+                "{schema} --timestamp-aliases KEY says which key has the time, --missing-timestamp arrival takes the time of arrival"
+            )),
+            "timestamp_unreadable" => hints.push(format!(
+                "{schema} --timestamp-formats FORMAT says how times are written, such as '%d/%m/%Y %H:%M'"
+            )),
+            _ => {}
+        }
+    }
+    hints.push(format!("fineo errors --tenant {tenant} shows what was rejected, and why"));
+    hints
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Counts, of_empty, of_rejections};
+
+    #[test]
+    fn a_source_without_events_is_told_from_one_with_some() {
+        let counts = |accepted, bytes| Counts { accepted, bytes, ..Counts::default() };
+        assert_eq!(of_empty(&counts(1, 9), true), None);
+        assert!(of_empty(&counts(0, 0), true).unwrap().contains("nothing"));
+        assert!(of_empty(&counts(0, 9), true).unwrap().contains("names the columns"));
+        assert!(of_empty(&counts(0, 9), false).unwrap().contains("no event"));
+    }
+
+    #[test]
+    fn rejections_that_a_setting_helps_against_name_it() {
+        let rejected = BTreeMap::from([("timestamp_missing".to_owned(), 1), ("duplicate_key".to_owned(), 1)]);
+        let hints = of_rejections(&rejected, "t", false);
+        assert_eq!(hints.len(), 2, "{hints:?}");
+        assert!(hints[0].contains("--tenant t set --timestamp-aliases"), "{hints:?}");
+        assert!(of_rejections(&rejected, "t", true)[0].contains("first row"));
+    }
+}

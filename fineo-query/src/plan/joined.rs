@@ -1,0 +1,115 @@
+//! What `||` and lists in brackets are planned as: functions that are held to a bound, as the others that grow are.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{array::ArrayRef, compute::kernels::concat_elements::concat_elements_dyn, datatypes::DataType},
+    common::{DFSchema, Result, exec_err, plan_err},
+    logical_expr::{
+        ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+        Volatility,
+        expr::ScalarFunction,
+        planner::{ExprPlanner, PlannerResult, RawBinaryExpr},
+        type_coercion::binary::BinaryTypeCoercer,
+    },
+    scalar::ScalarValue,
+    sql::sqlparser::ast::BinaryOperator,
+};
+
+use super::growth::bounded;
+
+/// Plans what grows without being called by name.
+#[derive(Debug)]
+pub(crate) struct JoinPlanner {
+    texts: Arc<ScalarUDF>,
+    lists: Option<Arc<ScalarUDF>>,
+    items: Option<Arc<ScalarUDF>>,
+}
+
+impl JoinPlanner {
+    /// The planner that uses those of `functions`, and makes no more than `bytes_max` of one batch.
+    pub(crate) fn new(functions: &[Arc<ScalarUDF>], bytes_max: usize) -> Self {
+        let named = |name: &str| functions.iter().find(|function| function.name() == name).cloned();
+        let texts = bounded(vec![Arc::new(ScalarUDF::from(Joined::default()))], bytes_max).remove(0);
+        Self { texts, lists: named("array_concat"), items: named("make_array") }
+    }
+}
+
+impl ExprPlanner for JoinPlanner {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if expr.op != BinaryOperator::StringConcat {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let is_list = |expr: &Expr| expr.get_type(schema).map(|data_type| matches!(data_type, DataType::List(_)));
+        let function = match (is_list(&expr.left)?, is_list(&expr.right)?) {
+            (false, false) => Some(&self.texts),
+            (true, true) => self.lists.as_ref(),
+            // An item more is not much.
+            (true, false) | (false, true) => None,
+        };
+        Ok(match function {
+            Some(function) => PlannerResult::Planned(call(function, vec![expr.left, expr.right])),
+            None => PlannerResult::Original(expr),
+        })
+    }
+
+    fn plan_array_literal(&self, exprs: Vec<Expr>, _schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(match &self.items {
+            Some(function) => PlannerResult::Planned(call(function, exprs)),
+            None => PlannerResult::Original(exprs),
+        })
+    }
+}
+
+fn call(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), args))
+}
+
+/// The operator `||` of texts, as a function.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Joined(Signature);
+
+impl Default for Joined {
+    fn default() -> Self {
+        Self(Signature::user_defined(Volatility::Immutable))
+    }
+}
+
+impl ScalarUDFImpl for Joined {
+    fn name(&self) -> &'static str {
+        "||"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    /// The column is called as the operator's would be.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let names: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
+        Ok(names.join(" || "))
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        let [left, right] = arg_types else { return plan_err!("|| takes two values") };
+        let (left, right) = BinaryTypeCoercer::new(left, &Operator::StringConcat, right).get_input_types()?;
+        Ok(vec![left, right])
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        let [left, right] = arg_types else { return plan_err!("|| takes two values") };
+        BinaryTypeCoercer::new(left, &Operator::StringConcat, right).get_result_type()
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_one = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let [left, right] = arrays.as_slice() else { return exec_err!("|| takes two values") };
+        let joined: ArrayRef = concat_elements_dyn(left, right)?;
+        Ok(if is_one {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?)
+        } else {
+            ColumnarValue::Array(joined)
+        })
+    }
+}

@@ -19,6 +19,11 @@ use super::{
     work::Work,
 };
 
+/// How long a stop waits for what is under way to be archived. What is not is passed on again after the next start.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
+/// So often a stage may fail after it was told to stop.
+const FAILURES_AT_STOP_MAX: u32 = 8;
+
 /// How a worker ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -45,9 +50,17 @@ pub(crate) async fn run(
     shard: ShardId,
     mut stop: watch::Receiver<bool>,
 ) -> (ShardId, Stage, Ended) {
+    let mut overdue = std::pin::pin!(overdue(&shared, stop.clone()));
+    let mut failures_at_stop = 0;
     loop {
         let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None };
-        let ended = worker.once().await;
+        let ended = tokio::select! {
+            ended = worker.once() => ended,
+            () = &mut overdue => {
+                tracing::warn!(%stage, %shard, "a stop was not waited for any longer: the next start does the rest again");
+                return (shard, stage, Ended::Stopped);
+            }
+        };
         let error = match ended {
             Ok(ended) => return (shard, stage, ended),
             Err(error) => error,
@@ -59,8 +72,10 @@ pub(crate) async fn run(
             () = shared.parts.clock.sleep(shared.options.restart_after) => {}
             () = stopped(&mut stop), if !has_stopped => {}
         }
-        // What was passed on before the failure is archived before a stop.
-        if *stop.borrow() && shared.progress.unsettled(stage, &shard).is_none() {
+        failures_at_stop += u32::from(has_stopped);
+        // What was passed on before the failure is archived before a stop, if that can be.
+        let is_settled = shared.progress.unsettled(stage, &shard).is_none();
+        if *stop.borrow() && (is_settled || failures_at_stop >= FAILURES_AT_STOP_MAX) {
             return (shard, stage, Ended::Stopped);
         }
     }
@@ -70,6 +85,12 @@ pub(crate) async fn run(
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that the pipeline is gone, which is the same.
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Completes when a stop takes too long: a store may be gone for good.
+async fn overdue(shared: &Shared, mut stop: watch::Receiver<bool>) {
+    stopped(&mut stop).await;
+    shared.parts.clock.sleep(STOP_WITHIN).await;
 }
 
 struct Worker<'a> {

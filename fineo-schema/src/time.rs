@@ -11,6 +11,8 @@ use crate::coerce;
 
 /// The longest text that can be a time.
 const TEXT_BYTES_MAX: usize = 128;
+/// The shortest text of ISO 8601 that is taken, `20150112`.
+const ISO_BYTES_MIN: usize = 8;
 
 /// Formats in the order they are tried; prepared once, used for every event.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +49,9 @@ pub(crate) fn read_builtin(text: &str) -> Option<Timestamp> {
 
 /// RFC 3339 / ISO 8601; `zone` where the text has no offset.
 fn read_iso(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    if text.len() > TEXT_BYTES_MAX {
+    // Most texts that are tried are no times: said before a parser makes an error of it.
+    let may_begin = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-');
+    if !(ISO_BYTES_MIN..=TEXT_BYTES_MAX).contains(&text.len()) || !text.as_bytes().first().is_some_and(may_begin) {
         return None;
     }
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {
@@ -58,7 +62,7 @@ fn read_iso(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, without the comments that mail allows.
 fn read_rfc_1123(text: &str) -> Option<Timestamp> {
-    if text.len() > TEXT_BYTES_MAX || text.contains('(') {
+    if text.len() > TEXT_BYTES_MAX || text.contains('(') || !text.contains(':') {
         return None;
     }
     of_instant(rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?)

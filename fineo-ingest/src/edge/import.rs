@@ -19,7 +19,7 @@ const READ_BYTES: usize = 1 << 20;
 /// How many pieces are read ahead.
 const PIECES_AHEAD: usize = 2;
 /// How many pieces are under way into the stream.
-const IN_FLIGHT_MAX: usize = 4;
+const IN_FLIGHT_MAX: usize = 3;
 
 /// Where an import reads.
 pub enum ImportSource {

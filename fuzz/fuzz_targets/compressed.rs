@@ -1,0 +1,4 @@
+//! Feeds `compressed` of `fineo_ingest`.
+#![no_main]
+
+fineo_fuzz::feed!(fineo_ingest::fuzz, "compressed");

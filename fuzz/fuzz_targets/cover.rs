@@ -1,0 +1,4 @@
+//! Feeds `cover` of `fineo_table`.
+#![no_main]
+
+fineo_fuzz::feed!(fineo_table::fuzz, "cover");

@@ -1,0 +1,4 @@
+//! Feeds `event` of `fineo_ingest`.
+#![no_main]
+
+fineo_fuzz::feed!(fineo_ingest::fuzz, "event");

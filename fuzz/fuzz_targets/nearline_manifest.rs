@@ -1,0 +1,4 @@
+//! Feeds `nearline_manifest` of `fineo_backend_local`.
+#![no_main]
+
+fineo_fuzz::feed!(fineo_backend_local::fuzz, "nearline_manifest");

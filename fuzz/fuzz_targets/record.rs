@@ -1,0 +1,4 @@
+//! Feeds `record` of `fineo_schema`.
+#![no_main]
+
+fineo_fuzz::feed!(fineo_schema::fuzz, "record");

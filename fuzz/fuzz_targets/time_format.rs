@@ -1,0 +1,4 @@
+//! Feeds `time_format` of `fineo_schema`.
+#![no_main]
+
+fineo_fuzz::feed!(fineo_schema::fuzz, "time_format");

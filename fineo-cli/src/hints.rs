@@ -5,34 +5,33 @@ use std::collections::BTreeMap;
 use fineo::core::{Error, TenantId};
 use fineo_server::Counts;
 
-use crate::{
-    engine::Engine,
-    failure::{Failure, say},
-    output::screened,
-};
+use crate::{engine::Engine, failure::Failure, output::screened};
 
 /// The most names that a hint lists.
 const NAMES_MAX: usize = 20;
 
-/// Says what tables there are, where `failure` is that one is not there.
-pub(crate) async fn of_query(engine: &Engine, tenant: &TenantId, failure: &Failure) {
-    let Failure::Failed(error) = failure else { return };
-    if !is_unknown_table(error) {
-        return;
+/// The same failure; where it is that a table is not there, it says what tables there are.
+pub(crate) async fn with_tables(engine: &Engine, tenant: &TenantId, failure: Failure) -> Failure {
+    match failure {
+        Failure::Failed(error) if is_unknown_table(&error) => Failure::Failed(match tables(engine, tenant).await {
+            Some(hint) => error.with("hint", hint),
+            None => error,
+        }),
+        other => other,
     }
-    // Who does not get a hint has the error all the same.
-    let Ok(catalog) = engine.catalog(tenant).await else { return };
+}
+
+/// What tables there are, as far as that can be found out.
+async fn tables(engine: &Engine, tenant: &TenantId) -> Option<String> {
+    let catalog = engine.catalog(tenant).await.ok()?;
     let tables: Vec<&str> = catalog.metrics.iter().map(|metric| metric.name.as_str()).collect();
     if !tables.is_empty() {
-        say(&format!("hint: the tables of tenant {tenant} are {}", listed(&tables)));
-        return;
+        return Some(format!("the tables of tenant {tenant} are {}", listed(&tables)));
     }
     let tenants = engine.tenants().await.unwrap_or_default();
     let others: Vec<&str> = tenants.iter().map(String::as_str).filter(|other| *other != tenant.as_str()).collect();
     let others = if others.is_empty() { String::new() } else { format!("; there are tenants {}", listed(&others)) };
-    say(&format!(
-        "hint: tenant {tenant} has no tables yet: fineo ingest --tenant {tenant} FILE brings some in{others}"
-    ));
+    Some(format!("tenant {tenant} has no tables yet: fineo ingest --tenant {tenant} FILE brings some in{others}"))
 }
 
 fn is_unknown_table(error: &Error) -> bool {

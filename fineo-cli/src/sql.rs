@@ -96,11 +96,10 @@ pub(crate) async fn print_one(
     is_timed: bool,
 ) -> Result<u64, Failure> {
     let begun = SystemClock.now();
-    let printed = unless_stopped(print(engine, tenant, statement, style)).await;
-    if let Err(failure) = &printed {
-        hints::of_query(engine, tenant, failure).await;
-    }
-    let rows = printed?;
+    let rows = match unless_stopped(print(engine, tenant, statement, style)).await {
+        Ok(rows) => rows,
+        Err(failure) => return Err(hints::with_tables(engine, tenant, failure).await),
+    };
     if is_timed {
         let micros = SystemClock.now().micros() - begun.micros();
         let noun = if rows == 1 { "row" } else { "rows" };

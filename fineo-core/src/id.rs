@@ -49,6 +49,7 @@ id_of_16_bytes! {
 /// The canonical id of a metric (`n1`, `n2`, …): never reused, the only name that storage paths see.
 ///
 /// The id `errors` holds a tenant's error rows.
+#[expect(clippy::derived_hash_with_manual_eq, reason = "equal is equal by text, only found out sooner")]
 #[derive(Clone, Eq, PartialOrd, Ord, Hash)]
 pub struct MetricId(Arc<str>);
 

@@ -34,6 +34,7 @@ pub(crate) struct Passed {
 
 /// The work of either stage.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per worker")]
 pub(crate) enum Work {
     Raw(RawWork),
     Staged(StagedWork),

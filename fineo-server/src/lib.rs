@@ -10,6 +10,8 @@ mod compaction;
 pub mod config;
 mod connections;
 pub mod flight;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 mod import;
 mod notify;

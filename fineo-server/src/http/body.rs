@@ -20,7 +20,7 @@ const RESERVED_BYTES_MAX: usize = 1 << 20;
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packing {
+pub(super) enum Packing {
     None,
     Gzip,
     Zstd,
@@ -129,7 +129,7 @@ fn packing(headers: &HeaderMap) -> Result<Packing, Problem> {
 }
 
 /// Unpacks at most `max` bytes.
-fn unpack(packing: Packing, packed: &[u8], max: usize) -> Result<Bytes, Problem> {
+pub(super) fn unpack(packing: Packing, packed: &[u8], max: usize) -> Result<Bytes, Problem> {
     let unreadable = || Problem::bad_request("body_unreadable", "the body is not what its Content-Encoding says");
     let mut unpacked = Vec::new();
     let take = max as u64 + 1;

@@ -105,6 +105,14 @@ impl Catalog {
     }
 }
 
+/// Reads `sql` as far as it is known without a tenant.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read(sql: &str) {
+    if let Ok(Some((statement, _))) = parse(sql) {
+        let _ = statement.to_string();
+    }
+}
+
 impl std::fmt::Debug for Catalog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Catalog({})", self.tenant.tenant())

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fineo::{Builder, Fineo};
+use fineo_server::Folders;
 
 use crate::failure::Failure;
 
@@ -40,6 +41,14 @@ impl Place {
         }
     }
 
+    /// Connects the folders of batches that are in object stores.
+    pub(crate) async fn connect(folders: &mut Folders) -> Result<(), Failure> {
+        for url in folders.elsewhere() {
+            aws::connect(folders, &url).await?;
+        }
+        Ok(())
+    }
+
     /// Says what keeps an instance there from working.
     pub(crate) async fn doctor(&self) -> Result<(), Failure> {
         match self {
@@ -64,6 +73,7 @@ mod aws {
         aws::{Aws, AwsOptions, Resource},
         core::{Error, ErrorKind},
     };
+    use fineo_server::Folders;
 
     use crate::failure::{Failure, say};
 
@@ -78,6 +88,11 @@ mod aws {
     pub(super) fn builder(prefix: &str, bucket: Option<&str>) -> Result<Builder, Failure> {
         // Whoever types a verb gets what is there, not new streams that cost money: bootstrap makes those.
         Ok(Fineo::aws(options(prefix, bucket).with_creates_missing(false)))
+    }
+
+    pub(super) async fn connect(folders: &mut Folders, url: &str) -> Result<(), Failure> {
+        folders.connect(url, &fineo::aws::folder(url, AwsOptions::new("fineo")).await?);
+        Ok(())
     }
 
     pub(super) async fn bootstrap(prefix: &str, bucket: Option<&str>) -> Result<(), Failure> {
@@ -102,6 +117,7 @@ mod aws {
     //! Without the AWS backend: says how to get it.
 
     use fineo::Builder;
+    use fineo_server::Folders;
 
     use crate::failure::Failure;
 
@@ -113,6 +129,10 @@ mod aws {
     }
 
     pub(super) fn builder(_prefix: &str, _bucket: Option<&str>) -> Result<Builder, Failure> {
+        Err(compiled_out())
+    }
+
+    pub(super) async fn connect(_folders: &mut Folders, _url: &str) -> Result<(), Failure> {
         Err(compiled_out())
     }
 

@@ -31,7 +31,8 @@ pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> 
         Place::Directory(directory) => Some(directory.clone()),
         Place::Aws { .. } => None,
     };
-    let server = Server::open(&config, fineo, credentials, directory).await?;
+    let mut server = Server::open(&config, fineo, credentials, directory).await?;
+    Place::connect(server.folders_mut()).await?;
     for (door, address) in server.addresses() {
         say(&format!("{door} listens on {address}"));
     }

@@ -28,6 +28,8 @@ pub struct Config {
     pub security: SecurityConfig,
     /// Columnar files, made beside the doors.
     pub compaction: CompactionConfig,
+    /// Batches that are read from elsewhere.
+    pub batches: BatchesConfig,
     /// Whom to tell what was found.
     pub notify: NotifyConfig,
     /// Bounds.
@@ -91,6 +93,24 @@ pub struct CompactionConfig {
 impl Default for CompactionConfig {
     fn default() -> Self {
         Self { every_seconds: 300 }
+    }
+}
+
+/// Batches that are not sent, but read from a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchesConfig {
+    /// URLs of folders that have a folder for each tenant: `file:///srv/drops`, `s3://bucket/drops`.
+    pub folders: Vec<String>,
+    /// The most bytes of an object as it is.
+    pub object_bytes_max: u64,
+    /// The most bytes of an object once decompressed.
+    pub unpacked_bytes_max: u64,
+}
+
+impl Default for BatchesConfig {
+    fn default() -> Self {
+        Self { folders: Vec::new(), object_bytes_max: 256 << 20, unpacked_bytes_max: 1 << 30 }
     }
 }
 
@@ -188,6 +208,10 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text)
             .map_err(|error| Error::invalid(format!("not a configuration: {}", error.to_string().trim())))?;
+        let is_folder = |url: &String| url.starts_with("file:///") || url.starts_with("s3://");
+        if let Some(url) = config.batches.folders.iter().find(|url| !is_folder(url)) {
+            return Err(Error::invalid("batches.folders are file:///… or s3://…").with("folder", url));
+        }
         if config.tls.certificate.is_some() != config.tls.key.is_some() {
             return Err(Error::invalid("tls.certificate and tls.key go together"));
         }

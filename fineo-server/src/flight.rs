@@ -7,11 +7,14 @@
 
 mod credential;
 mod door;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod incoming;
 mod ingest;
 mod metadata;
 mod parameters;
 mod pump;
+mod received;
 mod seal;
 mod service;
 mod status;

@@ -7,6 +7,8 @@ mod caller;
 mod connection;
 mod events;
 mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod health;
 mod openapi;
 pub mod operator;

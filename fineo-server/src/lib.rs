@@ -10,6 +10,9 @@ mod compaction;
 pub mod config;
 mod connections;
 pub mod flight;
+mod folders;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 mod import;
 mod notify;
@@ -24,6 +27,7 @@ mod tls;
 pub use auth::{Credentials, Principal, Scope, Scopes};
 pub use config::{Config, NotifyConfig};
 pub use connections::{ConnectionSlot, Connections};
+pub use folders::Folders;
 pub use import::{Counts, import};
 pub use notify::{Notice, Notices, Recipient};
 pub use server::Server;

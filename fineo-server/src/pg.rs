@@ -13,6 +13,8 @@ mod catalog;
 mod command;
 mod dialect;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hello;
 mod link;
 mod lists;

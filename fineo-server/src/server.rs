@@ -6,7 +6,7 @@ use fineo::{Error, Fineo, Result};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    Config, Credentials, Notices, Shared, Shutdown, Tls,
+    Config, Credentials, Folders, Notices, Shared, Shutdown, Tls,
     compaction::{self, Upkeep},
     flight, http, notify, pg,
     socket::Socket,
@@ -66,7 +66,8 @@ impl Server {
                 }
             },
         };
-        let shared = Shared::new(Arc::new(fineo), Arc::new(credentials), config.door_limits(), tls);
+        let mut shared = Shared::new(Arc::new(fineo), Arc::new(credentials), config.door_limits(), tls);
+        shared.folders = Arc::new(Folders::new(&config.batches)?);
         let every = config.compaction.every_seconds;
         let compacts_every = (every > 0).then(|| Duration::from_secs(every));
         let repo = Arc::clone(&shared.fineo.parts().repo);
@@ -89,6 +90,11 @@ impl Server {
     /// What the doors work on.
     pub fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Where batches may be read from, so that object stores can be connected before it runs.
+    pub fn folders_mut(&mut self) -> &mut Folders {
+        Arc::make_mut(&mut self.shared.folders)
     }
 
     /// The wish that this server ends.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use fineo::{Clock, Entropy, Fineo};
 
-use crate::{Connections, Credentials, Tls};
+use crate::{Connections, Credentials, Folders, Tls};
 
 /// What all doors work on. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Shared {
     pub tls: Option<Tls>,
     /// The connections that are open, over all doors.
     pub connections: Connections,
+    /// Where batches may be read from.
+    pub folders: Arc<Folders>,
     /// The only source of time.
     pub clock: Arc<dyn Clock>,
     /// The only source of chance.
@@ -31,7 +33,7 @@ impl Shared {
         let clock = Arc::clone(credentials.clock());
         let entropy = Arc::clone(credentials.entropy());
         let connections = Connections::new(&limits);
-        Self { fineo, credentials, limits: Arc::new(limits), tls, connections, clock, entropy }
+        Self { fineo, credentials, limits: Arc::new(limits), tls, connections, folders: Arc::default(), clock, entropy }
     }
 }
 

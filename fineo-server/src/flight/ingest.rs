@@ -8,13 +8,10 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
     json::LineDelimitedWriter,
 };
-use arrow_flight::{
-    decode::FlightRecordBatchStream,
-    sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption},
-};
+use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fineo::TenantId;
-use futures::StreamExt;
+use futures::{StreamExt, stream::BoxStream};
 use tonic::Status;
 
 use super::status::status;
@@ -30,14 +27,14 @@ pub(super) async fn ingest(
     shared: &Shared,
     tenant: &TenantId,
     command: &CommandStatementIngest,
-    mut batches: FlightRecordBatchStream,
+    mut batches: BoxStream<'static, Result<RecordBatch, Status>>,
 ) -> Result<i64, Status> {
     check(shared, tenant, command).await?;
     let schema = shared.fineo.schema(tenant).snapshot().await.map_err(|error| status(&error))?;
     let key = schema.settings().metric_keys.first().map_or(METRIC_KEY, |key| &**key).to_owned();
     let mut summary = Summary::default();
     while let Some(batch) = batches.next().await {
-        let batch = batch.map_err(|error| Status::invalid_argument(format!("unreadable batch: {error}")))?;
+        let batch = batch?;
         for start in (0..batch.num_rows()).step_by(EVENTS_MAX) {
             let part = batch.slice(start, EVENTS_MAX.min(batch.num_rows() - start));
             let body = lines(&part, &key, &command.table)?;

@@ -3,8 +3,6 @@
 use arrow::datatypes::Schema;
 use arrow_flight::{
     Action, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, Ticket,
-    decode::FlightRecordBatchStream,
-    error::FlightError,
     flight_service_server::FlightService,
     sql::{
         ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
@@ -15,7 +13,7 @@ use arrow_flight::{
     },
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -25,6 +23,7 @@ use super::{
     ingest::ingest,
     metadata, parameters,
     pump::Answer,
+    received::batches,
     seal::{Handle, parameter_field},
     status::status,
 };
@@ -101,11 +100,10 @@ impl FlightSqlService for Door {
     ) -> Result<DoPutPreparedStatementResult, Status> {
         let caller = self.caller(&request, Scope::Query).await?;
         let handle = self.open(&query.prepared_statement_handle, &caller.principal, true)?;
-        let data = request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
-        let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
+        let mut rows = batches(request.into_inner());
         let mut bound = None;
-        while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(|error| Status::invalid_argument(format!("unreadable parameters: {error}")))?;
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
             if bound.replace(parameters::to_bytes(&batch)?).is_some() {
                 return Err(Status::invalid_argument("parameters are one row"));
             }
@@ -140,9 +138,8 @@ impl FlightSqlService for Door {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let caller = self.caller(&request, Scope::Ingest).await?;
-        let data = request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
-        let batches = FlightRecordBatchStream::new_from_flight_data(data);
-        ingest(&self.shared, caller.principal.tenant(), &command, batches).await
+        let rows = batches(request.into_inner());
+        ingest(&self.shared, caller.principal.tenant(), &command, rows).await
     }
 
     async fn get_flight_info_catalogs(

@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use fineo::{
-    Error, FreshnessToken, ImportFormat, ImportOptions, ImportSource, Routing, TenantId,
+    Error, FreshnessToken, ImportFormat, ImportOptions, ImportReport, ImportSource, Routing, TenantId,
     core::{
         EventId,
         repo::{Compared, Keep, Subject, Version, Write},
@@ -19,6 +19,7 @@ use fineo::{
 };
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -36,6 +37,8 @@ use crate::Scope;
 pub(super) struct BatchQuery {
     /// The metric of the events that name none.
     metric: Option<String>,
+    /// The URL of an object to read, in place of a body: it is in the tenant's own folder of one that the server allows.
+    from: Option<String>,
 }
 
 /// What became of a batch.
@@ -70,7 +73,8 @@ pub(crate) struct BatchRejection {
     pub message: String,
 }
 
-/// Takes in a file of events: JSON in any of the forms of `/v1/events`, or CSV with a header row.
+/// Takes in a file of events: JSON in any of the forms of `/v1/events`, or CSV with a header row; sent, or read `from` a
+/// folder.
 #[utoipa::path(post, path = "/v1/batches", tag = "ingest", params(BatchQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "names the batch: sent again, it is not taken in again")),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
@@ -91,13 +95,18 @@ pub(super) async fn send(
     if let Some((_, known)) = manifest(&room, tenant, &id).await? {
         return Ok(Json(known).into_response());
     }
-    let format = match headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
-        Some(text) if text.starts_with("text/csv") => ImportFormat::Csv,
-        _ => ImportFormat::Json,
+    let sent = body::read(&room, &headers, body).await?;
+    let source = match &query.from {
+        None => ImportSource::Bytes(sent),
+        Some(_) if !sent.is_empty() => {
+            return Err(Problem::bad_request("invalid", "a batch has a body or a from, not both"));
+        }
+        Some(url) => room.shared().folders.find(tenant, url).await?,
     };
-    let bytes = body::read(&room, &headers, body).await?;
-    let options = ImportOptions::new(Routing::Tenant(tenant.clone())).with_format(format).with_metric(query.metric);
-    let report = room.fineo().import(ImportSource::Bytes(bytes), options, &|_| {}).await?;
+    let options = ImportOptions::new(Routing::Tenant(tenant.clone()))
+        .with_format(format(&headers, query.from.as_deref()))
+        .with_metric(query.metric);
+    let report = import(&room, source, options).await?;
     let first = report.first_rejections.iter();
     let view = BatchView {
         id: id.to_string(),
@@ -118,6 +127,34 @@ pub(super) async fn send(
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// How a batch is written: as its type says, or the name of the object that it is read from.
+fn format(headers: &HeaderMap, from: Option<&str>) -> ImportFormat {
+    let is_csv = match (from, headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())) {
+        (Some(url), None) => url.trim_end_matches(".gz").trim_end_matches(".zst").ends_with(".csv"),
+        (_, content_type) => content_type.is_some_and(|text| text.starts_with("text/csv")),
+    };
+    if is_csv { ImportFormat::Csv } else { ImportFormat::Json }
+}
+
+/// Takes in `source`, unless it unpacks to more than it may.
+async fn import(room: &Room, source: ImportSource, options: ImportOptions) -> Result<ImportReport, Problem> {
+    let max = room.shared().folders.unpacked_bytes_max();
+    let is_too_long = CancellationToken::new();
+    let look = |report: &ImportReport| {
+        if report.bytes > max {
+            is_too_long.cancel();
+        }
+    };
+    let report = tokio::select! {
+        report = room.fineo().import(source, options, &look) => Some(report?),
+        () = is_too_long.cancelled() => None,
+    };
+    report.filter(|report| report.bytes <= max).ok_or_else(|| {
+        let detail = format!("the object has more than {max} bytes; what came before them is taken in");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail)
+    })
 }
 
 /// Says what became of a batch.

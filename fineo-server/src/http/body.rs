@@ -15,9 +15,12 @@ use super::{Room, problem::Problem};
 /// The largest window that a zstd body may ask for: 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
+/// The most room that is made for a body because of what it says of itself.
+const RESERVED_BYTES_MAX: usize = 1 << 20;
+
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packing {
+pub(super) enum Packing {
     None,
     Gzip,
     Zstd,
@@ -60,7 +63,7 @@ async fn collect(room: &Room, headers: &HeaderMap, mut body: Body, max: usize) -
         return Err(Problem::too_large(max));
     }
     let mut deadline = room.shared().clock.sleep(room.limits().body_max);
-    let mut whole = BytesMut::new();
+    let mut pieces = Whole::default();
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,
@@ -69,13 +72,44 @@ async fn collect(room: &Room, headers: &HeaderMap, mut body: Body, max: usize) -
                 return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail));
             }
         };
-        let Some(frame) = frame else { return Ok(whole.freeze()) };
+        let Some(frame) = frame else { return Ok(pieces.finish()) };
         let frame = frame.map_err(|_| Problem::bad_request("body_unreadable", "the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > max {
+        if pieces.len() + data.len() > max {
             return Err(Problem::too_large(max));
         }
-        whole.extend_from_slice(&data);
+        pieces.add(data, length.unwrap_or(0));
+    }
+}
+
+/// A body piece by piece: one that comes in one piece is not copied, another once.
+#[derive(Default)]
+struct Whole {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Whole {
+    fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    /// Adds a piece of a body that is said to have `length` bytes.
+    fn add(&mut self, piece: Bytes, length: u64) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        if self.rest.is_empty() {
+            let said = usize::try_from(length).unwrap_or(RESERVED_BYTES_MAX).min(RESERVED_BYTES_MAX);
+            self.rest.reserve(said.max(self.len() + piece.len()));
+            self.rest.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.rest.extend_from_slice(&piece);
+    }
+
+    fn finish(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
     }
 }
 
@@ -95,7 +129,7 @@ fn packing(headers: &HeaderMap) -> Result<Packing, Problem> {
 }
 
 /// Unpacks at most `max` bytes.
-fn unpack(packing: Packing, packed: &[u8], max: usize) -> Result<Bytes, Problem> {
+pub(super) fn unpack(packing: Packing, packed: &[u8], max: usize) -> Result<Bytes, Problem> {
     let unreadable = || Problem::bad_request("body_unreadable", "the body is not what its Content-Encoding says");
     let mut unpacked = Vec::new();
     let take = max as u64 + 1;

@@ -37,7 +37,7 @@ pub(super) struct QueryRequest {
     sql: String,
     /// The values of `$1`, `$2`, …: null, booleans, numbers and texts.
     #[serde(default)]
-    params: Vec<Value>,
+    pub(super) params: Vec<Value>,
     /// A token of events that the answer has to know of.
     #[serde(default)]
     min_position: Option<String>,
@@ -158,7 +158,7 @@ async fn answer(
     Ok(response)
 }
 
-fn parameter(value: Value) -> Result<Parameter, Problem> {
+pub(super) fn parameter(value: Value) -> Result<Parameter, Problem> {
     Ok(match value {
         Value::Null => Parameter::Null,
         Value::Bool(value) => Parameter::Boolean(value),

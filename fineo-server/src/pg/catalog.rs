@@ -6,10 +6,13 @@
 
 mod functions;
 mod information;
+mod names;
+mod nothing;
 mod planner;
 mod question;
 mod recognition;
 mod spellings;
+mod tables;
 mod tenant;
 
 use std::{
@@ -28,10 +31,15 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::recognition::may_be_asked;
 use self::{planner::state, question::Question, recognition::parse, tenant::TenantCatalog};
-use super::{failure::Failure, values::Given};
+use super::{failure::Failure, types, values::Given};
 
+/// The most parameters of a statement.
+const PARAMETERS_MAX: usize = u16::MAX as usize;
 /// Planning recurses as deep as a statement is nested.
 const STACK_BYTES: usize = 64 << 20;
+/// How many times as many operators a question may have as a query: drivers ask what type each type is, one by one, and
+/// the stack is as much deeper.
+const OPERATORS_TIMES: usize = 4;
 
 /// What a statement gives, or would give.
 #[derive(Debug, Clone)]
@@ -60,7 +68,8 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    pub(super) fn new(session: Session, limits: QueryLimits) -> Self {
+    pub(super) fn new(session: Session, mut limits: QueryLimits) -> Self {
+        limits.operators_max *= OPERATORS_TIMES;
         let tenant = TenantCatalog::new(session.tenant().as_str());
         Self { session, tenant, limits, state: Arc::default() }
     }
@@ -69,7 +78,7 @@ impl Catalog {
     pub(super) async fn ask(
         &self,
         sql: &str,
-        given: Vec<Option<DataType>>,
+        mut given: Vec<Option<DataType>>,
         values: Option<Vec<Given>>,
     ) -> Result<Asked, Failure> {
         self.limits.check(sql).map_err(|error| Failure::of(&error, sql))?;
@@ -82,13 +91,25 @@ impl Catalog {
         on_deep_stack(move || {
             let state = this.state.get_or_init(|| state(&this.tenant).map_err(|error| first_line(&error)));
             let state = state.as_ref().map_err(|error| Failure::error("XX000", error.clone()))?;
-            let Some(statement) = parse(&text)? else { return Ok(Asked::Data) };
+            let Some((statement, lists)) = parse(&text)? else { return Ok(Asked::Data) };
+            for number in lists.into_iter().filter(|number| *number < PARAMETERS_MAX) {
+                given.resize(given.len().max(number + 1), None);
+                given[number].get_or_insert_with(|| types::list(DataType::Utf8));
+            }
             let question = Question { state: state.clone(), statement, given, values, stop };
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let runtime = runtime.map_err(|error| Failure::error("53000", error.to_string()))?;
             runtime.block_on(question.answer()).map(Asked::Catalog)
         })
         .await
+    }
+}
+
+/// Reads `sql` as far as it is known without a tenant.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read(sql: &str) {
+    if let Ok(Some((statement, _))) = parse(sql) {
+        let _ = statement.to_string();
     }
 }
 
@@ -132,6 +153,6 @@ fn failure(error: &DataFusionError) -> Failure {
 }
 
 fn first_line(error: &DataFusionError) -> String {
-    let text = error.strip_backtrace();
+    let text = error.find_root().strip_backtrace();
     text.lines().next().unwrap_or_default().chars().take(300).collect()
 }

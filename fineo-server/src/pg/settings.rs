@@ -28,13 +28,15 @@ const REPORTED: [(&str, &str); 12] = [
 ];
 
 /// What else can be shown.
-const SHOWN: [(&str, &str); 16] = [
+const SHOWN: [(&str, &str); 18] = [
     ("server_version_num", "150000"),
     ("transaction_isolation", "read committed"),
     ("default_transaction_isolation", "read committed"),
     ("transaction_read_only", "on"),
     ("search_path", "\"$user\", public"),
     ("max_identifier_length", "63"),
+    ("max_index_keys", "32"),
+    ("default_table_access_method", "heap"),
     ("lc_collate", "C"),
     ("lc_ctype", "C"),
     ("bytea_output", "hex"),

@@ -5,7 +5,7 @@ use std::io::Write;
 use fineo_server::Scope;
 use hyper::Method;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, config};
 
 const GOOD: &str = r#"{"metrictype":"m","timestamp":1000,"temp":21}"#;
 
@@ -122,4 +122,43 @@ async fn a_batch_has_a_manifest_and_is_taken_in_once() {
     let bolt = rig.caller("bolt").await;
     assert_eq!(bolt.get(first.header("location")).await.problem(), (404, "not_found".to_owned()));
     assert_eq!(acme.get("/v1/batches/../../x").await.status, 404);
+}
+
+// T1, T4
+#[tokio::test]
+async fn a_batch_is_read_from_the_folder_of_its_tenant() {
+    let drops = tempfile::tempdir().unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(b"metrictype,timestamp,temp\nm,1000,1\nm,2000,2\n").unwrap();
+    let long = format!("{{\"metrictype\":\"long\",\"timestamp\":1,\"text\":\"{}\"}}", "x".repeat(300));
+    for (path, bytes) in [
+        ("acme/monday.csv.gz", gzip.finish().unwrap()),
+        ("acme/long.json", long.into_bytes()),
+        ("bolt/secret.json", GOOD.as_bytes().to_vec()),
+    ] {
+        let file = drops.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+    }
+    let mut config = config();
+    config.batches.folders = vec![format!("file://{}", drops.path().display())];
+    config.batches.unpacked_bytes_max = 200;
+    let rig = Rig::with(config, None).await;
+    let acme = rig.caller("acme").await;
+    let from = |path: &str| format!("/v1/batches?from=file://{}/{path}", drops.path().display());
+    let taken = acme.and("idempotency-key", "monday").send(Method::POST, &from("acme/monday.csv.gz"), "").await;
+    assert_eq!((taken.status, &taken.json()["accepted"]), (202, &2.into()), "{taken:?}");
+    let again = acme.and("idempotency-key", "monday").send(Method::POST, &from("acme/gone.csv"), "").await;
+    assert_eq!((again.status, &again.json()["id"]), (200, &taken.json()["id"]));
+    let token = taken.json()["token"].as_str().unwrap().parse().unwrap();
+    rig.fineo.wait_until_fresh(&token, std::time::Duration::from_secs(20)).await.unwrap();
+    assert_eq!(acme.ask("SELECT sum(CAST(temp AS INT)) AS s FROM m").await, "s\n3\n");
+    let another = acme.send(Method::POST, &from("bolt/secret.json"), "").await;
+    let missing = acme.send(Method::POST, &from("acme/none.json"), "").await;
+    assert_eq!((another.status, another.text()), (404, missing.text()), "T4: forbidden is as missing");
+    let long = acme.send(Method::POST, &from("acme/long.json"), "").await;
+    assert_eq!(long.problem(), (413, "request_too_large".to_owned()));
+    let both = acme.send(Method::POST, &from("acme/monday.csv.gz"), GOOD).await;
+    assert_eq!(both.problem(), (400, "invalid".to_owned()));
+    rig.stop().await;
 }

@@ -286,6 +286,15 @@ async fn a_list_may_be_written_as_a_text() {
     assert_eq!(ask(&client, nothing).await, ["0"]);
     let quoted = "SELECT relname FROM pg_class WHERE relname = ANY('{\"a, b\",thermostat}')";
     assert_eq!(ask(&client, quoted).await, ["thermostat"]);
+    // Whose items are of a type that only the list's place tells, as psycopg sends them.
+    for (sql, list) in [
+        ("SELECT relname FROM pg_class WHERE relkind = ANY($1) AND relname <> ALL($2)", vec!["r", "p"]),
+        ("SELECT relname FROM pg_class c WHERE (c.relkind)::text = ANY(($1)) AND NOT oid = ANY($2)", vec!["r"]),
+    ] {
+        let rows =
+            client.query(sql, &[&list, &Vec::<&str>::new()]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        assert_eq!(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["thermostat"], "{sql}");
+    }
     let numbered = "SELECT typname FROM pg_catalog.pg_type WHERE oid = ANY('{16,25}') ORDER BY oid";
     assert_eq!(ask(&client, numbered).await, ["bool", "text"]);
     for text in ["r,p", "{r,}", "{\"r\"p}", "{{r}}", "{\"r}"] {
@@ -319,6 +328,44 @@ async fn what_no_tenant_has_is_null_where_clients_look_it_up_for_each_column() {
                 JOIN pg_catalog.pg_attribute a ON (ct.oid = a.attrelid) JOIN pg_catalog.pg_index i ON (a.attrelid = i.indrelid) \
                 WHERE i.indisprimary) result WHERE result.a_attnum = (result.keys).x ORDER BY result.key_seq";
     assert_eq!(ask(&client, keys).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_no_tenant_has_is_asked_for_in_words_of_every_kind() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let rows = async |sql: &str, names: &[&str]| {
+        let statement = client.prepare(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let found: Vec<&str> = statement.columns().iter().map(|column| column.name()).collect();
+        assert_eq!(found, names, "{sql}");
+        ask(&client, sql).await
+    };
+    // What drivers ask for: indexes of a table, keys, types one by one, settings that they need to begin with.
+    let indexes = "SELECT i.indrelid, c.relname, c.reloptions, array_agg(a.attname ORDER BY k.ord) FILTER (WHERE k.n > 0) \
+                   FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON i.indexrelid = c.oid LEFT OUTER JOIN (SELECT \
+                   indexrelid, unnest(indkey) AS n, generate_subscripts(indkey, 1) AS ord FROM pg_index) k ON true \
+                   LEFT JOIN pg_attribute a ON a.attnum = k.n GROUP BY 1, 2, 3 ORDER BY i.indrelid";
+    assert!(rows(indexes, &["indrelid", "relname", "reloptions", "array_agg"]).await.is_empty());
+    let options = "SELECT relname, reloptions, NULL, NULL FROM pg_class WHERE relname = 'thermostat'";
+    let found = rows(options, &["relname", "reloptions", "?column?", "?column?_2"]).await;
+    assert_eq!(found, ["thermostat|-|-|-"]);
+    let list_type =
+        "SELECT typinput = 'pg_catalog.array_in'::regproc AS is_list, typname FROM pg_type WHERE oid IN (16, 1007)";
+    let mut found = rows(list_type, &["is_list", "typname"]).await;
+    found.sort();
+    assert_eq!(found, ["f|bool", "t|_int4"]);
+    let based = "SELECT typname FROM pg_type t WHERE (SELECT CASE WHEN b.oid = 23 THEN 4 ELSE 1111 END FROM pg_type b \
+                 WHERE b.oid = t.typelem) = 4";
+    assert_eq!(rows(based, &["typname"]).await, ["_int4"]);
+    let keys = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'max_index_keys'";
+    assert_eq!(rows(keys, &["setting"]).await, ["32"]);
+    let views = "SELECT viewname, definition IS NULL AS u FROM pg_views ORDER BY 1";
+    assert_eq!(rows(views, &["viewname", "u"]).await.first().map(String::as_str), Some("fineo_conflicts|f"));
+    let defined =
+        "SELECT count(*) AS n FROM pg_description d RIGHT JOIN pg_class c ON d.objoid = c.oid WHERE c.relkind = 'r'";
+    assert_eq!(rows(defined, &["n"]).await, ["1"]);
+    let types = (0..700).map(|oid| format!("oid = {oid}")).collect::<Vec<_>>().join(" OR ");
+    assert!(!ask(&client, &format!("SELECT typname FROM pg_type WHERE {types}")).await.is_empty());
 }
 
 #[tokio::test]

@@ -6,3 +6,4 @@ printf '%s\n' "$answers"
 grep -q 'public | thermostat | table' <<<"$answers"
 grep -q 'temp *| double precision' <<<"$answers"
 grep -q '| 2000 ' <<<"$answers"
+"$FINEO_VENV/bin/python" tests/clients/pgcli/complete.py

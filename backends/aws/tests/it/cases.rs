@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-use fineo_backend_aws::{Aws, Endpoints};
+use fineo_backend_aws::{Aws, Endpoints, Resource};
 use fineo_core::{
     Archive, ErrorKind, Position, Result, ShardId, Stream, TenantId, Timestamp,
     archive::{Created, SegmentKind, SegmentName, Stage},
@@ -11,6 +11,7 @@ use fineo_core::{
 };
 use futures::{StreamExt, future::BoxFuture};
 use libtest_mimic::{Completion, Failed, Trial};
+use object_store::{ObjectStoreExt, path::Path};
 
 use crate::place::{endpoint, options};
 
@@ -18,13 +19,14 @@ pub(crate) type Run = fn() -> BoxFuture<'static, Result<()>>;
 
 /// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Run); 4] = [
+    let cases: [(&str, Run); 5] = [
         ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(resharded())),
         (
             "aws, N11: a segment beyond one request is created once, whoever else writes it",
             || Box::pin(large_segment()),
         ),
         ("aws, D8: a read behind a record that is gone names the first that is left", || Box::pin(gone())),
+        ("aws: a folder of a bucket has its own objects and no others", || Box::pin(folder())),
         ("aws: a place is made once, found good by its doctor, and deleted", || Box::pin(whole_place())),
     ];
     cases.into_iter().map(trial).collect()
@@ -51,6 +53,26 @@ async fn everywhere() -> Result<Aws> {
     Aws::connect(options(endpoints)).await
 }
 
+async fn folder() -> Result<()> {
+    let options = options(Endpoints::default().with_s3(endpoint("FINEO_TEST_S3_URL")?));
+    let aws = Aws::connect(options.clone()).await?;
+    aws.bootstrap(&[Resource::Bucket]).await?;
+    let bucket = aws.bucket().store();
+    for path in ["drops/acme/x.json", "beside.json"] {
+        bucket.put(&Path::from(path), path.into()).await.unwrap();
+    }
+    let folder = fineo_backend_aws::folder(&format!("s3://{}/drops/", aws.bucket().name()), options.clone()).await?;
+    let found = folder.get(&Path::from("acme/x.json")).await.unwrap().bytes().await.unwrap();
+    assert_eq!(found, "drops/acme/x.json");
+    let beside = folder.get(&Path::from("beside.json")).await;
+    assert!(matches!(beside, Err(object_store::Error::NotFound { .. })), "{beside:?}");
+    for url in ["s3://", "file:///x", "bucket/x"] {
+        let refused = fineo_backend_aws::folder(url, options.clone()).await.map(drop);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid, "{url}");
+    }
+    Ok(())
+}
+
 async fn append(stream: &Arc<dyn Stream>, round: u64) -> Result<()> {
     let tenant = TenantId::new("acme")?;
     let entry = |key: u64| Entry { tenant: tenant.clone(), key, payload: format!("{round} {key}").into() };
@@ -62,7 +84,7 @@ async fn append(stream: &Arc<dyn Stream>, round: u64) -> Result<()> {
 
 async fn resharded() -> Result<()> {
     let aws = everywhere().await?;
-    aws.bootstrap(&[fineo_backend_aws::Resource::Stream("raw".to_owned())]).await?;
+    aws.bootstrap(&[Resource::Stream("raw".to_owned())]).await?;
     let stream: Arc<dyn Stream> = aws.stream("raw");
     let first = stream.shards().await?[0].id.clone();
     append(&stream, 0).await?;
@@ -110,7 +132,7 @@ async fn resharded() -> Result<()> {
 
 async fn large_segment() -> Result<()> {
     let aws = everywhere().await?;
-    aws.bootstrap(&[fineo_backend_aws::Resource::Bucket]).await?;
+    aws.bootstrap(&[Resource::Bucket]).await?;
     let (archive, other) = (aws.archive(), aws.archive());
     let name = SegmentName {
         stage: Stage::Raw,
@@ -130,7 +152,7 @@ async fn large_segment() -> Result<()> {
 
 async fn gone() -> Result<()> {
     let aws = everywhere().await?;
-    aws.bootstrap(&[fineo_backend_aws::Resource::Stream("raw".to_owned())]).await?;
+    aws.bootstrap(&[Resource::Stream("raw".to_owned())]).await?;
     let stream: Arc<dyn Stream> = aws.stream("raw");
     append(&stream, 0).await?;
     for shard in stream.shards().await? {

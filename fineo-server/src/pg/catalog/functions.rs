@@ -1,21 +1,15 @@
 //! Functions that clients ask of a Postgres server and that have one answer here.
 
-use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::hash::{Hash, Hasher};
 
-use arrow::{
-    array::StructArray,
-    datatypes::{DataType, Field},
-};
+use arrow::datatypes::DataType;
 use datafusion::{
     common::ScalarValue,
     error::Result,
     logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility},
 };
 
-use super::{super::settings::Settings, tenant::DATABASE};
+use super::{super::settings::Settings, tables::VIEW_DEFINITION, tenant::DATABASE};
 
 /// What `version()` says: tools read the number, people the rest.
 fn version() -> String {
@@ -42,6 +36,7 @@ pub(super) fn all(tenant: &str) -> Vec<ScalarUDF> {
         ("pg_is_other_temp_schema", ScalarValue::Boolean(Some(false))),
         ("pg_my_temp_schema", ScalarValue::Int32(Some(0))),
         ("txid_current", ScalarValue::Int64(Some(1))),
+        ("pg_get_viewdef", text(VIEW_DEFINITION)),
         ("pg_size_pretty", text("0 bytes")),
         ("pg_backend_pid", ScalarValue::Int32(Some(0))),
         // Types of extensions, which clients look for by name: there are none.
@@ -54,7 +49,6 @@ pub(super) fn all(tenant: &str) -> Vec<ScalarUDF> {
         "col_description",
         "shobj_description",
         "pg_get_indexdef",
-        "pg_get_viewdef",
         "pg_get_ruledef",
         "pg_get_triggerdef",
         "pg_get_serial_sequence",
@@ -67,6 +61,9 @@ pub(super) fn all(tenant: &str) -> Vec<ScalarUDF> {
         "pg_get_statisticsobjdef",
         "pg_collation_for",
         "pg_get_partition_constraintdef",
+        "pg_get_expr",
+        "pg_get_constraintdef",
+        "pg_get_partkeydef",
     ];
     functions.extend(nothing.map(|name| constant(name, ScalarValue::Utf8(None))));
     let visible = [
@@ -94,16 +91,9 @@ pub(super) fn all(tenant: &str) -> Vec<ScalarUDF> {
     functions.extend(sizes.map(|name| constant(name, ScalarValue::Int64(Some(0)))));
     // Of columns that count up: there are none.
     functions.push(constant("json_build_object", ScalarValue::Utf8(None)));
-    functions.push(constant("_pg_expandarray", expanded()));
     functions.push(ScalarUDF::from(Setting { name: "current_setting", signature: any_arguments() }));
     functions.push(ScalarUDF::from(Setting { name: "set_config", signature: any_arguments() }));
     functions
-}
-
-/// The columns of a key with their places: no table has a key.
-fn expanded() -> ScalarValue {
-    let number = |name: &str| Arc::new(Field::new(name, DataType::Int32, true));
-    ScalarValue::Struct(Arc::new(StructArray::new_null(vec![number("x"), number("n")].into(), 1)))
 }
 
 fn any_arguments() -> Signature {

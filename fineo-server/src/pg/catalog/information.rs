@@ -20,8 +20,7 @@ use super::{
 };
 
 /// Tables that are always empty here, with their columns.
-const EMPTY: [(&str, &[&str]); 9] = [
-    ("views", &["table_catalog", "table_schema", "table_name", "view_definition", "check_option", "is_updatable"]),
+const EMPTY: [(&str, &[&str]); 8] = [
     (
         "table_constraints",
         &[
@@ -85,6 +84,11 @@ const EMPTY: [(&str, &[&str]); 9] = [
     ("table_privileges", &["grantor", "grantee", "table_catalog", "table_schema", "table_name", "privilege_type"]),
 ];
 
+/// Whether this table of `information_schema` has no rows.
+pub(super) fn is_empty_table(name: &str) -> bool {
+    EMPTY.iter().any(|(empty, _)| *empty == name)
+}
+
 /// The tables of `information_schema` for one tenant.
 #[derive(Debug)]
 pub(super) struct Information(pub(super) TenantCatalog);
@@ -92,13 +96,14 @@ pub(super) struct Information(pub(super) TenantCatalog);
 #[async_trait]
 impl SchemaProvider for Information {
     fn table_names(&self) -> Vec<String> {
-        let own = ["tables", "columns", "schemata"].into_iter();
+        let own = ["tables", "views", "columns", "schemata"].into_iter();
         own.chain(EMPTY.iter().map(|(name, _)| *name)).map(str::to_owned).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let rows = match name.to_ascii_lowercase().as_str() {
             "tables" => self.tables(),
+            "views" => self.views(),
             "columns" => self.columns(),
             "schemata" => self.schemata(),
             other => match EMPTY.iter().find(|(empty, _)| *empty == other) {
@@ -130,6 +135,16 @@ impl Information {
         for ((schema, name), relation) in self.0.relations().iter() {
             let kind = if relation.is_view { "VIEW" } else { "BASE TABLE" };
             rows.add(&[Some(DATABASE), Some(schema), Some(name), Some(kind), None, None, Some("NO"), Some("NO"), None]);
+        }
+        rows
+    }
+
+    /// The views, whose definitions are nobody's but the server's.
+    fn views(&self) -> Texts {
+        let names = ["table_catalog", "table_schema", "table_name", "view_definition", "check_option", "is_updatable"];
+        let mut rows = Texts::new(&names);
+        for ((schema, name), _) in self.0.relations().iter().filter(|(_, relation)| relation.is_view) {
+            rows.add(&[Some(DATABASE), Some(schema), Some(name), None, Some("NONE"), Some("NO")]);
         }
         rows
     }
@@ -229,18 +244,23 @@ pub(super) fn standard_name(of: &Type) -> &str {
 }
 
 /// Rows of text, with columns of numbers after them.
-struct Texts {
+pub(super) struct Texts {
     names: Vec<&'static str>,
     columns: Vec<Vec<Option<String>>>,
     numbers: Vec<(&'static str, Vec<Option<i32>>)>,
 }
 
 impl Texts {
-    fn new(names: &[&'static str]) -> Self {
+    pub(super) fn new(names: &[&'static str]) -> Self {
         Self { names: names.to_vec(), columns: vec![Vec::new(); names.len()], numbers: Vec::new() }
     }
 
-    fn add(&mut self, values: &[Option<&str>]) {
+    /// How many columns of text there are.
+    pub(super) fn width(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(super) fn add(&mut self, values: &[Option<&str>]) {
         for (column, value) in self.columns.iter_mut().zip(values) {
             column.push(value.map(str::to_owned));
         }
@@ -252,7 +272,7 @@ impl Texts {
         }
     }
 
-    fn finish(self) -> Result<Arc<dyn TableProvider>> {
+    pub(super) fn finish(self) -> Result<Arc<dyn TableProvider>> {
         let texts = self.names.iter().map(|name| Field::new(*name, DataType::Utf8, true));
         let numbers = self.numbers.iter().map(|(name, _)| Field::new(*name, DataType::Int32, true));
         let schema = Arc::new(Schema::new(texts.chain(numbers).collect::<Vec<_>>()));

@@ -13,11 +13,12 @@ use datafusion::{
     },
     prelude::SessionConfig,
 };
-use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables, setup_pg_catalog};
+use datafusion_pg_catalog::pg_catalog::{PgCatalogStaticTables, setup_pg_catalog};
 
 use super::{
     functions,
     information::Information,
+    tables::PgTables,
     tenant::{DATABASE, TenantCatalog},
 };
 
@@ -32,8 +33,7 @@ pub(super) fn state(tenant: &TenantCatalog) -> Result<SessionState, DataFusionEr
     let tables = tables.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
     let template = template()?;
     let catalog = Arc::new(MemoryCatalogProvider::new());
-    let pg_catalog = PgCatalogSchemaProvider::try_new(tenant.clone(), Arc::clone(tables), tenant.clone())?;
-    catalog.register_schema("pg_catalog", Arc::new(pg_catalog))?;
+    catalog.register_schema("pg_catalog", Arc::new(PgTables::new(tenant, Arc::clone(tables))?))?;
     catalog.register_schema("information_schema", Arc::new(Information(tenant.clone())))?;
     catalog.register_schema("public", Arc::new(MemorySchemaProvider::new()))?;
     let state = SessionStateBuilder::new_from_existing(template)

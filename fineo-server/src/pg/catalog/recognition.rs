@@ -11,6 +11,8 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::{
     super::{failure::Failure, statements::words},
+    names::Names,
+    nothing::Nothing,
     spellings::{Lists, Spellings},
 };
 
@@ -54,8 +56,9 @@ pub(in super::super) fn may_be_asked(sql: &str) -> bool {
     })
 }
 
-/// The statement that `sql` is, in words that the planner knows, if it is about the catalog.
-pub(super) fn parse(sql: &str) -> Result<Option<Statement>, Failure> {
+/// The statement that `sql` is, in words that the planner knows, if it is about the catalog; and which of its parameters
+/// are lists, from 0.
+pub(super) fn parse(sql: &str) -> Result<Option<(Statement, Vec<usize>)>, Failure> {
     static PARSER: OnceLock<PostgresCompatibilityParser> = OnceLock::new();
     // What cannot be read here is the engine's to explain.
     let Ok(mut asked) = Parser::parse_sql(&PostgreSqlDialect {}, sql) else { return Ok(None) };
@@ -74,8 +77,10 @@ pub(super) fn parse(sql: &str) -> Result<Option<Statement>, Failure> {
     let parsed = PARSER.get_or_init(PostgresCompatibilityParser::new).parse(&sql);
     let Ok(mut statements) = parsed else { return Ok(None) };
     let Some(mut statement) = statements.pop().filter(|_| statements.is_empty()) else { return Ok(None) };
+    let _ = VisitMut::visit(&mut statement, &mut Names);
+    let _ = VisitMut::visit(&mut statement, &mut Nothing::default());
     let _ = VisitMut::visit(&mut statement, &mut Spellings);
-    Ok(Some(statement))
+    Ok(Some((statement, lists.parameters)))
 }
 
 /// What a statement reads from.

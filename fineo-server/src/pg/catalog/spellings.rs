@@ -3,20 +3,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
+    Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query, SelectItem, SetExpr, Value, VisitorMut,
 };
 
 use super::{
     super::{failure::Failure, values},
     recognition::parts,
 };
-
-/// Tables of the catalog that never have a row that a tenant's column belongs to.
-const WITHOUT_ROWS: [&str; 3] = ["pg_attrdef", "pg_sequence", "pg_collation"];
-
-/// Functions that take lists of an index's columns apart.
-const OF_INDEXES: [&str; 1] = ["_pg_expandarray"];
 
 /// Spells what the planner does not know in words that it does.
 pub(super) struct Spellings;
@@ -33,19 +27,8 @@ impl VisitorMut for Spellings {
             {
                 *expr = Expr::Array(Array { elem: vec![Expr::value(Value::Null)], named: true });
             }
-            // The parts of keys and indexes: no tenant has one.
-            Expr::Function(function)
-                if parts(&function.name).pop().is_some_and(|name| OF_INDEXES.contains(&name.as_str())) =>
-            {
-                *expr = Expr::value(Value::Null);
-            }
-            Expr::CompoundFieldAccess { access_chain, .. }
-                if matches!(access_chain.as_slice(), [AccessExpr::Dot(_)]) =>
-            {
-                *expr = Expr::value(Value::Null);
-            }
-            // What a column has in a table without rows; the planner could not look it up row by row.
-            Expr::Subquery(query) if is_without_rows(query) => *expr = Expr::value(Value::Null),
+            // Types have collations there, and none here; the planner could not look it up row by row.
+            Expr::Subquery(query) if is_collation(query) => *expr = Expr::value(Value::Null),
             // At most one row has it: of an aggregate the planner knows that, too.
             Expr::Subquery(query) => {
                 if let Some(looked_up) = looked_up(query) {
@@ -66,18 +49,14 @@ impl VisitorMut for Spellings {
     }
 }
 
-/// Whether `query` looks into a table that has no row for any tenant, or for the collation of a type, which none has.
-fn is_without_rows(query: &Query) -> bool {
+/// Whether `query` looks for the collation of a type.
+fn is_collation(query: &Query) -> bool {
     let SetExpr::Select(select) = &*query.body else { return false };
-    let Select { from, projection, .. } = &**select;
-    let [from, ..] = from.as_slice() else { return false };
-    let TableFactor::Table { name, .. } = &from.relation else { return false };
-    let is_collation = matches!(projection.as_slice(), [SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names))]
-        if names.last().is_some_and(|name| name.value.eq_ignore_ascii_case("typcollation")));
-    is_collation || parts(name).last().is_some_and(|name| WITHOUT_ROWS.contains(&name.as_str()))
+    matches!(select.projection.as_slice(), [SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names))]
+        if names.last().is_some_and(|name| name.value.eq_ignore_ascii_case("typcollation")))
 }
 
-/// What a subquery looks up, where it is a column or a comparison of one.
+/// What a subquery looks up, where it is a column, or a comparison or a case of one.
 fn looked_up(query: &mut Query) -> Option<&mut Expr> {
     if query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
         return None;
@@ -90,6 +69,7 @@ fn looked_up(query: &mut Query) -> Option<&mut Expr> {
     let is_plain = |expr: &Expr| matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
     match expr {
         Expr::BinaryOp { left, .. } if is_plain(left) => Some(expr),
+        Expr::Case { .. } => Some(expr),
         _ if is_plain(expr) => Some(expr),
         _ => None,
     }
@@ -122,21 +102,36 @@ fn call<const N: usize>(name: &str, arguments: [Expr; N]) -> Expr {
 /// Spells `x = ANY('{a,b}')` as `x IN ('a', 'b')`, and `x <> ALL('{a,b}')` as `x NOT IN ('a', 'b')`.
 ///
 /// Only the place of such a text says that it is a list, and the items are of the type of what they are compared with.
+/// And `'pg_catalog.f'::regproc` is `'f'`: the catalog has functions by their names.
 #[derive(Default)]
 pub(super) struct Lists {
     pub(super) has_any: bool,
+    /// Which parameters are lists, from 0.
+    pub(super) parameters: Vec<usize>,
 }
 
 impl VisitorMut for Lists {
     type Break = Failure;
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Failure> {
+        if let Some(function) = function_name(expr) {
+            *expr = Expr::value(Value::SingleQuotedString(function));
+            self.has_any = true;
+        }
         let (left, right, negated) = match expr {
             Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
             Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
             _ => return ControlFlow::Continue(()),
         };
-        let Some(text) = list_text(right) else { return ControlFlow::Continue(()) };
+        let Some(text) = list_text(right) else {
+            if let Some(number) = parameter(right) {
+                self.parameters.push(number);
+                // Only this place says that it is a list; whatever its items are, they can be compared as texts.
+                (**left, **right) = (cast(left, DataType::Text), cast(right, texts()));
+                self.has_any = true;
+            }
+            return ControlFlow::Continue(());
+        };
         let Some(items) = values::list(&text) else {
             return ControlFlow::Break(Failure::error("22P02", format!("malformed array literal: {text:?}")));
         };
@@ -153,6 +148,26 @@ impl VisitorMut for Lists {
     }
 }
 
+/// Which parameter `expr` is, from 0.
+fn parameter(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1),
+            _ => None,
+        },
+        Expr::Nested(inner) => parameter(inner),
+        _ => None,
+    }
+}
+
+fn texts() -> DataType {
+    DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None))
+}
+
+fn cast(expr: &Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr.clone()), data_type, array: false, format: None }
+}
+
 /// The text that `expr` is, where it stands for a list, whatever list it is cast to.
 fn list_text(expr: &Expr) -> Option<String> {
     match expr {
@@ -161,4 +176,12 @@ fn list_text(expr: &Expr) -> Option<String> {
         Expr::Cast { expr, data_type: DataType::Array(_), .. } => list_text(expr),
         _ => None,
     }
+}
+
+/// The name of the function that `expr` is a text of: `'pg_catalog.f'::regproc`.
+fn function_name(expr: &Expr) -> Option<String> {
+    let Expr::Cast { expr, data_type: DataType::Custom(name, _), .. } = expr else { return None };
+    let (Expr::Value(value), Some("regproc")) = (&**expr, parts(name).last().map(String::as_str)) else { return None };
+    let text = value.value.clone().into_string()?;
+    Some(text.rsplit('.').next().unwrap_or_default().to_owned())
 }

@@ -52,11 +52,15 @@ impl TenantCatalog {
     ///
     /// When the schema cannot be read.
     pub(super) async fn refresh(&self, session: &Session) -> Result<()> {
+        let known = self.relations();
         let mut relations = BTreeMap::new();
         for table in session.tables().await? {
             let is_metric = table.schema == "public" && !table.name.starts_with("fineo_");
             let columns = if is_metric {
                 columns(&session.columns(&table.name).await?)
+            } else if let Some(view) = known.get(&(table.schema.clone(), table.name.clone())) {
+                // What is built into the server stays as it is.
+                Arc::clone(&view.columns)
             } else if table.schema == "errors" {
                 columns(&session.columns("errors.stream").await?)
             } else {

@@ -1,0 +1,25 @@
+//! Batches as a client sends them, read by a library that was not written for clients who lie.
+
+use std::panic::AssertUnwindSafe;
+
+use arrow::array::RecordBatch;
+use arrow_flight::{FlightData, decode::FlightRecordBatchStream, error::FlightError};
+use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
+use tonic::Status;
+
+/// The batches in `data`, up to the first that is none.
+///
+/// Lengths and offsets that lie make the library panic; here they are what other nonsense is, too: an invalid argument.
+pub(super) fn batches(
+    data: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+) -> BoxStream<'static, Result<RecordBatch, Status>> {
+    let data = data.map_err(|status| FlightError::Tonic(Box::new(status)));
+    let batches = FlightRecordBatchStream::new_from_flight_data(data);
+    let read = |batch: std::thread::Result<Result<RecordBatch, FlightError>>| match batch {
+        Ok(Ok(batch)) => Ok(batch),
+        Ok(Err(FlightError::Tonic(status))) => Err(*status),
+        Ok(Err(error)) => Err(Status::invalid_argument(format!("unreadable batch: {error}"))),
+        Err(_) => Err(Status::invalid_argument("unreadable batch: its lengths are not those of its bytes")),
+    };
+    AssertUnwindSafe(batches).catch_unwind().map(read).boxed()
+}

@@ -108,4 +108,6 @@ def row_21(r: Results, i: int) -> tuple:
 def row_24_compaction(r: Results, i: int) -> tuple:
     a, b = r.us("tenants_10k", "compact", i), r.us("tenants_1", "compact", i)
     files = [compacted(r, name, i)["files"] for name in ("tenants_10k", "tenants_1")]
-    return a / b, f"{a:.1f} against {b:.1f} us/event; {files[0]:,} against {files[1]:,} files"
+    waiting = compacted(r, "tenants_10k", i)["waiting"]
+    note = f"{a:.1f} against {b:.1f} us/event; {files[0]:,} against {files[1]:,} files"
+    return a / b, f"{note}; {waiting:,} tenants with little wait for more"

@@ -191,19 +191,11 @@ impl<'a> RowsBuilder<'a> {
             has_contents: false,
             rest: StringBuilder::new(),
             has_rest: false,
-            columns: columns
-                .iter()
-                .map(|column| ColumnBuilder::new(column.value_type, column.names.len() > 1))
-                .collect(),
+            columns: columns.iter().map(|column| ColumnBuilder::new(column.value_type, &column.names)).collect(),
             scratch,
             in_rest: vec![false; recipe.names.len()],
             in_columns: columns.iter().map(|column| vec![false; column.names.len()]).collect(),
         }
-    }
-
-    /// How many rows there are since the last chunk.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
     }
 
     /// By the number of a name: whether the rest has a cell of it.
@@ -289,22 +281,20 @@ impl<'a> RowsBuilder<'a> {
             }
             let cell = &cells[*number as usize];
             let column = &mut self.columns[index];
-            let name = self.recipe.names.text(cell.name);
-            if let Some(target) = self.recipe.targets[cell.name as usize] {
-                self.in_columns[index][target.rank as usize] = true;
-            }
+            let rank = self.recipe.targets[cell.name as usize].map_or(0, |target| target.rank);
+            self.in_columns[index][rank as usize] = true;
             match &cell.value {
-                CellValue::Text(text) => column.text(self.rows, name, text),
+                CellValue::Text(text) => column.text(self.rows, rank, text),
                 CellValue::Typed { field_type, value, text } if *field_type == column.value_type() => {
-                    if !column.value(self.rows, name, value.as_ref(), *text) {
+                    if !column.value(self.rows, rank, value.as_ref(), *text) {
                         return Err(Error::corrupt("a value of a record is not of its field's type"));
                     }
                 }
-                CellValue::Typed { text: Some(text), .. } => column.text(self.rows, name, text),
+                CellValue::Typed { text: Some(text), .. } => column.text(self.rows, rank, text),
                 CellValue::Typed { field_type, value, text: None } => {
                     self.scratch.text.clear();
                     print(value.as_ref(), *field_type, &mut self.scratch.text);
-                    column.text(self.rows, name, &self.scratch.text);
+                    column.text(self.rows, rank, &self.scratch.text);
                 }
             }
         }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef,
+    ArrayRef, DictionaryArray, StringArray,
     builder::{
         BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder, Int32Builder,
-        Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+        Int64Builder, StringBuilder, TimestampMicrosecondBuilder, UInt32Builder,
     },
+    types::UInt32Type,
 };
 use arrow_schema::{DataType, TimeUnit};
 use fineo_schema::{FieldType, RecordValue, coerce};
@@ -26,6 +27,11 @@ pub(crate) fn data_type(value_type: FieldType) -> DataType {
         FieldType::Date => DataType::Date32,
         FieldType::Bytes => DataType::Binary,
     }
+}
+
+/// The Arrow type of the names of cells: few, and the same ones again and again.
+pub(crate) fn names_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
 }
 
 /// The values of a column so far.
@@ -222,6 +228,34 @@ impl Sparse {
     }
 }
 
+/// The names of some rows' cells, by their ranks.
+#[derive(Debug)]
+struct Ranks {
+    builder: UInt32Builder,
+    rows: usize,
+    names: Arc<StringArray>,
+}
+
+impl Ranks {
+    fn new(names: &[Arc<str>]) -> Self {
+        let names = StringArray::from_iter_values(names.iter().map(|name| &**name));
+        Self { builder: UInt32Builder::new(), rows: 0, names: Arc::new(names) }
+    }
+
+    fn append(&mut self, row: usize, rank: u32) {
+        self.builder.append_nulls(row - self.rows);
+        self.builder.append_value(rank);
+        self.rows = row + 1;
+    }
+
+    fn finish(&mut self, rows: usize) -> ArrayRef {
+        self.builder.append_nulls(rows - self.rows);
+        self.rows = 0;
+        let names = Arc::clone(&self.names);
+        Arc::new(DictionaryArray::<UInt32Type>::new(self.builder.finish(), names))
+    }
+}
+
 /// The arrays of some rows of a column.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnChunk {
@@ -229,7 +263,7 @@ pub(crate) struct ColumnChunk {
     pub(crate) values: ArrayRef,
     /// The texts that values do not give back; none when there is none.
     pub(crate) texts: Option<ArrayRef>,
-    /// The stored names of the cells.
+    /// The stored names of the cells, where there may be several.
     pub(crate) names: Option<ArrayRef>,
     /// Whether there is a cell.
     pub(crate) has_cells: bool,
@@ -243,20 +277,20 @@ pub(crate) struct ColumnBuilder {
     rows: usize,
     texts: Sparse,
     has_texts: bool,
-    names: Option<Sparse>,
+    names: Option<Ranks>,
     has_cells: bool,
 }
 
 impl ColumnBuilder {
-    /// An empty column; whether it keeps the names of its cells.
-    pub(crate) fn new(value_type: FieldType, keeps_names: bool) -> Self {
+    /// An empty column of cells that have these names.
+    pub(crate) fn new(value_type: FieldType, names: &[Arc<str>]) -> Self {
         Self {
             values: Values::new(value_type),
             value_type,
             rows: 0,
             texts: Sparse::default(),
             has_texts: false,
-            names: keeps_names.then(Sparse::default),
+            names: (names.len() > 1).then(|| Ranks::new(names)),
             has_cells: false,
         }
     }
@@ -266,9 +300,9 @@ impl ColumnBuilder {
         self.value_type
     }
 
-    /// Puts a text, as it was sent, into `row`; every row before it that had no cell is null.
-    pub(crate) fn text(&mut self, row: usize, name: &str, text: &str) {
-        self.begin(row, name);
+    /// Puts a text, as it was sent under the name of this rank, into `row`; every row before it that had no cell is null.
+    pub(crate) fn text(&mut self, row: usize, rank: u32, text: &str) {
+        self.begin(row, rank);
         if !self.values.append_text(text) {
             self.keep_text(row, text);
         }
@@ -276,14 +310,8 @@ impl ColumnBuilder {
 
     /// Puts a value of the column's type, and its text where that is needed, into `row`; false when it is of another
     /// type after all, and `row` then has the text only.
-    pub(crate) fn value(
-        &mut self,
-        row: usize,
-        name: &str,
-        value: Option<&RecordValue<'_>>,
-        text: Option<&str>,
-    ) -> bool {
-        self.begin(row, name);
+    pub(crate) fn value(&mut self, row: usize, rank: u32, value: Option<&RecordValue<'_>>, text: Option<&str>) -> bool {
+        self.begin(row, rank);
         let is_stored = value.is_some_and(|value| self.values.append_value(value));
         if !is_stored {
             self.values.append_null();
@@ -296,14 +324,14 @@ impl ColumnBuilder {
         is_stored || value.is_none()
     }
 
-    fn begin(&mut self, row: usize, name: &str) {
+    fn begin(&mut self, row: usize, rank: u32) {
         if row > self.rows {
             self.values.append_nulls(row - self.rows);
         }
         self.rows = row + 1;
         self.has_cells = true;
         if let Some(names) = &mut self.names {
-            names.append(row, name);
+            names.append(row, rank);
         }
     }
 

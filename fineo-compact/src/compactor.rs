@@ -1,6 +1,11 @@
 //! Compaction as a whole: who has something to do, one tenant after the other, once or for as long as it is wanted.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use fineo_core::{
     Archive, Clock, Cover, Entropy, ErrorKind, NearlineStore, Position, Result, SchemaRepo, ShardId, TenantId,
@@ -18,6 +23,7 @@ use crate::{
     progress::Progress,
     tenant::{Segment, TenantRun, before},
     upkeep::Due,
+    waiting,
 };
 
 /// How often a tenant's run begins anew when somebody else was faster.
@@ -42,6 +48,25 @@ pub struct CompactorParts {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+}
+
+/// What all tenants' turns of a run share.
+struct Round {
+    /// Everybody's records at or before it were compacted.
+    everybody: Cover,
+    /// Up to where the stage has archived what it received.
+    to: Cover,
+    /// Who has tables.
+    with_tables: BTreeSet<TenantId>,
+}
+
+/// What became of a tenant's new records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// They had their turn.
+    Over,
+    /// They are few and young, and wait for more.
+    Waits,
 }
 
 /// Makes columnar files of what stage staged archived.
@@ -96,17 +121,22 @@ impl Compactor {
         segments.iter().for_each(|segment| chain.add(&segment.1));
         let missing = chain.missing(&from, &to);
         let to = before_all(&to, &missing);
+        let round = Round { everybody: everybody_from, to, with_tables: self.parts.tables.tenants().await? };
         let mut report = CompactReport::default();
+        let mut waiting = BTreeSet::new();
         for (tenant, segments) in self.tenants(&segments).await? {
-            self.tenant(&tenant, &segments, &everybody_from, &to, &mut report).await;
-            if let Some(done) = report.tenants.last().filter(|done| done.tenant == tenant.as_str()) {
+            if self.tenant(&tenant, segments, &round, &mut report).await == Turn::Waits {
+                waiting.insert(tenant);
+                report.waiting += 1;
+            } else if let Some(done) = report.tenants.last().filter(|done| done.tenant == tenant.as_str()) {
                 on_progress(done);
             }
         }
         let is_all = options.selection == Selection::All && report.busy.is_empty() && report.failed.is_empty();
-        if is_all && !everybody.cover.includes(&to) {
+        let done = waiting::done_by_all(&segments, &waiting, &round.to);
+        if is_all && !everybody.cover.includes(&done) {
             let now = self.parts.clock.now();
-            everybody.advance(&to, now);
+            everybody.advance(&done, now);
             everybody.retired = everybody.cover.clone();
             everybody.write(repo, now).await?;
         }
@@ -176,15 +206,16 @@ impl Compactor {
         Ok(tenants)
     }
 
+    /// A tenant's turn; what came of it goes to `report`.
     async fn tenant(
         &self,
         tenant: &TenantId,
-        segments: &[Segment],
-        everybody: &Cover,
-        to: &Cover,
+        segments: Vec<Segment>,
+        round: &Round,
         report: &mut CompactReport,
-    ) {
-        match self.leased(tenant, segments, everybody, to).await {
+    ) -> Turn {
+        let mut turn = Turn::Over;
+        match self.leased(tenant, segments, round, &mut turn).await {
             Ok(None) => report.busy.push(tenant.to_string()),
             Ok(Some(done)) => {
                 if !done.is_idle() {
@@ -202,22 +233,33 @@ impl Compactor {
                 report.failed.push(failed);
             }
         }
+        turn
     }
 
-    /// Runs for a tenant under its lease; none when somebody else has that.
+    /// Runs for a tenant under its lease; none when somebody else has that. Notes in `turn` that new records wait.
     async fn leased(
         &self,
         tenant: &TenantId,
-        segments: &[Segment],
-        everybody: &Cover,
-        to: &Cover,
+        mut segments: Vec<Segment>,
+        round: &Round,
+        turn: &mut Turn,
     ) -> Result<Option<TenantReport>> {
         let repo = &*self.parts.repo;
-        let subject = Subject::tenant(tenant, &format!("lease/{}/compaction", self.options.pipeline), Keep::Latest)?;
-        let run = TenantRun { parts: &self.parts, options: &self.options, tenant, segments, everybody, to };
-        if segments.is_empty() && !self.is_wanted(tenant).await? {
+        let progress = Progress::read(repo, &self.options.pipeline, Some(tenant)).await?;
+        if self.options.fresh == Fresh::None {
+            segments.retain(|segment| !progress.cover.contains(&segment.0.name.shard, segment.0.name.last));
+        }
+        let mut to = &round.to;
+        if waiting::may_wait(tenant, &segments, &self.options, self.parts.clock.now()) {
+            *turn = Turn::Waits;
+            (segments, to) = (Vec::new(), &round.everybody);
+        }
+        if segments.is_empty() && !self.is_wanted(tenant, &progress, round).await? {
             return Ok(Some(TenantReport::default()));
         }
+        let subject = Subject::tenant(tenant, &format!("lease/{}/compaction", self.options.pipeline), Keep::Latest)?;
+        let (options, everybody) = (&self.options, &round.everybody);
+        let run = TenantRun { parts: &self.parts, options, tenant, segments: &segments, everybody, to };
         for attempt in 1..=ATTEMPTS_MAX {
             let claim = Claim { owner: &self.owner, hold_for: self.options.lease_for, at_once: self.options.is_alone };
             let claimed = Lease::claim(repo, subject.clone(), claim, self.parts.clock.now()).await?;
@@ -238,11 +280,13 @@ impl Compactor {
     }
 
     /// Whether a tenant without new records has something to do all the same.
-    async fn is_wanted(&self, tenant: &TenantId) -> Result<bool> {
+    async fn is_wanted(&self, tenant: &TenantId, progress: &Progress, round: &Round) -> Result<bool> {
+        if progress.is_new() && !round.with_tables.contains(tenant) {
+            return Ok(false);
+        }
         if self.options.rewrite != Rewrite::Never || self.options.fresh != Fresh::None {
             return Ok(true);
         }
-        let progress = Progress::read(&*self.parts.repo, &self.options.pipeline, Some(tenant)).await?;
         let wait = self.options.pin_for.max(self.options.retain_for);
         let due = progress.cover_at(before(self.parts.clock.now(), wait));
         let is_due = !due.is_empty() && !progress.retired.includes(&due);

@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, new_null_array, types::Float64Type};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, cast::AsArray, types::Float64Type};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_select::take::take;
 use fineo_core::{
     Error, MetricId, Result, TenantId,
     nearline::{COLUMN_ALIAS, COLUMN_CONTENT, COLUMN_EVENT_ID, COLUMN_INGESTED_AT},
@@ -22,7 +23,7 @@ use parquet::{
 
 use crate::{
     build::{Chunk, Recipe, RowsBuilder},
-    column::{ColumnChunk, data_type},
+    column::{ColumnChunk, data_type, names_type},
     plan::PlannedColumn,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Writing {
 
 /// The share of absent ids that the bloom filter takes for present: at 2^17 rows its size is a power of two.
 const BLOOM_FALSE_SHARE: f64 = 0.03;
+/// Rows that are put in order at once.
+const PART_ROWS: usize = 16_384;
 /// Rows whose values are looked at together.
 const PAGE_ROWS: usize = 20_000;
 /// So many rows of a file tell whether the values of a column repeat.
@@ -52,7 +55,7 @@ pub(crate) struct FileHead {
     pub(crate) day: i32,
 }
 
-/// A column of the file: which arrays of the chunks it is.
+/// A column of the file: which array of the rows it is.
 struct FileColumn {
     field: Field,
     part: Part,
@@ -71,15 +74,15 @@ enum Part {
     Names(usize),
 }
 
-/// The layout of the file that `chunks` make, as built by `rows`.
-pub(crate) fn layout_of(head: &FileHead, recipe: &Recipe, rows: &RowsBuilder<'_>, chunks: &[Chunk]) -> FileLayout {
+/// The layout of the file that `rows` make, as they were `built`.
+pub(crate) fn layout_of(head: &FileHead, recipe: &Recipe, built: &RowsBuilder<'_>, rows: &Chunk) -> FileLayout {
     let columns = recipe.plan.columns.iter().enumerate();
     let columns =
-        columns.filter_map(|(index, planned)| column_layout(index, planned, &rows.in_columns()[index], chunks));
+        columns.filter_map(|(index, planned)| column_layout(planned, &built.in_columns()[index], &rows.columns[index]));
     let mut rest_names: Vec<Arc<str>> = recipe
         .names
         .iter()
-        .zip(rows.in_rest())
+        .zip(built.in_rest())
         .filter(|(_, in_rest)| **in_rest)
         .map(|(name, _)| Arc::clone(name))
         .collect();
@@ -95,46 +98,55 @@ pub(crate) fn layout_of(head: &FileHead, recipe: &Recipe, rows: &RowsBuilder<'_>
     }
 }
 
-fn column_layout(index: usize, planned: &PlannedColumn, has: &[bool], chunks: &[Chunk]) -> Option<ColumnLayout> {
-    let of_chunks = || chunks.iter().map(|chunk| &chunk.columns[index]);
-    if !of_chunks().any(|chunk| chunk.has_cells) {
+fn column_layout(planned: &PlannedColumn, has: &[bool], column: &ColumnChunk) -> Option<ColumnLayout> {
+    if !column.has_cells {
         return None;
     }
     let names: Vec<Arc<str>> =
         planned.names.iter().zip(has).filter(|(_, has)| **has).map(|(name, _)| Arc::clone(name)).collect();
-    let has_texts = of_chunks().any(|chunk| chunk.texts.is_some());
     Some(ColumnLayout {
         column: Arc::clone(&planned.column),
         field: planned.field,
         value_type: planned.value_type,
-        text: has_texts.then(|| format!("{TEXT_PREFIX}{}", planned.column).into()),
+        text: column.texts.is_some().then(|| format!("{TEXT_PREFIX}{}", planned.column).into()),
         name: (names.len() > 1).then(|| format!("{NAME_PREFIX}{}", planned.column).into()),
         names,
     })
 }
 
-/// Writes the file.
+/// Writes the file: `rows`, by their numbers in `order`.
 ///
 /// # Errors
 ///
 /// `Internal` when the arrays do not fit together.
-pub(crate) fn encode(layout: &FileLayout, recipe: &Recipe, chunks: Vec<Chunk>, encoding: Writing) -> Result<Vec<u8>> {
+pub(crate) fn encode(
+    layout: &FileLayout,
+    recipe: &Recipe,
+    rows: &Chunk,
+    order: &[u32],
+    writing: Writing,
+) -> Result<Vec<u8>> {
     let failed = |source| Error::internal("a columnar file could not be written").with_source(source);
-    let columns = file_columns(layout, recipe, &chunks);
+    let columns = file_columns(layout, recipe, rows);
     let schema = Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
-    let properties = properties(layout, &columns, &chunks, encoding)?;
+    let properties = properties(layout, &columns, rows, order, writing)?;
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options).map_err(failed)?;
-    for chunk in chunks {
-        let arrays = columns.iter().map(|column| array_of(&chunk, column)).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
-            .map_err(|source| Error::internal("columns of a file do not fit together").with_source(source))?;
+    for part in order.chunks(PART_ROWS) {
+        let numbers = UInt32Array::from(part.to_vec());
+        let in_order = |column: &FileColumn| take(&**array_of(rows, column)?, &numbers, None).map_err(misfit);
+        let arrays = columns.iter().map(in_order).collect::<Result<Vec<_>>>()?;
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(misfit)?;
         writer.write(&batch).map_err(failed)?;
     }
     writer.into_inner().map_err(failed)
 }
 
-fn file_columns(layout: &FileLayout, recipe: &Recipe, chunks: &[Chunk]) -> Vec<FileColumn> {
+fn misfit(source: ArrowError) -> Error {
+    Error::internal("columns of a file do not fit together").with_source(source)
+}
+
+fn file_columns(layout: &FileLayout, recipe: &Recipe, rows: &Chunk) -> Vec<FileColumn> {
     let time = || data_type(FieldType::Timestamp);
     let column = |name: &str, data_type: DataType, is_nullable: bool, part: Part| FileColumn {
         field: Field::new(name, data_type, is_nullable),
@@ -146,7 +158,7 @@ fn file_columns(layout: &FileLayout, recipe: &Recipe, chunks: &[Chunk]) -> Vec<F
         column(COLUMN_ALIAS, DataType::Utf8, false, Part::Aliases),
         column(COLUMN_INGESTED_AT, time(), false, Part::IngestedAt),
     ];
-    if chunks.iter().any(|chunk| chunk.contents.is_some()) {
+    if rows.contents.is_some() {
         columns.push(column(COLUMN_CONTENT, DataType::Binary, true, Part::Contents));
     }
     let planned: HashMap<&str, usize> =
@@ -160,7 +172,7 @@ fn file_columns(layout: &FileLayout, recipe: &Recipe, chunks: &[Chunk]) -> Vec<F
         }
         columns.push(values);
         columns.extend(of_layout.text.as_ref().map(|text| column(text, DataType::Utf8, true, Part::Texts(index))));
-        columns.extend(of_layout.name.as_ref().map(|name| column(name, DataType::Utf8, true, Part::Names(index))));
+        columns.extend(of_layout.name.as_ref().map(|name| column(name, names_type(), true, Part::Names(index))));
     }
     if !layout.rest_names.is_empty() {
         columns.push(column(COLUMN_REST, DataType::Utf8, true, Part::Rest));
@@ -168,35 +180,35 @@ fn file_columns(layout: &FileLayout, recipe: &Recipe, chunks: &[Chunk]) -> Vec<F
     columns
 }
 
-fn array_of(chunk: &Chunk, column: &FileColumn) -> ArrayRef {
-    let of = |index: usize, part: fn(&ColumnChunk) -> Option<&ArrayRef>| part(&chunk.columns[index]);
+fn array_of<'a>(rows: &'a Chunk, column: &FileColumn) -> Result<&'a ArrayRef> {
     let found = match column.part {
-        Part::Timestamps => Some(&chunk.timestamps),
-        Part::Ids => Some(&chunk.ids),
-        Part::Aliases => Some(&chunk.aliases),
-        Part::IngestedAt => Some(&chunk.ingested_at),
-        Part::Contents => chunk.contents.as_ref(),
-        Part::Rest => chunk.rest.as_ref(),
-        Part::Values(index) => of(index, |chunk| Some(&chunk.values)),
-        Part::Texts(index) => of(index, |chunk| chunk.texts.as_ref()),
-        Part::Names(index) => of(index, |chunk| chunk.names.as_ref()),
+        Part::Timestamps => Some(&rows.timestamps),
+        Part::Ids => Some(&rows.ids),
+        Part::Aliases => Some(&rows.aliases),
+        Part::IngestedAt => Some(&rows.ingested_at),
+        Part::Contents => rows.contents.as_ref(),
+        Part::Rest => rows.rest.as_ref(),
+        Part::Values(index) => Some(&rows.columns[index].values),
+        Part::Texts(index) => rows.columns[index].texts.as_ref(),
+        Part::Names(index) => rows.columns[index].names.as_ref(),
     };
-    found.cloned().unwrap_or_else(|| new_null_array(column.field.data_type(), chunk.rows))
+    found.ok_or_else(|| Error::internal("a file has a column that its rows do not have"))
 }
 
 fn properties(
     layout: &FileLayout,
     columns: &[FileColumn],
-    chunks: &[Chunk],
-    encoding: Writing,
+    rows: &Chunk,
+    order: &[u32],
+    writing: Writing,
 ) -> Result<WriterProperties> {
-    let level = ZstdLevel::try_new(encoding.level)
-        .map_err(|source| Error::invalid("not a level of zstd").with("level", encoding.level).with_source(source))?;
+    let level = ZstdLevel::try_new(writing.level)
+        .map_err(|source| Error::invalid("not a level of zstd").with("level", writing.level).with_source(source))?;
     let id = ColumnPath::from(COLUMN_EVENT_ID);
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(encoding.group_rows))
+        .set_max_row_group_row_count(Some(writing.group_rows))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_key_value_metadata(Some(vec![KeyValue::new(FileLayout::KEY.to_owned(), layout.to_json()?)]))
@@ -217,7 +229,7 @@ fn properties(
             Part::Names(_) | Part::Rest => {
                 properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
             }
-            Part::Values(index) if is_varied(chunks, index) => {
+            Part::Values(index) if is_varied(&rows.columns[index].values, order) => {
                 properties = properties.set_column_dictionary_enabled(path, false);
             }
             Part::Timestamps
@@ -233,16 +245,11 @@ fn properties(
 }
 
 /// Whether so few numbers of a column repeat that a dictionary would cost more, in time and in bytes, than it saves.
-fn is_varied(chunks: &[Chunk], index: usize) -> bool {
-    let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
-    let step = rows.div_ceil(SAMPLE_ROWS).max(1);
-    let mut sample: Vec<u64> = Vec::with_capacity(SAMPLE_ROWS);
-    for chunk in chunks {
-        let values = &chunk.columns[index].values;
-        let Some(numbers) = values.as_primitive_opt::<Float64Type>() else { return false };
-        let rows = (0..numbers.len()).step_by(step).filter(|row| numbers.is_valid(*row));
-        sample.extend(rows.map(|row| numbers.value(row).to_bits()));
-    }
+fn is_varied(values: &ArrayRef, order: &[u32]) -> bool {
+    let Some(numbers) = values.as_primitive_opt::<Float64Type>() else { return false };
+    let step = order.len().div_ceil(SAMPLE_ROWS).max(1);
+    let rows = order.iter().step_by(step).map(|row| *row as usize).filter(|row| numbers.is_valid(*row));
+    let mut sample: Vec<u64> = rows.map(|row| numbers.value(row).to_bits()).collect();
     let values = sample.len();
     sample.sort_unstable();
     sample.dedup();

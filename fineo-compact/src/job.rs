@@ -1,23 +1,17 @@
 //! The rows of one day, or of a part of it, into one file: deduplicated, in order, deterministic.
 
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet},
-};
+use std::collections::{HashMap, HashSet};
 
+use arrow_array::{Array, cast::AsArray};
 use fineo_core::{Cover, EventId, Position, Result, ShardId};
-use fineo_schema::{RecordLayout, RecordValue, ValueVisitor};
+use foldhash::fast::RandomState;
 
 use crate::{
-    build::{Recipe, RowsBuilder},
+    build::{Chunk, Recipe, RowsBuilder},
     encode::{FileHead, Writing, encode, layout_of},
     entry::{COMMITTED, Entry, entries},
-    names::Guesses,
-    print::print,
+    rewrite::printed,
 };
-
-/// Rows that are built at once.
-const CHUNK_ROWS: usize = 16_384;
 
 /// What a day's rows are compared with.
 #[derive(Debug, Default)]
@@ -46,14 +40,6 @@ pub(crate) struct DayOutcome {
     pub(crate) duplicates: u64,
 }
 
-/// A row, for sorting.
-#[derive(Debug, Clone, Copy)]
-struct Row<'a> {
-    entry: Entry<'a>,
-    /// The rank of the key among the rows' keys.
-    key: u32,
-}
-
 /// Makes the file of `parts`, which hold every entry of the day or of a part of it.
 ///
 /// # Errors
@@ -77,87 +63,94 @@ pub(crate) fn write_day(
     if kept.is_empty() {
         return Ok(DayOutcome { file: None, duplicates });
     }
-    let rows = sorted(recipe, kept)?;
     let mut positions = Cover::default();
     let mut builder = RowsBuilder::new(recipe);
-    let mut chunks = Vec::new();
-    for row in &rows {
-        if let Some(shard) = shards.get(usize::from(row.entry.shard)) {
-            positions.advance(shard, row.entry.position);
+    for entry in &kept {
+        if let Some(shard) = shards.get(usize::from(entry.shard)) {
+            positions.advance(shard, entry.position);
         }
-        builder.row(&row.entry)?;
-        if builder.rows() >= CHUNK_ROWS {
-            chunks.push(builder.finish());
-        }
+        builder.row(entry)?;
     }
-    if builder.rows() > 0 {
-        chunks.push(builder.finish());
-    }
-    let layout = layout_of(head, recipe, &builder, &chunks);
-    let bytes = encode(&layout, recipe, chunks, writing)?;
-    let rows = rows.len() as u64;
-    let file = Encoded { bytes, rows, positions };
+    let rows = builder.finish();
+    let order = order_of(&rows, recipe, &kept);
+    let layout = layout_of(head, recipe, &builder, &rows);
+    let bytes = encode(&layout, recipe, &rows, &order, writing)?;
+    let file = Encoded { bytes, rows: kept.len() as u64, positions };
     Ok(DayOutcome { file: Some(file), duplicates })
 }
 
 /// Keeps one entry of each event: the committed one, else the one with the first position. Of several shards, whose
-/// positions cannot be compared, the first by id counts.
-fn deduplicate<'a>(mut all: Vec<Entry<'a>>, known: &Known) -> (Vec<Entry<'a>>, u64) {
-    let precedence = |one: &Entry<'_>, other: &Entry<'_>| {
-        let is_new = |entry: &Entry<'_>| entry.shard != COMMITTED;
-        is_new(one)
-            .cmp(&is_new(other))
-            .then_with(|| one.shard.cmp(&other.shard))
-            .then_with(|| one.position.cmp(&other.position))
+/// positions cannot be compared, the first by id counts. What is kept stays in its order.
+fn deduplicate<'a>(all: Vec<Entry<'a>>, known: &Known) -> (Vec<Entry<'a>>, u64) {
+    let mut by_id: Vec<(u128, u32)> =
+        (0_u32..).zip(&all).map(|(number, entry)| (number_of(entry.id), number)).collect();
+    let precedence = |number: u32| {
+        let entry = &all[number as usize];
+        (entry.shard != COMMITTED, entry.shard, entry.position)
     };
-    all.sort_unstable_by(|one, other| one.id.cmp(&other.id).then_with(|| precedence(one, other)));
+    by_id.sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| precedence(one.1).cmp(&precedence(other.1))));
+    let mut is_kept = vec![true; all.len()];
     let mut duplicates = 0;
-    let mut last: Option<Entry<'_>> = None;
-    all.retain(|entry| {
+    let mut last: Option<&Entry<'_>> = None;
+    for (_, number) in by_id {
+        let entry = &all[number as usize];
         let is_same = last.is_some_and(|last| last.id == entry.id);
         // The same record from two segments that overlap is no duplicate, only read twice.
         let is_read_twice = last.is_some_and(|last| (last.shard, last.position) == (entry.shard, entry.position));
         let is_new = entry.shard != COMMITTED;
         let is_known =
             is_new && (known.committed.contains(&entry.id) || known.losers.contains(&(entry.shard, entry.position)));
-        last = Some(*entry);
+        last = Some(entry);
         duplicates += u64::from((is_same || is_known) && !is_read_twice && is_new);
-        !is_same && !is_known
+        is_kept[number as usize] = !is_same && !is_known;
+    }
+    let kept = all.iter().zip(is_kept).filter_map(|(entry, is_kept)| is_kept.then_some(*entry)).collect();
+    (kept, duplicates)
+}
+
+fn number_of(id: EventId) -> u128 {
+    u128::from_be_bytes(id.0)
+}
+
+/// The numbers of the rows in the order of the file: by key, then time, then id.
+fn order_of(rows: &Chunk, recipe: &Recipe, entries: &[Entry<'_>]) -> Vec<u32> {
+    let keys = keys_of(rows, recipe);
+    let key = |number: u32| keys.get(number as usize).copied().unwrap_or(0);
+    let mut order: Vec<(u32, u32, i64)> =
+        (0_u32..).zip(entries).map(|(number, entry)| (key(number), number, entry.timestamp.micros())).collect();
+    order.sort_unstable_by(|one, other| {
+        let id = |number: u32| entries[number as usize].id;
+        let by_time = (one.0, one.2).cmp(&(other.0, other.2));
+        by_time.then_with(|| id(one.1).cmp(&id(other.1)))
     });
-    (all, duplicates)
+    order.into_iter().map(|(_, number, _)| number).collect()
 }
 
-/// Rows by key, then time, then id: the order of the file.
-fn sorted<'a>(recipe: &Recipe, kept: Vec<Entry<'a>>) -> Result<Vec<Row<'a>>> {
-    let keys = keys_of(recipe, &kept)?;
-    let mut rows: Vec<Row<'a>> = kept.into_iter().zip(keys).map(|(entry, key)| Row { entry, key }).collect();
-    rows.sort_unstable_by(|one, other| {
-        let by_key = one.key.cmp(&other.key);
-        by_key.then_with(|| by_time(&one.entry, &other.entry))
-    });
-    Ok(rows)
-}
-
-fn by_time(one: &Entry<'_>, other: &Entry<'_>) -> Ordering {
-    one.timestamp.cmp(&other.timestamp).then_with(|| one.id.cmp(&other.id))
-}
-
-/// The rank of each entry's key among all keys; 0 for an entry without one.
-fn keys_of(recipe: &Recipe, entries: &[Entry<'_>]) -> Result<Vec<u32>> {
-    let Some(column) = recipe.plan.key else { return Ok(vec![0; entries.len()]) };
-    let mut numbers: HashMap<String, u32> = HashMap::new();
-    let mut keys = Vec::with_capacity(entries.len());
-    let mut find = FindKey::new(recipe, column);
-    for entry in entries {
-        find.read(entry)?;
-        keys.push(match (&find.found, numbers.get(find.found.as_str())) {
-            (_, Some(number)) => *number,
-            (key, None) => {
-                let number = u32::try_from(numbers.len()).expect("a job has fewer rows than that");
-                numbers.insert(key.clone(), number);
-                number
-            }
-        });
+/// The rank of each row's key among all keys, the first one for a row without one; nothing where there is no key.
+fn keys_of(rows: &Chunk, recipe: &Recipe) -> Vec<u32> {
+    let Some(column) = recipe.plan.key.map(|key| key as usize) else { return Vec::new() };
+    let value_type = recipe.plan.columns[column].value_type;
+    let mut numbers: HashMap<String, u32, RandomState> = HashMap::default();
+    let mut of_rows = Vec::with_capacity(rows.rows);
+    let mut number_of = |key: &str| match numbers.get(key) {
+        Some(number) => *number,
+        None => {
+            let number = u32::try_from(numbers.len()).expect("a job has fewer rows than that");
+            numbers.insert(key.to_owned(), number);
+            number
+        }
+    };
+    let column = &rows.columns[column];
+    let texts = column.texts.as_ref().and_then(|texts| texts.as_string_opt::<i32>());
+    let words = column.values.as_string_opt::<i32>();
+    for row in 0..rows.rows {
+        let number = match (texts.filter(|texts| texts.is_valid(row)), words) {
+            (Some(texts), _) => number_of(texts.value(row)),
+            (None, _) if column.values.is_null(row) => number_of(""),
+            (None, Some(words)) => number_of(words.value(row)),
+            (None, None) => number_of(&printed(&*column.values, value_type, row).unwrap_or_default()),
+        };
+        of_rows.push(number);
     }
     let mut by_text: Vec<(String, u32)> = numbers.into_iter().collect();
     by_text.sort_unstable();
@@ -165,68 +158,7 @@ fn keys_of(recipe: &Recipe, entries: &[Entry<'_>]) -> Result<Vec<u32>> {
     for (rank, (_, number)) in (0_u32..).zip(by_text) {
         ranks[number as usize] = rank;
     }
-    Ok(keys.into_iter().map(|number| ranks[number as usize]).collect())
-}
-
-/// Finds the text of one column's cell.
-struct FindKey<'a> {
-    recipe: &'a Recipe,
-    column: u32,
-    guesses: Guesses,
-    fields: Vec<fineo_schema::FieldType>,
-    layout: Option<u32>,
-    rank: Option<u32>,
-    found: String,
-}
-
-impl<'a> FindKey<'a> {
-    fn new(recipe: &'a Recipe, column: u32) -> Self {
-        let found = String::new();
-        Self { recipe, column, guesses: Guesses::default(), fields: Vec::new(), layout: None, rank: None, found }
-    }
-
-    fn read(&mut self, entry: &Entry<'_>) -> Result<()> {
-        let recipe = self.recipe;
-        let layout: &RecordLayout = recipe.layout(entry)?;
-        if self.layout != Some(entry.layout) {
-            self.fields = layout.fields().iter().map(|(_, field_type)| *field_type).collect();
-            self.layout = Some(entry.layout);
-        }
-        self.guesses.begin();
-        self.rank = None;
-        self.found.clear();
-        layout.read_values(entry.record, entry.id, self)?;
-        Ok(())
-    }
-
-    fn is_better(&mut self, name: &str) -> bool {
-        let name = self.guesses.find(&self.recipe.names, name);
-        let target = name.and_then(|name| self.recipe.targets[name as usize]);
-        let Some(target) = target.filter(|target| target.column == self.column) else { return false };
-        let is_better = self.rank.is_none_or(|rank| target.rank < rank);
-        if is_better {
-            self.rank = Some(target.rank);
-            self.found.clear();
-        }
-        is_better
-    }
-}
-
-impl<'e> ValueVisitor<'e> for FindKey<'_> {
-    fn undeclared(&mut self, name: &'e str, text: &'e str) {
-        if self.is_better(name) {
-            self.found.push_str(text);
-        }
-    }
-
-    fn declared(&mut self, field: usize, name: &'e str, value: Option<RecordValue<'e>>, text: Option<&'e str>) {
-        if self.is_better(name) {
-            match text {
-                Some(text) => self.found.push_str(text),
-                None => print(value.as_ref(), self.fields[field], &mut self.found),
-            }
-        }
-    }
+    of_rows.into_iter().map(|number| ranks[number as usize]).collect()
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod tenant;
 mod testing;
 mod text_class;
 mod upkeep;
+mod waiting;
 
 pub use compactor::{Compactor, CompactorParts};
 pub use options::{CompactOptions, Fresh, Rewrite, Selection};

@@ -78,6 +78,11 @@ pub struct CompactOptions {
     pub small_file_bytes: u64,
     /// So many small files of a day are merged when the day gets new records.
     pub small_files_max: usize,
+    /// New records of a tenant that has fewer wait for more of them, for a file costs much the same however few rows it has;
+    /// nobody's with 0.
+    pub few_records: u64,
+    /// They wait no longer than this after the first of them arrived.
+    pub wait_for: Duration,
     /// A query may hold a snapshot for so long: rows and files that it needs are kept.
     pub pin_for: Duration,
     /// Rows stay in the nearline store for so long after they were compacted, so that it recognises what producers
@@ -89,6 +94,11 @@ pub struct CompactOptions {
     pub owner: Option<String>,
     /// Whether no other process can compact these stores: leases are then taken over at once.
     pub is_alone: bool,
+}
+
+impl CompactOptions {
+    /// So few new records of a tenant wait where compaction runs again and again ([`CompactOptions::few_records`]).
+    pub const FEW_RECORDS: u64 = 1_000;
 }
 
 impl Default for CompactOptions {
@@ -107,6 +117,8 @@ impl Default for CompactOptions {
             columns_max: 300,
             small_file_bytes: 16 << 20,
             small_files_max: 4,
+            few_records: 0,
+            wait_for: Duration::from_secs(900),
             pin_for: Duration::from_secs(3600),
             retain_for: Duration::from_secs(24 * 3600),
             lease_for: Duration::from_secs(60),
@@ -156,6 +168,10 @@ with! {
     with_small_files_max(small_files_max: usize);
     /// Another size of small files.
     with_small_file_bytes(small_file_bytes: u64);
+    /// So few new records of a tenant wait for more.
+    with_few_records(few_records: u64);
+    /// Another time that they wait.
+    with_wait_for(wait_for: Duration);
     /// Another time that queries may take.
     with_pin_for(pin_for: Duration);
     /// Another time to keep compacted rows nearline.

@@ -16,6 +16,9 @@ pub struct CompactReport {
     pub busy: Vec<String>,
     /// Tenants for whom the run failed, with the reason; what others got is kept.
     pub failed: Vec<FailedTenant>,
+    /// How many tenants' few new records wait for more.
+    #[serde(default)]
+    pub waiting: u64,
 }
 
 /// A tenant for whom a run failed.

@@ -53,12 +53,13 @@ impl TenantRun<'_> {
         from.merge(self.everybody);
         // After `to` was read: what this schema does not know to be deleted lies behind it.
         let schema = self.parts.schemas.refresh(self.tenant).await?;
-        let mut intake = self.take_in(&schema, &from).await?;
+        let tables = self.parts.tables.metrics(self.tenant).await?;
+        let mut intake = self.take_in(&schema, &from, &tables).await?;
         let mut report =
             TenantReport { tenant: self.tenant.to_string(), unreadable: intake.unreadable, ..TenantReport::default() };
         let mut known = Vec::new();
         let due = Due::of(&progress.upkeep, &schema, self.options, self.now());
-        for number in self.numbers(&mut intake, due).await? {
+        for number in self.numbers(&mut intake, due, &tables) {
             let id = intake.metrics[number].id.clone();
             let snapshot = self.parts.tables.snapshot(self.tenant, &id).await?;
             let run = MetricRun {
@@ -78,7 +79,7 @@ impl TenantRun<'_> {
                 known.push(names);
             }
             report.metrics.push(of_metric);
-            lease.renew(repo, self.now()).await?;
+            lease.renew_in_time(repo, self.now()).await?;
         }
         report.metrics.sort_by(|one, other| one.id.cmp(&other.id));
         // Told before it counts as known: rather twice than never.
@@ -88,13 +89,14 @@ impl TenantRun<'_> {
         for names in known {
             names.write(repo, self.now()).await?;
         }
+        let keeper = Keeper { parts: self.parts, options: self.options, tenant: self.tenant, schema: &schema };
         // Also when an earlier run made the files and broke off here.
         if !self.segments.is_empty() && !progress.cover.includes(self.to) {
             progress.advance(self.to, self.now());
+            keeper.note(&mut progress, &report);
             progress.write(repo, self.now()).await?;
         }
         report.retired = self.retire(&mut progress).await?;
-        let keeper = Keeper { parts: self.parts, options: self.options, tenant: self.tenant, schema: &schema };
         keeper.run(&mut progress, &mut report).await?;
         Ok(report)
     }
@@ -104,14 +106,11 @@ impl TenantRun<'_> {
     }
 
     /// Reads the tenant's blocks of every segment.
-    async fn take_in(&self, schema: &Arc<TenantSchema>, from: &Cover) -> Result<Intake> {
+    async fn take_in(&self, schema: &Arc<TenantSchema>, from: &Cover, tables: &[MetricId]) -> Result<Intake> {
         let mut covers = BTreeMap::new();
-        for metric in self.parts.tables.metrics(self.tenant).await? {
-            if self.options.fresh.is_of(&metric) {
-                continue;
-            }
-            let snapshot = self.parts.tables.snapshot(self.tenant, &metric).await?;
-            covers.insert(metric, snapshot.cover.clone());
+        for metric in tables.iter().filter(|metric| !self.options.fresh.is_of(metric)) {
+            let snapshot = self.parts.tables.snapshot(self.tenant, metric).await?;
+            covers.insert(metric.clone(), snapshot.cover.clone());
         }
         let scratch = Scratch(self.options.scratch.clone());
         let memory = self.options.memory_bytes / 2;
@@ -155,19 +154,18 @@ impl TenantRun<'_> {
     }
 
     /// The metrics that may have something to do, by their numbers in the intake, in order of ids.
-    async fn numbers(&self, intake: &mut Intake, due: Due) -> Result<Vec<usize>> {
+    fn numbers(&self, intake: &mut Intake, due: Due, tables: &[MetricId]) -> Vec<usize> {
         let mut ids: BTreeSet<MetricId> = intake.metrics.iter().map(|metric| metric.id.clone()).collect();
-        let tables = self.parts.tables.metrics(self.tenant).await?;
         let deleted = intake.schema().deleted_metrics().iter().map(|deleted| deleted.id.clone());
         ids.extend(deleted.filter(|id| tables.contains(id)));
         ids.extend(tables.iter().filter(|id| self.options.fresh.is_of(id)).cloned());
         let has_deletions =
             |id: &MetricId| intake.schema().metric(id).is_some_and(|metric| metric.deletions().next().is_some());
         match self.options.rewrite {
-            Rewrite::Never => ids.extend(tables.into_iter().filter(|id| due.is_schema && has_deletions(id))),
-            Rewrite::Stale => ids.extend(tables),
+            Rewrite::Never => ids.extend(tables.iter().filter(|id| due.is_schema && has_deletions(id)).cloned()),
+            Rewrite::Stale => ids.extend(tables.iter().cloned()),
         }
-        Ok(ids.iter().map(|id| intake.metric_number(id)).collect())
+        ids.iter().map(|id| intake.metric_number(id)).collect()
     }
 
     /// Lets rows go that files have for so long that no query needs them nearline, and no producer sends them again.

@@ -43,10 +43,10 @@ pub(crate) fn classify(text: &str) -> TextClass {
 }
 
 fn as_double(text: &str) -> TextClass {
-    match coerce::double(text) {
-        None => TextClass::Other,
-        Some(_) if coerce::text::is_exact(text, FieldType::Double) => TextClass::Double,
-        Some(_) => TextClass::Number,
+    match coerce::text::is_exact(text, FieldType::Double) {
+        true => TextClass::Double,
+        false if coerce::double(text).is_some() => TextClass::Number,
+        false => TextClass::Other,
     }
 }
 

@@ -56,6 +56,17 @@ pub(crate) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
+    /// Notes in `progress` what is known without doing anything, so that it is written with what is noted anyway.
+    pub(crate) fn note(&self, progress: &mut Progress, report: &TenantReport) {
+        let now = self.parts.clock.now();
+        if !Due::of(&progress.upkeep, self.schema, self.options, now).is_age {
+            progress.upkeep.schema = self.schema.version().0;
+        }
+        if !report.metrics.is_empty() {
+            progress.upkeep.garbage_since = progress.upkeep.garbage_since.or(Some(now.micros()));
+        }
+    }
+
     /// Does what is due, notes it in `progress`, and says what was done in `report`.
     ///
     /// # Errors

@@ -37,7 +37,8 @@ pub(crate) struct Upkeep {
 pub(crate) async fn keep_up(shared: Shared, shutdown: Shutdown, upkeep: Upkeep) -> Result<()> {
     let Upkeep { every, scratch, notices } = upkeep;
     let notifier = notices.map(|notices| Arc::new(notices) as Arc<dyn Notifier>);
-    let compactor = shared.fineo.compactor(CompactOptions::default().with_scratch(scratch), notifier);
+    let options = CompactOptions::default().with_scratch(scratch).with_few_records(CompactOptions::FEW_RECORDS);
+    let compactor = shared.fineo.compactor(options, notifier);
     drop(shared);
     let (stopping, stop) = watch::channel(false);
     let runtime = Handle::current();

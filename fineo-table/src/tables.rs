@@ -9,7 +9,7 @@ mod garbage;
 mod load;
 mod manifest;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use fineo_core::{Clock, Cover, Entropy, MetricId, Outcome, Result, SchemaRepo, TenantId, Timestamp};
 use object_store::path::Path;
@@ -163,6 +163,15 @@ impl Tables {
     /// A failure of the store.
     pub async fn metrics(&self, tenant: &TenantId) -> Result<Vec<MetricId>> {
         self.inner.metrics(tenant).await
+    }
+
+    /// The tenants that have tables, or had some.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the store.
+    pub async fn tenants(&self) -> Result<BTreeSet<TenantId>> {
+        self.inner.tenants().await
     }
 
     /// Makes `change`, thought out on `base`, atomically, or nothing of it.

@@ -18,8 +18,11 @@ pub(crate) async fn run(options: &Options) -> Result<Value> {
     let defaults = CompactOptions::default();
     let level = options.number("zstd-level", defaults.zstd_level)?;
     let memory = options.number("memory-bytes", defaults.memory_bytes)?;
+    // As where compaction runs again and again: tenants with less than this wait for more.
+    let few = options.number("few-records", CompactOptions::FEW_RECORDS)?;
     let engine = Engine::open(folder).await?;
-    let report = engine.compact(defaults.with_zstd_level(level).with_memory_bytes(memory)).await?;
+    let asked = defaults.with_zstd_level(level).with_memory_bytes(memory).with_few_records(few);
+    let report = engine.compact(asked).await?;
     let (events, rows) = (report.total(|metric| metric.rows_in), report.total(|metric| metric.rows_out));
     let bytes = report.total(|metric| metric.bytes_out);
     engine.close().await?;
@@ -29,7 +32,7 @@ pub(crate) async fn run(options: &Options) -> Result<Value> {
     let (cpu, peak) = (meter::cpu_seconds(), meter::peak_memory());
     let per = |seconds: f64, count: u64| seconds * 1e6 / count.max(1) as f64;
     let mut said = json!({
-        "events": events, "rows": rows, "duplicates": report.total(|metric| metric.duplicates),
+        "events": events, "rows": rows, "duplicates": report.total(|metric| metric.duplicates), "waiting": report.waiting,
         "files": report.total(|metric| metric.files_added), "bytes": bytes,
         "bytes_per_event": bytes as f64 / rows.max(1) as f64,
         "cpu_s": cpu, "cpu_us_per_event": per(cpu, events), "peak_rss_bytes": peak,

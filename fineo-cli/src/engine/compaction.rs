@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use fineo::{
-    compact::{CompactReport, TenantReport},
+    compact::{CompactOptions, CompactReport, TenantReport},
     core::{Error, TenantId},
 };
 use fineo_server::{
@@ -52,6 +52,7 @@ impl Engine {
                 // Whoever drops this stops it; the sender only has to live as long.
                 let (_never, stop) = tokio::sync::watch::channel(false);
                 let options = asked.options()?.with_scratch(Some(scratch));
+                let options = options.with_few_records(CompactOptions::FEW_RECORDS);
                 fineo.compactor(options, None).watch(every, stop, show).await;
                 Ok(())
             }

@@ -6,12 +6,12 @@ use super::*;
 
 #[test]
 fn rows_without_a_cell_are_null_and_texts_stay_where_values_do_not_give_them_back() {
-    let mut column = ColumnBuilder::new(FieldType::Double, true);
-    column.text(1, "t", "21.5");
-    column.text(3, "temp", "21.50");
-    column.text(4, "t", "warm");
-    assert!(column.value(5, "t", Some(&RecordValue::Double(2.0)), Some("2")));
-    assert!(!column.value(6, "t", Some(&RecordValue::Boolean(true)), None));
+    let mut column = ColumnBuilder::new(FieldType::Double, &["temp".into(), "t".into()]);
+    column.text(1, 1, "21.5");
+    column.text(3, 0, "21.50");
+    column.text(4, 1, "warm");
+    assert!(column.value(5, 1, Some(&RecordValue::Double(2.0)), Some("2")));
+    assert!(!column.value(6, 1, Some(&RecordValue::Boolean(true)), None));
     let chunk = column.finish(8);
     let values = chunk.values.as_primitive::<Float64Type>();
     let expected = [None, Some(21.5), None, Some(21.5), None, Some(2.0), None, None];
@@ -20,7 +20,9 @@ fn rows_without_a_cell_are_null_and_texts_stay_where_values_do_not_give_them_bac
     let expected = [None, None, None, Some("21.50"), Some("warm"), None, None, None];
     assert_eq!(texts.as_string::<i32>().iter().collect::<Vec<_>>(), expected);
     let names = chunk.names.unwrap();
-    assert_eq!(names.as_string::<i32>().value(3), "temp");
+    let ranks = names.as_dictionary::<UInt32Type>().keys();
+    let expected = [None, Some(1), None, Some(0), Some(1), Some(1), Some(1), None];
+    assert_eq!(ranks.iter().collect::<Vec<_>>(), expected);
     assert_eq!(names.len(), 8);
     // The next chunk begins empty.
     let next = column.finish(2);

@@ -11,3 +11,4 @@ mod schema;
 mod support;
 mod together;
 mod upkeep;
+mod waiting;

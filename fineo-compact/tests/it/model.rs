@@ -61,6 +61,7 @@ async fn run(seed: u64, options: CompactOptions) {
         expected.sort();
         assert_eq!(world.answer(&acme(), &metric(1)).await, expected, "seed {seed}, step {step}");
     }
+    let options = options.with_few_records(0);
     world.compact(options.clone()).await;
     assert_eq!(world.in_files(&acme(), &metric(1)).await.len(), oracle.len(), "seed {seed}");
     assert!(world.compact(options).await.total(|metric| metric.rows_in) == 0);
@@ -79,5 +80,13 @@ async fn so_it_is_when_rows_stay_nearline_and_memory_is_scarce() {
     // U1, B1
     for seed in 10..12 {
         run(seed, CompactOptions::default().with_memory_bytes(8_000).with_small_files_max(3)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_is_when_few_records_wait_for_more() {
+    // U1, U5, I4
+    for seed in 20..23 {
+        run(seed, at_once().with_few_records(70).with_small_files_max(2)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! Reads segments, one tenant at a time.
 
-use std::{collections::BTreeMap, io::Read};
+use std::{collections::BTreeMap, ops::Range};
 
 use bytes::Bytes;
 use fineo_core::{
@@ -89,8 +89,11 @@ impl SegmentReader {
             return Err(Error::corrupt("a segment has another compression"));
         }
         let index = metadata.get(INDEX_KEY).ok_or_else(|| Error::corrupt("a segment has no index"))?;
-        let index = serde_json::from_slice(index)
+        let index: Vec<BlockInfo> = serde_json::from_slice(index)
             .map_err(|source| Error::corrupt("a segment's index cannot be read").with_source(source))?;
+        if !index.is_sorted_by(|one, other| one.tenant <= other.tenant) {
+            return Err(Error::corrupt("a segment's index is not in order of tenants"));
+        }
         let after = metadata.get(AFTER_KEY).map(|after| String::from_utf8_lossy(after).parse()).transpose();
         let after = after.map_err(|source| Error::corrupt("a segment begins nowhere").with_source(source))?;
         let record_schemas = match metadata.get(RECORDS_KEY) {
@@ -106,6 +109,26 @@ impl SegmentReader {
         let mut tenants: Vec<&str> = self.index.iter().map(|block| &*block.tenant).collect();
         tenants.dedup();
         tenants
+    }
+
+    /// The position behind which its records begin; none for the very first of its shard.
+    pub fn after(&self) -> Option<Position> {
+        self.after
+    }
+
+    /// How many records of `tenant` it has, and when the first of them arrived, in microseconds; none for none.
+    pub fn received_of(&self, tenant: &TenantId) -> Option<(u64, i64)> {
+        let blocks = &self.index[self.range_of(tenant)];
+        let first = blocks.iter().map(|block| block.time_first).min()?;
+        Some((blocks.iter().map(|block| block.records).sum(), first))
+    }
+
+    /// The places of `tenant`'s blocks in the index.
+    pub(super) fn range_of(&self, tenant: &TenantId) -> Range<usize> {
+        let tenant = tenant.as_str();
+        let first = self.index.partition_point(|block| *block.tenant < *tenant);
+        let blocks = self.index[first..].iter().take_while(|block| block.tenant == tenant).count();
+        first..first + blocks
     }
 
     /// The Avro schemas of staged records, by `tenant/metric/version`.
@@ -126,8 +149,8 @@ impl SegmentReader {
             }
         }
         let mut records = Vec::new();
-        for block in &self.index {
-            if block.tenant != tenant.as_str() || !time.overlaps(block.time_first, block.time_last) {
+        for block in &self.index[self.range_of(tenant)] {
+            if !time.overlaps(block.time_first, block.time_last) {
                 continue;
             }
             let bytes = self.packed(archive, block).await?;
@@ -184,11 +207,11 @@ impl SegmentReader {
 
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
     let broken = |source: std::io::Error| Error::corrupt("a block cannot be unpacked").with_source(source);
-    let decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(broken)?;
-    let mut unpacked = Vec::new();
-    let read = decoder.take(BLOCK_BYTES_MAX as u64 + 1).read_to_end(&mut unpacked).map_err(broken)?;
-    if read > BLOCK_BYTES_MAX {
+    // Our own blocks say how large they are.
+    let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
+    let size = size.map_or(Some(BLOCK_BYTES_MAX), |size| usize::try_from(size).ok());
+    let Some(size) = size.filter(|size| *size <= BLOCK_BYTES_MAX) else {
         return Err(Error::corrupt("a block unpacks to more than a block may be"));
-    }
-    Ok(unpacked)
+    };
+    zstd::bulk::decompress(packed, size).map_err(broken)
 }

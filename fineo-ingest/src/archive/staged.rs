@@ -1,5 +1,7 @@
 //! Reads what stage staged received block by block, without a copy per record: the input of compaction.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use fineo_core::{
     Archive, Error, EventId, Position, Result, TenantId, Timestamp,
@@ -74,9 +76,8 @@ impl StagedBlock {
 
 impl SegmentReader {
     /// The numbers of `tenant`'s blocks, in order.
-    pub fn blocks_of(&self, tenant: &TenantId) -> Vec<usize> {
-        let is_of = |number: &usize| self.index[*number].tenant == tenant.as_str();
-        (0..self.index.len()).filter(is_of).collect()
+    pub fn blocks_of(&self, tenant: &TenantId) -> Range<usize> {
+        self.range_of(tenant)
     }
 
     /// Reads one of `tenant`'s blocks, by its number among all. Other tenants' bytes are not read.

@@ -114,6 +114,18 @@ impl Lease {
         &self.subject
     }
 
+    /// Renews the lease by itself when half of its time is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lease::renew`].
+    pub async fn renew_in_time(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
+        if expiry(now, self.hold_for / 2) <= self.body.expires {
+            return Ok(());
+        }
+        self.renew(repo, now).await
+    }
+
     /// Renews the lease by itself.
     ///
     /// # Errors

@@ -80,10 +80,12 @@ pub fn is_exact(text: &str, field_type: FieldType) -> bool {
         FieldType::Int => is_canonical_integer(text) && int(text).is_some(),
         FieldType::Long => is_canonical_integer(text) && long(text).is_some(),
         FieldType::Float => {
-            is_canonical_float(text) || float(text).is_some_and(|value| same(&|out| write_float(value, out)))
+            let is_exact = || float(text).is_some_and(|value| same(&|out| write_float(value, out)));
+            is_canonical_float(text) || !is_never_written(text) && is_exact()
         }
         FieldType::Double => {
-            is_canonical_double(text) || double(text).is_some_and(|value| same(&|out| write_double(value, out)))
+            let is_exact = || double(text).is_some_and(|value| same(&|out| write_double(value, out)));
+            is_canonical_double(text) || !is_never_written(text) && is_exact()
         }
         FieldType::Decimal { precision, scale } => {
             decimal(text, precision, scale).is_some_and(|value| same(&|out| write_decimal(value, scale, out)))
@@ -92,6 +94,12 @@ pub fn is_exact(text: &str, field_type: FieldType) -> bool {
         FieldType::Date => date(text).is_some_and(|value| same(&|out| write_date(value, out))),
         FieldType::Bytes => bytes(text).is_some_and(|value| same(&|out| write_bytes(&value, out))),
     }
+}
+
+/// Whether no float is written like that, whatever its value: a zero ends its fraction, or there is an exponent.
+fn is_never_written(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    matches!(bytes, [.., b'.' | b'0']) && bytes.contains(&b'.') || bytes.iter().any(|byte| matches!(byte, b'e' | b'E'))
 }
 
 #[cfg(test)]

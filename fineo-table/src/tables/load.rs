@@ -1,6 +1,6 @@
 //! The latest state of a table: from memory and the versions since, or by replaying the log.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use deltalake_core::{
@@ -205,6 +205,14 @@ impl Inner {
         let stays = |kept: &Known| kept.snapshot.version > snapshot.version;
         self.snapshots.keep(key.clone(), known, snapshot.memory_bytes(), stays);
         snapshot
+    }
+
+    /// The tenants that have a folder.
+    pub(super) async fn tenants(&self) -> Result<BTreeSet<TenantId>> {
+        let root = Path::default();
+        let listed = self.objects.store.list_with_delimiter(None).await;
+        let listed = listed.map_err(|source| failure::read(&root, source))?;
+        Ok(listed.common_prefixes.iter().filter_map(|prefix| TenantId::new(prefix.filename()?).ok()).collect())
     }
 
     /// The metrics of `tenant` that have a log.

@@ -7,7 +7,9 @@ use arrow_array::{
     builder::{BinaryBuilder, StringBuilder, TimestampMicrosecondBuilder},
 };
 use fineo_core::{Error, Position, Result};
-use fineo_schema::{FieldType, Identity, Metric, RecordHead, RecordLayout, RecordValue, TenantSchema, ValueVisitor};
+use fineo_schema::{
+    FieldType, Identity, Metric, RecordHead, RecordLayout, RecordValue, SentName, TenantSchema, ValueVisitor,
+};
 
 use crate::{
     column::{ColumnBuilder, ColumnChunk},
@@ -26,6 +28,8 @@ pub(crate) struct Recipe {
     pub(crate) metric: Option<Arc<Metric>>,
     /// The layouts of the records, by their numbers.
     pub(crate) layouts: Vec<Arc<RecordLayout>>,
+    /// By the number of a layout, then by slot: the number of the name; none for one that no record has.
+    slots: Vec<Vec<Option<u32>>>,
     /// The names of the records.
     pub(crate) names: Names,
     /// Which columns there are.
@@ -59,7 +63,9 @@ impl Recipe {
         let by_shard =
             |cover: &fineo_core::Cover| shards.iter().map(|shard| cover.last(shard)).collect::<Vec<Option<Position>>>();
         let deletions = names.iter().map(|name| unreadable(name).map(by_shard)).collect();
-        Self { schema, metric, layouts, names, plan, targets, order, deletions }
+        let slots = |layout: &Arc<RecordLayout>| layout.slot_names().map(|name| names.find(name)).collect();
+        let slots = layouts.iter().map(slots).collect();
+        Self { schema, metric, layouts, slots, names, plan, targets, order, deletions }
     }
 
     fn is_deleted(&self, name: u32, entry: &Entry<'_>) -> bool {
@@ -102,14 +108,15 @@ enum CellValue<'a> {
 struct Collect<'a, 'b> {
     names: &'b Names,
     guesses: &'b mut Guesses,
+    slots: &'b [Option<u32>],
     fields: &'b [(fineo_schema::FieldId, FieldType)],
     cells: &'b mut Vec<CellRef<'a>>,
     is_unknown: bool,
 }
 
 impl<'a> Collect<'a, '_> {
-    fn push(&mut self, name: &str, value: CellValue<'a>) {
-        match self.guesses.find(self.names, name) {
+    fn push(&mut self, name: Option<u32>, value: CellValue<'a>) {
+        match name {
             Some(name) => self.cells.push(CellRef { name, value }),
             None => self.is_unknown = true,
         }
@@ -118,11 +125,16 @@ impl<'a> Collect<'a, '_> {
 
 impl<'a> ValueVisitor<'a> for Collect<'a, '_> {
     fn undeclared(&mut self, name: &'a str, text: &'a str) {
+        let name = self.guesses.find(self.names, name);
         self.push(name, CellValue::Text(text));
     }
 
-    fn declared(&mut self, field: usize, name: &'a str, value: Option<RecordValue<'a>>, text: Option<&'a str>) {
+    fn declared(&mut self, field: usize, name: SentName<'a>, value: Option<RecordValue<'a>>, text: Option<&'a str>) {
         let field_type = self.fields[field].1;
+        let name = match name.slot {
+            Some(slot) => self.slots[slot],
+            None => self.guesses.find(self.names, name.text),
+        };
         self.push(name, CellValue::Typed { field_type, value, text });
     }
 }
@@ -221,6 +233,7 @@ impl<'a> RowsBuilder<'a> {
         let mut collect = Collect {
             names: &self.recipe.names,
             guesses: &mut self.scratch.guesses,
+            slots: &self.recipe.slots[entry.layout as usize],
             fields: layout.fields(),
             cells: &mut cells,
             is_unknown: false,

@@ -245,8 +245,12 @@ impl Compactor {
         turn: &mut Turn,
     ) -> Result<Option<TenantReport>> {
         let repo = &*self.parts.repo;
-        let progress = Progress::read(repo, &self.options.pipeline, Some(tenant)).await?;
-        if self.options.fresh == Fresh::None {
+        let has_tables = round.with_tables.contains(tenant);
+        if segments.is_empty() && !has_tables {
+            return Ok(Some(TenantReport::default()));
+        }
+        if has_tables && self.options.fresh == Fresh::None {
+            let progress = Progress::read(repo, &self.options.pipeline, Some(tenant)).await?;
             segments.retain(|segment| !progress.cover.contains(&segment.0.name.shard, segment.0.name.last));
         }
         let mut to = &round.to;
@@ -254,7 +258,7 @@ impl Compactor {
             *turn = Turn::Waits;
             (segments, to) = (Vec::new(), &round.everybody);
         }
-        if segments.is_empty() && !self.is_wanted(tenant, &progress, round).await? {
+        if segments.is_empty() && !(has_tables && self.is_wanted(tenant).await?) {
             return Ok(Some(TenantReport::default()));
         }
         let subject = Subject::tenant(tenant, &format!("lease/{}/compaction", self.options.pipeline), Keep::Latest)?;
@@ -280,13 +284,11 @@ impl Compactor {
     }
 
     /// Whether a tenant without new records has something to do all the same.
-    async fn is_wanted(&self, tenant: &TenantId, progress: &Progress, round: &Round) -> Result<bool> {
-        if progress.is_new() && !round.with_tables.contains(tenant) {
-            return Ok(false);
-        }
+    async fn is_wanted(&self, tenant: &TenantId) -> Result<bool> {
         if self.options.rewrite != Rewrite::Never || self.options.fresh != Fresh::None {
             return Ok(true);
         }
+        let progress = Progress::read(&*self.parts.repo, &self.options.pipeline, Some(tenant)).await?;
         let wait = self.options.pin_for.max(self.options.retain_for);
         let due = progress.cover_at(before(self.parts.clock.now(), wait));
         let is_due = !due.is_empty() && !progress.retired.includes(&due);

@@ -8,7 +8,7 @@ use std::{
 
 use fineo_core::{ContentHash, Cover, EventId, MetricId, Position, Result, ShardId, Timestamp};
 use fineo_ingest::StagedBlock;
-use fineo_schema::{FieldType, Identity, Metric, RecordLayout, RecordValue, TenantSchema, ValueVisitor};
+use fineo_schema::{FieldType, Identity, Metric, RecordLayout, RecordValue, SentName, TenantSchema, ValueVisitor};
 
 use crate::{
     entry::Entry,
@@ -55,6 +55,8 @@ pub(crate) struct MetricIntake {
     pub(crate) names: Names,
     pub(crate) profile: Profile,
     pub(crate) layouts: Vec<Arc<RecordLayout>>,
+    /// By the number of a layout, then by slot: the number of the name; none for one that was not met.
+    slots: Vec<Vec<Option<u32>>>,
     layout_of: HashMap<u64, u32>,
     guesses: Guesses,
     /// New records of the metric.
@@ -120,24 +122,24 @@ impl Intake {
     /// `Corrupt` for a damaged block, or when a scratch file cannot be written.
     pub(crate) fn take(&mut self, block: &StagedBlock, shard: u16, layouts: &Layouts) -> Result<()> {
         let (after, to) = self.range[usize::from(shard)];
-        let mut last: Option<(usize, u64, u32)> = None;
+        let mut places: Vec<Option<(usize, u32)>> = Vec::new();
         for record in block.records() {
             let record = record?;
             if after.is_some_and(|after| record.position <= after) || record.position > to {
                 continue;
             }
-            let same = last.filter(|(metric, version, _)| {
-                *version == record.schema.0 && self.metrics[*metric].id.as_str() == record.metric
-            });
-            let found = match same {
-                Some(same) => Some(same),
+            if places.len() <= record.kind {
+                places.resize(record.kind + 1, None);
+            }
+            let found = match places[record.kind] {
+                Some(found) => Some(found),
                 None => self.place_of(record.metric, record.schema.0, layouts),
             };
-            let Some((metric, _, layout)) = found else {
+            let Some((metric, layout)) = found else {
                 self.unreadable += 1;
                 continue;
             };
-            last = found;
+            places[record.kind] = found;
             let intake = &mut self.metrics[metric];
             if intake.is_done(shard, record.position) {
                 continue;
@@ -167,7 +169,7 @@ impl Intake {
     }
 
     /// The metric's number and the layout's among its layouts.
-    fn place_of(&mut self, metric: &str, version: u64, layouts: &Layouts) -> Option<(usize, u64, u32)> {
+    fn place_of(&mut self, metric: &str, version: u64, layouts: &Layouts) -> Option<(usize, u32)> {
         let number = match self.by_id.get(metric) {
             Some(number) => *number,
             None => {
@@ -185,7 +187,7 @@ impl Intake {
                 intake.add_layout(Arc::clone(layout), Some(version))
             }
         };
-        Some((number, version, layout))
+        Some((number, layout))
     }
 
     fn begin(&self, id: &MetricId) -> MetricIntake {
@@ -202,6 +204,7 @@ impl Intake {
             names: Names::default(),
             profile: Profile::default(),
             layouts: Vec::new(),
+            slots: Vec::new(),
             layout_of: HashMap::new(),
             guesses: Guesses::default(),
             records: 0,
@@ -271,6 +274,7 @@ impl MetricIntake {
     /// Adds a layout; `version` is the schema's.
     pub(crate) fn add_layout(&mut self, layout: Arc<RecordLayout>, version: Option<u64>) -> u32 {
         let number = u32::try_from(self.layouts.len()).expect("a schema has fewer versions than that");
+        self.slots.push(vec![None; layout.slots()]);
         self.layouts.push(layout);
         if let Some(version) = version {
             self.layout_of.insert(version, number);
@@ -295,6 +299,7 @@ impl MetricIntake {
         let mut look = Look {
             names: &mut self.names,
             guesses: &mut self.guesses,
+            slots: &mut self.slots[layout as usize],
             profile: &mut self.profile,
             conflicts: &mut self.conflicts,
             arrived_at: record.arrived_at.micros(),
@@ -317,6 +322,7 @@ struct Head {
 struct Look<'b> {
     names: &'b mut Names,
     guesses: &'b mut Guesses,
+    slots: &'b mut [Option<u32>],
     profile: &'b mut Profile,
     conflicts: &'b mut BTreeMap<u32, u64>,
     arrived_at: i64,
@@ -328,8 +334,11 @@ impl<'a> ValueVisitor<'a> for Look<'_> {
         self.profile.of(number, self.names).text(text, self.arrived_at);
     }
 
-    fn declared(&mut self, _field: usize, name: &'a str, value: Option<RecordValue<'a>>, text: Option<&'a str>) {
-        let number = self.guesses.next(self.names, name);
+    fn declared(&mut self, _field: usize, name: SentName<'a>, value: Option<RecordValue<'a>>, text: Option<&'a str>) {
+        let number = match name.slot.map(|slot| &mut self.slots[slot]) {
+            Some(slot) => *slot.get_or_insert_with(|| self.names.number(name.text)),
+            None => self.guesses.next(self.names, name.text),
+        };
         self.profile.of(number, self.names).value(value, text, self.arrived_at);
         if value.is_none() {
             *self.conflicts.entry(number).or_insert(0) += 1;

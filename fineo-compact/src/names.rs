@@ -24,6 +24,11 @@ impl Names {
         number
     }
 
+    /// The number of `name`; none for a name that is new.
+    pub(crate) fn find(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
     /// The name with this number.
     pub(crate) fn text(&self, number: u32) -> &Arc<str> {
         &self.texts[number as usize]
@@ -74,7 +79,7 @@ impl Guesses {
         {
             return Some(*guess);
         }
-        let number = names.numbers.get(name).copied()?;
+        let number = names.find(name)?;
         self.remember(number);
         Some(number)
     }

@@ -76,11 +76,6 @@ impl Progress {
         Ok(Self { subject, version: found.version, cover, former: former?, retired, upkeep: body.upkeep })
     }
 
-    /// Whether nothing was ever noted.
-    pub(crate) fn is_new(&self) -> bool {
-        self.version == Version::NONE
-    }
-
     /// Notes that everything at or before `cover` is in files since `now`.
     pub(crate) fn advance(&mut self, cover: &Cover, now: Timestamp) {
         if self.cover.includes(cover) {

@@ -143,12 +143,13 @@ impl TenantRun<'_> {
     /// The layouts of the tenant's records in a segment.
     fn layouts(&self, reader: &SegmentReader) -> Result<Arc<Layouts>> {
         let mut layouts = Layouts::new();
-        let prefix = format!("{}/", self.tenant);
-        for (key, schema) in reader.record_schemas().range(prefix.clone()..) {
-            let Some(rest) = key.strip_prefix(&*prefix) else { break };
-            let Some((metric, version)) = rest.split_once('/') else { continue };
+        for (key, schema) in reader.record_schemas_of(self.tenant) {
+            let Some((metric, version)) = key.split_once('/') else { continue };
             let Ok(version) = version.parse() else { continue };
-            layouts.insert((MetricId::new(metric)?, version), Arc::new(RecordLayout::of_avro_schema(schema)?));
+            let unreadable = "a segment's schema of records cannot be read";
+            let schema = serde_json::from_str(schema.get())
+                .map_err(|source| Error::corrupt(unreadable).with("schema", key).with_source(source))?;
+            layouts.insert((MetricId::new(metric)?, version), Arc::new(RecordLayout::of_avro_schema(&schema)?));
         }
         Ok(Arc::new(layouts))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fineo_core::{EventId, MetricId, ShardId, TenantId, repo::Version};
 
 use crate::{
-    Change, Declaration, FieldId, FieldType, RecordHead, RecordLayout, RecordValue, RecordVisitor, SeenNames,
+    Change, Declaration, FieldId, FieldType, RecordHead, RecordLayout, RecordValue, RecordVisitor, SeenNames, SentName,
     TenantSchema, TimeFormat, TimeParser, ValueVisitor, coerce, wire,
 };
 
@@ -112,7 +112,7 @@ impl RecordVisitor for Seen {
 
 impl<'a> ValueVisitor<'a> for Seen {
     fn undeclared(&mut self, _: &'a str, _: &'a str) {}
-    fn declared(&mut self, _: usize, _: &'a str, _: Option<RecordValue<'a>>, _: Option<&'a str>) {}
+    fn declared(&mut self, _: usize, _: SentName<'a>, _: Option<RecordValue<'a>>, _: Option<&'a str>) {}
 }
 
 fn record(bytes: &[u8]) {

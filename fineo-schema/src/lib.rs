@@ -52,7 +52,7 @@ pub use field::{Conversion, Field, FieldId, FieldType, ScopedConversion};
 pub use metric::{Metric, Slot};
 pub use name::Found;
 pub use policy::{Identity, MissingTimestamp, UnknownMetric};
-pub use record::{Cell, Cells, RecordHead, RecordLayout, RecordValue, RecordVisitor, ValueVisitor};
+pub use record::{Cell, Cells, RecordHead, RecordLayout, RecordValue, RecordVisitor, SentName, ValueVisitor};
 pub use retain::RetainDays;
 pub use seen::{NameStats, SeenNames};
 pub use snapshot::{DeletedMetric, Settings, TenantSchema};

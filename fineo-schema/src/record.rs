@@ -91,6 +91,16 @@ pub enum RecordValue<'a> {
     Bytes(&'a [u8]),
 }
 
+/// The name of a declared field as it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentName<'a> {
+    /// The name.
+    pub text: &'a str,
+    /// Its place among all names of the layout ([`RecordLayout::slot_names`]); none for a name that the layout does not
+    /// know.
+    pub slot: Option<usize>,
+}
+
 /// Takes in what [`RecordLayout::read_values`] finds, without turning values into texts: undeclared cells first, then
 /// the declared fields that the record has.
 pub trait ValueVisitor<'a> {
@@ -99,7 +109,7 @@ pub trait ValueVisitor<'a> {
 
     /// A declared field: its place in [`RecordLayout::fields`], its name as sent, its value where the text fits, and
     /// its text where the value does not give it back. It has one of both at least.
-    fn declared(&mut self, field: usize, name: &'a str, value: Option<RecordValue<'a>>, text: Option<&'a str>);
+    fn declared(&mut self, field: usize, name: SentName<'a>, value: Option<RecordValue<'a>>, text: Option<&'a str>);
 }
 
 /// How records of a metric are written under one version of its schema.
@@ -125,6 +135,11 @@ impl RecordLayout {
     /// How many names the layout knows, of all fields together.
     pub fn slots(&self) -> usize {
         self.names.iter().map(Vec::len).sum()
+    }
+
+    /// All names that the layout knows, in order of their slots.
+    pub fn slot_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.names.iter().flatten()
     }
 
     /// The declared fields in the order of the record.

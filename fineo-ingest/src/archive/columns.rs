@@ -239,6 +239,8 @@ pub(super) struct Item<'a> {
     pub(super) arrived_at: Timestamp,
     pub(super) id: EventId,
     pub(super) kind: Kind<'a>,
+    /// The place of the kind among the block's.
+    pub(super) kind_number: usize,
     pub(super) payload: &'a [u8],
 }
 
@@ -283,12 +285,14 @@ impl<'a> ColumnReader<'a> {
             }
             Stage::Staged => u128::from_be_bytes(self.ids.fixed()?),
         };
-        let kind = usize::try_from(self.kind_of.long()?).ok().and_then(|kind| self.kinds.get(kind)).copied();
+        let kind_number = usize::try_from(self.kind_of.long()?).unwrap_or(usize::MAX);
+        let kind = self.kinds.get(kind_number).copied();
         let kind = kind.ok_or_else(|| Error::corrupt("a record of a block is of no kind that the block has"))?;
         self.last = Place { position, arrived_at, id };
         let arrived_at =
             Timestamp::from_micros(arrived_at).map_err(|_| Error::corrupt("an arrival is out of range"))?;
-        Ok(Item { position, arrived_at, id: EventId(id.to_be_bytes()), kind, payload: self.payloads.bytes()? })
+        let (id, payload) = (EventId(id.to_be_bytes()), self.payloads.bytes()?);
+        Ok(Item { position, arrived_at, id, kind, kind_number, payload })
     }
 }
 

@@ -9,6 +9,7 @@ use fineo_core::{
     stream::Delivery,
 };
 use fineo_schema::avro::Reader;
+use serde_json::value::RawValue;
 
 use super::{
     AFTER_KEY, BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, columns::ColumnReader, sync_marker,
@@ -35,7 +36,7 @@ pub struct SegmentReader {
     pub(super) index: Vec<BlockInfo>,
     /// The last position of the segment before.
     pub(super) after: Option<Position>,
-    record_schemas: BTreeMap<String, serde_json::Value>,
+    record_schemas: BTreeMap<String, Box<RawValue>>,
     sync: [u8; SYNC_LEN],
     pub(super) blocks_at: u64,
     size: u64,
@@ -131,9 +132,11 @@ impl SegmentReader {
         first..first + blocks
     }
 
-    /// The Avro schemas of staged records, by `tenant/metric/version`.
-    pub fn record_schemas(&self) -> &BTreeMap<String, serde_json::Value> {
-        &self.record_schemas
+    /// The Avro schemas of `tenant`'s staged records, as JSON, each with `metric/version`.
+    pub fn record_schemas_of(&self, tenant: &TenantId) -> impl Iterator<Item = (&str, &RawValue)> {
+        let prefix = format!("{tenant}/");
+        let of_tenant = self.record_schemas.range(prefix.clone()..);
+        of_tenant.map_while(move |(key, schema)| Some((key.strip_prefix(&*prefix)?, &**schema)))
     }
 
     /// Reads what was received for `tenant` and arrived in `time`. Other tenants' bytes are not read.

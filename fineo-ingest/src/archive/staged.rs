@@ -30,6 +30,8 @@ pub struct StagedRecord<'a> {
     pub id: EventId,
     /// When its event arrived at the edge.
     pub arrived_at: Timestamp,
+    /// Records of one block that have the same number here have metric and schema in common; a few at most.
+    pub kind: usize,
     /// The canonical id of its metric; empty for an entry that could not be read.
     pub metric: &'a str,
     /// The version of the schema under which it was written.
@@ -68,7 +70,7 @@ impl StagedBlock {
                 return Err(Error::internal("a block of staged records has an event"));
             };
             let (position, id, arrived_at, record) = (item.position, item.id, item.arrived_at, item.payload);
-            Ok(StagedRecord { position, id, arrived_at, metric, schema, record })
+            Ok(StagedRecord { position, id, arrived_at, kind: item.kind_number, metric, schema, record })
         });
         failure.into_iter().chain(records)
     }

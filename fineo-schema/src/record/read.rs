@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fineo_core::{ContentHash, Error, EventId, Result, Timestamp};
 
 use super::{
-    RecordHead, RecordLayout, RecordValue, RecordVisitor, ValueVisitor,
+    RecordHead, RecordLayout, RecordValue, RecordVisitor, SentName, ValueVisitor,
     number::{Short, write_double, write_float, write_integer, write_short},
 };
 use crate::{FieldType, avro::Reader, coerce, coerce::write_decimal};
@@ -89,11 +89,15 @@ impl RecordLayout {
             }
         }
         let content = read_content(&mut reader, id)?;
+        let mut next_slot = 0;
         for (index, ((_, field_type), names)) in self.fields.iter().zip(&self.names).enumerate() {
+            let first_slot = next_slot;
+            next_slot += names.len();
             if !reader.is_present()? {
                 continue;
             }
-            let (name, _) = read_name(&mut reader, names)?;
+            let (text, rank) = read_name(&mut reader, names)?;
+            let name = SentName { text, slot: rank.map(|rank| first_slot + rank) };
             let value = typed_value(&mut reader, *field_type)?;
             let text = if reader.is_present()? { Some(reader.text()?) } else { None };
             if value.is_none() && text.is_none() {
@@ -115,6 +119,7 @@ fn ends(reader: &Reader<'_>) -> Result<()> {
 }
 
 /// The content hash behind the event's id: where it is not there it is the id.
+#[inline]
 fn read_content(reader: &mut Reader<'_>, id: EventId) -> Result<ContentHash> {
     if reader.is_present()? {
         let _: [u8; 16] = reader.fixed()?;
@@ -123,6 +128,7 @@ fn read_content(reader: &mut Reader<'_>, id: EventId) -> Result<ContentHash> {
 }
 
 /// A field's name as sent, and its rank where it is one of `names`.
+#[inline]
 fn read_name<'n, 'a: 'n>(reader: &mut Reader<'a>, names: &'n [Arc<str>]) -> Result<(&'n str, Option<usize>)> {
     let name = reader.bytes()?;
     if !reader.is_present()? {
@@ -141,6 +147,7 @@ enum Branch {
     Short(Short),
 }
 
+#[inline]
 fn branch(reader: &mut Reader<'_>, field_type: FieldType) -> Result<Branch> {
     match reader.long()? {
         0 => Ok(Branch::Null),
@@ -155,6 +162,7 @@ fn branch(reader: &mut Reader<'_>, field_type: FieldType) -> Result<Branch> {
     }
 }
 
+#[inline]
 fn typed_value<'a>(reader: &mut Reader<'a>, field_type: FieldType) -> Result<Option<RecordValue<'a>>> {
     match branch(reader, field_type)? {
         Branch::Null => return Ok(None),
@@ -177,6 +185,7 @@ fn typed_value<'a>(reader: &mut Reader<'a>, field_type: FieldType) -> Result<Opt
     }))
 }
 
+#[inline]
 fn boolean(reader: &mut Reader<'_>) -> Result<bool> {
     match reader.byte()? {
         0 => Ok(false),
@@ -185,6 +194,7 @@ fn boolean(reader: &mut Reader<'_>) -> Result<bool> {
     }
 }
 
+#[inline]
 fn read_time(reader: &mut Reader<'_>) -> Result<Timestamp> {
     Timestamp::from_micros(reader.long()?).map_err(|_| Error::corrupt("a time of a record is out of range"))
 }

@@ -4,7 +4,7 @@ use apache_avro::{Schema, types::Value};
 use fineo_core::{ContentHash, ErrorKind, EventId, MetricId, Timestamp};
 use proptest::prelude::*;
 
-use super::{Cell, RecordHead, RecordLayout, RecordValue, RecordVisitor, ValueVisitor};
+use super::{Cell, RecordHead, RecordLayout, RecordValue, RecordVisitor, SentName, ValueVisitor};
 use crate::{FieldId, FieldType, Slot};
 
 const TYPES: [FieldType; 11] = [
@@ -233,8 +233,8 @@ impl<'a> ValueVisitor<'a> for Values {
         self.0.push((name.to_owned(), None, Some(text.to_owned())));
     }
 
-    fn declared(&mut self, _: usize, name: &'a str, value: Option<RecordValue<'a>>, text: Option<&'a str>) {
-        self.0.push((name.to_owned(), value.map(|value| format!("{value:?}")), text.map(str::to_owned)));
+    fn declared(&mut self, _: usize, name: SentName<'a>, value: Option<RecordValue<'a>>, text: Option<&'a str>) {
+        self.0.push((name.text.to_owned(), value.map(|value| format!("{value:?}")), text.map(str::to_owned)));
     }
 }
 

@@ -10,9 +10,9 @@ use std::{path::Path, time::Duration};
 
 use fineo_core::{
     Cover, Error, ErrorKind, Result, TenantId,
-    archive::{SegmentKind, SegmentQuery, Stage},
+    archive::{SegmentKind, SegmentName, SegmentQuery, Stage},
 };
-use fineo_ingest::archived;
+use fineo_ingest::{Expired, archived};
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
@@ -171,13 +171,23 @@ impl Fineo {
                     if !archived.contains(&name.shard, name.first) {
                         continue;
                     }
-                    let bytes = self.parts.archive.read(&name, None).await?;
+                    let bytes = match self.parts.archive.read(&name, None).await {
+                        // It was let go since it was listed.
+                        Err(error) if error.kind() == ErrorKind::NotFound && self.is_expired(&name).await? => continue,
+                        read => read?,
+                    };
                     writer.write(&format!("archive/{}", name.path()), bytes)?;
                     report.segments += 1;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a segment may be gone because it was old enough.
+    async fn is_expired(&self, name: &SegmentName) -> Result<bool> {
+        let expired = Expired::read(&*self.parts.repo, &self.pipeline.options().name, name.stage).await?;
+        Ok(name.kind == SegmentKind::Received && expired.cover().contains(&name.shard, name.last))
     }
 
     async fn back_up_errors(

@@ -29,6 +29,7 @@ pub(crate) async fn run(args: &CompactArgs, opener: &Opener) -> Result<(), Failu
         memory_bytes: args.memory.map(|megabytes| megabytes.get() << 20),
         zstd_level: args.zstd_level,
         keep_nearline_hours: args.keep_nearline,
+        archive_retain_days: args.archive_retain,
     };
     let result = if args.watch {
         unless_stopped(watch(&engine, &asked, scratch, args)).await
@@ -95,6 +96,12 @@ fn print(report: &CompactReport, format: SummaryFormat) -> Result<(), Failure> {
                     let line = format!("{}: {} rows left the nearline store", tenant.tenant, tenant.retired);
                     Report::new(line, &tenant.retired)?.print(format)?;
                 }
+            }
+            if report.expired_segments > 0 {
+                let (segments, bytes) = (report.expired_segments, report.expired_bytes);
+                let line =
+                    format!("{segments} segments of {bytes} bytes left the archive, old enough by --archive-retain");
+                Report::new(line, &segments)?.print(format)?;
             }
             for busy in &report.busy {
                 say(&format!("{busy}: another process compacts just now"));

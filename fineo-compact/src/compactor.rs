@@ -12,14 +12,14 @@ use fineo_core::{
     archive::{SegmentKind, SegmentQuery, Stage},
     repo::{Keep, Subject},
 };
-use fineo_ingest::{Chain, Claim, Claimed, Lease, Missing, SegmentReader, archived};
+use fineo_ingest::{Chain, Claim, Claimed, Expired, Lease, Missing, SegmentReader, archived};
 use fineo_schema::SchemaStore;
 use fineo_table::Tables;
 use futures::StreamExt;
 use tokio::sync::watch;
 
 use crate::{
-    CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport,
+    CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport, expire,
     progress::Progress,
     tenant::{Segment, TenantRun, before},
     upkeep::Due,
@@ -58,6 +58,8 @@ struct Round {
     to: Cover,
     /// Who has tables.
     with_tables: BTreeSet<TenantId>,
+    /// What the archive no longer has.
+    expired: Expired,
 }
 
 /// What became of a tenant's new records.
@@ -119,9 +121,13 @@ impl Compactor {
         let segments = self.segments(&from, &to).await?;
         let mut chain = Chain::default();
         segments.iter().for_each(|segment| chain.add(&segment.1));
-        let missing = chain.missing(&from, &to);
+        let expired = Expired::read(repo, &options.pipeline, Stage::Staged).await?;
+        let mut kept_from = from.clone();
+        kept_from.merge(expired.cover());
+        let missing = chain.missing(&kept_from, &to);
         let to = before_all(&to, &missing);
-        let round = Round { everybody: everybody_from, to, with_tables: self.parts.tables.tenants().await? };
+        let with_tables = self.parts.tables.tenants().await?;
+        let round = Round { everybody: everybody_from, to, with_tables, expired };
         let mut report = CompactReport::default();
         let mut waiting = BTreeSet::new();
         for (tenant, segments) in self.tenants(&segments).await? {
@@ -132,16 +138,29 @@ impl Compactor {
                 on_progress(done);
             }
         }
-        let is_all = options.selection == Selection::All && report.busy.is_empty() && report.failed.is_empty();
-        let done = waiting::done_by_all(&segments, &waiting, &round.to);
-        if is_all && !everybody.cover.includes(&done) {
-            let now = self.parts.clock.now();
-            everybody.advance(&done, now);
-            everybody.retired = everybody.cover.clone();
-            everybody.write(repo, now).await?;
+        if options.selection == Selection::All && report.busy.is_empty() && report.failed.is_empty() {
+            let done = waiting::done_by_all(&segments, &waiting, &round.to);
+            self.note_all(&mut everybody, &done, &mut report).await?;
         }
         Missing::check(&missing)?;
         Ok(report)
+    }
+
+    /// Notes how far everybody's records were compacted, and lets go of what the archive need not keep any more.
+    async fn note_all(&self, everybody: &mut Progress, done: &Cover, report: &mut CompactReport) -> Result<()> {
+        let now = self.parts.clock.now();
+        let is_expiring = expire::is_due(&self.options, everybody.upkeep.expired_at, now);
+        if everybody.cover.includes(done) && !is_expiring {
+            return Ok(());
+        }
+        everybody.advance(done, now);
+        everybody.retired = everybody.cover.clone();
+        if is_expiring {
+            let wait = self.options.pin_for.max(self.options.retain_for);
+            expire::expire(&self.parts, &self.options, &everybody.cover_at(before(now, wait)), report).await?;
+            everybody.upkeep.expired_at = now.micros();
+        }
+        everybody.write(&*self.parts.repo, now).await
     }
 
     /// Runs again and again, `every` so often, until `stop` says so; `on_report` hears of every run that did something.
@@ -263,7 +282,8 @@ impl Compactor {
         }
         let subject = Subject::tenant(tenant, &format!("lease/{}/compaction", self.options.pipeline), Keep::Latest)?;
         let (options, everybody) = (&self.options, &round.everybody);
-        let run = TenantRun { parts: &self.parts, options, tenant, segments: &segments, everybody, to };
+        let expired = &round.expired;
+        let run = TenantRun { parts: &self.parts, options, tenant, segments: &segments, everybody, to, expired };
         for attempt in 1..=ATTEMPTS_MAX {
             let claim = Claim { owner: &self.owner, hold_for: self.options.lease_for, at_once: self.options.is_alone };
             let claimed = Lease::claim(repo, subject.clone(), claim, self.parts.clock.now()).await?;

@@ -11,6 +11,7 @@ mod compactor;
 mod days;
 mod encode;
 mod entry;
+mod expire;
 mod files;
 mod intake;
 mod job;

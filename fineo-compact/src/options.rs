@@ -88,6 +88,9 @@ pub struct CompactOptions {
     /// Rows stay in the nearline store for so long after they were compacted, so that it recognises what producers
     /// send again.
     pub retain_for: Duration,
+    /// Archived segments of what the stages received go when they are older than this and nothing needs them; for none they
+    /// are kept for ever.
+    pub archive_retain: Option<Duration>,
     /// How long a tenant's lease holds that is not renewed.
     pub lease_for: Duration,
     /// The name of this process among the workers; none for one by chance.
@@ -121,6 +124,7 @@ impl Default for CompactOptions {
             wait_for: Duration::from_secs(900),
             pin_for: Duration::from_secs(3600),
             retain_for: Duration::from_secs(24 * 3600),
+            archive_retain: None,
             lease_for: Duration::from_secs(60),
             owner: None,
             is_alone: false,
@@ -176,6 +180,8 @@ with! {
     with_pin_for(pin_for: Duration);
     /// Another time to keep compacted rows nearline.
     with_retain_for(retain_for: Duration);
+    /// Another time to keep the archive.
+    with_archive_retain(archive_retain: Option<Duration>);
     /// Another time that a lease holds.
     with_lease_for(lease_for: Duration);
     /// This owner of leases.

@@ -34,6 +34,9 @@ pub(crate) struct Upkeep {
     pub(crate) aged_at: i64,
     /// The schema under which it was last done.
     pub(crate) schema: u64,
+    /// When segments that are too old were last looked for; of everybody's.
+    #[serde(default)]
+    pub(crate) expired_at: i64,
     /// Since when there may be garbage that was not collected.
     pub(crate) garbage_since: Option<i64>,
 }

@@ -19,6 +19,12 @@ pub struct CompactReport {
     /// How many tenants' few new records wait for more.
     #[serde(default)]
     pub waiting: u64,
+    /// Segments that left the archive, because they are older than they are to be kept.
+    #[serde(default)]
+    pub expired_segments: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub expired_bytes: u64,
 }
 
 /// A tenant for whom a run failed.
@@ -114,7 +120,7 @@ pub struct NameConflict {
 impl CompactReport {
     /// Whether nothing was done and nothing failed.
     pub fn is_idle(&self) -> bool {
-        self.tenants.is_empty() && self.failed.is_empty()
+        self.tenants.is_empty() && self.failed.is_empty() && self.expired_segments == 0
     }
 
     /// The sum of `part` over all metrics.

@@ -7,11 +7,12 @@ use std::{
 };
 
 use fineo_core::{Cover, Error, MetricId, Result, TenantId, Timestamp, archive::SegmentInfo};
-use fineo_ingest::{Lease, SegmentReader};
+use fineo_ingest::{Expired, Lease, SegmentReader};
 use fineo_schema::{RecordLayout, TenantSchema};
 
 use crate::{
     CompactOptions, CompactorParts, Fresh, Rewrite,
+    expire::check_fresh,
     intake::{Intake, Layouts},
     known::KnownNames,
     metric::MetricRun,
@@ -35,6 +36,8 @@ pub(crate) struct TenantRun<'a> {
     pub(crate) everybody: &'a Cover,
     /// Up to where the stage has archived what it received.
     pub(crate) to: &'a Cover,
+    /// What the archive no longer has.
+    pub(crate) expired: &'a Expired,
 }
 
 impl TenantRun<'_> {
@@ -62,6 +65,9 @@ impl TenantRun<'_> {
         for number in self.numbers(&mut intake, due, &tables) {
             let id = intake.metrics[number].id.clone();
             let snapshot = self.parts.tables.snapshot(self.tenant, &id).await?;
+            if self.options.fresh.is_of(&id) {
+                check_fresh(self.expired, snapshot.rows())?;
+            }
             let run = MetricRun {
                 tables: &self.parts.tables,
                 options: self.options,

@@ -162,7 +162,7 @@ pub struct ArchiveCapabilities {
     pub segment_bytes_max: u64,
 }
 
-/// Segments that are written once and kept.
+/// Segments that are written once and kept until somebody takes them away whole.
 ///
 /// A segment may hold records of several tenants, in blocks of one tenant each; who reads a segment for a
 /// tenant reads only that tenant's blocks (the format is `fineo-ingest`'s).
@@ -180,7 +180,9 @@ pub struct ArchiveCapabilities {
 ///    names, that is of time.
 /// 7. **Absence.** Reading a segment that is not there fails with
 ///    [`ErrorKind::NotFound`](crate::ErrorKind::NotFound).
-/// 8. **Cancellation.** A dropped write leaves the whole segment or none.
+/// 8. **Cancellation.** A dropped write or removal leaves the whole segment or none.
+/// 9. **Removal.** After a done [`remove`](Self::remove) the segment is neither read nor listed, also after a crash.
+///    Nothing but `remove` takes a segment away, and never a part of it.
 #[async_trait]
 pub trait Archive: Debug + Display + Send + Sync + 'static {
     /// Limits and powers.
@@ -198,6 +200,9 @@ pub trait Archive: Debug + Display + Send + Sync + 'static {
     ///
     /// `NotFound`, `Corrupt`, `Invalid` for a range beyond the segment, or a failure of the backend.
     async fn read(&self, name: &SegmentName, range: Option<(u64, u64)>) -> Result<Bytes>;
+
+    /// Takes the segment `name` away; says whether it was there.
+    async fn remove(&self, name: &SegmentName) -> Outcome<bool>;
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod chain;
 mod columns;
 mod errors;
+mod expired;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod read;
@@ -15,6 +16,7 @@ mod staged;
 mod write;
 
 pub use chain::{Chain, Missing};
+pub use expired::Expired;
 pub use read::{ArchivedRecord, SegmentReader};
 pub use staged::{StagedBlock, StagedRecord};
 pub(crate) use write::{Received, Segment, encode_errors};

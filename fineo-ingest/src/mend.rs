@@ -82,7 +82,7 @@ async fn mend_rows(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
         let deliveries: Vec<Delivery> = records.into_iter().map(|record| record.delivery).filter(is_wanted).collect();
         work.write_again(&deliveries, &damage.metric).await?;
     }
-    Missing::check(&source.missing())
+    Missing::check(&source.missing().await?)
 }
 
 /// Error rows are archived too, by the stage that made them.

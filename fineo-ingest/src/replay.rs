@@ -64,10 +64,11 @@ impl Pipeline {
             self.wait_until_staged(&replay.forwarded, STAGED_WITHIN).await?;
         }
         replay.mark_repaired().await?;
-        Missing::check(&source.missing())?;
+        Missing::check(&source.missing().await?)?;
         let Replay { mut report, .. } = replay;
         let counts = shared.counters.tenant(&request.tenant).since(&before);
         report.rows = counts.rows;
+        report.expired_until = source.expired_until().await?;
         report.duplicates = counts.duplicates;
         Ok(report)
     }

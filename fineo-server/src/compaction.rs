@@ -27,6 +27,8 @@ pub(crate) async fn once(fineo: &Fineo, options: CompactOptions) -> Result<Compa
 pub(crate) struct Upkeep {
     /// How long between two runs.
     pub(crate) every: Duration,
+    /// How long the archive keeps what the stages received; for ever for none.
+    pub(crate) archive_retain: Option<Duration>,
     /// Where work goes that does not fit into memory.
     pub(crate) scratch: Option<PathBuf>,
     /// Who hears of what is found.
@@ -35,9 +37,12 @@ pub(crate) struct Upkeep {
 
 /// Compacts again and again until the doors close. What a run leaves unfinished the next one does.
 pub(crate) async fn keep_up(shared: Shared, shutdown: Shutdown, upkeep: Upkeep) -> Result<()> {
-    let Upkeep { every, scratch, notices } = upkeep;
+    let Upkeep { every, archive_retain, scratch, notices } = upkeep;
     let notifier = notices.map(|notices| Arc::new(notices) as Arc<dyn Notifier>);
-    let options = CompactOptions::default().with_scratch(scratch).with_few_records(CompactOptions::FEW_RECORDS);
+    let options = CompactOptions::default()
+        .with_scratch(scratch)
+        .with_few_records(CompactOptions::FEW_RECORDS)
+        .with_archive_retain(archive_retain);
     let compactor = shared.fineo.compactor(options, notifier);
     drop(shared);
     let (stopping, stop) = watch::channel(false);

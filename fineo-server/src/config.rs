@@ -88,11 +88,26 @@ pub struct SecurityConfig {
 pub struct CompactionConfig {
     /// Seconds between two runs; 0 for none.
     pub every_seconds: u64,
+    /// So many days the archive keeps what the stages received; 0 for ever.
+    pub archive_retain_days: u32,
 }
 
 impl Default for CompactionConfig {
     fn default() -> Self {
-        Self { every_seconds: 300 }
+        Self { every_seconds: 300, archive_retain_days: 0 }
+    }
+}
+
+impl CompactionConfig {
+    /// How long between two runs; none where nothing is compacted.
+    pub(crate) fn every(&self) -> Option<Duration> {
+        (self.every_seconds > 0).then(|| Duration::from_secs(self.every_seconds))
+    }
+
+    /// How long the archive keeps what the stages received; none for ever.
+    pub(crate) fn archive_retain(&self) -> Option<Duration> {
+        let days = u64::from(self.archive_retain_days);
+        (days > 0).then(|| Duration::from_secs(days * 86_400))
     }
 }
 

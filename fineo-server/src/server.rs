@@ -8,6 +8,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::{
     Config, Credentials, Folders, Notices, Shared, Shutdown, Tls,
     compaction::{self, Upkeep},
+    config::CompactionConfig,
     flight, http, notify, pg,
     socket::Socket,
 };
@@ -26,9 +27,9 @@ pub struct Server {
     postgres: Option<TcpListener>,
     flight: Option<TcpListener>,
     socket: Option<Socket>,
-    /// How long between two runs of the compactor, where there is one.
-    compacts_every: Option<Duration>,
-    /// Where its work goes that does not fit into memory.
+    /// How often it is compacted, and what the archive keeps.
+    compaction: CompactionConfig,
+    /// Where that work goes that does not fit into memory.
     scratch: Option<PathBuf>,
     /// Whom to tell what was found.
     notices: Option<Notices>,
@@ -68,11 +69,10 @@ impl Server {
         };
         let mut shared = Shared::new(Arc::new(fineo), Arc::new(credentials), config.door_limits(), tls);
         shared.folders = Arc::new(Folders::new(&config.batches)?);
-        let every = config.compaction.every_seconds;
-        let compacts_every = (every > 0).then(|| Duration::from_secs(every));
+        let compaction = config.compaction.clone();
         let repo = Arc::clone(&shared.fineo.parts().repo);
         let notices = Notices::new(repo, Arc::clone(&shared.clock), config.notify.clone())?;
-        Ok(Self { shared, shutdown: Shutdown::new(), http, postgres, flight, socket, compacts_every, scratch, notices })
+        Ok(Self { shared, shutdown: Shutdown::new(), http, postgres, flight, socket, compaction, scratch, notices })
     }
 
     /// Where the HTTP door listens.
@@ -109,7 +109,7 @@ impl Server {
     ///
     /// When a door broke off, or something could not be made durable; what was acknowledged is there all the same.
     pub async fn run(self) -> Result<()> {
-        let Self { shared, shutdown, http, postgres, flight, socket, compacts_every, scratch, notices } = self;
+        let Self { shared, shutdown, http, postgres, flight, socket, compaction, scratch, notices } = self;
         let mut doors: JoinSet<Result<()>> = JoinSet::new();
         if let Some(listener) = http {
             doors.spawn(http::serve(listener, shared.clone(), shutdown.clone()));
@@ -131,8 +131,8 @@ impl Server {
         if let Some(notices) = &notices {
             doors.spawn(notify::keep_telling(notices.clone(), shared.clone(), shutdown.clone()));
         }
-        if let Some(every) = compacts_every {
-            let upkeep = Upkeep { every, scratch, notices };
+        if let Some(every) = compaction.every() {
+            let upkeep = Upkeep { every, archive_retain: compaction.archive_retain(), scratch, notices };
             doors.spawn(compaction::keep_up(shared.clone(), shutdown.clone(), upkeep));
         }
         let mut outcome = Ok(());

@@ -138,6 +138,20 @@ impl Archive for S3Archive {
         };
         read.map_err(|error| error.with("segment", name.path()))
     }
+
+    async fn remove(&self, name: &SegmentName) -> Outcome<bool> {
+        let path = self.path_of(name);
+        // S3 answers the same whether there was something to delete or not.
+        let is_there = match self.store().head(&path).await {
+            Ok(_) => true,
+            Err(object_store::Error::NotFound { .. }) => return Outcome::Done(false),
+            Err(error) => return Outcome::NotDone(failure::s3(error).with("segment", name.path())),
+        };
+        match self.store().delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Outcome::Done(is_there),
+            Err(error) => Outcome::Unknown(failure::s3(error).with("segment", name.path())),
+        }
+    }
 }
 
 /// S3 lists by path. Paths order as names do, but for shards within one microsecond.

@@ -1,4 +1,4 @@
-//! An archive: files that are created once, each with the checksums of its blocks beside it.
+//! An archive: files that are created once, and removed whole, each with the checksums of its blocks beside it.
 
 mod list;
 
@@ -109,7 +109,11 @@ impl Shared {
             _ => failure::disk_error("open", &path, source),
         };
         let file = self.root.disk.open(&path, false).map_err(absent)?;
-        let (len, checksums) = self.checksums(&path.with_extension(SIDECAR))?;
+        let (len, checksums) = match self.checksums(&path.with_extension(SIDECAR)) {
+            // It was removed while it was being read.
+            Err(_) if !path.exists() => return Err(absent(io::ErrorKind::NotFound.into())),
+            checksums => checksums?,
+        };
         if file.len().map_err(absent)? != len {
             return Err(failure::corrupt(&path, "segment has another length").with("bytes", len));
         }
@@ -133,6 +137,27 @@ impl Shared {
         }
         let offset = |at: u64| usize::try_from(at - begin).expect("a segment fits in memory");
         Ok(Bytes::from(bytes).slice(offset(from.max(begin))..offset(to.max(begin))))
+    }
+
+    /// The segment goes before its checksums: what a crash leaves is no segment, and is written over.
+    fn remove(&self, name: &SegmentName) -> Result<bool> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.root.check_writable()?;
+        let path = self.path.join(name.path());
+        let failed = |source| failure::disk_error("remove", &path, source);
+        let is_there = path.exists();
+        if is_there {
+            self.root.disk.remove(&path).map_err(failed)?;
+        }
+        let folder = path.parent().expect("a segment lies in folders");
+        if folder.exists() {
+            self.root.sync_directory(folder)?;
+        }
+        let sidecar = path.with_extension(SIDECAR);
+        if sidecar.exists() {
+            self.root.disk.remove(&sidecar).map_err(failed)?;
+        }
+        Ok(is_there)
     }
 
     /// The length and checksums that a sidecar tells.
@@ -203,5 +228,10 @@ impl Archive for LocalArchive {
     async fn read(&self, name: &SegmentName, range: Option<(u64, u64)>) -> Result<Bytes> {
         let (shared, name) = (Arc::clone(&self.shared), name.clone());
         blocking(move || shared.read(&name, range)).await
+    }
+
+    async fn remove(&self, name: &SegmentName) -> Outcome<bool> {
+        let (shared, name) = (Arc::clone(&self.shared), name.clone());
+        blocking(move || shared.remove(&name)).await.into()
     }
 }

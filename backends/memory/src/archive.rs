@@ -1,4 +1,4 @@
-//! An archive in memory: a map that only ever gains entries.
+//! An archive in memory: a map of segments.
 
 use std::{
     collections::{BTreeMap, btree_map},
@@ -84,6 +84,10 @@ impl Archive for MemoryArchive {
         }
         let index = |offset: u64| usize::try_from(offset).expect("within the segment's length");
         Ok(bytes.slice(index(from)..index(to)))
+    }
+
+    async fn remove(&self, name: &SegmentName) -> Outcome<bool> {
+        Outcome::Done(self.segments().remove(name).is_some())
     }
 }
 

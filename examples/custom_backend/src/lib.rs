@@ -149,4 +149,14 @@ impl Archive for FolderArchive {
         let end = usize::try_from(to).map_err(|_| Error::invalid("a range beyond the segment"))?;
         Ok(bytes.slice(usize::try_from(from).unwrap_or(end)..end))
     }
+
+    async fn remove(&self, name: &SegmentName) -> Outcome<bool> {
+        let path = self.root.join(name.path());
+        let removed = move || match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(classify(&path, source)),
+        };
+        blocking(removed).await.into()
+    }
 }

@@ -1,6 +1,6 @@
 //! The words of `fineo compact`.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::Args;
 use fineo::core::TenantId;
@@ -47,6 +47,10 @@ pub(crate) struct CompactArgs {
     /// So many hours rows stay in the nearline store after they were compacted [default: 24]
     #[arg(long, value_name = "HOURS")]
     pub(crate) keep_nearline: Option<u32>,
+
+    /// So many days the archive keeps what the stages received, where files have it [default: for ever]
+    #[arg(long, value_name = "DAYS", conflicts_with = "tenant")]
+    pub(crate) archive_retain: Option<NonZeroU32>,
 
     /// How to print what was done
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

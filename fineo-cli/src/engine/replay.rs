@@ -71,8 +71,11 @@ impl Engine {
         let closed = other.close().await;
         let sent = sent?;
         closed?;
-        let value = serde_json::json!({ "events": sent.events, "bytes": sent.bytes });
-        Report::new(format!("sent {} events, {} bytes\n", sent.events, sent.bytes), &value)
+        let expired_until = sent.expired_until.map(|until| until.to_string());
+        let mut text = format!("sent {} events, {} bytes\n", sent.events, sent.bytes);
+        text.extend(expired_until.as_deref().map(gone_line));
+        let value = serde_json::json!({ "events": sent.events, "bytes": sent.bytes, "expired_until": expired_until });
+        Report::new(text, &value)
     }
 }
 
@@ -96,6 +99,11 @@ fn replay_request(args: &ReplayArgs, stage: StageName) -> ReplayRequest {
         .with_errors_only(args.errors_only)
 }
 
+/// Tells what the archive no longer has.
+fn gone_line(until: &str) -> String {
+    format!("what arrived until {until} is no longer in the archive and was not replayed\n")
+}
+
 fn replay_report(report: &ReplayView) -> Result<Report, Failure> {
     let rejected = report.rejected;
     let mut text = format!(
@@ -104,6 +112,9 @@ fn replay_report(report: &ReplayView) -> Result<Report, Failure> {
     );
     for (code, count) in &report.rejected_by_code {
         text.push_str(&format!("  rejected {count} × {code}\n"));
+    }
+    if let Some(until) = &report.expired_until {
+        text.push_str(&gone_line(until));
     }
     Report::new(text, report)
 }

@@ -52,6 +52,23 @@ fn only_the_errors_that_a_condition_chooses_are_replayed_and_stay_marked_when_ro
     assert_eq!(program.ask("SELECT count(*) AS n FROM m"), "n\n4\n");
 }
 
+// D8
+#[test]
+fn the_archive_keeps_everything_that_is_young() {
+    let program = Program::new();
+    program.ingest(EVENTS);
+    program.done("compact --keep-nearline 0 --archive-retain 1");
+    for (words, said) in [("--archive-retain 0", "DAYS"), ("--archive-retain 1 --tenant t", "--tenant")] {
+        let output = program.command_of(format!("compact {words}").split(' ')).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
+    }
+    let replay = ["replay", "--tenant", "t", "--stage", "staged", "--output", "json"];
+    let output = program.command_of(replay).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["events"], &report["expired_until"]), (&1.into(), &serde_json::Value::Null), "{report}");
+}
+
 // I1, I2, R1
 #[test]
 fn what_was_received_is_sent_to_another_directory_and_is_the_same_there() {

@@ -1,6 +1,7 @@
 //! The cases of the archive contract.
 
 pub(super) mod read;
+pub(super) mod remove;
 pub(super) mod write;
 
 use std::sync::Arc;

@@ -50,6 +50,13 @@ impl Archive for FaultyArchive {
         let effect = async move { inner.read(&name, range).await };
         self.faults.call((Operation::ArchiveRead, fault), 1, effect).await
     }
+
+    async fn remove(&self, name: &SegmentName) -> Outcome<bool> {
+        let (inner, name) = (Arc::clone(&self.inner), name.clone());
+        let fault = self.faults.next(Operation::ArchiveRemove);
+        let effect = async move { inner.remove(&name).await };
+        self.faults.call((Operation::ArchiveRemove, fault), 1, effect).await
+    }
 }
 
 impl fmt::Display for FaultyArchive {

@@ -20,6 +20,7 @@ pub enum Operation {
     ArchiveWrite,
     ArchiveSegments,
     ArchiveRead,
+    ArchiveRemove,
     NearlineWrite,
     NearlineSync,
     NearlineScan,
@@ -43,7 +44,7 @@ impl Operation {
     pub const OBJECTS: [Self; 4] = [Self::ObjectPut, Self::ObjectGet, Self::ObjectList, Self::ObjectDelete];
 
     /// Every operation of the four contracts.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::StreamAppend,
         Self::StreamSync,
         Self::StreamShards,
@@ -53,6 +54,7 @@ impl Operation {
         Self::ArchiveWrite,
         Self::ArchiveSegments,
         Self::ArchiveRead,
+        Self::ArchiveRemove,
         Self::NearlineWrite,
         Self::NearlineSync,
         Self::NearlineScan,

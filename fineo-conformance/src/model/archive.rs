@@ -27,6 +27,7 @@ enum Operation {
     Write(SegmentName, usize),
     Read(SegmentName),
     List(SegmentQuery),
+    Remove(SegmentName),
     Restart(Restart),
 }
 
@@ -38,7 +39,7 @@ async fn agrees(mut place: Box<dyn Place>) -> Result<Verdict> {
             let operation = choose(&mut trace);
             trace.say(&operation);
             if let Operation::Restart(how) = operation {
-                // A write that is done is durable: neither restart takes anything.
+                // A write and a removal that are done are durable: neither restart changes anything.
                 place.restart(how).await?;
             }
             step(&mut trace, &mut model, &place.archive().await?, operation).await?;
@@ -60,7 +61,8 @@ fn choose(trace: &mut Trace) -> Operation {
     match trace.below(20) {
         0..9 => Operation::Write(name, trace.index(3) * 40_000),
         9..14 => Operation::Read(name),
-        14..18 => Operation::List(SegmentQuery { stage: name.stage, kind: name.kind }),
+        14..16 => Operation::List(SegmentQuery { stage: name.stage, kind: name.kind }),
+        16..18 => Operation::Remove(name),
         18 => Operation::Restart(Restart::Clean),
         _ => Operation::Restart(Restart::Crash),
     }
@@ -99,6 +101,9 @@ async fn step(trace: &mut Trace, model: &mut Model, archive: &Arc<dyn Archive>, 
             let expected: Vec<SegmentInfo> =
                 of_query.map(|(name, bytes)| SegmentInfo { name: name.clone(), bytes: bytes.len() as u64 }).collect();
             assert_eq!(found, expected);
+        }
+        Operation::Remove(name) => {
+            assert_eq!(archive.remove(&name).await.into_result()?, model.remove(&name).is_some());
         }
         Operation::Restart(_) => {}
     }

@@ -117,6 +117,11 @@ impl SegmentReader {
         self.after
     }
 
+    /// When the last of its records arrived, in microseconds.
+    pub fn arrived_until(&self) -> i64 {
+        self.index.iter().map(|block| block.time_last).max().unwrap_or(i64::MIN)
+    }
+
     /// How many records of `tenant` it has, and when the first of them arrived, in microseconds; none for none.
     pub fn received_of(&self, tenant: &TenantId) -> Option<(u64, i64)> {
         let blocks = &self.index[self.range_of(tenant)];

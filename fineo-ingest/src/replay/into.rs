@@ -5,7 +5,7 @@ use std::time::Duration;
 use fineo_core::{Cover, Result, Stream, Timestamp, archive::Stage, stream::Entry};
 
 use super::{BATCH_EVENTS, ReplayRequest, source::Source};
-use crate::{ArchivedRecord, Pipeline};
+use crate::{ArchivedRecord, Missing, Pipeline};
 
 /// Events that arrived within so many microseconds are sent together, at recorded speed.
 const TOGETHER_MICROS: i64 = 10_000;
@@ -30,6 +30,8 @@ pub struct SentReport {
     pub bytes: u64,
     /// Where they stand in the other instance's raw stream.
     pub positions: Cover,
+    /// Of what was asked for, events that arrived until then are no longer in the archive; none while it has everything.
+    pub expired_until: Option<Timestamp>,
 }
 
 impl Pipeline {
@@ -39,7 +41,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// `Corrupt` when a segment cannot be read, or a failure of either side, after which it can be begun again.
+    /// `Corrupt` when a segment cannot be read, or when segments are missing, after all that is there was sent; or a failure of either side, after which it can be begun again.
     pub async fn send_archived(&self, request: &ReplayRequest, raw: &dyn Stream, speed: Speed) -> Result<SentReport> {
         let shared = self.shared();
         let request = ReplayRequest { stage: Stage::Raw, ..request.clone() };
@@ -69,6 +71,8 @@ impl Pipeline {
             }
         }
         shared.retry.until_done(|| async { raw.sync().await.into_result() }).await?;
+        Missing::check(&source.missing().await?)?;
+        report.expired_until = source.expired_until().await?;
         Ok(report)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use fineo_core::{TenantId, TimeRange, archive::Stage};
+use fineo_core::{TenantId, TimeRange, Timestamp, archive::Stage};
 
 /// Under which schema events are read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,4 +100,6 @@ pub struct ReplayReport {
     pub rows: u64,
     /// Rows that were there already.
     pub duplicates: u64,
+    /// Of what was asked for, events that arrived until then are no longer in the archive; none while it has everything.
+    pub expired_until: Option<Timestamp>,
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use fineo_core::{
-    Cover, Error, Position, Result, ShardId, Timestamp,
+    Cover, Error, ErrorKind, Position, Result, ShardId, Timestamp,
     archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
     stream::{Delivery, ReadFrom},
 };
@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::ReplayRequest;
 use crate::{
-    ArchivedRecord, Chain, Missing, SegmentReader,
+    ArchivedRecord, Chain, Expired, Missing, SegmentReader,
     driver::{
         checkpoint::{self, Checkpoint},
         parts::Shared,
@@ -20,12 +20,14 @@ use crate::{
     stage::payload,
 };
 
+type Segments = BoxStream<'static, Result<SegmentInfo>>;
+
 /// Deliveries of one tenant, in batches of one shard.
 pub(crate) struct Source<'a> {
     shared: &'a Arc<Shared>,
     request: &'a ReplayRequest,
     tails: Option<VecDeque<(ShardId, Vec<ArchivedRecord>)>>,
-    segments: Option<BoxStream<'static, Result<SegmentInfo>>>,
+    segments: Option<Segments>,
     open: VecDeque<(ShardId, Vec<ArchivedRecord>)>,
     chain: Chain,
     /// Up to where the stage had archived when this began.
@@ -84,31 +86,63 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// When the last event arrived of what was let go of the archive because it is old; none when that is nothing of what
+    /// was asked for.
+    pub(crate) async fn expired_until(&mut self) -> Result<Option<Timestamp>> {
+        let until = self.expired().await?.arrived_until();
+        Ok(until.filter(|until| self.request.time.from <= until.micros()))
+    }
+
+    async fn expired(&mut self) -> Result<Expired> {
+        Expired::read(&*self.shared.parts.repo, &self.shared.options.name, self.request.stage).await
+    }
+
     /// What somebody took away of what was asked for, once everything that is there was read.
-    pub(crate) fn missing(&self) -> Vec<Missing> {
-        let mut missing = self.chain.missing(&Cover::default(), &self.archived);
+    pub(crate) async fn missing(&mut self) -> Result<Vec<Missing>> {
+        let expired = self.expired().await?;
+        let mut missing = self.chain.missing(expired.cover(), &self.archived);
         missing.retain(|gap| {
             gap.may_overlap(self.request.time) && is_within(self.within, &gap.shard, gap.after, gap.last)
         });
-        missing
+        Ok(missing)
     }
 
     async fn next_segment(&mut self) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
-        let (archive, within) = (&self.shared.parts.archive, self.within);
         let query = SegmentQuery { stage: self.request.stage, kind: SegmentKind::Received };
-        let segments = self.segments.get_or_insert_with(|| archive.segments(query).fuse().boxed());
+        let archive = &self.shared.parts.archive;
+        let mut segments = self.segments.take().unwrap_or_else(|| archive.segments(query).fuse().boxed());
+        let found = self.first_wanted(&mut segments).await;
+        self.segments = Some(segments);
+        found
+    }
+
+    /// What the first of `segments` has that has something wanted.
+    async fn first_wanted(&mut self, segments: &mut Segments) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
         while let Some(info) = segments.try_next().await? {
-            let reader = SegmentReader::open(&**archive, &info).await?;
-            self.chain.add(&reader);
-            if !is_within(within, &info.name.shard, Some(info.name.first), info.name.last) {
-                continue;
-            }
-            let records = reader.read(&**archive, &self.request.tenant, self.request.time).await?;
-            if !records.is_empty() {
-                return Ok(Some((info.name.shard, records)));
+            match self.read_segment(&info).await {
+                Ok(records) if records.is_empty() => {}
+                Ok(records) => return Ok(Some((info.name.shard, records))),
+                // It was let go since it was listed.
+                Err(error) if error.kind() == ErrorKind::NotFound && self.is_expired(&info).await? => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    async fn is_expired(&mut self, info: &SegmentInfo) -> Result<bool> {
+        Ok(self.expired().await?.cover().contains(&info.name.shard, info.name.last))
+    }
+
+    /// The records of a segment that are wanted.
+    async fn read_segment(&mut self, info: &SegmentInfo) -> Result<Vec<ArchivedRecord>> {
+        let archive = &*self.shared.parts.archive;
+        let reader = SegmentReader::open(archive, info).await?;
+        self.chain.add(&reader);
+        if !is_within(self.within, &info.name.shard, Some(info.name.first), info.name.last) {
+            return Ok(Vec::new());
+        }
+        reader.read(archive, &self.request.tenant, self.request.time).await
     }
 
     async fn read_tails(&mut self) -> Result<VecDeque<(ShardId, Vec<ArchivedRecord>)>> {

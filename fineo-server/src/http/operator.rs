@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read},
+    num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -100,6 +101,8 @@ pub struct CompactRequest {
     pub zstd_level: Option<i32>,
     /// How many hours compacted rows stay in the nearline store.
     pub keep_nearline_hours: Option<u32>,
+    /// How many days the archive keeps what the stages received; else for ever.
+    pub archive_retain_days: Option<NonZeroU32>,
 }
 
 impl CompactRequest {
@@ -122,6 +125,9 @@ impl CompactRequest {
         }
         if let Some(hours) = self.keep_nearline_hours {
             options = options.with_retain_for(Duration::from_secs(u64::from(hours) * 3600));
+        }
+        if let Some(days) = self.archive_retain_days {
+            options = options.with_archive_retain(Some(Duration::from_secs(u64::from(days.get()) * 86_400)));
         }
         Ok(options)
     }

@@ -78,6 +78,8 @@ pub struct ReplayView {
     pub rows: u64,
     /// Rows that were known already.
     pub duplicates: u64,
+    /// Of what was asked for, events that arrived until then are no longer in the archive; none while it has everything.
+    pub expired_until: Option<String>,
 }
 
 impl From<&ReplayReport> for ReplayView {
@@ -90,6 +92,7 @@ impl From<&ReplayReport> for ReplayView {
             repaired: report.repaired,
             rows: report.rows,
             duplicates: report.duplicates,
+            expired_until: report.expired_until.map(|until| until.to_string()),
         }
     }
 }

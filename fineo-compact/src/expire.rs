@@ -1,0 +1,109 @@
+//! Lets go of archived segments that are older than they are to be kept, once nothing needs them any more.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fineo_core::{
+    Cover, Error, Position, Result, ShardId, Timestamp,
+    archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
+};
+use fineo_ingest::{Expired, SegmentReader, archived};
+use futures::TryStreamExt;
+
+use crate::{CompactOptions, CompactReport, CompactorParts, tenant::before};
+
+/// So many segments of a stage go at once; the next run goes on.
+const SEGMENTS_MAX: usize = 1_000;
+/// Old segments are looked for so often.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
+
+/// A segment that is old enough.
+struct Old {
+    info: SegmentInfo,
+    after: Option<Position>,
+    arrived_until: i64,
+}
+
+/// Whether old segments are to be looked for again.
+pub(crate) fn is_due(options: &CompactOptions, looked_at: i64, now: Timestamp) -> bool {
+    options.archive_retain.is_some() && looked_at <= before(now, EXPIRE_EVERY).micros()
+}
+
+/// Removes the segments of what the stages received that are older than `options` want; notes it before.
+///
+/// Of stage staged only those whose records are all in files since so long that their rows have left the nearline store:
+/// `in_files`. Of stage raw only those that the stage has passed. Errors stay, as their rows do.
+pub(crate) async fn expire(
+    parts: &CompactorParts,
+    options: &CompactOptions,
+    in_files: &Cover,
+    report: &mut CompactReport,
+) -> Result<()> {
+    let Some(retain) = options.archive_retain else { return Ok(()) };
+    let (repo, now) = (&*parts.repo, parts.clock.now());
+    let passed = archived(repo, &options.pipeline, Stage::Raw).await?;
+    for (stage, reach) in [(Stage::Raw, &passed), (Stage::Staged, in_files)] {
+        let mut expired = Expired::read(repo, &options.pipeline, stage).await?;
+        let old = old_segments(parts, stage, reach, before(now, retain)).await?;
+        let (cover, arrived_until) = prefix(&old, expired.cover());
+        if !expired.cover().includes(&cover) {
+            expired.advance(repo, &cover, Timestamp::from_micros(arrived_until)?, now).await?;
+        }
+        for segment in old.iter().filter(|old| expired.cover().contains(&old.info.name.shard, old.info.name.last)) {
+            let is_gone = parts.archive.remove(&segment.info.name).await.into_result()?;
+            report.expired_segments += u64::from(is_gone);
+            report.expired_bytes += if is_gone { segment.info.bytes } else { 0 };
+        }
+    }
+    Ok(())
+}
+
+/// The segments of `stage` within `reach` whose records all arrived before `horizon`.
+async fn old_segments(parts: &CompactorParts, stage: Stage, reach: &Cover, horizon: Timestamp) -> Result<Vec<Old>> {
+    let mut listed = parts.archive.segments(SegmentQuery { stage, kind: SegmentKind::Received });
+    let mut old = Vec::new();
+    while let Some(info) = listed.try_next().await? {
+        // They come in order of the arrival of their first records.
+        if info.name.time >= horizon || old.len() >= SEGMENTS_MAX {
+            break;
+        }
+        if !reach.contains(&info.name.shard, info.name.last) {
+            continue;
+        }
+        let reader = SegmentReader::open(&*parts.archive, &info).await?;
+        let arrived_until = reader.arrived_until();
+        if arrived_until < horizon.micros() {
+            old.push(Old { after: reader.after(), arrived_until, info });
+        }
+    }
+    Ok(old)
+}
+
+/// Up to where `old` segments follow one another without a gap behind `from`, and when the last of their records arrived.
+fn prefix(old: &[Old], from: &Cover) -> (Cover, i64) {
+    let mut by_shard: BTreeMap<&ShardId, Vec<&Old>> = BTreeMap::new();
+    old.iter().for_each(|segment| by_shard.entry(&segment.info.name.shard).or_default().push(segment));
+    let (mut cover, mut arrived_until) = (from.clone(), i64::MIN);
+    for (shard, mut segments) in by_shard {
+        segments.sort_by_key(|segment| (segment.after, segment.info.name.last));
+        for segment in segments {
+            if segment.after > cover.last(shard) {
+                break;
+            }
+            cover.advance(shard, segment.info.name.last);
+            arrived_until = arrived_until.max(segment.arrived_until);
+        }
+    }
+    (cover, arrived_until)
+}
+
+/// Refuses to make tables anew that may have events which the archive no longer has.
+pub(crate) fn check_fresh(expired: &Expired, rows: u64) -> Result<()> {
+    match expired.arrived_until() {
+        Some(until) if rows > 0 => Err(Error::invalid(
+            "the archive no longer has every event of the table, so it cannot be made anew: nothing was changed",
+        )
+        .with("code", "archive_expired")
+        .with("gone_until", until)),
+        _ => Ok(()),
+    }
+}

@@ -13,8 +13,9 @@ use crate::{CompactOptions, CompactReport, CompactorParts, tenant::before};
 
 /// So many segments of a stage go at once; the next run goes on.
 const SEGMENTS_MAX: usize = 1_000;
-/// Old segments are looked for so often.
+/// Old segments are looked for so often, or so many times while one ages.
 const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
+const LOOKS_MIN: u32 = 24;
 
 /// A segment that is old enough.
 struct Old {
@@ -25,7 +26,8 @@ struct Old {
 
 /// Whether old segments are to be looked for again.
 pub(crate) fn is_due(options: &CompactOptions, looked_at: i64, now: Timestamp) -> bool {
-    options.archive_retain.is_some() && looked_at <= before(now, EXPIRE_EVERY).micros()
+    let is_over = |retain: Duration| looked_at <= before(now, EXPIRE_EVERY.min(retain / LOOKS_MIN)).micros();
+    options.archive_retain.is_some_and(is_over)
 }
 
 /// Removes the segments of what the stages received that are older than `options` want; notes it before.

@@ -19,12 +19,14 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use crate::world::{Sees, World, try_ask};
 
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 8;
 const STEPS: u32 = 14;
 const DAY_MILLIS: i64 = 86_400_000;
 /// Rows are kept for so many days, where they are not kept for ever.
 const RETAIN_DAYS: u32 = 30;
-/// Nobody waits longer for a compactor that hangs.
+/// So often events are sent while the stores fail.
+const SENT_TRIES: usize = 4;
+/// Nobody waits longer for a compactor or a pipeline that hangs.
 const COMPACTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// An event: what it says under `x` and under `y`, and whether it is older than rows may be kept.
@@ -166,8 +168,17 @@ impl Simulation {
         for _ in 0..self.chance.random_range(0..4) {
             lines.extend(known.choose(&mut self.chance).cloned());
         }
+        let body = lines.join("\n");
+        if self.chance.random_bool(0.5) {
+            // First while the stores fail and the process is killed: what was sent is sent again, and is there once.
+            let (faults, kill_after) = (self.faults(), Duration::from_millis(self.chance.random_range(0..200)));
+            self.note(format!("send {} under {}, killed after {kill_after:?}", lines.len(), faults.plan()));
+            let sent = self.world.send_under(&faults, &body, SENT_TRIES, kill_after);
+            let _ = tokio::time::timeout(COMPACTED_WITHIN, sent).await;
+            FAULTS.fetch_add(faults.injected(), Ordering::Relaxed);
+        }
         self.note(format!("send {}", lines.len()));
-        self.world.send(&lines.join("\n")).await;
+        self.world.send(&body).await;
     }
 
     /// Declares `x` with the alias `y`, retypes it, or takes that back.
@@ -211,6 +222,7 @@ impl Simulation {
         let options = CompactOptions::default()
             .with_small_files_max(self.chance.random_range(1..4))
             .with_memory_bytes(if self.chance.random_bool(0.5) { 1 } else { 1 << 20 })
+            .with_archive_retain(self.chance.random_bool(0.3).then_some(Duration::ZERO))
             .with_rewrite(if self.chance.random_bool(0.3) { Rewrite::Stale } else { Rewrite::Never })
             .with_is_alone(true);
         let is_short = self.chance.random_bool(0.7);

@@ -13,7 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_compact::{CompactOptions, Compactor, CompactorParts};
-use fineo_conformance::fault::{Faults, FaultyArchive, FaultyNearline, FaultyObjects, FaultyRepo};
+use fineo_conformance::fault::{Faults, FaultyArchive, FaultyNearline, FaultyObjects, FaultyRepo, FaultyStream};
 use fineo_core::{Clock, Durability, Entropy, Result, SchemaRepo, SeededEntropy, SystemClock, TenantId};
 use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts};
 use fineo_query::{Engine, EngineParts, QueryLimits};
@@ -81,19 +81,40 @@ impl World {
         Discovery::new(self.repo(), Arc::clone(&self.clock))
     }
 
+    /// The stores of a pipeline, which fail as `faults` say.
+    fn pipeline_parts(&self, faults: &Faults) -> PipelineParts {
+        let repo: Arc<dyn SchemaRepo> = Arc::new(FaultyRepo::new(self.repo(), faults));
+        let clock = || Arc::clone(&self.clock);
+        PipelineParts {
+            raw: Arc::new(FaultyStream::new(Arc::new(self.raw.clone()), faults)),
+            staged: Arc::new(FaultyStream::new(Arc::new(self.staged.clone()), faults)),
+            archive: Arc::new(FaultyArchive::new(Arc::new(self.archive.clone()), faults)),
+            nearline: Arc::new(FaultyNearline::new(Arc::new(self.nearline.clone()), faults)),
+            schemas: SchemaStore::new(Arc::clone(&repo), clock()),
+            discovery: Discovery::new(Arc::clone(&repo), clock()),
+            repo,
+            clock: clock(),
+            entropy: self.entropy.clone(),
+        }
+    }
+
+    /// Sends `body` again and again through a pipeline whose stores fail, until it is acknowledged or `tries` are over, and
+    /// kills it at whatever point it has come to.
+    pub(crate) async fn send_under(&self, faults: &Faults, body: &str, tries: usize, kill_after: Duration) {
+        let begun = Pipeline::start(self.pipeline_parts(faults), PipelineOptions::default()).await;
+        // A process that cannot begin is killed, too.
+        let Ok(pipeline) = begun else { return };
+        for _ in 0..tries {
+            if pipeline.edge().ingest(&acme(), body.to_owned().into()).await.is_ok() {
+                break;
+            }
+        }
+        let _ = tokio::time::timeout(kill_after, pipeline.stop()).await;
+    }
+
     /// Sends `body`; when it returns, the events are answered and archived.
     pub(crate) async fn send(&self, body: &str) {
-        let parts = PipelineParts {
-            raw: Arc::new(self.raw.clone()),
-            staged: Arc::new(self.staged.clone()),
-            archive: Arc::new(self.archive.clone()),
-            nearline: Arc::new(self.nearline.clone()),
-            repo: self.repo(),
-            schemas: self.schemas(),
-            discovery: self.discovery(),
-            clock: Arc::clone(&self.clock),
-            entropy: self.entropy.clone(),
-        };
+        let parts = self.pipeline_parts(&Faults::none());
         let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
         let receipt = pipeline.edge().ingest(&acme(), body.to_owned().into()).await.unwrap();
         pipeline.wait_until_queryable(receipt.token(), Duration::from_secs(60)).await.unwrap();

@@ -25,6 +25,8 @@ use datafusion::{
 
 /// What a list takes for each item at least.
 const ITEM_BYTES: u128 = 16;
+/// A value of more parts than this, in all levels, would take longer to look at than to answer.
+const PARTS_MAX: usize = 10_000;
 const MONTH_MICROS: i128 = 28 * 86_400_000_000;
 const DAY_MICROS: i128 = 86_400_000_000;
 
@@ -58,7 +60,9 @@ fn growth_of(name: &str) -> Option<Growth> {
         "replace" => Growth::Replaced,
         "regexp_replace" => Growth::Matched,
         "encode" => Growth::Doubled,
-        "||" | "concat" | "concat_ws" | "array_concat" | "make_array" => Growth::Joined,
+        "||" | "concat" | "concat_ws" | "array_concat" | "make_array" | "struct" | "named_struct" | "map" => {
+            Growth::Joined
+        }
         "array_to_string" => Growth::Separated,
         "array_repeat" | "array_resize" => Growth::Listed,
         "range" | "generate_series" => Growth::Ranged,
@@ -111,7 +115,12 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<datafusion::arrow::datatypes::FieldRef> {
-        self.inner.inner().return_field_from_args(args)
+        let field = self.inner.inner().return_field_from_args(args)?;
+        if parts_of(field.data_type(), PARTS_MAX) > PARTS_MAX {
+            let message = format!("{} would make values of more than {PARTS_MAX} parts", self.name());
+            return Err(DataFusionError::ResourcesExhausted(message));
+        }
+        Ok(field)
     }
 
     fn is_strict(&self) -> bool {
@@ -153,6 +162,23 @@ impl ScalarUDFImpl for Bounded {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.inner.documentation()
+    }
+}
+
+/// How many columns a value of the type takes; when there are more than `parts_max`, some number above that.
+fn parts_of(data_type: &DataType, parts_max: usize) -> usize {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().fold(1, |parts, field| {
+            let left = parts_max.saturating_sub(parts);
+            if parts > parts_max { parts } else { parts + parts_of(field.data_type(), left) }
+        }),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => 1 + parts_of(field.data_type(), parts_max.saturating_sub(1)),
+        _ => 1,
     }
 }
 
@@ -245,6 +271,7 @@ impl Sizes {
                 let items = array.as_list::<i32>().value_length(row).unsigned_abs() as usize;
                 items * (array.get_array_memory_size() / array.as_list::<i32>().values().len().max(1)).max(1)
             }
+            DataType::Struct(_) => array.get_array_memory_size() / array.len().max(1),
             _ => ITEM_BYTES as usize,
         };
         bytes as u128

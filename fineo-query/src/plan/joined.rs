@@ -1,4 +1,4 @@
-//! What `||` and lists in brackets are planned as: functions that are held to a bound, as the others that grow are.
+//! What `||`, lists in brackets, structs and maps are planned as: functions that are held to a bound, as the others that grow are.
 
 use std::sync::Arc;
 
@@ -22,16 +22,27 @@ use super::growth::bounded;
 #[derive(Debug)]
 pub(crate) struct JoinPlanner {
     texts: Arc<ScalarUDF>,
-    lists: Option<Arc<ScalarUDF>>,
-    items: Option<Arc<ScalarUDF>>,
+    /// All functions that are called by name, held to their bounds.
+    functions: Vec<Arc<ScalarUDF>>,
 }
 
 impl JoinPlanner {
     /// The planner that uses those of `functions`, and makes no more than `bytes_max` of one batch.
     pub(crate) fn new(functions: &[Arc<ScalarUDF>], bytes_max: usize) -> Self {
-        let named = |name: &str| functions.iter().find(|function| function.name() == name).cloned();
         let texts = bounded(vec![Arc::new(ScalarUDF::from(Joined::default()))], bytes_max).remove(0);
-        Self { texts, lists: named("array_concat"), items: named("make_array") }
+        Self { texts, functions: functions.to_vec() }
+    }
+
+    fn named(&self, name: &str) -> Option<&Arc<ScalarUDF>> {
+        self.functions.iter().find(|function| function.name() == name)
+    }
+
+    /// A call of the function of that name.
+    fn called(&self, name: &str, args: Vec<Expr>) -> PlannerResult<Vec<Expr>> {
+        match self.named(name) {
+            Some(function) => PlannerResult::Planned(call(function, args)),
+            None => PlannerResult::Original(args),
+        }
     }
 }
 
@@ -43,7 +54,7 @@ impl ExprPlanner for JoinPlanner {
         let is_list = |expr: &Expr| expr.get_type(schema).map(|data_type| matches!(data_type, DataType::List(_)));
         let function = match (is_list(&expr.left)?, is_list(&expr.right)?) {
             (false, false) => Some(&self.texts),
-            (true, true) => self.lists.as_ref(),
+            (true, true) => self.named("array_concat"),
             // An item more is not much.
             (true, false) | (false, true) => None,
         };
@@ -54,10 +65,20 @@ impl ExprPlanner for JoinPlanner {
     }
 
     fn plan_array_literal(&self, exprs: Vec<Expr>, _schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
-        Ok(match &self.items {
-            Some(function) => PlannerResult::Planned(call(function, exprs)),
-            None => PlannerResult::Original(exprs),
-        })
+        Ok(self.called("make_array", exprs))
+    }
+
+    fn plan_struct_literal(&self, args: Vec<Expr>, is_named_struct: bool) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(self.called(if is_named_struct { "named_struct" } else { "struct" }, args))
+    }
+
+    fn plan_make_map(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        let (Some(list), true) = (self.named("make_array"), args.len().is_multiple_of(2)) else {
+            return Ok(PlannerResult::Original(args));
+        };
+        let (keys, values): (Vec<_>, Vec<_>) = args.into_iter().enumerate().partition(|(index, _)| index % 2 == 0);
+        let list = |items: Vec<(usize, Expr)>| call(list, items.into_iter().map(|(_, item)| item).collect());
+        Ok(self.called("map", vec![list(keys), list(values)]))
     }
 }
 

@@ -310,6 +310,11 @@ async fn no_levels_of_a_query_grow_what_they_are_given_beyond_what_it_may_take()
     for sql in ["x || x", "concat(x, x)", "encode(x, 'hex')"].map(|grown| doubled("repeat('x', 1000)", grown)) {
         desk.refuses(&sql, "memory_limit").await;
     }
+    for sql in ["struct(x, x)", "named_struct('a', x, 'b', x)", "map(['a'], [struct(x, x)])"]
+        .map(|grown| doubled("repeat('x', 1000)", grown))
+    {
+        desk.refuses(&sql, "memory_limit").await;
+    }
     for sql in ["x || x", "array_concat(x, x)", "[x, x]"].map(|grown| doubled("[value, value]", grown)) {
         desk.refuses(&sql, "memory_limit").await;
     }

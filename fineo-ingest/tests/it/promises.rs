@@ -375,3 +375,26 @@ async fn what_came_after_a_split_is_passed_on_once_what_came_before_is_checkpoin
     assert_eq!(world.rows("acme", "n1", &[]).await.len(), 39);
     pipeline.stop().await.unwrap();
 }
+
+// N12
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_an_archive_that_is_gone_for_good() {
+    let world = World::new();
+    let faults = Faults::new(FaultPlan::new(1).with_rule(Operation::ArchiveWrite, When::Always, Fault::FailBefore));
+    let mut parts = world.parts();
+    parts.archive = Arc::new(FaultyArchive::new(parts.archive, &faults));
+    // The pipeline as a whole would have the patience of an hour.
+    let options = PipelineOptions::default().with_drain_for(SOON * 360);
+    let pipeline = Pipeline::start(parts, options).await.unwrap();
+    let receipt = pipeline.edge().ingest(&tenant("acme"), r#"{"metrictype":"m","timestamp":1}"#.into()).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    pipeline.stop().await.unwrap();
+    assert!(begun.elapsed() < SOON * 15, "{:?}", begun.elapsed());
+    // The next start does the rest.
+    let pipeline = Pipeline::start(world.parts(), PipelineOptions::default()).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
+    pipeline.stop().await.unwrap();
+    assert_eq!(world.rows("acme", "n1", &[]).await, ["1000 m"]);
+    assert_eq!(world.archived("acme").await.0, 1);
+}

@@ -36,4 +36,4 @@ pub use folder::folder;
 pub use nearline::DynamoNearline;
 pub use options::{AwsOptions, Endpoints};
 pub use repo::DynamoRepo;
-pub use stream::KinesisStream;
+pub use stream::{KinesisStream, delivery, position};

@@ -17,6 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use fineo_core::{
     Durability, Outcome, Position, Result, ShardId, Stream, TenantId,
     stream::{Appended, Delivery, Entry, ReadFrom, Shard, StreamCapabilities},
@@ -59,6 +60,25 @@ impl KinesisStream {
         let last = seen.entry(shard.clone()).or_default();
         *last = position.max(*last);
     }
+}
+
+/// The position that a record's sequence number stands for.
+///
+/// # Errors
+///
+/// `Corrupt` when it is no number of at most 192 bits.
+pub fn position(sequence_number: &str) -> Result<Position> {
+    sequence::position(sequence_number)
+}
+
+/// The delivery that a record stands for, whoever read it.
+///
+/// # Errors
+///
+/// `Corrupt` when the partition key is no tenant: then something else writes to the stream.
+pub fn delivery(partition_key: &str, position: Position, payload: Bytes) -> Result<Delivery> {
+    let tenant = plan::tenant(partition_key).map_err(|error| error.with("position", position))?;
+    Ok(Delivery { tenant, position, payload })
 }
 
 #[async_trait]

@@ -14,7 +14,7 @@ use fineo_core::{
 };
 use futures::stream::BoxStream;
 
-use super::{KinesisStream, plan, sequence, shards};
+use super::{KinesisStream, sequence, shards};
 use crate::{failure, retry::Backoff};
 
 /// The least time between two reads of one shard: AWS grants five a second to all readers together.
@@ -161,12 +161,8 @@ impl Reader {
                     return Err(self.gap(before, position));
                 }
             }
-            deliveries.push(Delivery {
-                tenant: plan::tenant(record.partition_key().unwrap_or_default())
-                    .map_err(|error| error.with("position", position))?,
-                position,
-                payload: Bytes::copy_from_slice(record.data().as_ref()),
-            });
+            let payload = Bytes::copy_from_slice(record.data().as_ref());
+            deliveries.push(super::delivery(record.partition_key().unwrap_or_default(), position, payload)?);
         }
         if let Some(last) = deliveries.last() {
             self.stream.saw(&self.shard, last.position);

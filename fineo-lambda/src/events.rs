@@ -84,7 +84,8 @@ pub fn uploads(event: Value) -> Result<Uploads> {
 /// A message of S3, perhaps in an envelope of SNS.
 fn of_text(text: &str) -> Result<Vec<Upload>> {
     let parse = |text: &str| {
-        serde_json::from_str::<Value>(text).map_err(|source| Error::invalid("a message is not JSON").with_source(source))
+        serde_json::from_str::<Value>(text)
+            .map_err(|source| Error::invalid("a message is not JSON").with_source(source))
     };
     let event = parse(text)?;
     match event.get("Message").and_then(Value::as_str) {

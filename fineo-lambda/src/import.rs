@@ -56,7 +56,12 @@ pub struct ImportFunction {
 
 impl ImportFunction {
     /// Imports what is in `inbox` of `buckets` into `parts`, and keeps manifests in `manifests`.
-    pub fn new(parts: &PipelineParts, inbox: Inbox, buckets: Arc<dyn Buckets>, manifests: Arc<dyn ObjectStore>) -> Self {
+    pub fn new(
+        parts: &PipelineParts,
+        inbox: Inbox,
+        buckets: Arc<dyn Buckets>,
+        manifests: Arc<dyn ObjectStore>,
+    ) -> Self {
         let limits = Limits::default().carried_by([&*parts.raw, &*parts.staged]);
         let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
         let edge = Edge::new(Arc::clone(&parts.raw), Arc::clone(&clock), entropy, limits, Arc::default());
@@ -146,15 +151,22 @@ impl ImportFunction {
             Err(error) => {
                 let verdict = match error {
                     object_store::Error::NotFound { .. } => Verdict::Gone,
-                    object_store::Error::Precondition { .. } | object_store::Error::NotModified { .. } => Verdict::Replaced,
-                    source => return Err(Error::unavailable("an object could not be read").with("url", upload.url()).with_source(source)),
+                    object_store::Error::Precondition { .. } | object_store::Error::NotModified { .. } => {
+                        Verdict::Replaced
+                    }
+                    source => {
+                        return Err(Error::unavailable("an object could not be read")
+                            .with("url", upload.url())
+                            .with_source(source));
+                    }
                 };
                 return self.finish(upload, Manifest::new(upload, verdict, began_at)).await;
             }
         };
         let (feed, arriving) = object::arriving();
         let mut report = ImportReport::default();
-        let import = self.edge.import(ImportSource::Reader(Box::new(arriving)), options, |progress| report = progress.clone());
+        let import =
+            self.edge.import(ImportSource::Reader(Box::new(arriving)), options, |progress| report = progress.clone());
         let (imported, failure) = tokio::join!(import, feed.run(found));
         if let Some(failure) = failure.get() {
             return Err(failure.clone().with("url", upload.url()));
@@ -187,7 +199,8 @@ impl ImportFunction {
         } else {
             upload.key.strip_prefix(&self.inbox.folder).and_then(|rest| rest.strip_prefix('/'))
         };
-        let inside = inside.ok_or_else(|| Error::invalid("the object is not in the inbox").with("inbox", &self.inbox.folder))?;
+        let inside =
+            inside.ok_or_else(|| Error::invalid("the object is not in the inbox").with("inbox", &self.inbox.folder))?;
         let routing = match (&self.inbox.routing, inside.split_once('/')) {
             (Some(routing), _) => routing.clone(),
             (None, Some((tenant, _))) => Routing::Tenant(TenantId::new(tenant)?),

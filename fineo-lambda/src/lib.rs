@@ -5,9 +5,10 @@
 //! | `fineo-lambda-raw` | a mapping of the raw stream | events → records in the staged stream, archive, errors |
 //! | `fineo-lambda-staged` | a mapping of the staged stream | records → rows, archive, errors |
 //! | `fineo-lambda-import` | S3 events, also through SNS and SQS | objects → events in the raw stream, a manifest of each |
+//! | `fineo-lambda-compact` | a schedule | staged archive → columnar tables |
 //!
-//! The functions hold no logic of the stages: they are ways into [`fineo_ingest::BatchDriver`] and
-//! [`fineo_ingest::Edge`], which work under the same leases and checkpoints as every worker.
+//! The functions hold no logic of the stages: they are ways into [`fineo_ingest::BatchDriver`], [`fineo_ingest::Edge`] and
+//! [`fineo_compact::Compactor`], which work under the same leases and checkpoints as every worker.
 //!
 //! # What happens when
 //!
@@ -29,21 +30,28 @@
 //! A mapping owes every record of a shard, in order: `StartingPosition: TRIM_HORIZON`, `ParallelizationFactor: 1`, no
 //! filters, `ReportBatchItemFailures`, no end to the attempts. `deploy/aws/template.yaml` has it so.
 
+mod compact;
 mod events;
 mod import;
 mod manifest;
+pub mod metrics;
 mod object;
+mod serve;
 mod settings;
 mod stage;
 
 use std::time::Duration;
 
-use fineo_core::Clock;
+use fineo_backend_aws::Aws;
+use fineo_core::{Clock, Durability, Error, Result};
+use fineo_table::Objects;
 
+pub use compact::CompactFunction;
 pub use events::{Notice, Uploads, uploads};
 pub use import::{Buckets, ImportFunction};
 pub use manifest::{Manifest, Verdict};
 pub use object::Upload;
+pub use serve::serve_stage;
 pub use settings::{Inbox, Settings};
 pub use stage::StageFunction;
 
@@ -51,6 +59,17 @@ pub use stage::StageFunction;
 pub fn time_left(deadline: u64, clock: &dyn Clock) -> Duration {
     let now = u64::try_from(clock.now().micros() / 1000).unwrap_or(0);
     Duration::from_millis(deadline.saturating_sub(now))
+}
+
+/// Where the columnar tables of `aws` are.
+///
+/// # Errors
+///
+/// `Internal` when the bucket has no URL, which does not happen.
+pub fn tables_of(aws: &Aws) -> Result<Objects> {
+    let (store, url) = aws.bucket().tables();
+    let url = url.parse().map_err(|source| Error::internal("no URL").with_source(source))?;
+    Ok(Objects { store, url, durability: Durability::ZoneLoss })
 }
 
 /// Sends what the program tells to its log; `FINEO_LOG` says how much.

@@ -55,7 +55,11 @@ impl Upload {
         let options = GetOptions {
             version: self.version.clone(),
             // Of a bucket without versions only the last upload is left.
-            if_match: self.etag.as_ref().filter(|_| self.version.is_none()).map(|etag| format!("\"{}\"", etag.trim_matches('"'))),
+            if_match: self
+                .etag
+                .as_ref()
+                .filter(|_| self.version.is_none())
+                .map(|etag| format!("\"{}\"", etag.trim_matches('"'))),
             ..GetOptions::default()
         };
         store.get_opts(&path, options).await

@@ -66,7 +66,8 @@ impl Settings {
             aws = aws.with_bucket(bucket);
         }
         if let Some(text) = variable("FINEO_AWS_SPREAD") {
-            let spread = text.parse().map_err(|_| Error::invalid("FINEO_AWS_SPREAD is no number").with("text", &text))?;
+            let spread =
+                text.parse().map_err(|_| Error::invalid("FINEO_AWS_SPREAD is no number").with("text", &text))?;
             aws = aws.with_spread(spread);
         }
         let routing = match (variable("FINEO_TENANT"), variable("FINEO_TENANT_FIELD")) {
@@ -125,7 +126,10 @@ mod tests {
         });
         let shown = read.map(|settings| {
             let (aws, inbox) = (settings.aws, settings.inbox);
-            format!("{} {} {} {} {:?} {:?}", aws.prefix, aws.bucket, aws.spread, inbox.folder, inbox.routing, inbox.metric)
+            format!(
+                "{} {} {} {} {:?} {:?}",
+                aws.prefix, aws.bucket, aws.spread, inbox.folder, inbox.routing, inbox.metric
+            )
         });
         assert_eq!(shown.as_deref().map_err(|error| error.message()), expected);
     }

@@ -9,7 +9,7 @@ use aws_lambda_events::{
 use bytes::Bytes;
 use fineo_backend_aws::{delivery, position};
 use fineo_core::{Clock, Error, Result, ShardId, archive::Stage, stream::Delivery};
-use fineo_ingest::{BatchDriver, PipelineOptions, PipelineParts};
+use fineo_ingest::{BatchDriver, Counters, PipelineOptions, PipelineParts};
 
 /// Carries one stage.
 #[derive(Debug)]
@@ -26,6 +26,11 @@ impl StageFunction {
         Self { driver: BatchDriver::new(parts, options, stage), stage, clock }
     }
 
+    /// What became of events since the function started.
+    pub fn counters(&self) -> &Counters {
+        self.driver.counters()
+    }
+
     /// Passes the records of `event` on and answers within `within`: which record of each shard is the first that must
     /// come again, if any.
     ///
@@ -40,7 +45,7 @@ impl StageFunction {
             let spent = u64::try_from(self.clock.now().micros() - begun.micros()).unwrap_or(0);
             let left = within.saturating_sub(Duration::from_micros(spent));
             let first = self.pass(of_shard, left).await?;
-            let all = of_shard.first().and_then(|record| record.kinesis.sequence_number.as_ref());
+            let all = of_shard.first().map(|record| &record.kinesis.sequence_number);
             is_any_done = is_any_done || first.is_none() || first.as_ref() != all;
             if let Some(first) = first {
                 response.add_failure(first);
@@ -61,7 +66,7 @@ impl StageFunction {
         // The first record that cannot even be passed over, and those behind it.
         let mut held_back = None;
         for record in records {
-            let number = record.kinesis.sequence_number.clone().unwrap_or_default();
+            let number = record.kinesis.sequence_number.clone();
             match self.read(&shard, record).await {
                 Ok(Some(delivery)) => {
                     batch.push(delivery);
@@ -95,11 +100,9 @@ impl StageFunction {
 
     /// The delivery that `record` stands for; none when it is not ours and was passed over.
     async fn read(&self, shard: &ShardId, record: &KinesisEventRecord) -> Result<Option<Delivery>> {
-        let number = record.kinesis.sequence_number.as_deref();
-        let number = number.ok_or_else(|| Error::invalid("a record has no sequence number").with("shard", shard))?;
+        let number = &record.kinesis.sequence_number;
         let position = position(number)?;
-        let key = record.kinesis.partition_key.as_deref().unwrap_or_default();
-        match delivery(key, position, Bytes::copy_from_slice(&record.kinesis.data.0)) {
+        match delivery(&record.kinesis.partition_key, position, Bytes::copy_from_slice(&record.kinesis.data.0)) {
             Ok(delivery) => Ok(Some(delivery)),
             Err(error) => {
                 tracing::error!(%error, %shard, number, "a record that is not ours is passed over");

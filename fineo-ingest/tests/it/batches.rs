@@ -7,8 +7,12 @@ use fineo_conformance::{
     fault::{CrashPoints, Fault, FaultPlan, Faults, Interruption, Operation, When},
     sweep, sweep_cancel,
 };
-use fineo_core::{MetricId, Position, Result, SeededEntropy, ShardId, Stream, SystemClock, archive::Stage, stream::Delivery};
-use fineo_ingest::{BatchDriver, Edge, ImportOptions, ImportSource, Limits, PipelineOptions, PipelineParts, Routing, archived};
+use fineo_core::{
+    MetricId, Position, Result, SeededEntropy, ShardId, Stream, SystemClock, archive::Stage, stream::Delivery,
+};
+use fineo_ingest::{
+    BatchDriver, Edge, ImportOptions, ImportSource, Limits, PipelineOptions, PipelineParts, Routing, archived,
+};
 use fineo_schema::Discovery;
 use futures::StreamExt;
 
@@ -122,7 +126,11 @@ async fn what_stands_behind_a_failure_is_to_come_again_and_nothing_before_it() {
     let world = World::new();
     send(&world, &many()).await;
     let (shard, batch) = everything(&world.raw).await;
-    let outage = Faults::new(FaultPlan::new(0).with_rule(Operation::StreamAppend, When::Between(1, u64::MAX), Fault::FailBefore));
+    let outage = Faults::new(FaultPlan::new(0).with_rule(
+        Operation::StreamAppend,
+        When::Between(1, u64::MAX),
+        Fault::FailBefore,
+    ));
     let report = driver(faulty(&world, &outage), Stage::Raw).pass(&shard, &batch, SOON).await;
     assert_eq!((report.done, report.redelivered), (500, 0));
     assert!(report.failure.unwrap().is_retryable());

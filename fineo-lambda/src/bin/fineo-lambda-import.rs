@@ -12,7 +12,8 @@ async fn main() -> Result<(), Error> {
     let (aws, parts) = settings.connect().await?;
     let manifests = aws.bucket().folder("imports");
     let function = ImportFunction::from_s3(&parts, settings.inbox, settings.aws, manifests);
-    run(service_fn(|event: LambdaEvent<Value>| async {
+    let function = &function;
+    run(service_fn(|event: LambdaEvent<Value>| async move {
         let within = time_left(event.context.deadline, &SystemClock);
         function.call(event.payload, within).await.map_err(Error::from)
     }))

@@ -16,7 +16,10 @@ fn s3(name: &str, object: Value) -> Value {
 }
 
 fn plain() -> Value {
-    s3("ObjectCreated:Put", json!({ "key": "inbox/acme/a.json", "size": 12, "eTag": "d41d8", "sequencer": "0055AED6DCD90281E5" }))
+    s3(
+        "ObjectCreated:Put",
+        json!({ "key": "inbox/acme/a.json", "size": 12, "eTag": "d41d8", "sequencer": "0055AED6DCD90281E5" }),
+    )
 }
 
 fn sns(message: &Value) -> Value {
@@ -42,7 +45,8 @@ fn shown(event: Value) -> Vec<String> {
         let message = notice.message.unwrap_or_else(|| "-".to_owned());
         match notice.uploads {
             Ok(uploads) => {
-                let origins: Vec<String> = uploads.iter().map(|upload| format!(" {} {}", upload.origin(), upload.bytes)).collect();
+                let origins: Vec<String> =
+                    uploads.iter().map(|upload| format!(" {} {}", upload.origin(), upload.bytes)).collect();
                 format!("{message}{}", origins.concat())
             }
             Err(error) => format!("{message} {}", error.message()),
@@ -58,7 +62,8 @@ fn an_upload_is_found_whoever_carries_the_message() {
     assert_eq!(shown(sns(&plain())), [format!("- {upload}")]);
     assert_eq!(shown(sqs(&[plain(), plain()])), [format!("m0 {upload}"), format!("m1 {upload}")]);
     // A topic that a queue subscribed to, without raw delivery.
-    let notification = json!({ "Type": "Notification", "MessageId": "m", "TopicArn": "t", "Message": plain().to_string() });
+    let notification =
+        json!({ "Type": "Notification", "MessageId": "m", "TopicArn": "t", "Message": plain().to_string() });
     assert_eq!(shown(sqs(&[notification])), [format!("m0 {upload}")]);
 }
 
@@ -79,7 +84,10 @@ fn a_version_names_an_upload_best_and_an_entity_tag_worst() {
 fn keys_are_written_as_in_forms() {
     for (written, key) in [("a+b", "a b"), ("a%2Bb", "a+b"), ("%E6%B8%A9/x%26y%3Dz", "温/x&y=z"), ("t=1", "t")] {
         // S3 writes `=` as `%3D`: the last case shows what an unencoded one would be.
-        assert_eq!(shown(s3("ObjectCreated:Put", json!({ "key": written, "eTag": "e" }))), [format!("- s3://acme/{key}@e 0")]);
+        assert_eq!(
+            shown(s3("ObjectCreated:Put", json!({ "key": written, "eTag": "e" }))),
+            [format!("- s3://acme/{key}@e 0")]
+        );
     }
 }
 

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::{SOON, World, everything};
 
-const EVENTS: &str = "{\"metrictype\":\"m\",\"timestamp\":1}\n{\"metrictype\":\"m\"}\n{\"metrictype\":\"m\",\"timestamp\":2}\n";
+const EVENTS: &str =
+    "{\"metrictype\":\"m\",\"timestamp\":1}\n{\"metrictype\":\"m\"}\n{\"metrictype\":\"m\",\"timestamp\":2}\n";
 
 /// One bucket, called `drop`; every other one is away.
 #[derive(Debug)]
@@ -66,9 +67,7 @@ fn event(bucket: &str, key: &str) -> Value {
 }
 
 fn queued(events: &[Value]) -> Value {
-    let record = |(number, event): (usize, &Value)| {
-        json!({ "messageId": format!("m{number}"), "eventSource": "aws:sqs", "body": event.to_string() })
-    };
+    let record = |(number, event): (usize, &Value)| json!({ "messageId": format!("m{number}"), "eventSource": "aws:sqs", "body": event.to_string() });
     json!({ "Records": events.iter().enumerate().map(record).collect::<Vec<_>>() })
 }
 
@@ -77,7 +76,10 @@ async fn an_object_is_imported_once_however_often_its_event_comes() {
     let hand = Hand::new();
     let event = hand.put("inbox/acme/a.json", EVENTS).await;
     let first = hand.import(&event).await;
-    assert_eq!((first[0].verdict, first[0].accepted, first[0].source.as_str()), (Verdict::Imported, 3, "s3://drop/inbox/acme/a.json"));
+    assert_eq!(
+        (first[0].verdict, first[0].accepted, first[0].source.as_str()),
+        (Verdict::Imported, 3, "s3://drop/inbox/acme/a.json")
+    );
     assert_eq!(hand.import(&event).await, first);
     assert_eq!(hand.in_stream().await, 3);
 }

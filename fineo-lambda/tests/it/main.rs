@@ -5,3 +5,4 @@
 mod import;
 mod stage;
 mod support;
+mod template;

@@ -1,7 +1,7 @@
 //! The stages as functions.
 
 use aws_lambda_events::event::kinesis::KinesisEvent;
-use fineo_core::{archive::Stage, repo::Subject, SchemaRepo};
+use fineo_core::{SchemaRepo, archive::Stage, repo::Subject};
 use fineo_ingest::PipelineOptions;
 use fineo_lambda::StageFunction;
 use serde_json::json;

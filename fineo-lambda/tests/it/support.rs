@@ -86,7 +86,8 @@ pub(crate) async fn everything(stream: &MemoryStream) -> Vec<Delivery> {
 
 /// The event that a mapping makes of `deliveries`: positions in memory are small numbers, and so are sequence numbers.
 pub(crate) fn mapped(deliveries: &[Delivery]) -> KinesisEvent {
-    let records = deliveries.iter().map(|delivery| record(delivery.tenant.as_str(), &number(delivery), &delivery.payload));
+    let records =
+        deliveries.iter().map(|delivery| record(delivery.tenant.as_str(), &number(delivery), &delivery.payload));
     serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() })).unwrap()
 }
 
@@ -108,5 +109,7 @@ pub(crate) fn record(partition_key: &str, number: &str, payload: &[u8]) -> serde
 }
 
 fn base64(bytes: &[u8]) -> String {
-    serde_json::to_value(aws_lambda_events::encodings::Base64Data(bytes.to_vec())).unwrap().as_str().unwrap().to_owned()
+    let mut data = aws_lambda_events::encodings::Base64Data::default();
+    data.0 = bytes.to_vec();
+    serde_json::to_value(data).unwrap().as_str().unwrap().to_owned()
 }

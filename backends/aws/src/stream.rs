@@ -4,6 +4,7 @@
 //! the shard by an explicit hash key, so that a tenant's entries spread over all shards.
 
 mod append;
+mod fan_out;
 mod plan;
 mod read;
 mod sequence;
@@ -39,11 +40,12 @@ pub struct KinesisStream {
     options: AwsOptions,
     /// The last position of each shard that this process has seen there.
     seen: Arc<Mutex<HashMap<ShardId, Position>>>,
+    consumer: Arc<fan_out::Consumer>,
 }
 
 impl KinesisStream {
     pub(crate) fn new(name: String, clients: Clients, options: AwsOptions) -> Self {
-        Self { name: name.into(), clients, options, seen: Arc::default() }
+        Self { name: name.into(), clients, options, seen: Arc::default(), consumer: Arc::default() }
     }
 
     /// Its name on AWS.

@@ -266,3 +266,23 @@ async fn a_source_with_an_origin_is_taken_in_once_whatever_the_identity_of_its_e
     assert_eq!((batch.len(), ids.len()), (9, 6));
     assert_eq!(driver(world.parts(), Stage::Raw).pass(&shard, &batch, SOON).await.done, 9);
 }
+
+#[tokio::test]
+async fn a_process_without_stages_takes_events_in_and_hears_when_others_have_passed_them_on() {
+    // Only checkpoints say how far functions have come.
+    let world = World::new();
+    let options = PipelineOptions::default().with_is_alone(false).with_runs_stages(false);
+    let door = fineo_ingest::Pipeline::start(world.parts(), options).await.unwrap();
+    let receipt = door.edge().ingest(&tenant("acme"), EVENTS.into()).await.unwrap();
+    let waits = door.wait_until_queryable(receipt.token(), SOON);
+    let works = async {
+        // Longer than a worker of this process would need.
+        tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>()).await.unwrap_err();
+        assert!(world.rows("acme", "n1", &[]).await.is_empty());
+        pass_all(&world, &world.parts()).await.unwrap();
+    };
+    let (waited, ()) = tokio::join!(waits, works);
+    waited.unwrap();
+    check(&world).await;
+    door.stop().await.unwrap();
+}

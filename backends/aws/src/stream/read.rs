@@ -14,7 +14,7 @@ use fineo_core::{
 };
 use futures::stream::BoxStream;
 
-use super::{KinesisStream, sequence, shards};
+use super::{KinesisStream, fan_out::Subscription, sequence, shards};
 use crate::{failure, retry::Backoff};
 
 /// The least time between two reads of one shard: AWS grants five a second to all readers together.
@@ -32,7 +32,7 @@ pub(super) fn deliveries(
     from: ReadFrom,
 ) -> BoxStream<'static, Result<Vec<Delivery>>> {
     let batches = try_stream! {
-        let mut reader = Reader::new(stream, shard, Begin::of(from));
+        let mut reader = Reader::new(stream, shard, Begin::of(from)).with_fan_out();
         while let Some(page) = reader.next().await? {
             for batch in batches(page.deliveries) {
                 yield batch;
@@ -99,6 +99,8 @@ pub(super) struct Reader {
     wait: Duration,
     /// The most records of a page.
     records_max: u16,
+    /// Who pushes records, where that is asked for; else they are polled.
+    subscription: Option<Subscription>,
 }
 
 impl Reader {
@@ -113,7 +115,14 @@ impl Reader {
             is_ended: false,
             wait: Duration::ZERO,
             records_max,
+            subscription: None,
         }
+    }
+
+    /// Pushed to, where the options ask for that and no other reader of this process has the shard.
+    fn with_fan_out(mut self) -> Self {
+        self.subscription = Subscription::of(&self.stream, &self.shard);
+        self
     }
 
     /// With smaller pages.
@@ -126,6 +135,9 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Result<Option<Page>> {
         if self.is_ended {
             return Ok(None);
+        }
+        if self.subscription.is_some() {
+            return self.pushed().await.map(Some);
         }
         if !self.wait.is_zero() {
             self.stream.options.clock.sleep(self.wait).await;
@@ -140,6 +152,22 @@ impl Reader {
         self.iterator = answer.next_shard_iterator;
         self.is_ended = is_closed;
         Ok(Some(Page { deliveries, is_last }))
+    }
+
+    /// The next page that Kinesis pushes.
+    async fn pushed(&mut self) -> Result<Page> {
+        let Some(subscription) = &mut self.subscription else { return Err(Error::internal("nobody pushes")) };
+        let (event, is_ended) = match subscription.next(&self.stream, self.begin).await {
+            Ok(pushed) => pushed,
+            Err(error) if self.begin != Begin::Oldest && !error.is_retryable() && !error.may_have_applied() => {
+                // Kinesis does not know the number any more: polled, the oldest record tells what is left.
+                self.subscription = None;
+                return Ok(Page { deliveries: Vec::new(), is_last: false });
+            }
+            Err(error) => return Err(error),
+        };
+        self.is_ended = is_ended;
+        Ok(Page { deliveries: self.accept(&event.records)?, is_last: event.millis_behind_latest == 0 })
     }
 
     /// The records behind the one that the reader begins behind.

@@ -1,4 +1,6 @@
-//! Enhanced fan-out: Kinesis pushes a shard's records to a registered consumer, beside the read quota.
+//! Enhanced fan-out: Kinesis pushes a shard's new records to a registered consumer, beside the read quota.
+//!
+//! What is old is polled: so gaps, ends and shards that are gone are told in one way.
 
 use std::{
     collections::HashSet,
@@ -16,12 +18,14 @@ use aws_sdk_kinesis::{
 use fineo_core::{Error, ErrorKind, Result, ShardId};
 use tokio::sync::OnceCell;
 
-use super::{KinesisStream, read::Begin, sequence};
+use super::{KinesisStream, read::Begin, sequence, shards};
 use crate::{failure, retry::Backoff};
 
 /// How long a consumer may take to be registered.
 const REGISTER_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A shard without news is looked at after so many times of the options' `poll_every`.
+const LOOK_AFTER_POLLS: i64 = 10;
 /// How often a subscription is asked for again: one that ended without a word is in the way for five seconds.
 const TRIES_MAX: u32 = 30;
 
@@ -39,6 +43,8 @@ pub(super) struct Subscription {
     output: Option<SubscribeToShardOutput>,
     /// Where the next one goes on: five minutes is the longest that one lasts.
     after: Option<String>,
+    /// When it was looked whether the shard is closed, in microseconds.
+    looked_at: i64,
 }
 
 impl Subscription {
@@ -47,16 +53,16 @@ impl Subscription {
         stream.options.fan_out.as_ref()?;
         let consumer = Arc::clone(&stream.consumer);
         let is_first = consumer.subscribed().insert(shard.clone());
-        is_first.then(|| Self { shard: shard.clone(), consumer, output: None, after: None })
+        is_first.then(|| Self { shard: shard.clone(), consumer, output: None, after: None, looked_at: 0 })
     }
 
-    /// What is pushed next, perhaps without records, and whether it is the shard's last. It begins at `begin`, and goes on
-    /// where it was when a subscription ends.
+    /// What is pushed next, perhaps without records; none once the shard ends, which polling tells better. It begins at
+    /// `begin`, up to where the reader has read, and goes on where it was when a subscription ends.
     ///
     /// # Errors
     ///
-    /// `Invalid` when Kinesis does not know where it begins, or another failure of the service.
-    pub(super) async fn next(&mut self, stream: &KinesisStream, begin: Begin) -> Result<(SubscribeToShardEvent, bool)> {
+    /// A failure of the service.
+    pub(super) async fn next(&mut self, stream: &KinesisStream, begin: Begin) -> Result<Option<SubscribeToShardEvent>> {
         let mut backoff = Backoff::new(&stream.options.clock, &stream.options.entropy, TRIES_MAX);
         loop {
             let received = match &mut self.output {
@@ -72,10 +78,12 @@ impl Subscription {
             match received {
                 Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(event))) => {
                     let number = event.continuation_sequence_number.as_str();
-                    let is_last =
-                        number.is_empty() || event.child_shards.as_ref().is_some_and(|shards| !shards.is_empty());
-                    self.after = (!number.is_empty()).then(|| number.to_owned()).or(self.after.take());
-                    return Ok((event, is_last));
+                    let has_ended = event.child_shards.as_ref().is_some_and(|shards| !shards.is_empty());
+                    if event.records.is_empty() && (has_ended || number.is_empty() || self.is_closed(stream).await?) {
+                        return Ok(None);
+                    }
+                    self.after = (!number.is_empty()).then(|| number.to_owned());
+                    return Ok(Some(event));
                 }
                 Ok(Some(_)) => {}
                 // Its five minutes are over.
@@ -91,17 +99,28 @@ impl Subscription {
         }
     }
 
+    /// Whether the shard is closed, looked at now and then while nothing is pushed: not every service says so itself.
+    async fn is_closed(&mut self, stream: &KinesisStream) -> Result<bool> {
+        let now = stream.options.clock.now().micros();
+        let every =
+            i64::try_from(stream.options.poll_every.as_micros()).unwrap_or(i64::MAX).saturating_mul(LOOK_AFTER_POLLS);
+        if now - self.looked_at < every {
+            return Ok(false);
+        }
+        self.looked_at = now;
+        let there = shards::list(stream).await?;
+        Ok(there.iter().find(|shard| shard.id == self.shard).is_none_or(|shard| shard.is_closed))
+    }
+
     async fn subscribe(&self, stream: &KinesisStream, begin: Begin) -> Result<SubscribeToShardOutput> {
         let position = StartingPosition::builder();
-        let position = match (&self.after, begin) {
-            (Some(after), _) => position.r#type(ShardIteratorType::AfterSequenceNumber).sequence_number(after),
-            (None, Begin::Oldest) => position.r#type(ShardIteratorType::TrimHorizon),
-            (None, Begin::Behind(before)) => {
-                position.r#type(ShardIteratorType::AtSequenceNumber).sequence_number(sequence::sequence(before))
-            }
-            (None, Begin::At(millis)) => position
-                .r#type(ShardIteratorType::AtTimestamp)
-                .timestamp(aws_sdk_kinesis::primitives::DateTime::from_millis(millis)),
+        let behind = match begin {
+            Begin::Behind(before) => Some(sequence::sequence(before)),
+            Begin::Oldest | Begin::At(_) => None,
+        };
+        let position = match self.after.clone().or(behind) {
+            Some(after) => position.r#type(ShardIteratorType::AfterSequenceNumber).sequence_number(after),
+            None => position.r#type(ShardIteratorType::TrimHorizon),
         };
         let position =
             position.build().map_err(|source| Error::internal("a request lacks a part").with_source(source))?;

@@ -101,6 +101,8 @@ pub(super) struct Reader {
     records_max: u16,
     /// Who pushes records, where that is asked for; else they are polled.
     subscription: Option<Subscription>,
+    /// Whether they are pushed by now.
+    is_pushed: bool,
 }
 
 impl Reader {
@@ -116,6 +118,7 @@ impl Reader {
             wait: Duration::ZERO,
             records_max,
             subscription: None,
+            is_pushed: false,
         }
     }
 
@@ -136,8 +139,12 @@ impl Reader {
         if self.is_ended {
             return Ok(None);
         }
-        if self.subscription.is_some() {
-            return self.pushed().await.map(Some);
+        if self.is_pushed {
+            if let Some(page) = self.pushed().await? {
+                return Ok(Some(page));
+            }
+            // It joins where it has read to.
+            (self.is_pushed, self.is_joined, self.iterator) = (false, false, None);
         }
         if !self.wait.is_zero() {
             self.stream.options.clock.sleep(self.wait).await;
@@ -151,23 +158,31 @@ impl Reader {
         let deliveries = self.accept(&answer.records)?;
         self.iterator = answer.next_shard_iterator;
         self.is_ended = is_closed;
+        // Once it has caught up, and knows where it is, what comes next is pushed.
+        let knows_place = self.is_joined || self.begin == Begin::Oldest;
+        self.is_pushed = is_last && !is_closed && knows_place && self.subscription.is_some();
         Ok(Some(Page { deliveries, is_last }))
     }
 
-    /// The next page that Kinesis pushes.
-    async fn pushed(&mut self) -> Result<Page> {
-        let Some(subscription) = &mut self.subscription else { return Err(Error::internal("nobody pushes")) };
-        let (event, is_ended) = match subscription.next(&self.stream, self.begin).await {
-            Ok(pushed) => pushed,
-            Err(error) if self.begin != Begin::Oldest && !error.is_retryable() && !error.may_have_applied() => {
-                // Kinesis does not know the number any more: polled, the oldest record tells what is left.
-                self.subscription = None;
-                return Ok(Page { deliveries: Vec::new(), is_last: false });
+    /// The next page that Kinesis pushes; none when polling must go on where pushing ended.
+    async fn pushed(&mut self) -> Result<Option<Page>> {
+        let Some(subscription) = &mut self.subscription else { return Ok(None) };
+        match subscription.next(&self.stream, self.begin).await {
+            Ok(Some(event)) => {
+                let is_last = event.millis_behind_latest == 0;
+                Ok(Some(Page { deliveries: self.accept(&event.records)?, is_last }))
             }
-            Err(error) => return Err(error),
-        };
-        self.is_ended = is_ended;
-        Ok(Page { deliveries: self.accept(&event.records)?, is_last: event.millis_behind_latest == 0 })
+            Ok(None) => {
+                self.subscription = None;
+                Ok(None)
+            }
+            Err(error) if error.is_retryable() || error.may_have_applied() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, stream = self.stream.name(), shard = %self.shard, "nothing is pushed, it is polled");
+                self.subscription = None;
+                Ok(None)
+            }
+        }
     }
 
     /// The records behind the one that the reader begins behind.

@@ -92,7 +92,12 @@ async fn sunk() -> Result<()> {
 async fn delivery_stream(url: &str, name: &str, bucket: &str) {
     use aws_sdk_firehose::{Client, config, types};
     let credentials = config::Credentials::new("test", "test", None, None, "test");
-    let config = config::Builder::new().behavior_version_latest().endpoint_url(url).credentials_provider(credentials);
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = config::Builder::new()
+        .http_client(http)
+        .behavior_version_latest()
+        .endpoint_url(url)
+        .credentials_provider(credentials);
     let client = Client::from_conf(config.region(config::Region::new("us-east-1")).build());
     let destination = types::ExtendedS3DestinationConfiguration::builder()
         .role_arn("arn:aws:iam::000000000000:role/firehose")

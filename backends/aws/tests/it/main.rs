@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     ];
     let mut trials = fineo_conformance::trials(backends);
     // A case of a contract that an emulator does not speak is nobody's case.
-    trials.retain(|trial| place::is_asked(trial.name()));
+    trials.retain(|trial| place::is_asked(trial.name()) && !place::takes_minutes(trial.name()));
     trials.extend(cases::trials());
     trials.extend(faults::trials());
     run(&arguments, trials).exit_code()

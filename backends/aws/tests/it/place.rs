@@ -43,6 +43,11 @@ pub(crate) fn is_asked(trial: &str) -> bool {
     .any(|asked| trial.starts_with(asked))
 }
 
+/// Whether a trial begins so many subscriptions, one after another, that the emulator needs minutes for it.
+pub(crate) fn takes_minutes(trial: &str) -> bool {
+    trial.starts_with("aws-kinesis-local-fan-out stream 0")
+}
+
 /// What `variable` says, or why there is none.
 pub(crate) fn endpoint(variable: &str) -> Result<String> {
     let found = std::env::var(variable).ok().filter(|url| !url.is_empty());

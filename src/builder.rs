@@ -43,9 +43,6 @@ enum Place {
     Aws(Box<fineo_backend_aws::AwsOptions>),
 }
 
-/// What every event may grow by on its way: its envelope, and its form as a record.
-const GROWTH_BYTES_MAX: usize = 64 << 10;
-
 /// How an instance is opened.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -160,7 +157,7 @@ impl Builder {
                 (aws_parts(options).await?, Directory::None, self.query)
             }
         };
-        let limits = within(self.limits, &parts);
+        let limits = self.limits.carried_by([&*parts.raw, &*parts.staged]);
         let schemas = SchemaStore::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
         let discovery = Discovery::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
         let tables = Tables::new(
@@ -203,14 +200,6 @@ impl Builder {
             entropy: self.entropy,
         })
     }
-}
-
-/// Limits that the streams can carry too.
-fn within(limits: Limits, parts: &Parts) -> Limits {
-    let carried = [&parts.raw, &parts.staged].map(|stream| stream.capabilities().entry_bytes_max);
-    let carried = carried.into_iter().min().unwrap_or(usize::MAX).saturating_sub(GROWTH_BYTES_MAX);
-    let event_bytes_max = limits.event_bytes_max.min(carried);
-    limits.with_event_bytes_max(event_bytes_max)
 }
 
 #[cfg(feature = "aws")]

@@ -26,6 +26,7 @@ mod tap;
 pub use archive::{ArchivedRecord, Chain, Expired, Missing, SegmentReader, StagedBlock, StagedRecord};
 pub use counters::{Counters, TenantCounts};
 pub use decode::Decoder;
+pub use driver::batch::{BatchDriver, BatchReport};
 pub use driver::checkpoint::archived;
 pub use driver::lease::{Claim, Claimed, Lease};
 pub use driver::parts::{PipelineOptions, PipelineParts};

@@ -1,5 +1,10 @@
 //! The limits of what is taken in; each is a setting.
 
+use fineo_core::Stream;
+
+/// What every event may grow by on its way: its envelope, and its form as a record.
+const GROWTH_BYTES_MAX: usize = 64 << 10;
+
 /// What an event and a request may be at most. Beyond it they are refused with a code, never cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,6 +34,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// These limits, as far as `streams` can carry what is within them.
+    #[must_use]
+    pub fn carried_by(self, streams: [&dyn Stream; 2]) -> Self {
+        let carried = streams.map(|stream| stream.capabilities().entry_bytes_max);
+        let carried = carried.into_iter().min().unwrap_or(usize::MAX).saturating_sub(GROWTH_BYTES_MAX);
+        self.with_event_bytes_max(self.event_bytes_max.min(carried))
+    }
+
     /// Another limit for the bytes of an event.
     #[must_use]
     pub fn with_event_bytes_max(mut self, bytes: usize) -> Self {

@@ -24,6 +24,8 @@ use crate::{
     retry::Retry,
 };
 
+/// So often whoever waits looks how far other processes have come.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A stop gives its workers at least so long to archive and checkpoint what they passed on.
 const SETTLE_FOR_MIN: Duration = Duration::from_secs(10);
 
@@ -59,7 +61,10 @@ impl Pipeline {
         let shared = Arc::new(Shared { parts, options, owner, counters, progress: Progress::new(), retry });
         note_tails(&shared).await?;
         let (stop, stopped) = watch::channel(false);
-        let supervisor = tokio::spawn(supervise(Arc::clone(&shared), stopped));
+        let supervisor = match shared.options.runs_stages {
+            true => tokio::spawn(supervise(Arc::clone(&shared), stopped)),
+            false => tokio::spawn(std::future::ready(())),
+        };
         Ok(Self { shared, edge, stop, supervisor })
     }
 
@@ -96,6 +101,7 @@ impl Pipeline {
         let mut changed = self.shared.progress.subscribe();
         let mut timeout = self.shared.parts.clock.sleep(within);
         let mut target: Option<Cover> = None;
+        let mut look = Box::pin(self.look_at_others());
         loop {
             changed.mark_unchanged();
             match self.shared.progress.waiting(token, target.as_ref()) {
@@ -111,8 +117,21 @@ impl Pipeline {
             }
             tokio::select! {
                 _ = changed.changed() => {}
+                () = &mut look => look = Box::pin(self.look_at_others()),
                 () = &mut timeout => return Err(self.too_late(token, target.as_ref())),
             }
+        }
+    }
+
+    /// Takes in, a little later, how far other processes have come, by their checkpoints; never completes where there are
+    /// no others.
+    async fn look_at_others(&self) {
+        if self.shared.options.is_alone {
+            return std::future::pending().await;
+        }
+        self.shared.parts.clock.sleep(LOOK_EVERY).await;
+        if let Err(error) = note_others(&self.shared).await {
+            tracing::warn!(%error, "how far other processes have come cannot be told");
         }
     }
 
@@ -214,6 +233,21 @@ async fn note_tails(shared: &Shared) -> Result<()> {
         }
     }
     shared.progress.forwarded_before(&forwarded);
+    Ok(())
+}
+
+/// What other processes have passed on and settled since.
+async fn note_others(shared: &Shared) -> Result<()> {
+    let (parts, name) = (&shared.parts, &shared.options.name);
+    let raw = checkpoint::archived(&*parts.repo, name, Stage::Raw).await?;
+    // After the checkpoints of stage raw: what these cover is in the staged stream by then.
+    let forwarded = tails(&*parts.staged).await?;
+    let staged = checkpoint::archived(&*parts.repo, name, Stage::Staged).await?;
+    for (stage, cover) in [(Stage::Raw, &raw), (Stage::Staged, &staged)] {
+        for (shard, position) in cover.iter() {
+            shared.progress.passed(stage, shard, position, &forwarded);
+        }
+    }
     Ok(())
 }
 

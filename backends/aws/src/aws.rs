@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use fineo_core::{Error, Result};
 
 use crate::{
-    AwsOptions, Bucket, Diagnosis, DynamoNearline, DynamoRepo, KinesisStream, S3Archive, bootstrap,
+    AwsOptions, Bucket, Diagnosis, DynamoNearline, DynamoRepo, FirehoseSink, KinesisStream, S3Archive, bootstrap,
     connect::{self, Clients},
     doctor,
     dynamo::Table,
@@ -98,6 +98,11 @@ impl Aws {
     /// The archive in the bucket.
     pub fn archive(&self) -> Arc<S3Archive> {
         Arc::new(S3Archive::new(self.bucket.clone(), self.options.clone()))
+    }
+
+    /// A sink into the delivery stream of this name, which is not made by [`Aws::bootstrap`].
+    pub fn sink(&self, delivery: &str) -> FirehoseSink {
+        FirehoseSink::new(delivery.to_owned(), self.clients.clone(), self.options.clone())
     }
 
     /// The nearline store.

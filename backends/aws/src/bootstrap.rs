@@ -184,3 +184,6 @@ pub(crate) async fn merge(aws: &Aws, name: &str, [left, right]: [&ShardId; 2]) -
     call.adjacent_shard_to_merge(right.as_str()).send().await.map_err(failure::kinesis)?;
     wait_until_active(aws, name).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,6 +118,11 @@ impl Bucket {
         (Arc::new(PrefixStore::new(Arc::clone(&self.store), root)), url)
     }
 
+    /// What the instance keeps under `name`, beside its archive and its tables.
+    pub fn folder(&self, name: &str) -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(Arc::clone(&self.store), format!("{}/{name}", self.root)))
+    }
+
     /// Makes the bucket when it is not there. AWS encrypts every object of a new bucket.
     pub(crate) async fn create(&self) -> Result<()> {
         match self.call("HEAD", "", Bytes::new()).await? {

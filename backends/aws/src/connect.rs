@@ -26,6 +26,7 @@ pub(crate) struct Clients {
     pub(crate) sdk: SdkConfig,
     pub(crate) region: String,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) firehose: aws_sdk_firehose::Client,
     /// Repeats what failed: for reads.
     pub(crate) kinesis: aws_sdk_kinesis::Client,
     /// Never repeats: an append that is repeated inside the SDK could be applied twice and say so once.
@@ -55,6 +56,10 @@ pub(crate) async fn connect(options: &AwsOptions) -> Result<Clients> {
     if let Some(url) = &options.endpoints.dynamodb {
         dynamodb = dynamodb.endpoint_url(url);
     }
+    let mut firehose = aws_sdk_firehose::config::Builder::from(&sdk);
+    if let Some(url) = &options.endpoints.firehose {
+        firehose = firehose.endpoint_url(url);
+    }
     let mut kinesis = aws_sdk_kinesis::config::Builder::from(&sdk);
     if let Some(url) = &options.endpoints.kinesis {
         kinesis = kinesis.endpoint_url(url);
@@ -63,6 +68,7 @@ pub(crate) async fn connect(options: &AwsOptions) -> Result<Clients> {
     Ok(Clients {
         region,
         dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+        firehose: aws_sdk_firehose::Client::from_conf(firehose.build()),
         kinesis: aws_sdk_kinesis::Client::from_conf(kinesis.build()),
         kinesis_once: aws_sdk_kinesis::Client::from_conf(once.build()),
         sdk,

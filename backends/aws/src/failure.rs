@@ -86,6 +86,23 @@ fn kinesis_kind(code: &str) -> Option<ErrorKind> {
     })
 }
 
+/// What an error of Firehose means.
+pub(crate) fn firehose<E>(error: SdkError<E, HttpResponse>) -> Error
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    of_sdk("Firehose", &error, firehose_kind)
+}
+
+fn firehose_kind(code: &str) -> Option<ErrorKind> {
+    Some(match code {
+        "ServiceUnavailableException" | "LimitExceededException" => ErrorKind::Throttled,
+        "ResourceNotFoundException" => ErrorKind::NotFound,
+        code if code.starts_with("InvalidKMS") => ErrorKind::Unavailable,
+        _ => return None,
+    })
+}
+
 /// What codes mean that every service may answer. A denied call is not the fault of any record: it is held until
 /// the policy lets it through.
 fn common_kind(code: &str, status: u16) -> ErrorKind {

@@ -14,6 +14,8 @@ pub struct Endpoints {
     pub kinesis: Option<String>,
     /// Of DynamoDB.
     pub dynamodb: Option<String>,
+    /// Of Firehose.
+    pub firehose: Option<String>,
 }
 
 impl Endpoints {
@@ -35,6 +37,13 @@ impl Endpoints {
     #[must_use]
     pub fn with_dynamodb(mut self, url: impl Into<String>) -> Self {
         self.dynamodb = Some(url.into());
+        self
+    }
+
+    /// Another endpoint of Firehose.
+    #[must_use]
+    pub fn with_firehose(mut self, url: impl Into<String>) -> Self {
+        self.firehose = Some(url.into());
         self
     }
 }
@@ -59,6 +68,8 @@ pub struct AwsOptions {
     pub is_ordered: bool,
     /// How often a shard without news is looked at. AWS grants five reads per second and shard to all readers together.
     pub poll_every: Duration,
+    /// The name of the consumer that Kinesis pushes records to (enhanced fan-out), for a price; none for polling.
+    pub fan_out: Option<String>,
     /// Over how many partitions the rows of one metric and hour are spread.
     pub spread: u32,
     /// The storage class of archived segments, such as `STANDARD_IA`; none for that of the bucket.
@@ -85,6 +96,7 @@ impl AwsOptions {
             shards: None,
             is_ordered: false,
             poll_every: Duration::from_millis(500),
+            fan_out: None,
             spread: 4,
             archive_class: None,
             clock: Arc::new(SystemClock),
@@ -136,6 +148,8 @@ with! {
     with_is_ordered(is_ordered: bool);
     /// Another time between looks.
     with_poll_every(poll_every: Duration);
+    /// Records are pushed to the consumer of this name.
+    with_fan_out(fan_out: Option<String>);
     /// Another spread of rows.
     with_spread(spread: u32);
     /// Another storage class of segments.

@@ -4,6 +4,7 @@
 //! the shard by an explicit hash key, so that a tenant's entries spread over all shards.
 
 mod append;
+mod fan_out;
 mod plan;
 mod read;
 mod sequence;
@@ -17,6 +18,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use fineo_core::{
     Durability, Outcome, Position, Result, ShardId, Stream, TenantId,
     stream::{Appended, Delivery, Entry, ReadFrom, Shard, StreamCapabilities},
@@ -38,11 +40,12 @@ pub struct KinesisStream {
     options: AwsOptions,
     /// The last position of each shard that this process has seen there.
     seen: Arc<Mutex<HashMap<ShardId, Position>>>,
+    consumer: Arc<fan_out::Consumer>,
 }
 
 impl KinesisStream {
     pub(crate) fn new(name: String, clients: Clients, options: AwsOptions) -> Self {
-        Self { name: name.into(), clients, options, seen: Arc::default() }
+        Self { name: name.into(), clients, options, seen: Arc::default(), consumer: Arc::default() }
     }
 
     /// Its name on AWS.
@@ -59,6 +62,25 @@ impl KinesisStream {
         let last = seen.entry(shard.clone()).or_default();
         *last = position.max(*last);
     }
+}
+
+/// The position that a record's sequence number stands for.
+///
+/// # Errors
+///
+/// `Corrupt` when it is no number of at most 192 bits.
+pub fn position(sequence_number: &str) -> Result<Position> {
+    sequence::position(sequence_number)
+}
+
+/// The delivery that a record stands for, whoever read it.
+///
+/// # Errors
+///
+/// `Corrupt` when the partition key is no tenant: then something else writes to the stream.
+pub fn delivery(partition_key: &str, position: Position, payload: Bytes) -> Result<Delivery> {
+    let tenant = plan::tenant(partition_key).map_err(|error| error.with("position", position))?;
+    Ok(Delivery { tenant, position, payload })
 }
 
 #[async_trait]

@@ -40,6 +40,8 @@ pub struct PipelineOptions {
     pub owner: Option<String>,
     /// Whether no other process can work on these stores: leases are then taken over at once.
     pub is_alone: bool,
+    /// Whether this process carries the stages; else others do, such as functions of AWS Lambda.
+    pub runs_stages: bool,
     /// How long a lease holds that is not renewed.
     pub lease_for: Duration,
     /// A segment is cut when its deliveries have so many bytes.
@@ -64,6 +66,7 @@ impl Default for PipelineOptions {
             name: "main".to_owned(),
             owner: None,
             is_alone: true,
+            runs_stages: true,
             lease_for: Duration::from_secs(30),
             // Two segments of each stage are in memory at a time, packed: one being filled, one being written. Larger
             // ones pack hardly better: four times this is worth half a byte per event.
@@ -98,6 +101,8 @@ with! {
     with_owner(owner: Option<String>);
     /// Whether no other process works on these stores.
     with_is_alone(is_alone: bool);
+    /// Whether this process carries the stages.
+    with_runs_stages(runs_stages: bool);
     /// Another time that a lease holds.
     with_lease_for(lease_for: Duration);
     /// Another size of segments.

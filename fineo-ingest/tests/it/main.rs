@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test stops where it fails, and its support is its own")]
 
+mod batches;
 mod damaged;
 mod lock;
 mod missing;

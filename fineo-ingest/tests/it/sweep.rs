@@ -20,7 +20,7 @@ const ACME: &str = r#"{"metrictype":"m","timestamp":1,"a":1,"b":23}
 {"metrictype":"m","timestamp":3"#;
 const BETA: &str = r#"[{"metrictype":"m","timestamp":1,"a":1,"b":23},{"metrictype":"m","timestamp":2,"a":1,"a":2}]"#;
 
-fn faulty(world: &World, faults: &Faults) -> PipelineParts {
+pub(crate) fn faulty(world: &World, faults: &Faults) -> PipelineParts {
     let mut parts = world.parts();
     parts.raw = Arc::new(FaultyStream::new(parts.raw, faults));
     parts.staged = Arc::new(FaultyStream::new(parts.staged, faults));

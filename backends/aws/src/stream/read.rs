@@ -14,7 +14,7 @@ use fineo_core::{
 };
 use futures::stream::BoxStream;
 
-use super::{KinesisStream, plan, sequence, shards};
+use super::{KinesisStream, fan_out::Subscription, sequence, shards};
 use crate::{failure, retry::Backoff};
 
 /// The least time between two reads of one shard: AWS grants five a second to all readers together.
@@ -32,7 +32,7 @@ pub(super) fn deliveries(
     from: ReadFrom,
 ) -> BoxStream<'static, Result<Vec<Delivery>>> {
     let batches = try_stream! {
-        let mut reader = Reader::new(stream, shard, Begin::of(from));
+        let mut reader = Reader::new(stream, shard, Begin::of(from)).with_fan_out();
         while let Some(page) = reader.next().await? {
             for batch in batches(page.deliveries) {
                 yield batch;
@@ -99,6 +99,10 @@ pub(super) struct Reader {
     wait: Duration,
     /// The most records of a page.
     records_max: u16,
+    /// Who pushes records, where that is asked for; else they are polled.
+    subscription: Option<Subscription>,
+    /// Whether they are pushed by now.
+    is_pushed: bool,
 }
 
 impl Reader {
@@ -113,7 +117,15 @@ impl Reader {
             is_ended: false,
             wait: Duration::ZERO,
             records_max,
+            subscription: None,
+            is_pushed: false,
         }
+    }
+
+    /// Pushed to, where the options ask for that and no other reader of this process has the shard.
+    fn with_fan_out(mut self) -> Self {
+        self.subscription = Subscription::of(&self.stream, &self.shard);
+        self
     }
 
     /// With smaller pages.
@@ -127,6 +139,13 @@ impl Reader {
         if self.is_ended {
             return Ok(None);
         }
+        if self.is_pushed {
+            if let Some(page) = self.pushed().await? {
+                return Ok(Some(page));
+            }
+            // It joins where it has read to.
+            (self.is_pushed, self.is_joined, self.iterator) = (false, false, None);
+        }
         if !self.wait.is_zero() {
             self.stream.options.clock.sleep(self.wait).await;
         }
@@ -139,7 +158,31 @@ impl Reader {
         let deliveries = self.accept(&answer.records)?;
         self.iterator = answer.next_shard_iterator;
         self.is_ended = is_closed;
+        // Once it has caught up, and knows where it is, what comes next is pushed.
+        let knows_place = self.is_joined || self.begin == Begin::Oldest;
+        self.is_pushed = is_last && !is_closed && knows_place && self.subscription.is_some();
         Ok(Some(Page { deliveries, is_last }))
+    }
+
+    /// The next page that Kinesis pushes; none when polling must go on where pushing ended.
+    async fn pushed(&mut self) -> Result<Option<Page>> {
+        let Some(subscription) = &mut self.subscription else { return Ok(None) };
+        match subscription.next(&self.stream, self.begin).await {
+            Ok(Some(event)) => {
+                let is_last = event.millis_behind_latest == 0;
+                Ok(Some(Page { deliveries: self.accept(&event.records)?, is_last }))
+            }
+            Ok(None) => {
+                self.subscription = None;
+                Ok(None)
+            }
+            Err(error) if error.is_retryable() || error.may_have_applied() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, stream = self.stream.name(), shard = %self.shard, "nothing is pushed, it is polled");
+                self.subscription = None;
+                Ok(None)
+            }
+        }
     }
 
     /// The records behind the one that the reader begins behind.
@@ -161,12 +204,8 @@ impl Reader {
                     return Err(self.gap(before, position));
                 }
             }
-            deliveries.push(Delivery {
-                tenant: plan::tenant(record.partition_key().unwrap_or_default())
-                    .map_err(|error| error.with("position", position))?,
-                position,
-                payload: Bytes::copy_from_slice(record.data().as_ref()),
-            });
+            let payload = Bytes::copy_from_slice(record.data().as_ref());
+            deliveries.push(super::delivery(record.partition_key().unwrap_or_default(), position, payload)?);
         }
         if let Some(last) = deliveries.last() {
             self.stream.saw(&self.shard, last.position);

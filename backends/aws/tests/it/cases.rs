@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-use fineo_backend_aws::{Aws, Endpoints, Resource};
+use fineo_backend_aws::{Aws, Endpoints, Resource, SinkEntry, read_delivered};
 use fineo_core::{
-    Archive, ErrorKind, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    Archive, ErrorKind, Outcome, Position, Result, ShardId, Stream, TenantId, Timestamp,
     archive::{Created, SegmentKind, SegmentName, Stage},
-    stream::{Entry, ReadFrom},
+    stream::{Delivery, Entry, ReadFrom},
 };
 use futures::{StreamExt, future::BoxFuture};
 use libtest_mimic::{Completion, Failed, Trial};
@@ -19,13 +19,15 @@ pub(crate) type Run = fn() -> BoxFuture<'static, Result<()>>;
 
 /// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Run); 5] = [
-        ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(resharded())),
+    let cases: [(&str, Run); 7] = [
+        ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(polled())),
+        ("aws, O3: nor does it when its records are pushed", || Box::pin(pushed())),
         (
             "aws, N11: a segment beyond one request is created once, whoever else writes it",
             || Box::pin(large_segment()),
         ),
         ("aws, D8: a read behind a record that is gone names the first that is left", || Box::pin(gone())),
+        ("aws: what a sink sends through Firehose is read once and in order, kind by kind", || Box::pin(sunk())),
         ("aws: a folder of a bucket has its own objects and no others", || Box::pin(folder())),
         ("aws: a place is made once, found good by its doctor, and deleted", || Box::pin(whole_place())),
     ];
@@ -51,6 +53,59 @@ async fn everywhere() -> Result<Aws> {
         .with_kinesis(endpoint("FINEO_TEST_KINESALITE_URL")?)
         .with_dynamodb(endpoint("FINEO_TEST_DYNAMODB_URL")?);
     Aws::connect(options(endpoints)).await
+}
+
+/// An entry of stage raw, as its tap or its errors have it.
+fn sink_entry(kind: SegmentKind, position: u64) -> SinkEntry {
+    let payload = format!("{} {position} {}", kind.as_str(), "x".repeat(1_000));
+    let tenant = TenantId::new("acme").unwrap();
+    let delivery = Delivery { tenant, position: Position::from(position), payload: payload.into() };
+    SinkEntry { stage: Stage::Raw, kind, shard: ShardId::new("s0").unwrap(), delivery }
+}
+
+async fn sunk() -> Result<()> {
+    let url = endpoint("FINEO_TEST_S3_URL")?;
+    let aws = Aws::connect(options(Endpoints::default().with_s3(&url).with_firehose(&url))).await?;
+    aws.bootstrap(&[Resource::Bucket]).await?;
+    let name = aws.options().prefix.clone();
+    delivery_stream(&url, &name, aws.bucket().name()).await;
+    let sink = aws.sink(&name);
+    // In disorder, kinds mixed, and everything from 1,000 on twice, as after a lost answer.
+    let mut entries: Vec<SinkEntry> = (0..3_000).rev().map(|n| sink_entry(SegmentKind::Received, n)).collect();
+    entries.extend((1_000..3_000).map(|n| sink_entry(SegmentKind::Received, n)));
+    entries.extend((0..10).map(|n| sink_entry(SegmentKind::Malformed, n)));
+    let outcomes = sink.send(&entries).await;
+    assert_eq!((outcomes.len(), outcomes.iter().all(Outcome::is_done)), (5_010, true));
+    for (kind, count) in [(SegmentKind::Received, 3_000), (SegmentKind::Malformed, 10), (SegmentKind::Commit, 0)] {
+        let read = read_delivered(&*aws.bucket().store(), "sunk", (Stage::Raw, kind)).await?;
+        let positions: Vec<Position> = read.iter().map(|entry| entry.delivery.position).collect();
+        assert_eq!(positions, (0..count).map(Position::from).collect::<Vec<_>>(), "{kind:?}");
+        let expected = |(entry, n): (&SinkEntry, u64)| entry.delivery.payload == sink_entry(kind, n).delivery.payload;
+        assert!(read.iter().zip(0..).all(expected));
+    }
+    let missing = aws.sink("nobody").send(&entries[..1]).await.remove(0).into_result().unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    Ok(())
+}
+
+/// Makes a delivery stream into the folder `sunk` of `bucket`.
+async fn delivery_stream(url: &str, name: &str, bucket: &str) {
+    use aws_sdk_firehose::{Client, config, types};
+    let credentials = config::Credentials::new("test", "test", None, None, "test");
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = config::Builder::new()
+        .http_client(http)
+        .behavior_version_latest()
+        .endpoint_url(url)
+        .credentials_provider(credentials);
+    let client = Client::from_conf(config.region(config::Region::new("us-east-1")).build());
+    let destination = types::ExtendedS3DestinationConfiguration::builder()
+        .role_arn("arn:aws:iam::000000000000:role/firehose")
+        .bucket_arn(format!("arn:aws:s3:::{bucket}"))
+        .prefix("sunk/")
+        .compression_format(types::CompressionFormat::Uncompressed);
+    let call = client.create_delivery_stream().delivery_stream_name(name);
+    call.extended_s3_destination_configuration(destination.build().unwrap()).send().await.unwrap();
 }
 
 async fn folder() -> Result<()> {
@@ -82,8 +137,16 @@ async fn append(stream: &Arc<dyn Stream>, round: u64) -> Result<()> {
     Ok(())
 }
 
-async fn resharded() -> Result<()> {
-    let aws = everywhere().await?;
+async fn polled() -> Result<()> {
+    resharded(everywhere().await?).await
+}
+
+async fn pushed() -> Result<()> {
+    let endpoints = Endpoints::default().with_kinesis(endpoint("FINEO_TEST_KINESIS_URL")?);
+    resharded(Aws::connect(options(endpoints).with_fan_out(Some("fineo".to_owned()))).await?).await
+}
+
+async fn resharded(aws: Aws) -> Result<()> {
     aws.bootstrap(&[Resource::Stream("raw".to_owned())]).await?;
     let stream: Arc<dyn Stream> = aws.stream("raw");
     let first = stream.shards().await?[0].id.clone();

@@ -25,6 +25,8 @@ pub(crate) struct Emulated {
     pub(crate) parts: &'static [Part],
     /// The variable that has its endpoint.
     pub(crate) variable: &'static str,
+    /// Whether streams push to a consumer.
+    pub(crate) fan_out: bool,
 }
 
 /// Whether the emulator that a trial's name begins with speaks the contract that stands next.
@@ -35,9 +37,15 @@ pub(crate) fn is_asked(trial: &str) -> bool {
         "aws-ministack archive",
         "aws-kinesalite stream",
         "aws-kinesis-local stream",
+        "aws-kinesis-local-fan-out stream",
     ]
     .iter()
     .any(|asked| trial.starts_with(asked))
+}
+
+/// Whether a trial begins so many subscriptions, one after another, that the emulator needs minutes for it.
+pub(crate) fn takes_minutes(trial: &str) -> bool {
+    trial.starts_with("aws-kinesis-local-fan-out stream 0")
 }
 
 /// What `variable` says, or why there is none.
@@ -76,7 +84,8 @@ impl Backend for Emulated {
         let aws = match endpoint(self.variable) {
             Ok(url) => {
                 let endpoints = Endpoints::default().with_s3(&url).with_kinesis(&url).with_dynamodb(&url);
-                Ok(Aws::connect(options(endpoints)).await?)
+                let consumer = self.fan_out.then(|| "fineo".to_owned());
+                Ok(Aws::connect(options(endpoints).with_fan_out(consumer)).await?)
             }
             Err(missing) => Err(missing),
         };

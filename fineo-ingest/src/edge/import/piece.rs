@@ -24,7 +24,9 @@ pub(super) struct Piece {
     header: Bytes,
     format: Format,
     circumstances: Arc<Circumstances>,
-    events: Vec<(TenantId, Range<usize>)>,
+    first_id: Option<u128>,
+    /// Whose each event is, its index in the source, and where it stands.
+    events: Vec<(TenantId, u64, Range<usize>)>,
     refused: Vec<Refused>,
 }
 
@@ -47,9 +49,10 @@ struct Found {
 
 impl Piece {
     pub(super) fn batch(&self) -> Batch<'_> {
-        let mut batch = Batch::with_room(self.events.len());
-        for (tenant, range) in &self.events {
-            batch.push_parts(tenant, self.format, &self.circumstances, [&self.header, &self.buffer[range.clone()]]);
+        let mut batch = Batch::with_room(self.events.len(), self.first_id);
+        for (tenant, index, range) in &self.events {
+            let parts = [&self.header, &self.buffer[range.clone()]];
+            batch.push_parts(tenant, self.format, &self.circumstances, parts, *index);
         }
         batch
     }
@@ -60,7 +63,7 @@ impl Piece {
 
     pub(super) fn accepted_by_tenant(&self) -> HashMap<&TenantId, u64, RandomState> {
         let mut counts: HashMap<&TenantId, u64, RandomState> = HashMap::default();
-        for run in self.events.chunk_by(|(one, _), (other, _)| one == other) {
+        for run in self.events.chunk_by(|(one, ..), (other, ..)| one == other) {
             *counts.entry(&run[0].0).or_default() += run.len() as u64;
         }
         counts
@@ -76,6 +79,7 @@ pub(super) struct Cutter {
     routing: Router,
     format: Format,
     circumstances: Arc<Circumstances>,
+    first_id: Option<u128>,
     /// The header line of CSV, once it is read.
     header: Option<Bytes>,
     limits: Limits,
@@ -98,6 +102,7 @@ impl Cutter {
             routing,
             format: if is_csv { Format::Csv } else { Format::Json },
             circumstances: Arc::new(Circumstances { metric: options.metric.as_deref().map(Into::into), dropped_key }),
+            first_id: options.first_id,
             header: None,
             limits,
             index: 0,
@@ -125,7 +130,7 @@ impl Cutter {
         for Found { index, range, is_flat } in found {
             let event = Event { bytes: &buffer[range.clone()], header: self.header.as_deref(), is_flat };
             match self.routing.tenant(event, self.format, &self.limits) {
-                Ok(tenant) => events.push((tenant, range)),
+                Ok(tenant) => events.push((tenant, index, range)),
                 Err(rejection) => refused.push(Refused { index, tenant: None, rejection }),
             }
         }
@@ -134,6 +139,7 @@ impl Cutter {
             header: self.header.clone().unwrap_or_default(),
             format: self.format,
             circumstances: Arc::clone(&self.circumstances),
+            first_id: self.first_id,
             events,
             refused,
         }

@@ -1,0 +1,118 @@
+//! The template says of the functions what the functions say of themselves.
+
+use std::collections::BTreeMap;
+
+use fineo_lambda::{Settings, metrics};
+use serde_norway::Value;
+
+const TEMPLATE: &str = include_str!("../../../deploy/aws/template.yaml");
+
+/// The binaries of this crate.
+const BINARIES: [&str; 4] = ["compact", "import", "raw", "staged"];
+
+/// A value without CloudFormation's functions: what is left is their argument.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Tagged(tagged) => plain(&tagged.value),
+        Value::Sequence(items) => Value::Sequence(items.iter().map(plain).collect()),
+        Value::Mapping(entries) => {
+            Value::Mapping(entries.iter().map(|(key, value)| (key.clone(), plain(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// The properties of every resource of a type, by name.
+fn of_type(wanted: &str) -> BTreeMap<String, Value> {
+    let template: Value = serde_norway::from_str(TEMPLATE).unwrap();
+    let resources = plain(&template["Resources"]);
+    let found = resources.as_mapping().unwrap().iter().filter(|(_, resource)| resource["Type"] == Value::from(wanted));
+    found.map(|(name, resource)| (name.as_str().unwrap().to_owned(), resource["Properties"].clone())).collect()
+}
+
+#[test]
+fn every_binary_has_a_function_that_its_settings_are_enough_for() {
+    let functions = of_type("AWS::Lambda::Function");
+    let mut found: Vec<&str> = Vec::new();
+    for function in functions.values() {
+        let package = function["Code"]["S3Key"].as_str().unwrap();
+        let name = package.strip_prefix("${CodePrefix}fineo-lambda-").unwrap().strip_suffix(".zip").unwrap();
+        found.push(BINARIES.into_iter().find(|binary| *binary == name).unwrap());
+        assert_eq!(
+            (function["Handler"].as_str(), function["Runtime"].as_str()),
+            (Some("bootstrap"), Some("provided.al2023"))
+        );
+        let variables = &function["Environment"]["Variables"];
+        let settings = Settings::read(|name| variables.get(name)?.as_str().map(str::to_owned)).unwrap();
+        assert_eq!((settings.aws.prefix.as_str(), settings.aws.bucket.as_str()), ("Prefix", "Bucket"));
+        for name in variables.as_mapping().unwrap().keys() {
+            let known = include_str!("../../src/settings.rs").contains(&format!("\"{}\"", name.as_str().unwrap()));
+            assert!(known, "{name:?} is no setting");
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(found, BINARIES);
+}
+
+#[test]
+fn mappings_deliver_every_record_in_order_until_it_is_done() {
+    let mappings = of_type("AWS::Lambda::EventSourceMapping");
+    let of_streams: Vec<_> = mappings.values().filter(|mapping| mapping.get("StartingPosition").is_some()).collect();
+    assert_eq!((mappings.len(), of_streams.len()), (3, 2));
+    for mapping in mappings.values() {
+        assert_eq!(mapping["FunctionResponseTypes"], Value::from(vec!["ReportBatchItemFailures"]));
+        assert!(mapping.get("FilterCriteria").is_none());
+    }
+    for mapping in of_streams {
+        assert_eq!(mapping["StartingPosition"], Value::from("TRIM_HORIZON"));
+        assert_eq!(mapping["ParallelizationFactor"], Value::from(1));
+        assert_eq!(
+            (&mapping["MaximumRetryAttempts"], &mapping["MaximumRecordAgeInSeconds"]),
+            (&Value::from(-1), &Value::from(-1))
+        );
+        assert_eq!(mapping["BisectBatchOnFunctionError"], Value::from(true));
+        assert_eq!(mapping["DestinationConfig"]["OnFailure"]["Destination"], Value::from("StageFailures.Arn"));
+    }
+}
+
+#[test]
+fn alarms_look_at_metrics_that_there_are() {
+    let alarms = of_type("AWS::CloudWatch::Alarm");
+    let mut ours: Vec<&str> = Vec::new();
+    for alarm in alarms.values() {
+        let (namespace, metric) = (alarm["Namespace"].as_str().unwrap(), alarm["MetricName"].as_str().unwrap());
+        match namespace {
+            metrics::NAMESPACE => ours.push(metric),
+            "AWS/Lambda" => assert!(["IteratorAge", "Errors"].contains(&metric)),
+            "AWS/SQS" => assert_eq!(metric, "ApproximateNumberOfMessagesVisible"),
+            other => panic!("{other} is nobody's namespace"),
+        }
+    }
+    ours.sort_unstable();
+    assert_eq!(ours, ["Commit", "Losses", "Malformed"]);
+}
+
+#[test]
+fn roles_may_do_what_is_named_and_nothing_else() {
+    let roles = of_type("AWS::IAM::Role");
+    assert_eq!(roles.len(), BINARIES.len());
+    for (name, role) in roles {
+        for policy in role["Policies"].as_sequence().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
+                let actions = match &statement["Action"] {
+                    Value::String(one) => vec![one.clone()],
+                    many => serde_norway::from_value(many.clone()).unwrap(),
+                };
+                assert!(actions.iter().all(|action| !action.contains('*')), "{name}: {actions:?}");
+                let anywhere = statement["Resource"] == Value::from("*");
+                assert!(!anywhere || actions == ["kinesis:ListStreams"], "{name}: {actions:?} on everything");
+            }
+        }
+    }
+    let readers = of_type("AWS::IAM::ManagedPolicy").remove("TenantReaderPolicy").unwrap();
+    let statement = &readers["PolicyDocument"]["Statement"][0];
+    let keys: Vec<String> =
+        serde_norway::from_value(statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"].clone())
+            .unwrap();
+    assert!(keys.iter().all(|key| key.contains("${ReaderTenant}")) && keys.len() == 4, "{keys:?}");
+}

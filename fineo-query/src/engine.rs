@@ -22,7 +22,7 @@ use fineo_table::Tables;
 use crate::{
     QueryLimits, Session,
     catalog::Catalog,
-    plan::{JoinPlanner, KeptPlans, NewestFirst, Planners, growth},
+    plan::{JoinPlanner, KeptPlans, LiteralPlanner, NewestFirst, Planners, growth},
 };
 
 /// The parts that queries read from.
@@ -164,6 +164,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     // The first that plans an expression decides.
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));
+    planners.insert(0, Arc::new(LiteralPlanner));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(planners)

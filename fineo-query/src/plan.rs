@@ -5,9 +5,9 @@ pub(crate) mod growth;
 mod joined;
 mod kept;
 mod latest;
+mod literals;
 mod open;
 mod planners;
-mod time;
 
 use std::sync::Arc;
 
@@ -51,6 +51,7 @@ use context::Context;
 pub(crate) use joined::JoinPlanner;
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;
+pub(crate) use literals::LiteralPlanner;
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
 
@@ -111,7 +112,7 @@ fn kept(lifted: &Lifted, question: &Question) -> Option<Kept> {
     let catalog = Catalog::opened(sources, &asked).ok()?;
     let tasks = engine.states.fitting(&catalog).config().target_partitions();
     let Unbound { plan, names, catalog } = Unbound::over(lifted.shape.clone(), &asked, catalog, question).ok()?;
-    let plan = time::read_times(plan).ok()?;
+    let plan = literals::read_literals(plan).ok()?;
     if is_of_now(&plan).unwrap_or(true) {
         return None;
     }
@@ -178,7 +179,7 @@ impl Unbound {
         } else {
             plan.with_param_values(ParamValues::List(values.into_iter().map(ScalarAndMetadata::from).collect()))
         };
-        let logical = bound.and_then(time::read_times).map_err(|error| name_missing(&error, &catalog))?;
+        let logical = bound.and_then(literals::read_literals).map_err(|error| name_missing(&error, &catalog))?;
         physical(&logical, &names, &catalog, question)
     }
 }

@@ -7,7 +7,7 @@ mod caller;
 mod connection;
 mod events;
 mod framing;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod health;
 mod openapi;

@@ -13,7 +13,7 @@ mod catalog;
 mod command;
 mod dialect;
 mod failure;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod hello;
 mod link;

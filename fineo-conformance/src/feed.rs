@@ -12,21 +12,27 @@ const TELLING: &[u8] = b"\x00\x01\x02\x7f\x80\xff\"'\\{}[](),:;\n\r\t-+.01234567
 /// No mutation grows a seed beyond this.
 const BYTES_MAX: usize = 1 << 16;
 /// How long a target is fed before it is the next one's turn.
-const TURN: Duration = Duration::from_secs(2);
+const TURN_MAX: Duration = Duration::from_secs(2);
 /// What takes longer hangs.
 const SLOWEST: Duration = Duration::from_secs(30);
 
 /// A parser under its name: it takes any bytes, and panics where it breaks a promise of its own.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Feeds every target each of its seeds, and `times` changed ones; `FINEO_FEED` says how many times as many. The same call
-/// feeds the same bytes.
+/// Feeds every target each of its seeds, and `times` changed ones; `FINEO_FEED` says how many times as many, or
+/// `FINEO_FEED_SECONDS` for how long instead. The same call feeds the same bytes.
 ///
 /// # Panics
 ///
 /// When a target does, or takes too long; what it was fed is printed.
 pub fn feed(targets: &[Target], seeds: impl Fn(&str) -> Vec<Vec<u8>>, times: u64) {
-    let factor = std::env::var("FINEO_FEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    if let Some(seconds) = number("FINEO_FEED_SECONDS") {
+        for (name, inputs) in feed_for(targets, seeds, Duration::from_secs(seconds), 0) {
+            eprintln!("{name}: {inputs} inputs");
+        }
+        return;
+    }
+    let factor = number("FINEO_FEED").unwrap_or(1);
     for target in targets {
         let mut fed = Fed::new(target, &seeds, 0);
         (0..times.saturating_mul(factor)).for_each(|_| fed.changed());
@@ -47,16 +53,20 @@ pub fn feed_for(
 ) -> Vec<(&'static str, u64)> {
     let first = u64::from(chance) << 32;
     let mut all: Vec<Fed> = targets.iter().map(|target| Fed::new(target, &seeds, first)).collect();
-    let begun = now();
+    let (begun, turn) = (now(), TURN_MAX.min(length / u32::try_from(all.len().max(1)).unwrap_or(u32::MAX)));
     while !all.is_empty() && begun.elapsed() < length {
         for fed in &mut all {
-            let turn = now();
-            while turn.elapsed() < TURN {
+            let its_begin = now();
+            while its_begin.elapsed() < turn {
                 fed.changed();
             }
         }
     }
     all.iter().map(|fed| (fed.target.0, fed.next - first)).collect()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a parser takes is what a user waits")]

@@ -25,16 +25,4 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[test]
-fn the_readers_survive_what_they_are_fed() {
-    // W01, W06, W16, W17, W21, E32, E33
-    let readers: Vec<Target> = targets().into_iter().filter(|(name, _)| !name.ends_with("_door")).collect();
-    fineo_conformance::feed(&readers, seeds, 3_000);
-}
-
-#[cfg(test)]
-#[test]
-fn the_doors_survive_what_they_are_fed_and_a_neighbour_does_not_notice() {
-    // W01, W06, W09, W21, W24, W27
-    fineo_conformance::feed(doors::TARGETS, seeds, 100);
-}
+mod tests;

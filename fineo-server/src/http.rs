@@ -18,7 +18,6 @@ pub mod replay;
 pub mod resource;
 mod room;
 pub mod schema;
-mod stall;
 mod strict;
 
 pub(crate) use connection::{Peer, accept_loop};

@@ -21,6 +21,7 @@ mod server;
 mod shared;
 mod shutdown;
 mod socket;
+mod stall;
 mod telemetry;
 mod tls;
 

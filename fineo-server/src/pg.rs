@@ -16,6 +16,7 @@ mod failure;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod hello;
+mod hints;
 mod link;
 mod lists;
 mod numeric;

@@ -4,6 +4,8 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use crate::program::{Program, counts};
@@ -12,6 +14,8 @@ use crate::program::{Program, counts};
 struct Served {
     child: Child,
     address: String,
+    /// What it said since it opened its doors.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 const SERVE: &str = "serve --http-addr 127.0.0.1:0 --pg-addr 127.0.0.1:0 --flight-addr 127.0.0.1:0";
@@ -26,14 +30,35 @@ impl Served {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut says = lines.by_ref().map_while(Result::ok);
         let address = says.find_map(|line| line.strip_prefix("http listens on ").map(str::to_owned)).unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&said);
         // What it says later must not fill its pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line)));
+        Self { child, address, said }
+    }
+
+    fn has_said(&self, what: &str) -> bool {
+        self.said.lock().unwrap().iter().any(|line| line.contains(what))
+    }
+
+    /// Sends a request of one line with a token, and gives the whole answer.
+    fn get(&self, path: &str, token: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let head =
+            format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
     /// Asks it to stop and gives its exit code.
     fn stop(mut self) -> i32 {
-        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        self.signal("-TERM");
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 }
@@ -103,4 +128,42 @@ fn a_door_that_has_no_file_descriptors_left_opens_again_when_it_has() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn a_certificate_that_is_replaced_is_read_again_when_the_server_hears_of_it() {
+    let program = Program::new();
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/../fineo-server/tests/tls");
+    let settings = format!("[tls]\ncertificate = '{tls}/first.pem'\nkey = '{tls}/first.key.pem'\n");
+    let config = program.file("server.toml", &settings);
+    let served = Served::of(program.command(&format!("{SERVE} --config {}", config.display())));
+    served.signal("-HUP");
+    #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+    let begun = Instant::now();
+    while !served.has_said("the certificate was read again") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", served.said);
+        std::thread::yield_now();
+    }
+    assert_eq!(served.stop(), 0);
+}
+
+// P6
+#[test]
+fn no_log_shows_a_token_however_much_is_logged() {
+    let program = Program::new();
+    let mut serve = program.command(SERVE);
+    serve.env("RUST_LOG", "trace");
+    let served = Served::of(serve);
+    let token = program.done("token create --tenant t").trim().to_owned();
+    assert!(served.get("/v1/tenant", &token).starts_with("HTTP/1.1 200"));
+    let wrong = format!("{}0", &token[..token.len() - 1]);
+    assert!(served.get("/v1/tenant", &wrong).starts_with("HTTP/1.1 401"));
+    let said = Arc::clone(&served.said);
+    assert_eq!(served.stop(), 0);
+    let said = said.lock().unwrap().join("\n");
+    assert!(said.contains("TRACE"), "{}", said.len());
+    for secret in [&token, &wrong] {
+        let place = said.find(secret.rsplit('_').next().unwrap());
+        assert_eq!(place, None, "{:?}", place.map(|at| &said[at.saturating_sub(300)..at]));
+    }
 }

@@ -1,8 +1,9 @@
-//! What a client is told when something went wrong: a SQLSTATE, a message, and where they are known a hint and a
-//! position.
+//! What a client is told when something went wrong: a SQLSTATE, a message, a hint, and where it is known a position.
 
 use fineo::{Error, ErrorKind};
 use pgwire::{error::ErrorInfo, messages::response::ErrorResponse};
+
+use super::hints::hint;
 
 /// An error as the protocol tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl Failure {
         let mut info = ErrorInfo::new(severity.to_owned(), self.state.to_owned(), printable(&self.message));
         info.severity_nonlocalized = Some(severity.to_owned());
         info.detail = self.detail.as_deref().map(printable);
-        info.hint = self.hint.as_deref().map(printable);
+        info.hint = Some(self.hint.as_deref().map_or_else(|| hint(self.state).to_owned(), printable));
         info.position = self.position.map(|position| position.to_string());
         info.into()
     }

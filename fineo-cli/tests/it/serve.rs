@@ -41,15 +41,10 @@ impl Served {
         self.said.lock().unwrap().iter().any(|line| line.contains(what))
     }
 
-    /// Sends a request of one line with a token, and gives the whole answer.
-    fn get(&self, path: &str, token: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let head =
-            format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+    /// Sends a request without a body, such as `GET /healthz`, and gives the whole answer.
+    pub(crate) fn ask(&self, line: &str, token: &str) -> String {
+        let head = format!("{line} HTTP/1.1\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n");
+        said(&self.address, &head, b"")
     }
 
     fn signal(&self, signal: &str) {

@@ -71,7 +71,7 @@ fn feed(bytes: &[u8], send: impl AsyncFnOnce(&Doors, &[u8]) -> Vec<u8>) {
         assert!(!contains(&answer, SECRET.as_bytes()), "the neighbour was overheard");
         if doors.inputs.is_multiple_of(NEIGHBOUR_EVERY) {
             let asked = request("POST /v1/query", &doors.neighbour, br#"{"sql":"SELECT secret FROM canary"}"#);
-            let heard = timeout(ANSWERED_WITHIN, exchange(doors.connect(doors.http).await, &asked)).await;
+            let heard = timeout(ANSWERED_WITHIN, whole(doors.connect(doors.http).await, &asked)).await;
             assert!(contains(&heard.expect("the neighbour is answered"), SECRET.as_bytes()), "the neighbour noticed");
         }
     });
@@ -155,6 +155,16 @@ pub(super) async fn exchange(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
     // A door that has heard enough closes.
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;
+    heard(stream).await
+}
+
+/// Sends a request that is whole, and stays to hear the answer.
+async fn whole(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
+    let _ = stream.write_all(bytes).await;
+    heard(stream).await
+}
+
+async fn heard(mut stream: TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
     while answer.len() < ANSWER_BYTES_MAX && stream.read_buf(&mut answer).await.is_ok_and(|length| length > 0) {}
     answer
@@ -210,19 +220,18 @@ async fn next(stream: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
 /// by all of a request.
 async fn over_http(doors: &Doors, bytes: &[u8]) -> Vec<u8> {
     let Some((kind, said)) = bytes.split_first() else { return Vec::new() };
-    let said = if kind % 2 == 0 {
-        said.to_vec()
-    } else {
-        let end = said.iter().position(|byte| *byte == b'\n').unwrap_or(said.len());
-        let line = String::from_utf8_lossy(&said[..end]).into_owned();
-        request(&line, &doors.token, said.get(end + 1..).unwrap_or_default())
-    };
-    exchange(doors.connect(doors.http).await, &said).await
+    let stream = doors.connect(doors.http).await;
+    if kind % 2 == 0 {
+        return exchange(stream, said).await;
+    }
+    let end = said.iter().position(|byte| *byte == b'\n').unwrap_or(said.len());
+    let line = String::from_utf8_lossy(&said[..end]).into_owned();
+    whole(stream, &request(&line, &doors.token, said.get(end + 1..).unwrap_or_default())).await
 }
 
 fn request(line: &str, token: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "{line} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), body].concat()

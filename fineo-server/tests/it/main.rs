@@ -7,6 +7,7 @@ mod desk;
 mod events;
 mod flight;
 mod hostile;
+mod http2;
 mod operator;
 mod patience;
 mod pg;

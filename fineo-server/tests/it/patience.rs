@@ -77,7 +77,7 @@ async fn a_connection_without_work_is_closed_and_one_with_work_is_not() {
 }
 
 /// More rows than any buffer on the way to a client holds.
-const MANY: &str = "SELECT value, repeat('x', 1000) AS text FROM generate_series(1, 100000000)";
+const MANY: &str = "SELECT value, repeat('x', 50) AS text FROM generate_series(1, 100000000)";
 
 /// Waits until `tenant` has no session and no call.
 async fn until_free(desk: &Desk, tenant: &str, within: Duration) {

@@ -157,7 +157,10 @@ async fn nothing_that_a_client_says_of_itself_makes_it_another_tenant() {
     let desk = Desk::open().await;
     let mut config = tokio_postgres::Config::new();
     config.host("127.0.0.1").port(desk.pg.port()).user("acme").password(&desk.token);
-    config.application_name("\u{1b}[31m\nrival").options("-c role=rival -c search_path=rival");
+    config.dbname("fineo").options("-c role=rival");
+    let error = config.connect(NoTls).await.err().unwrap();
+    assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{error:?}");
+    config.application_name("\u{1b}[31m\nrival").options("-c search_path=rival");
     for database in ["fineo", "acme", "rival"] {
         let Ok((client, connection)) = config.dbname(database).connect(NoTls).await else {
             assert_eq!(database, "rival", "only what is no database is refused");

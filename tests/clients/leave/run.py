@@ -65,7 +65,7 @@ def spilled():
 def until(holds, seconds, what):
     end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, what()
         time.sleep(0.02)
 
 
@@ -81,10 +81,10 @@ def is_freed(before):
 def leaves(what, sql, begin, leave):
     before, began = files(), busy()
     begin()
-    until(lambda: spilled() if sql == SPILLS else busy() - began > 0.5, 60, f"{what}: the query does not work")
+    until(lambda: spilled() if sql == SPILLS else busy() - began > 0.5, 60, lambda: f"{what}: the query does not work")
     leave()
     left = time.monotonic()
-    until(lambda: is_freed(before), FREED_WITHIN, f"{what}: {files() - before} files more, {len(spilled())} spilled, and busy")
+    until(lambda: is_freed(before), FREED_WITHIN, lambda: f"{what}: {files() - before} files more, {len(spilled())} spilled, and busy")
     print(f"{what}: all was free {time.monotonic() - left:.1f} s later")
 
 
@@ -115,7 +115,7 @@ def cancelled(door, sql):
 if len(sys.argv) == 3:
     DOORS[sys.argv[1]](sys.argv[2])
     sys.exit()
-until(lambda: is_freed(files()), 20, "the server is busy before anybody asks")
+until(lambda: is_freed(files()), 20, lambda: "the server is busy before anybody asks")
 for sql in (COMPUTES, SPILLS):
     for door in DOORS:
         killed(door, sql)

@@ -107,6 +107,12 @@ fn a_second_server_and_an_open_address_are_refused() {
     let exposed = program.run("serve --http-addr 0.0.0.0:0");
     assert_eq!(exposed.code, 1, "{exposed:?}");
     assert!(exposed.stderr.contains("a certificate and a token"), "{exposed:?}");
+    for (line, help) in
+        [("serve --http-addr localhost", "127.0.0.1:8080"), ("token create --tenant t --expires soon", "90d")]
+    {
+        let wrong = program.run(line);
+        assert!(wrong.code != 0 && wrong.stderr.contains(help), "{wrong:?}");
+    }
     let config = program.file("server.toml", "[http]\nadress = '127.0.0.1:0'\n");
     let unknown = program.run(&format!("serve --config {}", config.display()));
     assert!(unknown.code == 1 && unknown.stderr.contains("expected"), "{unknown:?}");

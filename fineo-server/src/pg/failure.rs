@@ -46,7 +46,12 @@ impl Failure {
         let code = context("code").map(String::as_str);
         let mut failure = Self::error(state(code, error.kind()), message(error, code));
         failure.detail = code.map(|code| format!("code: {code}"));
-        failure.hint = context("hint").cloned();
+        failure.hint = context("hint").cloned().or_else(|| {
+            let says_all = code == Some("query_invalid");
+            says_all.then(|| {
+                "the message says what does not fit; docs/sql.md of the server says what this SQL has".to_owned()
+            })
+        });
         failure.position = context("position").and_then(|place| position(place, sql));
         failure
     }

@@ -117,13 +117,22 @@ impl Hash for Unwanted {
 }
 
 /// An expression that fails once nobody wants what it decides about.
-#[derive(Debug, Eq, Hash)]
+#[derive(Debug)]
 struct Looks(Arc<dyn PhysicalExpr>, Unwanted);
 
 // Deriving it would move what the pointer points to.
 impl PartialEq for Looks {
     fn eq(&self, other: &Self) -> bool {
         self.0.eq(&other.0) && self.1 == other.1
+    }
+}
+
+impl Eq for Looks {}
+
+impl Hash for Looks {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+        self.1.hash(state);
     }
 }
 

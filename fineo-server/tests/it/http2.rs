@@ -24,7 +24,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Says hello and then `flood`, over and over, until the door closes; says how many times it took.
+/// Says hello and then `flood`, over and over; whether the door closes.
 async fn closes(address: SocketAddr, flood: impl Fn(u32) -> Vec<u8> + Send + 'static, times_max: u32) -> bool {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();

@@ -4,6 +4,7 @@ A ratio is taken within one round and the median of the rounds is what counts. `
 whose subject or peer is missing says why. Exit code 1 when a measured row misses its `must` or a gate fails."""
 
 import json
+import math
 import os
 import re
 import statistics
@@ -76,7 +77,8 @@ def main() -> None:
         if row.id in asked or row.id.rstrip("abcd") in asked:
             m = measure(row, r)
             sign = ">=" if row.higher else "<="
-            goal = {"must": f"{sign} {row.must:g}", "stretch": f"{sign} {row.stretch:g}"}
+            goals = {"must": row.must, "stretch": row.stretch}
+            goal = {name: "-" if math.isinf(at) else f"{sign} {at:g}" for name, at in goals.items()}
             lines.append(
                 {"row": row.id, "what": row.what, "against": row.against, **goal, **m, "verdict": verdict(row, m)}
             )

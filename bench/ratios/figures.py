@@ -141,6 +141,26 @@ def row_22(r: Results, i: int) -> tuple:
     return mine / floor, note
 
 
+def row_27(r: Results, i: int) -> tuple:
+    f = r.get("doors", i)
+    http, library, client = (f[key]["median"] for key in ("http_us", "library_us", "client_us"))
+    note = f"{http:.2f} against {library:.2f} us/event; its clients took {client:.2f}"
+    return f["ratio"]["median"], f"{note}; {f['connections']} connections, {f['body_events']} events a body"
+
+
+def row_28(what: str):
+    """Latencies of the HTTP door over the floor's of the same minute."""
+
+    def figure(r: Results, i: int) -> tuple:
+        f = r.get("doors_freshness", i)
+        mine, floor = f["fineo"][what], f["floor"][what]
+        note = f"p99 {mine['p99']:.1f} against {floor['p99']:.1f} ms; p50 {mine['p50']:.1f} against {floor['p50']:.1f}"
+        achieved = f["fineo"]["achieved_events_per_s"]
+        return mine["p99"] / floor["p99"], f"{note}; {achieved:.0f} ev/s, {f['lost']} lost"
+
+    return figure
+
+
 def row_25(r: Results, i: int) -> tuple:
     small, large = (r.cpu_ms("fineo", "uncompacted", q, i) for q in ("q12", "x12"))
     return small / large - share(r), f"{small:.2f} against {large:.2f} ms CPU, share of the data {share(r):.2f}"

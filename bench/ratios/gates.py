@@ -1,4 +1,4 @@
-"""The gates: right answers on this config, and the same ratios on another one."""
+"""The gates: right answers on this config, the same ratios on another one, and clients that still work."""
 
 import json
 import math
@@ -143,7 +143,26 @@ def gate_2(r: Results) -> dict:
     }
 
 
+def gate_3(r: Results) -> dict:
+    """The clients' own scripts, against the program that was measured."""
+    try:
+        clients = r.get("clients", 0)["clients"]
+    except Missing as e:
+        return {"missing": str(e)}
+    tried = {name: said for name, said in clients.items() if not said.startswith("ignored")}
+    passed = sum(said.startswith("ok") for said in tried.values())
+    return {
+        "value": passed,
+        "min": passed,
+        "max": len(tried),
+        "rounds": 1,
+        "note": ", ".join(f"{name} {said}" for name, said in clients.items()),
+        "ok": passed == len(tried),
+    }
+
+
 def gates(r: Results) -> list:
+    g3 = gate_3(r)
     g1, g2 = gate_1(r), gate_2(r)
     first = "not measured" if "missing" in g1 else "pass" if g1["ok"] else "miss"
     second = (
@@ -173,5 +192,14 @@ def gates(r: Results) -> list:
             "stretch": "0.1",
             **g2,
             "verdict": second,
+        },
+        {
+            "row": "G3",
+            "what": "clients whose own scripts pass",
+            "against": "the released program",
+            "must": "all",
+            "stretch": "all",
+            **g3,
+            "verdict": "not measured" if "missing" in g3 else "pass" if g3["ok"] else "miss",
         },
     ]

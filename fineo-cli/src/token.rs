@@ -105,5 +105,5 @@ fn end(text: &str) -> Result<Timestamp, Failure> {
         let micros = count.saturating_mul(seconds).saturating_mul(1_000_000);
         return Ok(SystemClock.now().plus_micros(micros));
     }
-    instant(text).map_err(Failure::Misuse)
+    instant(text).map_err(|error| Failure::Misuse(format!("{error}, or a while such as 12h or 90d")))
 }

@@ -1,6 +1,9 @@
 //! Feeds parsers what they must survive: seeds, and seeds that chance has changed.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -8,32 +11,98 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 const TELLING: &[u8] = b"\x00\x01\x02\x7f\x80\xff\"'\\{}[](),:;\n\r\t-+.0123456789eE%/*_ ";
 /// No mutation grows a seed beyond this.
 const BYTES_MAX: usize = 1 << 16;
+/// How long a target is fed before it is the next one's turn.
+const TURN_MAX: Duration = Duration::from_secs(2);
+/// What takes longer hangs.
+const SLOWEST: Duration = Duration::from_secs(30);
 
 /// A parser under its name: it takes any bytes, and panics where it breaks a promise of its own.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Feeds every target each of its seeds, and `times` changed ones; `FINEO_FEED` says how many times as many. The same call
-/// feeds the same bytes.
+/// Feeds every target each of its seeds, and `times` changed ones; `FINEO_FEED` says how many times as many, or
+/// `FINEO_FEED_SECONDS` for how long instead. The same call feeds the same bytes.
 ///
 /// # Panics
 ///
-/// When a target does; what it was fed is printed.
+/// When a target does, or takes too long; what it was fed is printed.
 pub fn feed(targets: &[Target], seeds: impl Fn(&str) -> Vec<Vec<u8>>, times: u64) {
-    let factor = std::env::var("FINEO_FEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let times = times.saturating_mul(factor);
-    for (name, target) in targets {
-        let seeds = seeds(name);
-        assert!(!seeds.is_empty(), "{name} has no seeds");
-        for seed in &seeds {
-            let _told = Told { name, bytes: seed };
-            target(seed);
+    if let Some(seconds) = number("FINEO_FEED_SECONDS") {
+        for (name, inputs) in feed_for(targets, seeds, Duration::from_secs(seconds), 0) {
+            eprintln!("{name}: {inputs} inputs");
         }
-        for number in 0..times {
-            let mut chance = SmallRng::seed_from_u64(number);
-            let bytes = mutated(&seeds, &mut chance);
-            let _told = Told { name, bytes: &bytes };
-            target(&bytes);
+        return;
+    }
+    let factor = number("FINEO_FEED").unwrap_or(1);
+    for target in targets {
+        let mut fed = Fed::new(target, &seeds, 0);
+        (0..times.saturating_mul(factor)).for_each(|_| fed.changed());
+    }
+}
+
+/// Feeds the targets by turns for so long: their seeds, and changed ones. `chance` says which; the same number begins with the
+/// same bytes. Says of each target how many inputs it was fed.
+///
+/// # Panics
+///
+/// As [`feed`] does.
+pub fn feed_for(
+    targets: &[Target],
+    seeds: impl Fn(&str) -> Vec<Vec<u8>>,
+    length: Duration,
+    chance: u32,
+) -> Vec<(&'static str, u64)> {
+    let first = u64::from(chance) << 32;
+    let mut all: Vec<Fed> = targets.iter().map(|target| Fed::new(target, &seeds, first)).collect();
+    let (begun, turn) = (now(), TURN_MAX.min(length / u32::try_from(all.len().max(1)).unwrap_or(u32::MAX)));
+    while !all.is_empty() && begun.elapsed() < length {
+        for fed in &mut all {
+            let its_begin = now();
+            while its_begin.elapsed() < turn {
+                fed.changed();
+            }
         }
+    }
+    all.iter().map(|fed| (fed.target.0, fed.next - first)).collect()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a parser takes is what a user waits")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A target, what it begins with, and the number of the next chance.
+struct Fed {
+    target: Target,
+    seeds: Vec<Vec<u8>>,
+    next: u64,
+}
+
+impl Fed {
+    /// A target that has been fed its seeds.
+    fn new(target: &Target, seeds: &impl Fn(&str) -> Vec<Vec<u8>>, next: u64) -> Self {
+        let fed = Self { target: *target, seeds: seeds(target.0), next };
+        assert!(!fed.seeds.is_empty(), "{} has no seeds", target.0);
+        fed.seeds.iter().for_each(|seed| fed.one(seed));
+        fed
+    }
+
+    fn changed(&mut self) {
+        let bytes = mutated(&self.seeds, &mut SmallRng::seed_from_u64(self.next));
+        self.next += 1;
+        self.one(&bytes);
+    }
+
+    fn one(&self, bytes: &[u8]) {
+        let (name, target) = self.target;
+        let _told = Told { name, bytes };
+        let begun = now();
+        target(bytes);
+        let taken = begun.elapsed();
+        assert!(taken < SLOWEST, "{name} took {taken:?}");
     }
 }
 

@@ -22,7 +22,7 @@ use fineo_table::Tables;
 use crate::{
     QueryLimits, Session,
     catalog::Catalog,
-    plan::{JoinPlanner, KeptPlans, NewestFirst, Planners, growth},
+    plan::{JoinPlanner, KeptPlans, LiteralPlanner, NewestFirst, Planners, StopsWhenUnwanted, growth},
 };
 
 /// The parts that queries read from.
@@ -164,6 +164,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     // The first that plans an expression decides.
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));
+    planners.insert(0, Arc::new(LiteralPlanner));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(planners)
@@ -173,6 +174,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_physical_optimizer_rule(Arc::new(NewestFirst))
+        .with_physical_optimizer_rule(Arc::new(StopsWhenUnwanted))
         .build();
     // Otherwise every call of a function in a plan makes settings of its own.
     let options = Arc::clone(state.config_options());

@@ -5,9 +5,10 @@ pub(crate) mod growth;
 mod joined;
 mod kept;
 mod latest;
+mod literals;
 mod open;
 mod planners;
-mod time;
+mod stoppable;
 
 use std::sync::Arc;
 
@@ -51,8 +52,10 @@ use context::Context;
 pub(crate) use joined::JoinPlanner;
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;
+pub(crate) use literals::LiteralPlanner;
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
+pub(crate) use stoppable::StopsWhenUnwanted;
 
 /// The most parameters of a statement: as many as wire protocols can count.
 const PARAMETERS_MAX: usize = u16::MAX as usize;
@@ -111,7 +114,7 @@ fn kept(lifted: &Lifted, question: &Question) -> Option<Kept> {
     let catalog = Catalog::opened(sources, &asked).ok()?;
     let tasks = engine.states.fitting(&catalog).config().target_partitions();
     let Unbound { plan, names, catalog } = Unbound::over(lifted.shape.clone(), &asked, catalog, question).ok()?;
-    let plan = time::read_times(plan).ok()?;
+    let plan = literals::read_literals(plan).ok()?;
     if is_of_now(&plan).unwrap_or(true) {
         return None;
     }
@@ -178,7 +181,7 @@ impl Unbound {
         } else {
             plan.with_param_values(ParamValues::List(values.into_iter().map(ScalarAndMetadata::from).collect()))
         };
-        let logical = bound.and_then(time::read_times).map_err(|error| name_missing(&error, &catalog))?;
+        let logical = bound.and_then(literals::read_literals).map_err(|error| name_missing(&error, &catalog))?;
         physical(&logical, &names, &catalog, question)
     }
 }

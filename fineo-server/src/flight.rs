@@ -7,7 +7,7 @@
 
 mod credential;
 mod door;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod incoming;
 mod ingest;

@@ -7,7 +7,7 @@ mod caller;
 mod connection;
 mod events;
 mod framing;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod health;
 mod openapi;
@@ -18,7 +18,6 @@ pub mod replay;
 pub mod resource;
 mod room;
 pub mod schema;
-mod stall;
 mod strict;
 
 pub(crate) use connection::{Peer, accept_loop};

@@ -11,7 +11,7 @@ pub mod config;
 mod connections;
 pub mod flight;
 mod folders;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod http;
 mod import;
@@ -21,6 +21,7 @@ mod server;
 mod shared;
 mod shutdown;
 mod socket;
+mod stall;
 mod telemetry;
 mod tls;
 

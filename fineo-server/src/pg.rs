@@ -13,9 +13,10 @@ mod catalog;
 mod command;
 mod dialect;
 mod failure;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod hello;
+mod hints;
 mod link;
 mod lists;
 mod numeric;

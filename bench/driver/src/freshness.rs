@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::door::Server;
 use crate::engine::Engine;
 use crate::meter::{milliseconds, tail};
 use crate::options::Options;
@@ -79,8 +80,12 @@ pub(crate) async fn run(options: &Options) -> Result<Value> {
     if data.exists() {
         std::fs::remove_dir_all(&data)?;
     }
-    let engine = Engine::open(data.to_str().ok_or("the work folder's name is not UTF-8")?).await?;
-    let mut sender = fineo::Sender::new(&engine, options.file()?)?;
+    let server = options.given("fineo").map(|program| Server::start(program, &data, fineo::TENANT)).transpose()?;
+    let way = match &server {
+        None => fineo::Way::Library(Engine::open(data.to_str().ok_or("the work folder's name is not UTF-8")?).await?),
+        Some(server) => fineo::Way::Door(server.connect().await?.into(), server.connect().await?.into()),
+    };
+    let mut sender = fineo::Sender::new(way, options.file()?)?;
     sender.warm_up(pace).await?;
     let (mut floor_seen, mut fineo_seen) = (Seen::default(), Seen::default());
     for _ in 0..TURNS {
@@ -89,7 +94,8 @@ pub(crate) async fn run(options: &Options) -> Result<Value> {
         fineo_seen.add(sender.turn(pace).await?);
     }
     let lost = sender.lost().await?;
-    engine.close().await?;
+    sender.close().await?;
+    server.map(Server::stop).transpose()?;
     Ok(json!({
         "rate": rate, "batch": batch, "lost": lost, "floor": floor_seen.value(batch), "fineo": fineo_seen.value(batch),
     }))

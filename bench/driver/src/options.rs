@@ -33,6 +33,11 @@ impl Options {
         Ok(self.named.get(name).ok_or_else(|| format!("--{name} is missing"))?)
     }
 
+    /// An option that may be there.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        self.named.get(name).map(String::as_str)
+    }
+
     /// A number, or its default.
     pub(crate) fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T> {
         match self.named.get(name) {

@@ -23,18 +23,22 @@ pub(crate) struct ServeArgs {
     pub(crate) config: Option<PathBuf>,
 
     /// Where the HTTP door opens [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_parser = address, value_name = "ADDRESS")]
     pub(crate) http_addr: Option<SocketAddr>,
 
     /// Where the Postgres door opens [default: 127.0.0.1:5433]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_parser = address, value_name = "ADDRESS")]
     pub(crate) pg_addr: Option<SocketAddr>,
 
     /// Where the Flight SQL door opens [default: 127.0.0.1:50051]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_parser = address, value_name = "ADDRESS")]
     pub(crate) flight_addr: Option<SocketAddr>,
 
     /// Let other machines connect although nothing is encrypted or nobody has a token
     #[arg(long)]
     pub(crate) listen_beyond_loopback_without_tls_or_tokens: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "not an address and a port: give one such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }

@@ -8,4 +8,6 @@ mod import;
 mod program;
 mod repair;
 mod serve;
+#[cfg(feature = "aws")]
+mod serve_aws;
 mod whole;

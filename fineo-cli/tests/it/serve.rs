@@ -4,38 +4,68 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use crate::program::{Program, counts};
 
 /// A server that is asked to stop, as a service manager would, when it goes out of scope.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     address: String,
+    /// What it said since it opened its doors.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
-const SERVE: &str = "serve --http-addr 127.0.0.1:0 --pg-addr 127.0.0.1:0 --flight-addr 127.0.0.1:0";
+pub(crate) const SERVE: &str = "serve --http-addr 127.0.0.1:0 --pg-addr 127.0.0.1:0 --flight-addr 127.0.0.1:0";
 
 impl Served {
     fn new(program: &Program) -> Self {
         Self::of(program.command(SERVE))
     }
 
-    fn of(mut command: Command) -> Self {
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut says = lines.by_ref().map_while(Result::ok);
         let address = says.find_map(|line| line.strip_prefix("http listens on ").map(str::to_owned)).unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&said);
         // What it says later must not fill its pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line)));
+        Self { child, address, said }
+    }
+
+    fn has_said(&self, what: &str) -> bool {
+        self.said.lock().unwrap().iter().any(|line| line.contains(what))
+    }
+
+    /// Sends a request without a body, such as `GET /healthz`, and gives the whole answer.
+    pub(crate) fn ask(&self, line: &str, token: &str) -> String {
+        let head = format!("{line} HTTP/1.1\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n");
+        said(&self.address, &head, b"")
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
     /// Asks it to stop and gives its exit code.
-    fn stop(mut self) -> i32 {
-        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+    pub(crate) fn stop(mut self) -> i32 {
+        self.signal("-TERM");
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
+}
+
+/// Sends a request of this head and body to `address`, and gives all that comes back.
+pub(crate) fn said(address: &str, head: &str, body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(format!("{head}host: x\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 // N12
@@ -77,6 +107,12 @@ fn a_second_server_and_an_open_address_are_refused() {
     let exposed = program.run("serve --http-addr 0.0.0.0:0");
     assert_eq!(exposed.code, 1, "{exposed:?}");
     assert!(exposed.stderr.contains("a certificate and a token"), "{exposed:?}");
+    for (line, help) in
+        [("serve --http-addr localhost", "127.0.0.1:8080"), ("token create --tenant t --expires soon", "90d")]
+    {
+        let wrong = program.run(line);
+        assert!(wrong.code != 0 && wrong.stderr.contains(help), "{wrong:?}");
+    }
     let config = program.file("server.toml", "[http]\nadress = '127.0.0.1:0'\n");
     let unknown = program.run(&format!("serve --config {}", config.display()));
     assert!(unknown.code == 1 && unknown.stderr.contains("expected"), "{unknown:?}");
@@ -103,4 +139,42 @@ fn a_door_that_has_no_file_descriptors_left_opens_again_when_it_has() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn a_certificate_that_is_replaced_is_read_again_when_the_server_hears_of_it() {
+    let program = Program::new();
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/../fineo-server/tests/tls");
+    let settings = format!("[tls]\ncertificate = '{tls}/first.pem'\nkey = '{tls}/first.key.pem'\n");
+    let config = program.file("server.toml", &settings);
+    let served = Served::of(program.command(&format!("{SERVE} --config {}", config.display())));
+    served.signal("-HUP");
+    #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+    let begun = Instant::now();
+    while !served.has_said("the certificate was read again") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", served.said);
+        std::thread::yield_now();
+    }
+    assert_eq!(served.stop(), 0);
+}
+
+// P6
+#[test]
+fn no_log_shows_a_token_however_much_is_logged() {
+    let program = Program::new();
+    let mut serve = program.command(SERVE);
+    serve.env("RUST_LOG", "trace");
+    let served = Served::of(serve);
+    let token = program.done("token create --tenant t").trim().to_owned();
+    assert!(served.ask("GET /v1/tenant", &token).starts_with("HTTP/1.1 200"));
+    let wrong = format!("{}0", &token[..token.len() - 1]);
+    assert!(served.ask("GET /v1/tenant", &wrong).starts_with("HTTP/1.1 401"));
+    let said = Arc::clone(&served.said);
+    assert_eq!(served.stop(), 0);
+    let said = said.lock().unwrap().join("\n");
+    assert!(said.contains("TRACE"), "{}", said.len());
+    for secret in [&token, &wrong] {
+        let place = said.find(secret.rsplit('_').next().unwrap());
+        assert_eq!(place, None, "{:?}", place.map(|at| &said[at.saturating_sub(300)..at]));
+    }
 }

@@ -17,7 +17,7 @@ use datafusion::{
     physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties},
 };
 
-use super::time;
+use super::literals;
 use crate::{Parameter, column::Column, scan::FineoScan, sql::lift};
 
 /// What the placeholders of one run mean.
@@ -53,7 +53,7 @@ impl Values<'_> {
             }
         };
         if is_instant(placeholder) {
-            return Some(ScalarValue::TimestampMicrosecond(Some(time::instant(text)?), Some("UTC".into())));
+            return Some(ScalarValue::TimestampMicrosecond(Some(literals::instant(text)?), Some("UTC".into())));
         }
         is_text(placeholder).then(|| ScalarValue::Utf8View(Some(text.to_string())))
     }

@@ -1,6 +1,6 @@
 //! Adversarial SQL: each row of the list ends as it says.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fineo_query::QueryLimits;
 
@@ -54,12 +54,12 @@ async fn a_huge_cross_join_reaches_a_limit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endless_work_ends_when_its_time_is_up() {
     // Q07, B3
-    let desk = std::sync::Arc::new(Desk::with_limits(QueryLimits::default().with_time_max(Duration::from_secs(1))));
+    let desk = Arc::new(Desk::with_limits(QueryLimits::default().with_time_max(Duration::from_secs(1))));
     for sql in [
         "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r",
         "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value + b.value < 0",
     ] {
-        let asked = std::sync::Arc::clone(&desk);
+        let asked = Arc::clone(&desk);
         let query = tokio::spawn(async move { asked.refuses(sql, "time_limit").await });
         while !query.is_finished() {
             desk.clock.advance(Duration::from_millis(10));
@@ -216,6 +216,31 @@ async fn a_result_that_nobody_reads_stops_and_its_stream_can_be_dropped() {
     let mut stream = session.query("SELECT * FROM generate_series(1, 1000000000000)", &[]).await.unwrap();
     assert!(stream.next_batch().await.unwrap().is_some());
     drop(stream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_ends_when_nobody_wants_its_rows() {
+    // Q06, B3: it makes many rows of few, or looks at many and finds none.
+    let desk = small().await;
+    let count =
+        "SELECT count(*) FROM generate_series(1, 100000) a CROSS JOIN generate_series(1, 100000) b CROSS JOIN t";
+    for filter in ["t.c <> ''", "a.value * b.value + CAST(t.v AS BIGINT) < 0", "a.value % 1000 = b.value % 1000"] {
+        let idle = Arc::strong_count(&desk.nearline);
+        let session = desk.engine.session(&fineo_core::TenantId::new("acme").unwrap());
+        let sql = format!("{count} WHERE {filter}");
+        let asked = tokio::spawn(async move { session.query(&sql, &[]).await?.next_batch().await });
+        while Arc::strong_count(&desk.nearline) == idle {
+            tokio::task::yield_now().await;
+        }
+        asked.abort();
+        let ends = async {
+            assert!(asked.await.unwrap_err().is_cancelled(), "{filter}");
+            while Arc::strong_count(&desk.nearline) > idle {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ends).await.unwrap_or_else(|_| panic!("it goes on: {filter}"));
+    }
 }
 
 #[tokio::test]

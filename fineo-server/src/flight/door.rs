@@ -64,6 +64,9 @@ impl Door {
             Shown::Token(token) => credentials.verify_token(&token, peer.address).await,
             Shown::Password { user, token } => credentials.verify_password(&user, &token, peer.address).await,
         };
+        if verified.is_ok() {
+            drop(peer.activity.begin());
+        }
         verified.map_err(|refusal| match refusal {
             Refusal::Refused => Status::unauthenticated("the credential does not count"),
             Refusal::Throttled { .. } => Status::resource_exhausted("too many failed attempts from this address"),

@@ -14,6 +14,7 @@ use fineo::{
     TenantId,
     core::{SystemClock, SystemEntropy},
 };
+use fineo_conformance::Target;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use prost::Message;
 
@@ -22,7 +23,7 @@ use super::{
     received::batches,
     seal::{Handle, Sealer},
 };
-use crate::{Principal, fuzz::Target};
+use crate::Principal;
 
 /// The readers by name.
 pub(crate) const TARGETS: &[Target] =

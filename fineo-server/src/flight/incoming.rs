@@ -4,6 +4,7 @@ use std::{
     io,
     net::IpAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +18,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tonic::transport::server::Connected;
 
-use crate::{ConnectionSlot, Shared, Shutdown};
+use crate::{
+    ConnectionSlot, Shared, Shutdown,
+    stall::{Activity, Patience, Stall},
+};
 
 /// How long the door waits when the machine has no connection to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,7 +34,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A connection that is counted for as long as it is open.
 pub(super) struct Connection {
-    io: Box<dyn Duplex>,
+    io: Stall<Box<dyn Duplex>>,
     peer: Peer,
     _slot: ConnectionSlot,
 }
@@ -39,6 +43,8 @@ pub(super) struct Connection {
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
     pub(super) address: IpAddr,
+    /// Who it is has to be said soon. The protocol's own pings tell later on whether it is there.
+    pub(super) activity: Activity,
 }
 
 impl Connected for Connection {
@@ -102,7 +108,12 @@ pub(super) fn incoming(
                     () = shared.clock.sleep(shared.limits.hello_max) => None,
                 };
                 if let Some(io) = opened {
-                    let connection = Connection { io, peer: Peer { address: address.ip() }, _slot: slot };
+                    let peer = Peer { address: address.ip(), activity: Activity::default() };
+                    let limits = &shared.limits;
+                    let patience =
+                        Patience { hello_max: limits.hello_max, write_max: limits.stall_max, idle_max: None };
+                    let io = Stall::new(io, Arc::clone(&shared.clock), patience, peer.activity.clone());
+                    let connection = Connection { io, peer, _slot: slot };
                     // Nobody takes it when the door closes.
                     let _ = sender.send(Ok(connection)).await;
                 }

@@ -1,10 +1,10 @@
 //! Carries a result to its client as fast as the client takes it, and ends the query when nobody does.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use arrow_flight::{FlightData, encode::FlightDataEncoderBuilder, error::FlightError};
-use fineo::QueryStream;
+use fineo::{Clock, QueryStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -19,37 +19,54 @@ const AHEAD_MAX: usize = 2;
 pub(super) type Answer = std::pin::Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
 /// The rows of `result` as they come. They end with an error when the principal's credential ends, or when the client takes
-/// nothing for too long.
-pub(super) fn pumped(mut result: QueryStream, principal: Principal, slot: ConnectionSlot, shared: &Shared) -> Answer {
+/// nothing for too long: nobody takes a part for the whole.
+pub(super) fn pumped(result: QueryStream, principal: Principal, slot: ConnectionSlot, shared: &Shared) -> Answer {
     let schema = Arc::clone(result.schema());
-    let (sender, receiver) = mpsc::channel::<Result<RecordBatch, Status>>(AHEAD_MAX);
-    let clock = Arc::clone(&shared.clock);
-    let stall_max = shared.limits.stall_max;
+    let (sender, receiver) = mpsc::channel(AHEAD_MAX);
+    let (clock, stall_max) = (Arc::clone(&shared.clock), shared.limits.stall_max);
     // Ends with the result, or as soon as the client has gone.
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let _slot = slot;
-        loop {
-            let next = tokio::select! {
-                next = result.next_batch() => next.map_err(|error| status(&error)).transpose(),
-                () = sender.closed() => return,
-                () = principal.ended(&*clock) => {
-                    Some(Err(Status::unauthenticated("the credential of this call has ended")))
-                }
-            };
-            let Some(next) = next else { return };
-            let is_last = next.is_err();
-            let sent = tokio::select! {
-                sent = sender.send(next) => sent.is_ok(),
-                () = clock.sleep(stall_max) => false,
-            };
-            if is_last || !sent {
-                return;
-            }
-        }
+        pump(result, sender, &principal, &*clock, stall_max).await
     });
-    let batches =
-        futures::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
+    let batches = futures::stream::unfold(Some((receiver, task)), |left| async move {
+        let (mut receiver, task) = left?;
+        if let Some(batch) = receiver.recv().await {
+            return Some((Ok(batch), Some((receiver, task))));
+        }
+        // Everything was taken: what follows is how it ended.
+        let ended = task.await.unwrap_or_else(|_| Err(Status::internal("the query broke off")));
+        ended.err().map(|status| (Err(status), None))
+    });
     encoded(schema, batches)
+}
+
+/// Passes batches on until there are no more, or something ends them.
+async fn pump(
+    mut result: QueryStream,
+    sender: mpsc::Sender<RecordBatch>,
+    principal: &Principal,
+    clock: &dyn Clock,
+    stall_max: Duration,
+) -> Result<(), Status> {
+    loop {
+        let next = tokio::select! {
+            next = result.next_batch() => next.map_err(|error| status(&error))?,
+            () = sender.closed() => return Ok(()),
+            () = principal.ended(clock) => return Err(ended()),
+        };
+        let Some(batch) = next else { return Ok(()) };
+        tokio::select! {
+            () = principal.ended(clock) => return Err(ended()),
+            // A receiver that is gone is noticed above.
+            _ = sender.send(batch) => {}
+            () = clock.sleep(stall_max) => return Err(Status::aborted("the client took nothing for too long")),
+        }
+    }
+}
+
+fn ended() -> Status {
+    Status::unauthenticated("the credential of this call has ended")
 }
 
 /// Batches that are there already.

@@ -21,8 +21,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{Room, stall::Stall, strict::Strict};
-use crate::{ConnectionSlot, Shutdown};
+use super::{Entrance, Room, strict::Strict};
+use crate::{
+    ConnectionSlot, Shutdown,
+    stall::{Activity, Answering, Patience, Stall},
+};
 
 /// The most headers of a request.
 const HEADERS_MAX: usize = 64;
@@ -128,12 +131,23 @@ where
 {
     let _slot = slot;
     let limits = room.limits();
+    let activity = Activity::default();
+    if matches!(room.entrance(), Entrance::Socket) {
+        // No stranger; a shell waits for what somebody types.
+        drop(activity.begin());
+    }
+    let served = activity.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(address));
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(never)) }
+        let (router, work) = (router.clone(), served.begin());
+        async move {
+            let response = router.oneshot(request.map(Body::new)).await.unwrap_or_else(never);
+            Ok::<_, Infallible>(response.map(|body| Answering { body, _work: work }))
+        }
     });
-    let io = Stall::new(Strict::new(io), Arc::clone(&room.shared().clock), limits.stall_max, limits.idle_max);
+    let patience =
+        Patience { hello_max: limits.hello_max, write_max: limits.stall_max, idle_max: Some(limits.idle_max) };
+    let io = Stall::new(Strict::new(io), Arc::clone(&room.shared().clock), patience, activity);
     let builder = builder(limits.hello_max, limits.stall_max);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
     let ended = tokio::select! {

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use fineo::FreshnessToken;
+use fineo_conformance::Target;
 
 use super::{
     answer::Form,
@@ -11,7 +12,6 @@ use super::{
     framing::Framing,
     query::{QueryRequest, parameter},
 };
-use crate::fuzz::Target;
 
 /// The readers by name.
 pub(crate) const TARGETS: &[Target] = &[

@@ -106,7 +106,7 @@ impl Catalog {
 }
 
 /// Reads `sql` as far as it is known without a tenant.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub(super) fn read(sql: &str) {
     if let Ok(Some((statement, _))) = parse(sql) {
         let _ = statement.to_string();

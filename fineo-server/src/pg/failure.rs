@@ -1,8 +1,9 @@
-//! What a client is told when something went wrong: a SQLSTATE, a message, and where they are known a hint and a
-//! position.
+//! What a client is told when something went wrong: a SQLSTATE, a message, a hint, and where it is known a position.
 
 use fineo::{Error, ErrorKind};
 use pgwire::{error::ErrorInfo, messages::response::ErrorResponse};
+
+use super::hints::hint;
 
 /// An error as the protocol tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,12 @@ impl Failure {
         let code = context("code").map(String::as_str);
         let mut failure = Self::error(state(code, error.kind()), message(error, code));
         failure.detail = code.map(|code| format!("code: {code}"));
-        failure.hint = context("hint").cloned();
+        failure.hint = context("hint").cloned().or_else(|| {
+            let says_all = code == Some("query_invalid");
+            says_all.then(|| {
+                "the message says what does not fit; docs/sql.md of the server says what this SQL has".to_owned()
+            })
+        });
         failure.position = context("position").and_then(|place| position(place, sql));
         failure
     }
@@ -56,7 +62,7 @@ impl Failure {
         let mut info = ErrorInfo::new(severity.to_owned(), self.state.to_owned(), printable(&self.message));
         info.severity_nonlocalized = Some(severity.to_owned());
         info.detail = self.detail.as_deref().map(printable);
-        info.hint = self.hint.as_deref().map(printable);
+        info.hint = Some(self.hint.as_deref().map_or_else(|| hint(self.state).to_owned(), printable));
         info.position = self.position.map(|position| position.to_string());
         info.into()
     }

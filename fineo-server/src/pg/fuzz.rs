@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
 use fineo::{QueryLimits, core::SystemEntropy};
+use fineo_conformance::Target;
 use pgwire::api::Type;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     scram::{Exchange, MECHANISM},
     statements, values,
 };
-use crate::{auth::ScramChallenge, fuzz::Target};
+use crate::auth::ScramChallenge;
 
 /// The readers by name.
 pub(crate) const TARGETS: &[Target] =

@@ -231,7 +231,9 @@ impl Door {
         }
         let principal = self.authenticate(link, user).await?;
         if !principal.scopes().allow(Scope::Query) {
-            return Err(Failure::fatal("42501", "the token does not allow to query").into());
+            return Err(Failure::fatal("42501", "the token does not allow to query")
+                .with_hint("make one that does: fineo token create --tenant T --scope query")
+                .into());
         }
         // Without a database, clients mean one of the user's name.
         if value("database").is_some_and(|database| database != DATABASE && database != user && !database.is_empty()) {

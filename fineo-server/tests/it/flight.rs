@@ -22,14 +22,14 @@ use tonic::{
 
 use crate::desk::Desk;
 
-type Client = FlightSqlServiceClient<Channel>;
+pub(crate) type Client = FlightSqlServiceClient<Channel>;
 
 async fn stranger(desk: &Desk) -> Client {
     let endpoint = Endpoint::from_shared(format!("http://{}", desk.flight)).unwrap();
     FlightSqlServiceClient::new(endpoint.connect().await.unwrap())
 }
 
-async fn acme(desk: &Desk) -> Client {
+pub(crate) async fn acme(desk: &Desk) -> Client {
     let mut client = stranger(desk).await;
     client.set_token(desk.token.clone());
     client

@@ -15,6 +15,7 @@ use fineo_server::{
 use http_body_util::BodyExt;
 use hyper::{Method, Request, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
+use object_store::ObjectStore;
 use serde_json::Value;
 use tokio::{net::TcpStream, task::JoinHandle};
 
@@ -76,7 +77,21 @@ impl Rig {
         };
         let repo = Arc::clone(&fineo.parts().repo);
         let credentials = Credentials::open(repo, Arc::new(SystemClock), Arc::new(SystemEntropy::new())).await.unwrap();
-        let server = Server::open(&config, fineo, credentials, directory).await.unwrap();
+        Self::of(Server::open(&config, fineo, credentials, directory).await.unwrap())
+    }
+
+    /// A server in memory whose only folder of batches is `store`, under `url`.
+    pub(crate) async fn with_folder(mut config: Config, url: &str, store: &Arc<dyn ObjectStore>) -> Self {
+        config.batches.folders = vec![url.to_owned()];
+        let fineo = Fineo::memory().open().await.unwrap();
+        let repo = Arc::clone(&fineo.parts().repo);
+        let credentials = Credentials::open(repo, Arc::new(SystemClock), Arc::new(SystemEntropy::new())).await.unwrap();
+        let mut server = Server::open(&config, fineo, credentials, None).await.unwrap();
+        server.folders_mut().connect(url, store);
+        Self::of(server)
+    }
+
+    fn of(server: Server) -> Self {
         let address = |door: &str| server.addresses().into_iter().find(|it| it.0 == door).map(|it| it.1);
         Self {
             address: address("http").unwrap(),

@@ -77,16 +77,14 @@ public class Smoke {
 
     /** The driver keeps a statement on the server after so many executions, at once where it is negative. */
     static void prepared(Connection connection, int threshold) throws SQLException {
-        // A driver that writes values into the text writes booleans as texts, and those are compared with booleans nowhere here.
-        String on = threshold == 0 ? "\"on\"" : "\"on\" = ?";
-        String sql = "SELECT device, temp, timestamp, \"on\" FROM thermostat WHERE temp > ? AND device <> ? AND timestamp >= ? AND " + on;
+        String sql = "SELECT device, temp, timestamp, \"on\" FROM thermostat WHERE temp > ? AND device <> ? AND timestamp >= ? AND \"on\" = ?";
         try (PreparedStatement statement = connection.prepareStatement(sql)) {
             if (threshold != 0) statement.unwrap(org.postgresql.PGStatement.class).setPrepareThreshold(threshold);
             for (int round = 0; round < 7; round++) {
                 statement.setDouble(1, 22.5);
                 statement.setString(2, "d0");
                 statement.setObject(3, java.time.OffsetDateTime.parse("2026-01-01T00:00:00Z"));
-                if (threshold != 0) statement.setBoolean(4, true);
+                statement.setBoolean(4, true);
                 try (ResultSet rows = statement.executeQuery()) {
                     check(rows.next() && rows.getDouble("temp") > 22.5 && rows.getBoolean("on") && rows.getTimestamp("timestamp") != null, "prepared");
                 }

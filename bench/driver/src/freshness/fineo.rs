@@ -1,4 +1,4 @@
-//! Fineo's side: ingest is the write, a last-point query is the look.
+//! Fineo's side: ingest is the write, a last-point query is the look. Both through the library, or through the HTTP door.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,20 +9,58 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use serde_json::{Map, Value};
 
+use tokio::sync::Mutex;
+
 use super::{PATIENCE, POLL, Pace, Seen};
 use crate::Result;
+use crate::door::Caller;
 use crate::engine::Engine;
 use crate::meter::now;
 
-const TENANT: &str = "freshness";
+pub(super) const TENANT: &str = "freshness";
 /// Time of the first event; event n is n milliseconds later, so a time says which event it is.
 const START_MS: i64 = 1_767_225_600_000;
 /// Different events to send, over and over.
 const TEMPLATES_MAX: usize = 20_000;
 
+/// How Fineo is reached.
+pub(super) enum Way {
+    Library(Engine),
+    /// One connection to write, another one to look.
+    Door(Mutex<Caller>, Mutex<Caller>),
+}
+
+impl Way {
+    async fn ingest(&self, lines: Vec<u8>) -> Result<()> {
+        match self {
+            Self::Library(engine) => engine.ingest(TENANT, lines.into()).await,
+            Self::Door(writer, _) => {
+                let said = writer.lock().await.post("/v1/events", &lines).await?;
+                if said["failed"] == 0 { Ok(()) } else { Err(format!("not all was taken in: {said}").into()) }
+            }
+        }
+    }
+
+    /// The number that a statement answers, where it answers one.
+    async fn number(&self, sql: &str) -> Result<Option<i64>> {
+        match self {
+            Self::Library(engine) => {
+                let batches = engine.sql(TENANT, sql).await?;
+                let numbers = batches.iter().filter_map(|b| b.column(0).as_primitive::<Int64Type>().iter().next());
+                Ok(numbers.flatten().max())
+            }
+            Self::Door(_, reader) => {
+                let asked = serde_json::json!({ "sql": sql }).to_string();
+                let said = reader.lock().await.post("/v1/query", asked.as_bytes()).await?;
+                Ok(said["rows"][0]["n"].as_i64())
+            }
+        }
+    }
+}
+
 /// Sends batches of a file's events under one metric and counts them by their time.
-pub(super) struct Sender<'a> {
-    engine: &'a Engine,
+pub(super) struct Sender {
+    way: Way,
     /// The events' own members, as text that follows the metric and the time.
     templates: Vec<String>,
     sent: usize,
@@ -33,9 +71,9 @@ async fn sleep(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-impl<'a> Sender<'a> {
+impl Sender {
     /// Reads the events that are to be sent; what every event has is replaced.
-    pub(super) fn new(engine: &'a Engine, file: &str) -> Result<Self> {
+    pub(super) fn new(way: Way, file: &str) -> Result<Self> {
         let mut templates = Vec::new();
         for line in BufReader::new(File::open(file)?).lines().take(TEMPLATES_MAX) {
             let mut members: Map<String, Value> = serde_json::from_str(&line?)?;
@@ -43,7 +81,7 @@ impl<'a> Sender<'a> {
             let text = serde_json::to_string(&members)?;
             templates.push(text.trim_start_matches('{').to_owned());
         }
-        Ok(Self { engine, templates, sent: 0 })
+        Ok(Self { way, templates, sent: 0 })
     }
 
     /// The next batch as JSON lines.
@@ -63,11 +101,11 @@ impl<'a> Sender<'a> {
 
     /// Sends one batch and waits until it is seen, so that the metric is there.
     pub(super) async fn warm_up(&mut self, pace: Pace) -> Result<()> {
-        self.engine.ingest(TENANT, self.batch(0, pace.batch).into()).await?;
+        self.way.ingest(self.batch(0, pace.batch)).await?;
         self.sent = pace.batch;
-        self.engine.settle().await?;
         let end = now() + PATIENCE;
-        while self.visible(0).await? < pace.batch {
+        // Over HTTP there may be no such table yet.
+        while self.visible(0).await.unwrap_or(0) < pace.batch {
             if now() > end {
                 return Err("the first batch never became visible".into());
             }
@@ -79,10 +117,8 @@ impl<'a> Sender<'a> {
     /// How many events can be queried; only those from `known` on are looked at.
     async fn visible(&self, known: usize) -> Result<usize> {
         let from = rfc3339(START_MS + known as i64);
-        let newest = "SELECT max(CAST(\"timestamp\" AS BIGINT)) AS newest FROM reading";
-        let batches = self.engine.sql(TENANT, &format!("{newest} WHERE \"timestamp\" >= '{from}'")).await?;
-        let newest =
-            batches.iter().filter_map(|b| b.column(0).as_primitive::<Int64Type>().iter().next()).flatten().max();
+        let newest = "SELECT max(CAST(\"timestamp\" AS BIGINT)) AS n FROM reading";
+        let newest = self.way.number(&format!("{newest} WHERE \"timestamp\" >= '{from}'")).await?;
         Ok(newest.map_or(known, |micros| (micros / 1000 - START_MS) as usize + 1))
     }
 
@@ -99,7 +135,7 @@ impl<'a> Sender<'a> {
         for k in 0..pace.batches {
             let lines = self.batch(self.sent + k * pace.batch, pace.batch);
             sleep((start + pace.interval * k as u32).saturating_duration_since(now())).await;
-            self.engine.ingest(TENANT, lines.into()).await?;
+            self.way.ingest(lines).await?;
             acks.push(now());
         }
         Ok(acks)
@@ -119,13 +155,25 @@ impl<'a> Sender<'a> {
         Ok(seen)
     }
 
-    /// Acknowledged events that no query finds once all is settled.
+    /// Acknowledged events that no query finds when there was time enough.
     pub(super) async fn lost(&self) -> Result<i64> {
-        self.engine.settle().await?;
-        let batches = self.engine.sql(TENANT, "SELECT count(*) AS n FROM reading").await?;
-        let found =
-            batches.iter().filter_map(|b| b.column(0).as_primitive::<Int64Type>().iter().next()).flatten().max();
-        Ok(self.sent as i64 - found.unwrap_or(0))
+        let end = now() + PATIENCE;
+        loop {
+            let found = self.way.number("SELECT count(*) AS n FROM reading").await?;
+            let lost = self.sent as i64 - found.unwrap_or(0);
+            if lost <= 0 || now() > end {
+                return Ok(lost);
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Lets go of the store.
+    pub(super) async fn close(self) -> Result<()> {
+        match self.way {
+            Way::Library(engine) => engine.close().await,
+            Way::Door(..) => Ok(()),
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
-    array::{RecordBatch, new_null_array},
+    array::{AsArray, RecordBatch, new_null_array},
+    compute::filter_record_batch,
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
 use async_trait::async_trait;
@@ -17,7 +18,12 @@ use datafusion::{
 use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables, PgCatalogTable};
 use futures::StreamExt;
 
-use super::{super::settings::Settings, information::Texts, nothing, tenant::TenantCatalog};
+use super::{
+    super::settings::Settings,
+    information::Texts,
+    nothing,
+    tenant::{DATABASE, TenantCatalog},
+};
 
 /// What is said of every view.
 pub(super) const VIEW_DEFINITION: &str = "-- built into the server";
@@ -97,12 +103,36 @@ impl SchemaProvider for PgTables {
                 let made = WithOptions::new(made);
                 Ok(Some(Arc::new(StreamingTable::try_new(Arc::clone(&made.schema), vec![Arc::new(made)])?)))
             }
+            PgCatalogTable::Dynamic(made) if name == "pg_database" => Ok(Some(Arc::new(StreamingTable::try_new(
+                Arc::clone(made.schema()),
+                vec![Arc::new(OneDatabase(made))],
+            )?))),
             other => other.try_into_table_provider().map(Some),
         }
     }
 
     fn table_exist(&self, name: &str) -> bool {
         self.made.table_exist(name)
+    }
+}
+
+/// The databases without the one that the library adds: nobody can connect to it.
+#[derive(Debug)]
+struct OneDatabase(Arc<dyn PartitionStream>);
+
+impl PartitionStream for OneDatabase {
+    fn schema(&self) -> &SchemaRef {
+        self.0.schema()
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let ours = self.0.execute(context).map(|batch| {
+            let batch = batch?;
+            let names = batch.column_by_name("datname").and_then(|names| names.as_string_opt::<i32>());
+            let is_ours = names.map(|names| names.iter().map(|name| Some(name == Some(DATABASE))).collect());
+            Ok(filter_record_batch(&batch, &is_ours.unwrap_or_else(|| vec![true; batch.num_rows()].into()))?)
+        });
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(self.schema()), ours))
     }
 }
 

@@ -96,6 +96,11 @@ impl Bucket {
         &self.name
     }
 
+    /// Whether there are credentials to ask with.
+    pub(crate) async fn check_credentials(&self) -> Result<()> {
+        self.credentials.now().await.map(|_| ())
+    }
+
     /// Every object of the bucket.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.store) as _
@@ -185,11 +190,10 @@ impl Bucket {
         }
         let credential = self.credentials.now().await?;
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
-        let answer = self.control.execute(request).await.map_err(|source| {
-            Error::unavailable("S3 could not be reached")
-                .with("because", failure::chain(&source))
-                .and_may_have_applied()
-        })?;
+        let answer =
+            self.control.execute(request).await.map_err(|source| {
+                failure::s3(object_store::Error::Generic { store: "S3", source: Box::new(source) })
+            })?;
         let status = answer.status().as_u16();
         let text = answer.into_body().bytes().await.unwrap_or_default();
         Ok((status, String::from_utf8_lossy(&text).into_owned()))

@@ -32,7 +32,7 @@ pub use archive::S3Archive;
 pub use aws::{Aws, Resource};
 pub use bucket::Bucket;
 pub use doctor::{Diagnosis, Finding, Verdict};
-pub use folder::folder;
+pub use folder::{folder, objects};
 pub use nearline::DynamoNearline;
 pub use options::{AwsOptions, Endpoints};
 pub use repo::DynamoRepo;

@@ -6,6 +6,7 @@
 
 mod cases;
 mod faults;
+mod patient;
 mod place;
 mod stub;
 
@@ -27,7 +28,20 @@ fn main() -> ExitCode {
         Box::new(Emulated { name: "aws-ministack", parts: &[Part::Archive], variable: "FINEO_TEST_S3_URL" }),
         Box::new(Emulated { name: "aws-kinesalite", parts: &[Part::Stream], variable: "FINEO_TEST_KINESALITE_URL" }),
         Box::new(Emulated { name: "aws-kinesis-local", parts: &[Part::Stream], variable: "FINEO_TEST_KINESIS_URL" }),
+        // The same once more, when not all goes well.
+        Box::new(Emulated {
+            name: "aws-dynoxide-faulty",
+            parts: &[Part::Repo, Part::Nearline],
+            variable: "FINEO_TEST_DYNAMODB_URL",
+        }),
+        Box::new(Emulated { name: "aws-ministack-faulty", parts: &[Part::Archive], variable: "FINEO_TEST_S3_URL" }),
+        Box::new(Emulated {
+            name: "aws-kinesalite-faulty",
+            parts: &[Part::Stream],
+            variable: "FINEO_TEST_KINESALITE_URL",
+        }),
     ];
+    println!("faults come by seed {}; FINEO_FAULT_SEED sets another", place::seed());
     let mut trials = fineo_conformance::trials(backends);
     // A case of a contract that an emulator does not speak is nobody's case.
     trials.retain(|trial| place::is_asked(trial.name()));

@@ -125,8 +125,7 @@ pub(crate) enum Verb {
     /// Show what this program and its stores can do
     Capabilities(ReportArgs),
     /// Make the streams, tables and the bucket that --backend aws needs, where they are missing
-    #[command(after_help = "Examples:\n  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events")]
-    Bootstrap,
+    Bootstrap(BootstrapArgs),
     /// Look at permissions, limits and clocks of --backend aws, and say what to fix
     #[command(after_help = "Examples:\n  fineo doctor --backend aws --aws-prefix acme --aws-bucket acme-events")]
     Doctor,
@@ -140,6 +139,15 @@ impl Verb {
     pub(crate) fn is_read_only(&self) -> bool {
         matches!(self, Self::Sql(_) | Self::Errors(_))
     }
+}
+
+/// Options of `fineo bootstrap`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events")]
+pub(crate) struct BootstrapArgs {
+    /// How many shards a stream gets that is made [default: capacity on demand]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) shards: Option<u32>,
 }
 
 /// Options of the verbs that report.

@@ -220,7 +220,7 @@ impl Engine {
             Self::Own(fineo) => {
                 let source = match source {
                     Source::Path(path) => ImportSource::Path(path),
-                    Source::Stdin => ImportSource::Reader(Box::new(std::io::stdin())),
+                    other @ (Source::Stdin | Source::Object(..)) => ImportSource::Reader(other.open()?),
                 };
                 fineo_server::import(fineo, source, options, show).await?
             }

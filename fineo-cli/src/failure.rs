@@ -1,6 +1,6 @@
 //! Why the program did not do what it was asked, and the exit code that says so.
 
-use std::{error::Error as _, io, path::Path, process::ExitCode};
+use std::{error::Error as _, fmt::Display, io, process::ExitCode};
 
 use fineo::core::{Error, ErrorKind};
 
@@ -21,9 +21,9 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// The same failure, which happened while `file` was read.
-    pub(crate) fn of_file(self, file: &Path) -> Self {
+    pub(crate) fn of_file(self, file: impl Display) -> Self {
         match self {
-            Self::Failed(error) => Self::Failed(error.with("file", file.display())),
+            Self::Failed(error) => Self::Failed(error.with("file", file)),
             other => other,
         }
     }
@@ -101,8 +101,10 @@ fn lines_screened(text: &str) -> String {
 }
 
 fn remedy(error: &Error) -> Option<&'static str> {
+    let has_hint = error.context().iter().any(|(name, _)| *name == "hint");
     match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Throttled => Some("try again in a moment"),
+        // Where more is known of the failure than its kind, waiting may not help.
+        ErrorKind::Unavailable | ErrorKind::Throttled if !has_hint => Some("try again in a moment"),
         ErrorKind::StorageFull => Some("free some room on the disk; what was accepted is safe and reads still work"),
         ErrorKind::Corrupt => Some("stored bytes are not what was written: restore them from a copy"),
         ErrorKind::Internal => Some("this is a defect of fineo: please report it with the lines above"),

@@ -1,8 +1,9 @@
 //! `fineo ingest`: takes in files, shows how far it has come, and says what became of the events.
 
+mod source;
+
 use std::{
     io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,42 +18,12 @@ use crate::{
     args::{EventFormat, IngestArgs, SummaryFormat},
     engine::{Engine, Opener},
     failure::{Failure, say},
-    hints, input,
+    hints,
     progress::Progress,
     stop::unless_stopped,
 };
 
-/// Where events are read.
-#[derive(Debug)]
-pub(crate) enum Source {
-    /// A file, perhaps packed.
-    Path(PathBuf),
-    /// Standard input, perhaps packed.
-    Stdin,
-}
-
-impl Source {
-    /// Whether its events are rows of CSV, where `format` leaves that to its name.
-    pub(crate) fn is_csv(&self, format: ImportFormat) -> bool {
-        match (format, self) {
-            (ImportFormat::Csv, _) => true,
-            (ImportFormat::Json, _) | (ImportFormat::Auto, Self::Stdin) => false,
-            (ImportFormat::Auto, Self::Path(path)) => {
-                let name = path.to_string_lossy().to_ascii_lowercase();
-                let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
-                name.ends_with(".csv")
-            }
-        }
-    }
-
-    /// Begins to read it.
-    pub(crate) fn open(self) -> Result<Box<dyn io::Read + Send>, Failure> {
-        Ok(match self {
-            Self::Path(path) => Box::new(std::fs::File::open(path)?),
-            Self::Stdin => Box::new(io::stdin()),
-        })
-    }
-}
+pub(crate) use source::Source;
 
 /// Takes in the files that were named.
 pub(crate) async fn run(args: &IngestArgs, opener: &Opener) -> Result<(), Failure> {
@@ -61,24 +32,22 @@ pub(crate) async fn run(args: &IngestArgs, opener: &Opener) -> Result<(), Failur
         (None, Some(key)) => Routing::Field(key.clone()),
         (None, None) => return Err(Failure::Misuse("say whose events these are: --tenant T".to_owned())),
     };
-    let files = match args.files.is_empty() {
-        true => vec![PathBuf::from("-")],
-        false => args.files.clone(),
-    };
-    input::check_readable(&files)?;
-    if files.iter().any(|file| input::is_stdin(file)) && io::stdin().is_terminal() {
+    let sources = source::named(&args.files).await?;
+    let is_csv = sources.iter().any(|source| source.is_csv(format(args)));
+    let files = sources.len();
+    if sources.iter().any(Source::is_stdin) && io::stdin().is_terminal() {
         say("reading events from the terminal; Ctrl-D ends them");
     }
     let begun = SystemClock.now();
     let engine = opener.open().await?;
     let total = Arc::new(Mutex::new(Counts::default()));
-    let work = take_in_all(&engine, args, &routing, &files, &total);
+    let work = take_in_all(&engine, args, &routing, sources, &total);
     let result = engine_result(unless_stopped(work).await, &total);
     let result = engine.finish(result).await;
     let micros = SystemClock.now().micros() - begun.micros();
     result?;
     let total = total.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    print(args, &routing, &total, &files, micros)
+    print(args, &routing, &total, (files, is_csv), micros)
 }
 
 /// An import that ends early says what it had accepted until then.
@@ -95,30 +64,25 @@ async fn take_in_all(
     engine: &Engine,
     args: &IngestArgs,
     routing: &Routing,
-    files: &[PathBuf],
+    sources: Vec<Source>,
     total: &Mutex<Counts>,
 ) -> Result<(), Failure> {
-    for file in files {
+    for source in sources {
         let options = ImportOptions::new(routing.clone()).with_format(format(args)).with_metric(args.metric.clone());
-        let source = source_of(file);
         let is_csv = source.is_csv(options.format);
-        let progress = Progress::new(input::length(file));
+        // What is told by its name is told by it here: to whoever reads it, an object has none.
+        let options = if is_csv { options.with_format(ImportFormat::Csv) } else { options };
+        let name = source.to_string();
+        let progress = Progress::new(source.length());
         let show = |counts: &Counts| progress.show(counts.packed_bytes, shown(counts));
-        let counts = engine.import(source, options, &show).await.map_err(|failure| failure.of_file(file))?;
+        let counts = engine.import(source, options, &show).await.map_err(|failure| failure.of_file(&name))?;
         drop(progress);
         if let Some(told) = hints::of_empty(&counts, is_csv) {
-            say(&format!("note: {}: {told}", file.display()));
+            say(&format!("note: {name}: {told}"));
         }
         total.lock().unwrap_or_else(PoisonError::into_inner).add(&counts);
     }
     Ok(())
-}
-
-fn source_of(file: &Path) -> Source {
-    match input::is_stdin(file) {
-        true => Source::Stdin,
-        false => Source::Path(file.to_owned()),
-    }
 }
 
 fn format(args: &IngestArgs) -> ImportFormat {
@@ -133,7 +97,13 @@ fn shown(counts: &Counts) -> String {
     format!("accepted {}, rejected {}, duplicates {}", counts.accepted, counts.rejected_total(), counts.duplicates)
 }
 
-fn print(args: &IngestArgs, routing: &Routing, counts: &Counts, files: &[PathBuf], micros: i64) -> Result<(), Failure> {
+fn print(
+    args: &IngestArgs,
+    routing: &Routing,
+    counts: &Counts,
+    (files, is_csv): (usize, bool),
+    micros: i64,
+) -> Result<(), Failure> {
     let seconds = micros as f64 / 1e6;
     let mut stdout = io::stdout().lock();
     match args.output {
@@ -143,7 +113,7 @@ fn print(args: &IngestArgs, routing: &Routing, counts: &Counts, files: &[PathBuf
                 "rejected": counts.rejected_total(),
                 "duplicates": counts.duplicates,
                 "rejected_by_code": counts.rejected,
-                "files": files.len(),
+                "files": files,
                 "bytes": counts.bytes,
                 "seconds": seconds,
             });
@@ -164,7 +134,6 @@ fn print(args: &IngestArgs, routing: &Routing, counts: &Counts, files: &[PathBuf
             Routing::Tenant(tenant) => tenant.as_str(),
             Routing::Field(_) => "T",
         };
-        let is_csv = files.iter().any(|file| source_of(file).is_csv(format(args)));
         for hint in hints::of_rejections(&counts.rejected, tenant, is_csv) {
             say(&format!("hint: {hint}"));
         }

@@ -1,10 +1,6 @@
 //! Files that are named on the command line.
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io, path::Path};
 
 use fineo::core::Error;
 
@@ -13,21 +9,13 @@ pub(crate) fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// Checks that every file is there and can be read, so that an import does not stop half-way for a typing error.
-pub(crate) fn check_readable(files: &[PathBuf]) -> Result<(), Error> {
-    for file in files.iter().filter(|file| !is_stdin(file)) {
-        let open = File::open(file).map_err(|error| unreadable(file, &error))?;
-        if open.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(Error::invalid("is a directory").with("file", file.display()));
-        }
+/// Checks that `file` is there and can be read.
+pub(crate) fn check_readable(file: &Path) -> Result<(), Error> {
+    let open = File::open(file).map_err(|error| unreadable(file, &error))?;
+    if open.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(Error::invalid("is a directory").with("file", file.display()));
     }
     Ok(())
-}
-
-/// The bytes of `file` as stored, where that is known.
-pub(crate) fn length(file: &Path) -> Option<u64> {
-    let metadata = std::fs::metadata(file).ok().filter(|_| !is_stdin(file))?;
-    metadata.is_file().then_some(metadata.len())
 }
 
 /// All of `file` or of standard input as text, at most `bytes_max`.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fineo::{Builder, Fineo};
-use fineo_server::Folders;
+use fineo_server::{Folders, Object};
 
 use crate::failure::Failure;
 
@@ -34,10 +34,10 @@ impl Place {
     }
 
     /// Makes what an instance there needs.
-    pub(crate) async fn bootstrap(&self) -> Result<(), Failure> {
+    pub(crate) async fn bootstrap(&self, shards: Option<u32>) -> Result<(), Failure> {
         match self {
             Self::Directory(_) => Err(only_on_aws()),
-            Self::Aws { prefix, bucket } => aws::bootstrap(prefix, bucket.as_deref()).await,
+            Self::Aws { prefix, bucket } => aws::bootstrap(prefix, bucket.as_deref(), shards).await,
         }
     }
 
@@ -47,6 +47,11 @@ impl Place {
             aws::connect(folders, &url).await?;
         }
         Ok(())
+    }
+
+    /// The objects that a URL of S3 names, with the URL of each.
+    pub(crate) async fn objects(url: &str) -> Result<Vec<(String, Object)>, Failure> {
+        aws::objects(url).await
     }
 
     /// Says what keeps an instance there from working.
@@ -71,9 +76,9 @@ mod aws {
     use fineo::{
         Builder, Fineo,
         aws::{Aws, AwsOptions, Resource},
-        core::{Error, ErrorKind},
+        core::Error,
     };
-    use fineo_server::Folders;
+    use fineo_server::{Folders, Object};
 
     use crate::failure::{Failure, say};
 
@@ -95,8 +100,19 @@ mod aws {
         Ok(())
     }
 
-    pub(super) async fn bootstrap(prefix: &str, bucket: Option<&str>) -> Result<(), Failure> {
-        let aws = Aws::connect(options(prefix, bucket)).await?;
+    pub(super) async fn objects(url: &str) -> Result<Vec<(String, Object)>, Failure> {
+        let (store, found) = fineo::aws::objects(url, AwsOptions::new("fineo")).await?;
+        let bucket: String = url.split_inclusive('/').take(3).collect();
+        let bucket = bucket.trim_end_matches('/');
+        let named = found.into_iter().map(|meta| {
+            let url = format!("{bucket}/{}", meta.location);
+            (url, Object::new(std::sync::Arc::clone(&store), meta))
+        });
+        Ok(named.collect())
+    }
+
+    pub(super) async fn bootstrap(prefix: &str, bucket: Option<&str>, shards: Option<u32>) -> Result<(), Failure> {
+        let aws = Aws::connect(options(prefix, bucket).with_shards(shards)).await?;
         aws.bootstrap(&Resource::all()).await?;
         say(&format!("{aws}: everything is there"));
         Ok(())
@@ -108,7 +124,7 @@ mod aws {
         if diagnosis.is_good() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Unavailable, "something keeps the instance from working, see above").into())
+        Err(Error::invalid("something keeps the instance from working, see above").into())
     }
 }
 
@@ -117,7 +133,7 @@ mod aws {
     //! Without the AWS backend: says how to get it.
 
     use fineo::Builder;
-    use fineo_server::Folders;
+    use fineo_server::{Folders, Object};
 
     use crate::failure::Failure;
 
@@ -136,7 +152,11 @@ mod aws {
         Err(compiled_out())
     }
 
-    pub(super) async fn bootstrap(_prefix: &str, _bucket: Option<&str>) -> Result<(), Failure> {
+    pub(super) async fn objects(_url: &str) -> Result<Vec<(String, Object)>, Failure> {
+        Err(compiled_out())
+    }
+
+    pub(super) async fn bootstrap(_prefix: &str, _bucket: Option<&str>, _shards: Option<u32>) -> Result<(), Failure> {
         Err(compiled_out())
     }
 

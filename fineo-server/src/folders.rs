@@ -1,21 +1,16 @@
 //! Folders outside of the store that batches are read from. In each, a tenant has the one of its own name, and no other.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
 };
 
-use bytes::{Buf, Bytes};
 use fineo::{Error, ErrorKind, ImportSource, Result, TenantId};
-use futures::StreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
-use tokio::sync::mpsc;
+use object_store::{ObjectStore, path::Path};
 
-use crate::config::BatchesConfig;
+use crate::{config::BatchesConfig, object::Object};
 
-/// How many pieces of an object are read ahead.
-const PIECES_AHEAD: usize = 4;
 /// What the URL of a folder on this machine begins with.
 const LOCAL: &str = "file://";
 
@@ -123,28 +118,13 @@ impl Folders {
                 }
                 Place::Store(store) => {
                     let parts = [tenant.as_str().into()].into_iter().chain(path.parts());
-                    return self.read(store, Path::from_iter(parts)).await;
+                    let object = Object::find(store, &Path::from_iter(parts)).await.map_err(classified)?;
+                    check_length(object.length(), self.bytes_max)?;
+                    return Ok(ImportSource::Reader(object.open()));
                 }
             }
         }
         Err(missing())
-    }
-
-    /// Reads an object piece by piece, as fast as its reader takes them.
-    async fn read(&self, store: &Arc<dyn ObjectStore>, path: Path) -> Result<ImportSource> {
-        let found = store.get(&path).await.map_err(classified)?;
-        check_length(found.meta.size, self.bytes_max)?;
-        let mut pieces = found.into_stream();
-        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-        tokio::spawn(async move {
-            // It ends with its reader: then nobody takes what it sends.
-            while let Some(piece) = pieces.next().await {
-                if sender.send(piece.map_err(io::Error::other)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(ImportSource::Reader(Box::new(Pieces { receiver, piece: Bytes::new() })))
     }
 }
 
@@ -194,26 +174,6 @@ fn classified(source: object_store::Error) -> Error {
     match source {
         object_store::Error::NotFound { .. } => missing(),
         other => Error::unavailable("an object cannot be read").with_source(other),
-    }
-}
-
-/// The pieces of an object as one reader, on a thread that may wait.
-struct Pieces {
-    receiver: mpsc::Receiver<io::Result<Bytes>>,
-    piece: Bytes,
-}
-
-impl io::Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(piece) => self.piece = piece?,
-                None => return Ok(0),
-            }
-        }
-        let length = buffer.len().min(self.piece.len());
-        self.piece.copy_to_slice(&mut buffer[..length]);
-        Ok(length)
     }
 }
 

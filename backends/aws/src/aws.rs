@@ -172,9 +172,13 @@ impl Aws {
     }
 }
 
-/// What is missing and may not be created.
-pub(crate) fn missing(error: Error) -> Error {
-    error.with("hint", "run `fineo bootstrap`, or let the program create what is missing")
+impl Aws {
+    /// What `error` says is missing and may not be created.
+    pub(crate) fn missing(&self, error: Error) -> Error {
+        error
+            .with("region", &self.clients.region)
+            .with("hint", "`fineo bootstrap` with the same prefix, bucket and region makes what is missing")
+    }
 }
 
 impl fmt::Display for Aws {

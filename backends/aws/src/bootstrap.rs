@@ -10,7 +10,7 @@ use aws_sdk_kinesis::types::{EncryptionType, StreamMode, StreamModeDetails};
 use fineo_core::{Error, ErrorKind, Result, ShardId};
 use futures::TryStreamExt;
 
-use crate::{Aws, Resource, aws::missing, dynamo::built, failure, nearline, repo};
+use crate::{Aws, Resource, dynamo::built, failure, nearline, repo};
 
 /// How long a table or a stream may take to be made.
 const WAIT_MAX: Duration = Duration::from_secs(180);
@@ -37,7 +37,7 @@ pub(crate) async fn check(aws: &Aws, resource: &Resource) -> Result<()> {
         Resource::Rows => describe_table(aws, "rows").await,
         Resource::Bucket => aws.bucket.check().await,
     };
-    checked.map_err(|error| if error.kind() == ErrorKind::NotFound { missing(error) } else { error })
+    checked.map_err(|error| if error.kind() == ErrorKind::NotFound { aws.missing(error) } else { error })
 }
 
 /// Deletes `resource`; of the bucket, the objects.

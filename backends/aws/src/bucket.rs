@@ -5,8 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use aws_config::SdkConfig;
 use bytes::Bytes;
 use fineo_core::{Entropy, Error, ErrorKind, Result};
+use futures::future::join_all;
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
+    ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult, RetryConfig, UpdateVersion,
     aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, Checksum, S3ConditionalPut, S3CopyIfNotExists},
     client::{HttpClient, HttpConnector, HttpRequest, ReqwestConnector},
     path::Path,
@@ -27,6 +28,10 @@ const TABLES: &str = "tables";
 pub(crate) const UPLOADS: &str = "_uploads";
 
 const RETRIES_MAX: usize = 5;
+/// How many writers race for one object when the store is tried out.
+const RACERS: usize = 4;
+/// How often a store may fail to keep its word before it is refused.
+const TRIES_MAX: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,6 +99,11 @@ impl Bucket {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether there are credentials to ask with.
+    pub(crate) async fn check_credentials(&self) -> Result<()> {
+        self.credentials.now().await.map(|_| ())
     }
 
     /// Every object of the bucket.
@@ -190,11 +200,10 @@ impl Bucket {
         }
         let credential = self.credentials.now().await?;
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
-        let answer = self.control.execute(request).await.map_err(|source| {
-            Error::unavailable("S3 could not be reached")
-                .with("because", failure::chain(&source))
-                .and_may_have_applied()
-        })?;
+        let answer =
+            self.control.execute(request).await.map_err(|source| {
+                failure::s3(object_store::Error::Generic { store: "S3", source: Box::new(source) })
+            })?;
         let status = answer.status().as_u16();
         let text = answer.into_body().bytes().await.unwrap_or_default();
         Ok((status, String::from_utf8_lossy(&text).into_owned()))
@@ -207,26 +216,42 @@ impl Bucket {
     ///
     /// `Unsupported` when it does not, or a failure of the store.
     pub(crate) async fn try_out(&self) -> Result<()> {
+        // Where an answer is lost and the call repeated, a store that keeps its word contradicts itself.
+        for _ in 1..TRIES_MAX {
+            if self.try_once().await.is_ok() {
+                return Ok(());
+            }
+        }
+        self.try_once().await
+    }
+
+    async fn try_once(&self) -> Result<()> {
         let id = u128::from_be_bytes(self.entropy.id());
         let path = Path::from(format!("{UPLOADS}/try-{id:032x}"));
-        let put = |text: &'static str, mode: PutMode| {
+        let put = |text: String, mode: PutMode| {
             let (store, path) = (&self.store, &path);
-            async move { store.put_opts(path, PutPayload::from_static(text.as_bytes()), PutOptions::from(mode)).await }
+            async move { store.put_opts(path, PutPayload::from(text.into_bytes()), PutOptions::from(mode)).await }
         };
-        let first = put("first", PutMode::Create).await.map_err(failure::s3)?;
-        let again = put("second", PutMode::Create).await;
-        let newer = put("third", PutMode::Overwrite).await.map_err(failure::s3)?;
-        let stale = put("fourth", PutMode::Update(UpdateVersion::from(first))).await;
-        let fresh = put("fifth", PutMode::Update(UpdateVersion::from(newer))).await;
+        let created = join_all((0..RACERS).map(|racer| put(format!("first {racer}"), PutMode::Create))).await;
+        let there = self.store.head(&path).await.map_err(failure::s3)?;
+        let version = UpdateVersion { e_tag: there.e_tag, version: there.version };
+        let update = |racer| put(format!("second {racer}"), PutMode::Update(version.clone()));
+        let updated = join_all((0..RACERS).map(update)).await;
+        let stale = put("third".to_owned(), PutMode::Update(version.clone())).await;
         let gone = self.store.delete(&path).await;
-        let keeps_word = matches!(again, Err(object_store::Error::AlreadyExists { .. }))
-            && matches!(stale, Err(object_store::Error::Precondition { .. }))
-            && fresh.is_ok();
-        if !keeps_word {
-            let error = Error::new(ErrorKind::Unsupported, "the object store ignores the conditions of writes");
+        let is_refusal = |result: &object_store::Result<PutResult>| {
+            use object_store::Error::{AlreadyExists, Precondition};
+            matches!(result, Err(AlreadyExists { .. } | Precondition { .. }))
+        };
+        let has_one_winner = |results: &[object_store::Result<PutResult>]| {
+            results.iter().filter(|result| result.is_ok()).count() == 1
+                && results.iter().filter(|result| is_refusal(result)).count() == RACERS - 1
+        };
+        if !has_one_winner(&created) || !has_one_winner(&updated) || !is_refusal(&stale) {
+            let error = Error::new(ErrorKind::Unsupported, "the object store does not keep the conditions of writes");
             return Err(error
                 .with("bucket", &self.name)
-                .with("hint", "choose a store that knows If-None-Match and If-Match"));
+                .with("hint", "choose a store that knows If-None-Match and If-Match, also when writers race"));
         }
         gone.map_err(failure::s3)
     }

@@ -12,7 +12,10 @@ use aws_smithy_http_client::{
 use fineo_core::{Error, Result};
 use object_store::{CredentialProvider, aws::AwsCredential};
 
-use crate::{AwsOptions, failure::chain};
+use crate::{
+    AwsOptions,
+    failure::{LOG_IN, Said, chain},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -87,9 +90,7 @@ impl Credentials {
     /// The credentials as they are now.
     pub(crate) async fn now(&self) -> Result<AwsCredential> {
         let found = self.0.provide_credentials().await.map_err(|source| {
-            Error::unavailable("no credentials were found")
-                .with("because", chain(&source))
-                .with("hint", "log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+            Error::unavailable("no credentials were found").with_source(Said(chain(&source))).with("hint", LOG_IN)
         })?;
         Ok(AwsCredential {
             key_id: found.access_key_id().to_owned(),

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use fineo_core::{Error, Result, Timestamp};
+use fineo_core::{Error, ErrorKind, Result, Timestamp};
 use object_store::{ObjectStoreExt, PutPayload, path::Path};
 
 use crate::{Aws, Resource, bootstrap, bucket::UPLOADS, failure};
@@ -53,6 +53,10 @@ impl Diagnosis {
         match result {
             Ok((verdict, message)) => self.add(subject, verdict, message),
             Err(error) => {
+                if error.kind() == ErrorKind::NotFound {
+                    self.add(subject, Verdict::Bad, "is missing: `fineo bootstrap` makes it");
+                    return;
+                }
                 let hint = error.context().iter().find(|(name, _)| *name == "hint").map(|(_, hint)| hint.clone());
                 let advice = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
                 self.add(subject, Verdict::Bad, format!("{}{advice}", error.message()) + &because(&error));
@@ -83,6 +87,13 @@ impl fmt::Display for Diagnosis {
 
 pub(crate) async fn diagnose(aws: &Aws) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
+    let region = &aws.clients.region;
+    if let Err(error) = aws.bucket.check_credentials().await {
+        // Every other look would say the same.
+        diagnosis.add_result("credentials", Err(error));
+        return diagnosis;
+    }
+    diagnosis.add("credentials", Verdict::Good, format!("there are some, to be used in {region}"));
     for name in ["raw", "staged"] {
         let name = aws.stream_name(name);
         diagnosis.add_result(format!("stream {name}"), stream(aws, &name).await);
@@ -93,7 +104,11 @@ pub(crate) async fn diagnose(aws: &Aws) -> Diagnosis {
     }
     let bucket = aws.bucket.name();
     let there = aws.bucket.check().await.map(|()| (Verdict::Good, "can be reached".to_owned()));
+    let can_be_reached = there.is_ok();
     diagnosis.add_result(format!("bucket {bucket}"), there);
+    if !can_be_reached {
+        return diagnosis;
+    }
     let tried = aws.bucket.try_out().await.map(|()| (Verdict::Good, "are kept".to_owned()));
     diagnosis.add_result(format!("conditional writes in {bucket}"), tried);
     diagnosis.add_result("clock", clock(aws).await);

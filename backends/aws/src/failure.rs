@@ -8,9 +8,14 @@ use aws_sdk_dynamodb::{
 };
 use fineo_core::{Error, ErrorKind};
 
+/// What helps where there are no credentials.
+pub(crate) const LOG_IN: &str = "log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+const DENIED: &str = "the credentials or their policy do not allow this call";
+const UNREACHED: &str = "look at the region, at AWS_ENDPOINT_URL if it is set, and at the network";
+
 /// The text that AWS, or the way there, gave for an error.
 #[derive(Debug)]
-struct Said(String);
+pub(crate) struct Said(pub(crate) String);
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +152,13 @@ where
             Error::invalid("the request could not be made").with("service", service).with_source(Said(chain(error)))
         }
         SdkError::TimeoutError(_) => unavailable("the service did not answer in time").and_may_have_applied(),
-        SdkError::DispatchFailure(_) => unavailable("the service could not be reached").and_may_have_applied(),
+        // Without credentials nothing was sent.
+        SdkError::DispatchFailure(_) if chain(error).contains("credential") => {
+            unavailable("no credentials were found").with("hint", LOG_IN)
+        }
+        SdkError::DispatchFailure(_) => {
+            unavailable("the service could not be reached").with("hint", UNREACHED).and_may_have_applied()
+        }
         SdkError::ResponseError(_) => unavailable("the answer could not be read").and_may_have_applied(),
         SdkError::ServiceError(context) => {
             let (status, meta) = (context.raw().status().as_u16(), context.err().meta());
@@ -168,7 +179,7 @@ fn answered(
     let error = Error::new(kind, format!("{service} refused the call"));
     let mut error = error.with("code", code).with("status", status).with_source(Said(message.to_owned()));
     if is_denied(code) {
-        error = error.with("hint", "the credentials or their policy do not allow this call");
+        error = error.with("hint", DENIED);
     }
     if is_of_clock(code) {
         error = error.with("hint", "compare this machine's clock with the real time, and look at the secret key");
@@ -181,6 +192,9 @@ pub(crate) fn s3(error: object_store::Error) -> Error {
     use object_store::Error as Store;
     let text = chain(&error);
     let (kind, message) = match &error {
+        _ if text.contains("NoSuchBucket") => (ErrorKind::NotFound, "no such bucket"),
+        _ if text.contains("incorrectly configured region") => (ErrorKind::Invalid, "the bucket is in another region"),
+        _ if text.contains("no credentials") => (ErrorKind::Unavailable, "no credentials were found"),
         Store::NotFound { .. } => (ErrorKind::NotFound, "no such object"),
         Store::AlreadyExists { .. } => (ErrorKind::AlreadyExists, "the object is there already"),
         Store::Precondition { .. } | Store::NotModified { .. } => {
@@ -196,13 +210,14 @@ pub(crate) fn s3(error: object_store::Error) -> Error {
         _ if text.contains("SlowDown") || text.contains("429") => (ErrorKind::Throttled, "S3 asks for patience"),
         _ => (ErrorKind::Unavailable, "S3 could not be reached"),
     };
-    let mut result = Error::new(kind, message).with_source(Said(text));
-    if matches!(error, Store::PermissionDenied { .. } | Store::Unauthenticated { .. }) {
-        result = result.with("hint", "the credentials or their policy do not allow this call");
-    } else if kind == ErrorKind::Unavailable {
-        result = result.and_may_have_applied();
+    let result = Error::new(kind, message).with_source(Said(text));
+    match (message, &error) {
+        ("the bucket is in another region", _) => result.with("hint", "set AWS_REGION to the bucket's"),
+        ("no credentials were found", _) => result.with("hint", LOG_IN),
+        (_, Store::PermissionDenied { .. } | Store::Unauthenticated { .. }) => result.with("hint", DENIED),
+        _ if kind == ErrorKind::Unavailable => result.with("hint", UNREACHED).and_may_have_applied(),
+        _ => result,
     }
-    result
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use aws::{Aws, Resource};
 pub use bucket::Bucket;
 pub use doctor::{Diagnosis, Finding, Verdict};
 pub use firehose::{FirehoseSink, SinkEntry, read_delivered};
-pub use folder::folder;
+pub use folder::{folder, objects};
 pub use nearline::DynamoNearline;
 pub use options::{AwsOptions, Endpoints};
 pub use repo::DynamoRepo;

@@ -13,6 +13,7 @@ Examples:
   gunzip -c old.json.gz | fineo ingest --tenant acme -
   fineo ingest --tenant acme --metric air_quality AirQuality.csv
   fineo ingest --tenant-field customer mixed.ndjson
+  fineo ingest --tenant acme s3://acme-drops/2026/01/ s3://acme-drops/extra.csv.gz
 
 An event is a JSON object, such as {\"metrictype\":\"thermostat\",\"timestamp\":1700000000000,\"temp\":21},
 or a row of a CSV file with a header row. Nothing need be declared. Rejected events do not fail the
@@ -43,7 +44,8 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: SummaryFormat,
 
-    /// Files, plain or compressed with gzip or zstd; `-` or none is standard input
+    /// Files, plain or compressed with gzip or zstd; `-` or none is standard input; s3://BUCKET/KEY is an object or a
+    /// folder of objects, where AWS is compiled in
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }

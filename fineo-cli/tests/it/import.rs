@@ -126,6 +126,16 @@ fn a_file_without_events_is_done_and_said_to_be_one() {
     }
 }
 
+#[cfg(not(feature = "aws"))]
+#[test]
+fn an_object_of_s3_is_refused_where_aws_is_not_compiled_in() {
+    let program = Program::new();
+    let answer = program.run("ingest --tenant t s3://bucket/events.json");
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("no AWS backend") && answer.stderr.contains("--features aws"), "{answer:?}");
+    assert!(!program.path("store").exists());
+}
+
 #[test]
 fn misuse_has_its_own_exit_code_and_touches_nothing() {
     let program = Program::new();

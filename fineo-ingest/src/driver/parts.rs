@@ -67,7 +67,8 @@ impl Default for PipelineOptions {
             owner: None,
             is_alone: true,
             runs_stages: true,
-            lease_for: Duration::from_secs(30),
+            // Another process goes on within ten seconds when one is killed.
+            lease_for: Duration::from_secs(6),
             // Two segments of each stage are in memory at a time, packed: one being filled, one being written. Larger
             // ones pack hardly better: four times this is worth half a byte per event.
             cut_bytes: 8 << 20,

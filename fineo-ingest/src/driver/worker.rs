@@ -195,15 +195,23 @@ impl Worker<'_> {
         let mut work = Work::new(self.stage, shared, self.shard);
         let mut pending = Pending::new(self.stage, self.shard);
         let mut cutting = Cutting::Idle(owned);
-        let mut timer = shared.parts.clock.sleep(self.tick());
+        let clock = &shared.parts.clock;
+        let cut_after = i64::try_from(shared.options.cut_after.as_micros()).unwrap_or(i64::MAX);
+        let mut cut_at = clock.now().plus_micros(cut_after);
+        let mut timer = clock.sleep(self.tick());
         let left = loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut self.stop), if self.again_to.is_none() => break Left::Stopped,
                 owned = finish(&mut cutting) => cutting = Cutting::Idle(owned?),
                 () = &mut timer => {
-                    timer = shared.parts.clock.sleep(self.tick());
-                    cutting = self.tick_over(cutting, &mut pending, &mut work).await?;
+                    let now = clock.now();
+                    let is_due = now >= cut_at;
+                    if is_due {
+                        cut_at = now.plus_micros(cut_after);
+                    }
+                    timer = clock.sleep(self.tick());
+                    cutting = self.tick_over(cutting, is_due, &mut pending, &mut work).await?;
                 }
                 batch = deliveries.next() => match batch {
                     None => {
@@ -230,15 +238,23 @@ impl Worker<'_> {
         Ok((left, owned))
     }
 
+    /// How often something is due: a cut, or where others wait for the lease, its renewal.
     fn tick(&self) -> Duration {
-        self.shared.options.cut_after.min(self.shared.options.lease_for / 3)
+        let options = &self.shared.options;
+        if options.is_alone { options.cut_after } else { options.cut_after.min(options.lease_for / 3) }
     }
 
     /// Cuts what is due; renews the lease when nothing is.
-    async fn tick_over(&self, cutting: Cutting, pending: &mut Pending, work: &mut Work) -> Result<Cutting> {
+    async fn tick_over(
+        &self,
+        cutting: Cutting,
+        is_due: bool,
+        pending: &mut Pending,
+        work: &mut Work,
+    ) -> Result<Cutting> {
         match cutting {
             Cutting::Busy(busy) => Ok(Cutting::Busy(busy)),
-            Cutting::Idle(owned) if !pending.is_empty() => {
+            Cutting::Idle(owned) if is_due && !pending.is_empty() => {
                 begin_cut(self.shared, Cutting::Idle(owned), pending, work).await
             }
             // Nobody else can take a lease from the only worker, so the repository is left in peace.

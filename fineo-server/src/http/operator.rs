@@ -1,12 +1,6 @@
 //! What only the operator may do, at the socket in the data directory: reports, tokens, imports of any size.
 
-use std::{
-    io::{self, Read},
-    num::NonZeroU32,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -16,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use fineo::{
     BackupReport, Error, ImportFormat, ImportOptions, ImportSource, Routing, TableStatus, TenantId, Timestamp,
     compact::{CompactOptions, CompactReport, Rewrite, Selection},
@@ -33,6 +27,7 @@ use crate::{
     auth::{TokenId, TokenInfo, TokenRequest},
     compaction,
     import::{Counts, import},
+    pieces::Pieces,
 };
 
 /// How many pieces of an import wait to be read.
@@ -266,7 +261,7 @@ async fn run_import(
 ) {
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
     let feed = feed(body, pieces);
-    let source = ImportSource::Reader(Box::new(Pieces { receiver, current: Bytes::new() }));
+    let source = ImportSource::Reader(Box::new(Pieces::new(receiver)));
     let fineo = Arc::clone(room.fineo());
     let show = |counts: &Counts| drop(shown.send_replace(counts.clone()));
     let work = import(&fineo, source, options, &show);
@@ -316,24 +311,4 @@ fn answer_lines(
         let bytes = Bytes::from(format!("{}\n", json!(line)));
         Some((Ok(bytes), (!is_last).then_some((progress, receiver, task))))
     })
-}
-
-/// Reads pieces as they come, on a thread that may wait.
-struct Pieces {
-    receiver: mpsc::Receiver<io::Result<Bytes>>,
-    current: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while !self.current.has_remaining() {
-            match self.receiver.blocking_recv() {
-                Some(piece) => self.current = piece?,
-                None => return Ok(0),
-            }
-        }
-        let length = buffer.len().min(self.current.remaining());
-        self.current.copy_to_slice(&mut buffer[..length]);
-        Ok(length)
-    }
 }

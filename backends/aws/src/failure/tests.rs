@@ -76,4 +76,16 @@ fn errors_of_s3_say_what_to_do() {
     assert!(reset.may_have_applied());
     let missing = Store::NotFound { path: "x".to_owned(), source: "404".to_owned().into() };
     assert_eq!(s3(missing).kind(), ErrorKind::NotFound);
+    let hint = |error: Error| error.context().iter().find(|(name, _)| *name == "hint").map(|(_, hint)| hint.clone());
+    for (text, kind, helps) in [
+        ("404 Not Found: <Code>NoSuchBucket</Code>", ErrorKind::NotFound, None),
+        ("redirect without LOCATION, an incorrectly configured region", ErrorKind::Invalid, Some("AWS_REGION")),
+        ("no credentials were found", ErrorKind::Unavailable, Some("AWS_PROFILE")),
+        ("connection refused", ErrorKind::Unavailable, Some("AWS_ENDPOINT_URL")),
+    ] {
+        let error = s3(of(text));
+        assert_eq!(error.kind(), kind, "{text}");
+        let hint = hint(error).unwrap_or_default();
+        assert!(helps.is_none_or(|helps| hint.contains(helps)), "{text}: {hint}");
+    }
 }

@@ -246,7 +246,7 @@ async fn whole_place() -> Result<()> {
     Aws::open(options.with_creates_missing(false)).await?;
     let diagnosis = aws.doctor().await;
     assert!(diagnosis.is_good(), "{diagnosis}");
-    assert_eq!(diagnosis.findings.len(), 7);
+    assert_eq!(diagnosis.findings.len(), 8);
     aws.delete_everything().await?;
     assert!(!aws.doctor().await.is_good());
     Ok(())

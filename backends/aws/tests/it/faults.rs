@@ -19,13 +19,14 @@ use crate::{
 
 /// The trials with a stub; they need no emulator.
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-    let cases: [(&str, Run); 6] = [
+    let cases: [(&str, Run); 7] = [
         ("aws, N1: records fail one by one, whatever their number is said to be", || Box::pin(partly_put())),
         ("aws, N11: an append without an answer is unknown and was sent once", || Box::pin(lost_append())),
         ("aws: an expired iterator begins anew behind what was read", || Box::pin(expired())),
         ("aws, N1: only items left unprocessed are sent again", || Box::pin(unprocessed())),
         ("aws, N11: a transaction that meets itself was written", || Box::pin(own_transaction())),
         ("aws, N11: a transaction without an answer is looked for", || Box::pin(lost_transaction())),
+        ("aws: the doctor says of denied calls that they are denied", || Box::pin(denied())),
     ];
     cases.into_iter().map(trial).collect()
 }
@@ -45,6 +46,16 @@ fn refusal(code: &str) -> Value {
 fn entries(count: u64) -> Vec<Entry> {
     let tenant = TenantId::new("acme").unwrap();
     (0..count).map(|key| Entry { tenant: tenant.clone(), key, payload: "x".into() }).collect()
+}
+
+async fn denied() -> Result<()> {
+    let (aws, _) = place(Box::new(|_, _| (403, refusal("AccessDeniedException")))).await?;
+    let diagnosis = aws.doctor().await;
+    let ill: Vec<&str> = diagnosis.findings.iter().skip(1).map(|finding| finding.message.as_str()).collect();
+    assert_eq!(ill.len(), 5, "{diagnosis}");
+    assert!(ill.iter().all(|message| message.contains("policy")), "{diagnosis}");
+    assert!(!diagnosis.is_good());
+    Ok(())
 }
 
 async fn partly_put() -> Result<()> {

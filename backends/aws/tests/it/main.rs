@@ -6,6 +6,7 @@
 
 mod cases;
 mod faults;
+mod patient;
 mod place;
 mod stub;
 
@@ -49,7 +50,27 @@ fn main() -> ExitCode {
             variable: "FINEO_TEST_KINESIS_URL",
             fan_out: true,
         }),
+        // The same once more, when not all goes well.
+        Box::new(Emulated {
+            name: "aws-dynoxide-faulty",
+            parts: &[Part::Repo, Part::Nearline],
+            variable: "FINEO_TEST_DYNAMODB_URL",
+            fan_out: false,
+        }),
+        Box::new(Emulated {
+            name: "aws-ministack-faulty",
+            parts: &[Part::Archive],
+            variable: "FINEO_TEST_S3_URL",
+            fan_out: false,
+        }),
+        Box::new(Emulated {
+            name: "aws-kinesalite-faulty",
+            parts: &[Part::Stream],
+            variable: "FINEO_TEST_KINESALITE_URL",
+            fan_out: false,
+        }),
     ];
+    println!("faults come by seed {}; FINEO_FAULT_SEED sets another", place::seed());
     let mut trials = fineo_conformance::trials(backends);
     // A case of a contract that an emulator does not speak is nobody's case.
     trials.retain(|trial| place::is_asked(trial.name()) && !place::takes_minutes(trial.name()));

@@ -1,0 +1,63 @@
+//! Events in, SQL out, on AWS or what stands for it: Kinesis, S3, DynamoDB. README.md beside this file begins with nothing.
+//!
+//! Everything that it makes bears the prefix of `FINEO_AWS_PREFIX` (`fineo-example` without), and is deleted at the end.
+
+use fineo::{
+    CompactOptions, Fineo, TenantId,
+    aws::{Aws, AwsOptions},
+};
+
+#[tokio::main]
+async fn main() -> fineo::Result<()> {
+    let options = options();
+    let acme = TenantId::new("acme")?;
+
+    // Two streams, two tables and a bucket are made where they are missing.
+    let fineo = Fineo::aws(options.clone()).open().await?;
+
+    // Two devices, two words for one thing, nothing declared. Once this returns, Kinesis has the events.
+    let events = r#"[{"metrictype":"thermostat","timestamp":1700000000000,"temp":21.5,"room":"attic"},
+                     {"metrictype":"thermostat","timestamp":1700000060000,"temperature":19,"room":"cellar"}]"#;
+    let receipt = fineo.ingest(&acme, events).await?;
+
+    // Stage raw reads them there and archives them in S3, stage staged puts rows into DynamoDB: SQL sees them.
+    fineo.wait_until_queryable(&receipt).await?;
+    let all = "SELECT room, temp, temperature FROM thermostat ORDER BY timestamp";
+    println!("as sent:\n{}", fineo.sql(&acme, all).await?.to_csv().await?);
+
+    // Declared late: one field, two names. Nothing that is stored changes.
+    let declared =
+        r#"{"metrics":{"thermostat":{"fields":{"celsius":{"type":"double","aliases":["temp","temperature"]}}}}}"#;
+    fineo.schema(&acme).declare(declared).await?;
+    let late = "SELECT room, celsius FROM thermostat ORDER BY timestamp";
+    let recent = fineo.sql(&acme, late).await?.to_csv().await?;
+    println!("as meant, from DynamoDB:\n{recent}");
+    assert_eq!(recent, "room,celsius\nattic,21.5\ncellar,19.0\n");
+
+    // What is archived becomes columnar files. An archive's file ends after ten seconds, or when its writer is closed.
+    fineo.close().await?;
+    let fineo = Fineo::aws(options.clone()).open().await?;
+    let report = fineo.compact(CompactOptions::default()).await?;
+    assert!(report.failed.is_empty(), "{report:?}");
+    for table in fineo.tables(&acme).await? {
+        println!("compacted: {} rows of {} are at {}", table.rows, table.metric, table.location);
+        assert_eq!(table.rows, 2);
+    }
+    let compacted = fineo.sql(&acme, late).await?.to_csv().await?;
+    println!("as meant, from S3:\n{compacted}");
+    assert_eq!(compacted, recent);
+
+    println!("{}", fineo.capabilities());
+    fineo.close().await?;
+    Aws::connect(options).await?.delete_everything().await
+}
+
+/// Region, credentials and endpoints are the SDK's own affair; names come from the environment.
+fn options() -> AwsOptions {
+    let prefix = std::env::var("FINEO_AWS_PREFIX").unwrap_or_else(|_| "fineo-example".to_owned());
+    let options = AwsOptions::new(prefix).with_shards(Some(2));
+    match std::env::var("FINEO_AWS_BUCKET") {
+        Ok(bucket) => options.with_bucket(bucket),
+        Err(_) => options,
+    }
+}

@@ -219,7 +219,9 @@ impl BatchDriver {
             let cut = cut(Arc::clone(&turn.shared), turn.owned, turn.pending).await;
             cut.map_err(|error| match error.kind() {
                 // To whoever delivers, that is one more reason to deliver again.
-                ErrorKind::Cancelled => Error::unavailable("another call took the shard over").with_source(error),
+                ErrorKind::Cancelled => Error::unavailable("another call took the shard over")
+                    .with("hint", "if that comes again and again, two of them deliver parts of the shard: one must do")
+                    .with_source(error),
                 _ => error,
             })?;
         }

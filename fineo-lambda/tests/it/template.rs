@@ -26,7 +26,7 @@ fn plain(value: &Value) -> Value {
 fn of_type(wanted: &str) -> BTreeMap<String, Value> {
     let template: Value = serde_norway::from_str(TEMPLATE).unwrap();
     let resources = plain(&template["Resources"]);
-    let found = resources.as_mapping().unwrap().iter().filter(|(_, resource)| resource["Type"] == Value::from(wanted));
+    let found = resources.as_mapping().unwrap().iter().filter(|(_, resource)| resource["Type"] == wanted);
     found.map(|(name, resource)| (name.as_str().unwrap().to_owned(), resource["Properties"].clone())).collect()
 }
 
@@ -104,7 +104,7 @@ fn roles_may_do_what_is_named_and_nothing_else() {
                     many => serde_norway::from_value(many.clone()).unwrap(),
                 };
                 assert!(actions.iter().all(|action| !action.contains('*')), "{name}: {actions:?}");
-                let anywhere = statement["Resource"] == Value::from("*");
+                let anywhere = statement["Resource"] == "*";
                 assert!(!anywhere || actions == ["kinesis:ListStreams"], "{name}: {actions:?} on everything");
             }
         }

@@ -105,7 +105,8 @@ async fn delivery_stream(url: &str, name: &str, bucket: &str) {
         .prefix("sunk/")
         .compression_format(types::CompressionFormat::Uncompressed);
     let call = client.create_delivery_stream().delivery_stream_name(name);
-    call.extended_s3_destination_configuration(destination.build().unwrap()).send().await.unwrap();
+    let made = call.extended_s3_destination_configuration(destination.build().unwrap()).send();
+    Box::pin(made).await.unwrap();
 }
 
 async fn folder() -> Result<()> {

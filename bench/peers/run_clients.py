@@ -1,6 +1,6 @@
 """Runs the smoke script of every client against a released program and says what became of each.
 
-    python run_clients.py --fineo PROGRAM -> {"clients": {"psql": "ok (1 s)", ...}} on stdout
+python run_clients.py --fineo PROGRAM -> {"clients": {"psql": "ok (1 s)", ...}} on stdout
 """
 
 import argparse

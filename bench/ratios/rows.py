@@ -155,7 +155,9 @@ ROWS = [
     least("26", "q11 error records", "DuckDB on its error Parquet", 3, 1, f.query_ratio("q11", "duckdb", "etl")),
     least("27", "ingest over HTTP, the server's CPU/event", "own library", 1.5, 1.2, f.row_27, "doors"),
     told("28a", "HTTP at 2,000 ev/s: ack p99", "append + fdatasync floor", f.row_28("ack_ms"), "doors_freshness"),
-    told("28b", "HTTP at 2,000 ev/s: visible p99", "append + fdatasync floor", f.row_28("visible_ms"), "doors_freshness"),
+    told(
+        "28b", "HTTP at 2,000 ev/s: visible p99", "append + fdatasync floor", f.row_28("visible_ms"), "doors_freshness"
+    ),
 ]
 
 

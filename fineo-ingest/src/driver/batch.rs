@@ -93,7 +93,7 @@ impl BatchDriver {
         // What is cut short by the end of the time is whole up to some chunk, if the cut has time of its own.
         let (pass_within, cut_within) = (within / 4 * 3, within / 16 * 3);
         let begun = self.parts.clock.now();
-        let mut turn = match self.timed(pass_within, self.begin(shard, batch)).await {
+        let mut turn = match self.timed(pass_within, self.begin(shard, batch, within)).await {
             Ok(turn) => turn,
             Err(error) => return BatchReport { done: 0, redelivered: 0, failure: Some(error) },
         };
@@ -136,11 +136,11 @@ impl BatchDriver {
     }
 
     /// Takes the shard, and leaves out what is done.
-    async fn begin(&self, shard: &ShardId, batch: &[Delivery]) -> Result<Turn> {
+    async fn begin(&self, shard: &ShardId, batch: &[Delivery], within: Duration) -> Result<Turn> {
         if !batch.is_sorted_by(|one, other| one.position < other.position) {
             return Err(Error::invalid("the deliveries of a batch are not in order").with("shard", shard));
         }
-        let lease = self.claim(shard).await?;
+        let lease = self.claim(shard, within).await?;
         let subject = checkpoint::subject(&self.options.name, self.stage.as_str(), "stage", shard)?;
         let checkpoint = Checkpoint::read(&*self.parts.repo, subject).await?;
         let redelivered = match checkpoint.position {
@@ -174,9 +174,11 @@ impl BatchDriver {
         looks.buffer_unordered(LOOKS_AT_ONCE).for_each(|()| std::future::ready(())).await;
     }
 
-    async fn claim(&self, shard: &ShardId) -> Result<Lease> {
+    /// The lease of the shard, for as long as the call may take: it is not renewed on the way.
+    async fn claim(&self, shard: &ShardId, within: Duration) -> Result<Lease> {
         let subject = lease::subject(&self.options.name, self.stage.as_str(), shard)?;
-        let claim = Claim { owner: &self.owner, hold_for: self.options.lease_for, at_once: false };
+        let hold_for = self.options.lease_for.max(within);
+        let claim = Claim { owner: &self.owner, hold_for, at_once: false };
         match Lease::claim(&*self.parts.repo, subject, claim, self.parts.clock.now()).await? {
             Claimed::Held(lease) => Ok(lease),
             Claimed::Taken(until) => {

@@ -388,9 +388,7 @@ async fn a_stop_does_not_wait_for_an_archive_that_is_gone_for_good() {
     let pipeline = Pipeline::start(parts, options).await.unwrap();
     let receipt = pipeline.edge().ingest(&tenant("acme"), r#"{"metrictype":"m","timestamp":1}"#.into()).await.unwrap();
     pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
-    let begun = tokio::time::Instant::now();
-    pipeline.stop().await.unwrap();
-    assert!(begun.elapsed() < SOON * 15, "{:?}", begun.elapsed());
+    tokio::time::timeout(SOON * 15, pipeline.stop()).await.unwrap().unwrap();
     // The next start does the rest.
     let pipeline = Pipeline::start(world.parts(), PipelineOptions::default()).await.unwrap();
     pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();

@@ -170,7 +170,10 @@ async fn damaged_rows_are_told_and_written_again_while_everything_else_goes_on()
             for (number, name) in TENANTS.iter().enumerate() {
                 for (metric, expected) in metrics().into_iter().zip(&expected[2 * number..]) {
                     match rows(&nearline, name, metric).await {
-                        Ok(found) => assert_eq!(found, *expected, "{place}"),
+                        Ok(found) => {
+                            assert_eq!(found, *expected, "{place}");
+                            whole += 1;
+                        }
                         Err(error) => {
                             assert_eq!(error.kind(), ErrorKind::Corrupt, "{place}: {error:?}");
                             damaged += 1;
@@ -178,7 +181,6 @@ async fn damaged_rows_are_told_and_written_again_while_everything_else_goes_on()
                     }
                 }
             }
-            whole += 1;
             // Re-sends and new events of everybody are taken meanwhile.
             send(&pipeline, EVENTS - 5, 10).await;
             mended(&nearline).await;

@@ -64,8 +64,7 @@ async fn a_connection_without_work_is_closed_and_one_with_work_is_not() {
     let store = InMemory::new();
     let event = r#"{"metrictype":"m","timestamp":1,"ok":true}"#;
     store.put(&Path::from("acme/slow.json"), event.into()).await.unwrap();
-    let mut slow = ThrottleConfig::default();
-    slow.wait_get_per_call = Duration::from_millis(2_500);
+    let slow = ThrottleConfig { wait_get_per_call: Duration::from_millis(2_500), ..ThrottleConfig::default() };
     let store: Arc<dyn ObjectStore> = Arc::new(ThrottledStore::new(store, slow));
     let mut config = config();
     config.limits.idle_seconds_max = 1;

@@ -31,7 +31,9 @@ impl Object {
 
     /// The object of `store` at `path`.
     pub(crate) async fn find(store: &Arc<dyn ObjectStore>, path: &Path) -> object_store::Result<Self> {
-        Ok(Self::new(Arc::clone(store), store.head(path).await?))
+        // A store that begins at a folder answers with the whole path, which is not how it is asked.
+        let meta = ObjectMeta { location: path.clone(), ..store.head(path).await? };
+        Ok(Self::new(Arc::clone(store), meta))
     }
 
     /// Its length in bytes.
@@ -81,7 +83,7 @@ mod tests {
 
     use std::{io::Read, sync::Arc};
 
-    use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+    use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path, prefix::PrefixStore};
 
     use super::{Object, PIECE_BYTES};
 
@@ -105,6 +107,15 @@ mod tests {
             assert_eq!(object.length(), length);
             assert!(read(object).await.unwrap() == bytes, "{length} bytes");
         }
+    }
+
+    #[tokio::test]
+    async fn an_object_of_a_folder_is_read_by_its_path_there() {
+        let store = Arc::new(InMemory::new());
+        store.put(&Path::from("drops/t/x"), "here".into()).await.unwrap();
+        let folder: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store, "drops"));
+        let object = Object::find(&folder, &Path::from("t/x")).await.unwrap();
+        assert_eq!(read(object).await.unwrap(), b"here");
     }
 
     #[tokio::test]

@@ -1,9 +1,10 @@
-//! What only an instance on AWS meets: bad days of the services, several workers, a bill.
+//! What only an instance on AWS meets: bad days of the services, several workers, a bill, how fresh answers are.
 //!
 //! Every test needs the emulators that `scripts/services start` starts.
 
 mod bill;
 mod faults;
+mod freshness;
 mod workers;
 
 use std::{fmt::Write, ops::Range, sync::Arc, time::Duration};

@@ -45,7 +45,8 @@ pub(crate) async fn delete(aws: &Aws, resource: &Resource) -> Result<()> {
     match resource {
         Resource::Stream(name) => {
             let call = aws.clients.kinesis.delete_stream().stream_name(aws.stream_name(name));
-            call.send().await.map(|_| ()).map_err(failure::kinesis)
+            // Who is pushed its records goes with it.
+            call.enforce_consumer_deletion(true).send().await.map(|_| ()).map_err(failure::kinesis)
         }
         Resource::Repo => delete_table(aws, "repo").await,
         Resource::Rows => delete_table(aws, "rows").await,

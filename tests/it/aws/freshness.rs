@@ -12,7 +12,7 @@ use super::{events, until};
 use crate::support::{aws_options, rows, tenant, try_rows};
 
 /// Batches that are sent one after another, each until it is seen.
-const BATCHES: u32 = 40;
+const BATCHES: u32 = 20;
 const AT_ONCE: u32 = 10;
 /// Under a minute is the floor of what can be accepted.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(60);

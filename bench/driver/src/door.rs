@@ -4,15 +4,19 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
 use crate::Result;
+use crate::meter::now;
 
 /// Clock ticks per second in what Linux tells of a process.
 const TICKS_PER_SECOND: f64 = 100.0;
+/// A connection that was quiet for longer is made anew: the server may be about to close it.
+const QUIET_MAX: Duration = Duration::from_secs(5);
 
 /// A running `fineo serve`, ended when it is dropped.
 pub(crate) struct Server {
@@ -49,9 +53,8 @@ impl Server {
 
     /// A connection of its own.
     pub(crate) async fn connect(&self) -> Result<Caller> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Caller { stream: BufStream::new(stream), token: self.token.clone() })
+        let stream = connected(self.address).await?;
+        Ok(Caller { stream, address: self.address, token: self.token.clone(), used: now() })
     }
 
     /// CPU seconds of all its threads so far, also those it has ended.
@@ -87,7 +90,15 @@ impl Drop for Server {
 /// One connection to the HTTP door.
 pub(crate) struct Caller {
     stream: BufStream<TcpStream>,
+    address: SocketAddr,
     token: String,
+    used: Instant,
+}
+
+async fn connected(address: SocketAddr) -> Result<BufStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(BufStream::new(stream))
 }
 
 impl Caller {
@@ -98,6 +109,10 @@ impl Caller {
             self.token,
             body.len()
         );
+        if now().duration_since(self.used) > QUIET_MAX {
+            self.stream = connected(self.address).await?;
+        }
+        self.used = now();
         self.stream.write_all(head.as_bytes()).await?;
         self.stream.write_all(body).await?;
         self.stream.flush().await?;

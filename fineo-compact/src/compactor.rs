@@ -157,8 +157,12 @@ impl Compactor {
         everybody.retired = everybody.cover.clone();
         if is_expiring {
             let wait = self.options.pin_for.max(self.options.retain_for);
-            expire::expire(&self.parts, &self.options, &everybody.cover_at(before(now, wait)), report).await?;
-            everybody.upkeep.expired_at = now.micros();
+            let in_files = everybody.cover_at(before(now, wait));
+            match expire::expire(&self.parts, &self.options, &in_files, report).await {
+                Ok(()) => everybody.upkeep.expired_at = now.micros(),
+                // What was compacted is noted all the same.
+                Err(error) => tracing::warn!(%error, "old segments stay in the archive until the next run"),
+            }
         }
         everybody.write(&*self.parts.repo, now).await
     }

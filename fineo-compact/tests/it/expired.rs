@@ -156,3 +156,19 @@ async fn what_somebody_took_away_is_still_missed() {
     world.compact(keeping(12)).await;
     assert_eq!(segments(&world).await, [1, 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_segment_that_cannot_be_looked_at_stays_and_holds_nothing_up() {
+    // D7
+    let (world, clock) = world();
+    send(&world, "old").await;
+    clock.pass(DAY * 20);
+    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let there: Vec<_> = world.archive.segments(query).try_collect().await.unwrap();
+    world.archive.remove(&there[0].name).await.into_result().unwrap();
+    world.archive.write(&there[0].name, "no segment".into()).await.into_result().unwrap();
+    let report = world.compact(keeping(10)).await;
+    assert_eq!((report.expired_segments, segments(&world).await), (0, [1, 1]));
+    assert!(world.compact(at_once()).await.is_idle(), "what was compacted is noted");
+    assert_eq!(values(&world).await, ["old"]);
+}

@@ -40,7 +40,7 @@ pub(super) fn draft(key: &Key, tracker: &mut Tracker) -> Result<Option<Draft>> {
         if !names.iter().any(|tracked| tracked.is_dirty) {
             continue;
         }
-        let body = encode_names(names.iter().map(|tracked| &tracked.stats))?;
+        let body = encode_names(names.iter().map(|tracked| &tracked.stats));
         let expected = tracker.chunk_versions.get(number).copied().unwrap_or_default();
         writes.push(Write { subject: chunk_subject(key, number)?, expected, body: Some(body) });
         chunks.push(number);

@@ -5,7 +5,7 @@ use fineo_core::{Error, Position, Result, ShardId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::NAMES;
-use crate::{NameStats, document::Name};
+use crate::{NameStats, avro, document::Name};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Names {
@@ -38,6 +38,9 @@ struct NameRecord {
     greatest: Option<f64>,
 }
 
+/// The branch of `head` that chunks of names have.
+const NO_HEAD: i64 = 0;
+
 pub(crate) fn encode_head(head: NamesHead) -> Result<Bytes> {
     NAMES.encode(&Names { head: Some(head), names: Vec::new() })
 }
@@ -47,8 +50,12 @@ pub(crate) fn decode_head(body: &[u8]) -> Result<NamesHead> {
     wire.head.ok_or_else(|| Error::corrupt("the names of a metric have no head"))
 }
 
-pub(crate) fn encode_names<'a>(names: impl Iterator<Item = &'a NameStats>) -> Result<Bytes> {
-    NAMES.encode(&Names { head: None, names: names.map(NameRecord::of).collect() })
+/// Names are saved with every checkpoint, thousands of them at a time: they are written as they lie.
+pub(crate) fn encode_names<'a>(names: impl ExactSizeIterator<Item = &'a NameStats>) -> Bytes {
+    let mut body = NAMES.header.to_vec();
+    avro::write_long(NO_HEAD, &mut body);
+    write_array(names, &mut body, write_name);
+    body.into()
 }
 
 pub(crate) fn decode_names(body: &[u8], shard: &ShardId) -> Result<Vec<NameStats>> {
@@ -56,22 +63,33 @@ pub(crate) fn decode_names(body: &[u8], shard: &ShardId) -> Result<Vec<NameStats
     wire.names.into_iter().map(|name| name.into_stats(shard)).collect()
 }
 
-impl NameRecord {
-    fn of(stats: &NameStats) -> Self {
-        Self {
-            name: stats.name.clone(),
-            count: stats.count.cast_signed(),
-            first: stats.first.micros(),
-            last: stats.last.micros(),
-            position: stats.last_position.as_ref().map(|(_, position)| position.to_string()),
-            samples: stats.samples.to_vec(),
-            tried: stats.tried.into(),
-            fits: stats.fits.iter().map(|fits| i64::from(*fits)).collect(),
-            least: stats.range.map(|(least, _)| least),
-            greatest: stats.range.map(|(_, greatest)| greatest),
-        }
+fn write_name(stats: &NameStats, out: &mut Vec<u8>) {
+    avro::write_bytes(stats.name.as_bytes(), out);
+    avro::write_long(stats.count.cast_signed(), out);
+    avro::write_long(stats.first.micros(), out);
+    avro::write_long(stats.last.micros(), out);
+    let position = stats.last_position.as_ref().map(|(_, position)| position.to_string());
+    avro::write_optional(position.as_deref(), out);
+    write_array(stats.samples.iter(), out, |sample, out| avro::write_bytes(sample.as_bytes(), out));
+    avro::write_long(stats.tried.into(), out);
+    write_array(stats.fits.iter(), out, |fits, out| avro::write_long(i64::from(*fits), out));
+    for bound in [stats.range.map(|(least, _)| least), stats.range.map(|(_, greatest)| greatest)] {
+        avro::write_long(i64::from(bound.is_some()), out);
+        bound.into_iter().for_each(|bound| out.extend_from_slice(&bound.to_le_bytes()));
     }
+}
 
+/// An array in one block.
+fn write_array<T>(items: impl ExactSizeIterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {
+    let count = i64::try_from(items.len()).expect("what is in memory can be counted");
+    if count > 0 {
+        avro::write_long(count, out);
+        items.for_each(|item| write(item, out));
+    }
+    avro::write_long(0, out);
+}
+
+impl NameRecord {
     fn into_stats(self, shard: &ShardId) -> Result<NameStats> {
         let number = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
         let position: Option<Position> = self.position.map(|text| text.parse()).transpose()?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use fineo_core::{Cover, ErrorKind, MetricId, Position, ShardId, TenantId, Timestamp, repo::Version};
 
-use super::{ChangeRecord, TenantVersion, decode_metric, encode_metric};
-use crate::{Change, ChangeId, Identity, RetainDays, StatedConversion, edit::Edit};
+use super::{ChangeRecord, TenantVersion, decode_metric, decode_names, encode_metric, encode_names};
+use crate::{Change, ChangeId, Identity, NameStats, RetainDays, StatedConversion, edit::Edit};
 
 fn sample() -> (Edit, Vec<Change>) {
     let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
@@ -110,4 +110,24 @@ fn a_document_of_the_time_before_a_field_was_added_is_read() {
     assert_eq!((read.canonical_name.as_str(), read.canonical_names_to_aliases.len()), ("acme", 0));
     let one_more = [&body[..], &[0]].concat();
     assert!(super::METADATA.decode::<super::metadata::Metadata>(&one_more).is_err());
+}
+
+#[test]
+fn names_are_read_by_their_schema_as_they_were_written() {
+    let shard = ShardId::new("s0").unwrap();
+    let full = NameStats {
+        name: "température".into(),
+        count: u64::MAX / 2,
+        first: Timestamp::from_micros(-7).unwrap(),
+        last: Timestamp::from_micros(8).unwrap(),
+        last_position: Some((shard.clone(), Position::from(300))),
+        samples: ["21.5".into(), String::new().into()].into(),
+        tried: u32::MAX,
+        fits: [0, 1, 2, 127, 128, u32::MAX],
+        range: Some((-0.5, 1e300)),
+    };
+    let bare = NameStats { name: "x".into(), last_position: None, samples: [].into(), range: None, ..full.clone() };
+    for names in [vec![], vec![bare.clone()], vec![full.clone(), bare, full]] {
+        assert_eq!(decode_names(&encode_names(names.iter()), &shard).unwrap(), names);
+    }
 }

@@ -13,6 +13,7 @@ mod hash;
 mod heads;
 mod image;
 mod journal;
+mod keeper;
 mod manifest;
 mod memtable;
 mod merge;
@@ -28,7 +29,7 @@ mod text;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -36,14 +37,14 @@ use std::{
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use fineo_core::{
-    Cover, Error, ErrorKind, MetricId, NearlineStore, Outcome, Result, TenantId,
+    Cover, Error, MetricId, NearlineStore, Outcome, Result, TenantId,
     nearline::{Damage, NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
 };
 use futures::stream::BoxStream;
 use redb::Database;
-use tokio::{sync::Mutex as AsyncMutex, task::JoinSet};
 
 use crate::{log::Log, root::Root};
+use keeper::Keeper;
 use store::Store;
 
 const ROWS_MAX: usize = 100_000;
@@ -52,22 +53,16 @@ const ROWS_MAX: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct LocalNearline {
     store: Arc<Store>,
-    /// One flush, merge or removal at a time.
-    gate: Arc<AsyncMutex<()>>,
-    /// The relief that runs beside the writers.
-    relief: Mutex<JoinSet<()>>,
+    keeper: Keeper,
     is_relieving: Arc<AtomicBool>,
 }
 
 impl LocalNearline {
     /// Opens the store of a directory.
     pub(crate) fn open(root: &Arc<Root>, database: &Arc<Database>) -> Result<Self> {
-        Ok(Self {
-            store: Arc::new(Store::open(root, database)?),
-            gate: Arc::default(),
-            relief: Mutex::default(),
-            is_relieving: Arc::default(),
-        })
+        let store = Arc::new(Store::open(root, database)?);
+        let keeper = Keeper::start(&store)?;
+        Ok(Self { store, keeper, is_relieving: Arc::default() })
     }
 
     /// Rows may come from `log`.
@@ -77,62 +72,44 @@ impl LocalNearline {
 
     /// Waits for what runs beside, and makes all rows durable.
     pub(crate) async fn close(&self) -> Result<()> {
-        let mut relief = std::mem::take(&mut *self.relief.lock().unwrap_or_else(PoisonError::into_inner));
-        while relief.join_next().await.is_some() {}
-        self.behind_gate(|store| {
+        let seal = |store: &Store| {
             store.sync_rows()?;
             store.journal.lock().unwrap_or_else(PoisonError::into_inner).seal()
-        })
-        .await
-    }
-
-    async fn behind_gate<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let guard = Arc::clone(&self.gate).lock_owned().await;
-        let store = Arc::clone(&self.store);
-        // The guard goes with the work: a caller who leaves does not let the next one in early.
-        let done = tokio::task::spawn_blocking(move || {
-            let _one_at_a_time = guard;
-            work(&store)
-        });
-        done.await.unwrap_or_else(|error| {
-            Err(Error::new(ErrorKind::Cancelled, "the work was cut off").with_source(error).and_may_have_applied())
-        })
+        };
+        self.keeper.run(seal).await
     }
 
     /// Moves rows to disk when there are many in memory: beside the writers first, before them when that is too slow.
     async fn keep_bounded(&self) -> Result<()> {
-        let memory = || self.store.memory.load(Ordering::Relaxed);
+        let memory = self.store.memory.load(Ordering::Relaxed);
         let memory_max = self.store.root.options.memtable_bytes;
-        if memory() > memory_max {
-            return self
-                .behind_gate(move |store| {
-                    let is_still = store.memory.load(Ordering::Relaxed) > memory_max;
-                    if is_still { store.relieve() } else { Ok(()) }
-                })
-                .await;
+        if memory > memory_max {
+            let relieve = move |store: &Store| {
+                let is_still = store.memory.load(Ordering::Relaxed) > memory_max;
+                if is_still { store.relieve() } else { Ok(()) }
+            };
+            return self.keeper.run(relieve).await;
         }
-        if memory() > memory_max / 4 * 3 && !self.is_relieving.swap(true, Ordering::AcqRel) {
-            let (gate, store, is_relieving) =
-                (Arc::clone(&self.gate), Arc::clone(&self.store), Arc::clone(&self.is_relieving));
-            let mut relief = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
-            while relief.try_join_next().is_some() {}
-            relief.spawn(async move {
-                let guard = gate.lock_owned().await;
-                let work = tokio::task::spawn_blocking(move || {
-                    let _one_at_a_time = guard;
-                    if let Err(error) = store.relieve() {
-                        tracing::warn!(%error, "rows could not move to disk");
-                    }
-                    is_relieving.store(false, Ordering::Release);
-                });
-                // A panic there is reported by the runtime; the next writer tries again.
-                let _ = work.await;
+        if memory > memory_max / 4 * 3 && !self.is_relieving.swap(true, Ordering::AcqRel) {
+            let is_relieving = Arc::clone(&self.is_relieving);
+            self.keeper.begin(move |store| {
+                // Also where it panics: the next writer tries again.
+                let _over = Relief(is_relieving);
+                if let Err(error) = store.relieve() {
+                    tracing::warn!(%error, "rows could not move to disk");
+                }
             });
         }
         Ok(())
+    }
+}
+
+/// Notes when it is dropped that rows are moved to disk no more.
+struct Relief(Arc<AtomicBool>);
+
+impl Drop for Relief {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -173,7 +150,7 @@ impl NearlineStore for LocalNearline {
     }
 
     async fn sync(&self) -> Outcome<()> {
-        self.behind_gate(Store::sync_rows).await.into()
+        self.keeper.run(Store::sync_rows).await.into()
     }
 
     fn scan(&self, request: ScanRequest) -> BoxStream<'static, Result<RecordBatch>> {
@@ -184,7 +161,7 @@ impl NearlineStore for LocalNearline {
 
     async fn remove(&self, tenant: &TenantId, metric: &MetricId, cover: &Cover) -> Outcome<u64> {
         let (tenant, metric, cover) = (tenant.clone(), metric.clone(), cover.clone());
-        self.behind_gate(move |store| store.remove_covered(&tenant, &metric, &cover)).await.into()
+        self.keeper.run(move |store| store.remove_covered(&tenant, &metric, &cover)).await.into()
     }
 
     async fn metrics(&self, tenant: &TenantId) -> Result<Vec<MetricId>> {
@@ -197,6 +174,6 @@ impl NearlineStore for LocalNearline {
 
     async fn mended(&self, damage: &Damage) -> Outcome<()> {
         let damage = damage.clone();
-        self.behind_gate(move |store| store.mended(&damage)).await.into()
+        self.keeper.run(move |store| store.mended(&damage)).await.into()
     }
 }

@@ -1,6 +1,6 @@
 //! Moves rows from memory to disk: a few to the journal, many to segments.
 //!
-//! Everything here runs one at a time, behind the store's gate, off the caller's thread.
+//! Everything here runs in the keeper's thread, one at a time.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! Footers and dictionaries of segments, kept as long as there is room.
+//! Footers, dictionaries and lately read blocks of segments, kept as long as there is room.
 
 use std::{
     collections::HashMap,
@@ -6,17 +6,19 @@ use std::{
 };
 
 use arrow_array::StringViewArray;
+use arrow_buffer::Buffer;
 use fineo_core::Result;
 
 use super::footer::Footer;
 
-/// A thing of a segment: the footer, or the dictionary of one of its columns.
+/// A thing of a segment: the footer, the dictionary of one of its columns, or a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Thing {
     Footer,
     Alias,
     Shard,
     Column(usize),
+    Block(usize),
 }
 
 /// What is kept.
@@ -24,6 +26,7 @@ pub(super) enum Thing {
 enum Kept {
     Footer(Arc<Footer>),
     Dictionary(Arc<StringViewArray>),
+    Block(Buffer),
 }
 
 #[derive(Debug)]
@@ -79,6 +82,19 @@ impl Cache {
         let bytes = texts + 17 * dictionary.views().len() + 256;
         self.keep((segment, thing), Kept::Dictionary(Arc::clone(&dictionary)), bytes);
         Ok(dictionary)
+    }
+
+    /// The checked block `number` of `segment`, if it is here.
+    pub(super) fn block(&self, segment: u64, number: usize) -> Option<Buffer> {
+        match self.find(segment, Thing::Block(number)) {
+            Some(Kept::Block(block)) => Some(block),
+            _ => None,
+        }
+    }
+
+    /// Keeps the block `number` of `segment`, which was checked.
+    pub(super) fn keep_block(&self, segment: u64, number: usize, block: &[u8]) {
+        self.keep((segment, Thing::Block(number)), Kept::Block(Buffer::from(block)), block.len() + 256);
     }
 
     fn find(&self, segment: u64, thing: Thing) -> Option<Kept> {

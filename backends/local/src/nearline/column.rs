@@ -11,7 +11,7 @@ use super::{
     cache::Thing,
     footer::ColumnPlace,
     heads::{Contents, Positions},
-    segment::{Segment, content_hash, event_id, sixteens},
+    segment::{Reach, Segment, content_hash, event_id, sixteens},
     source::{Cells, RowSource, Which},
     text::{ABSENT, is_one_of},
 };
@@ -50,6 +50,7 @@ impl Selection {
 #[derive(Debug)]
 pub(super) struct ColumnReader {
     segment: Arc<Segment>,
+    reach: Reach,
     place: ColumnPlace,
     /// The texts, then a null.
     dictionary: Arc<StringViewArray>,
@@ -77,10 +78,10 @@ enum Codes {
 
 impl ColumnReader {
     /// Opens the column `thing` of `segment`.
-    pub(super) fn open(segment: &Arc<Segment>, thing: Thing, place: &ColumnPlace) -> Result<Self> {
-        let load = || load_dictionary(segment, place);
+    pub(super) fn open(segment: &Arc<Segment>, reach: Reach, thing: Thing, place: &ColumnPlace) -> Result<Self> {
+        let load = || load_dictionary(segment, reach, place);
         let dictionary = segment.cache.dictionary(segment.number(), thing, load)?;
-        Ok(Self { segment: Arc::clone(segment), place: place.clone(), dictionary })
+        Ok(Self { segment: Arc::clone(segment), reach, place: place.clone(), dictionary })
     }
 
     fn is_sparse(&self) -> bool {
@@ -95,7 +96,7 @@ impl ColumnReader {
         let guess = |row: usize| (row as u128 * cells as u128 / all as u128) as usize;
         let (mut first, mut last) = (guess(from).saturating_sub(MARGIN), (guess(to) + MARGIN).min(cells));
         let rows = loop {
-            let rows: ScalarBuffer<u32> = self.segment.numbers(self.place.rows, first, last)?;
+            let rows: ScalarBuffer<u32> = self.segment.numbers(self.reach, self.place.rows, first, last)?;
             let is_low_enough = first == 0 || rows.first().is_some_and(|row| (*row as usize) < from);
             let is_high_enough = last == cells || rows.last().is_some_and(|row| *row as usize >= to);
             if is_low_enough && is_high_enough {
@@ -252,9 +253,9 @@ impl ColumnReader {
 
     fn codes(&self, from: usize, to: usize) -> Result<Codes> {
         Ok(match self.place.width {
-            1 => Codes::One(self.segment.numbers(self.place.codes, from, to)?),
-            2 => Codes::Two(self.segment.numbers(self.place.codes, from, to)?),
-            _ => Codes::Four(self.segment.numbers(self.place.codes, from, to)?),
+            1 => Codes::One(self.segment.numbers(self.reach, self.place.codes, from, to)?),
+            2 => Codes::Two(self.segment.numbers(self.reach, self.place.codes, from, to)?),
+            _ => Codes::Four(self.segment.numbers(self.reach, self.place.codes, from, to)?),
         })
     }
 }
@@ -273,10 +274,10 @@ fn mark_equal<T: PartialEq + Copy>(codes: &[T], wanted: Option<T>, mask: &mut [b
 }
 
 /// Where each text ends, and the bytes of all of them.
-fn dictionary_parts(segment: &Segment, place: &ColumnPlace) -> Result<(ScalarBuffer<u32>, Buffer)> {
+fn dictionary_parts(segment: &Segment, reach: Reach, place: &ColumnPlace) -> Result<(ScalarBuffer<u32>, Buffer)> {
     let damaged = || failure::corrupt(&segment.pack.path, "dictionary is damaged");
     let texts = place.texts as usize;
-    let bytes = segment.read_all(place.dictionary)?;
+    let bytes = segment.read_all(reach, place.dictionary)?;
     let text_bytes = bytes.len().checked_sub(4 * texts).ok_or_else(damaged)?;
     let ends = ScalarBuffer::<u32>::new(bytes.clone(), 0, texts);
     let text = bytes.slice_with_length(4 * texts, text_bytes);
@@ -287,8 +288,8 @@ fn dictionary_parts(segment: &Segment, place: &ColumnPlace) -> Result<(ScalarBuf
     Ok((ends, text))
 }
 
-fn load_dictionary(segment: &Segment, place: &ColumnPlace) -> Result<StringViewArray> {
-    let (ends, text) = dictionary_parts(segment, place)?;
+fn load_dictionary(segment: &Segment, reach: Reach, place: &ColumnPlace) -> Result<StringViewArray> {
+    let (ends, text) = dictionary_parts(segment, reach, place)?;
     let mut start = 0;
     let mut views = Vec::with_capacity(ends.len() + 1);
     for end in ends.iter().copied() {
@@ -303,53 +304,54 @@ fn load_dictionary(segment: &Segment, place: &ColumnPlace) -> Result<StringViewA
 
 impl RowSource for Arc<Segment> {
     fn timestamps(&self) -> Result<Vec<i64>> {
-        Ok(self.numbers::<i64>(self.footer()?.timestamps, 0, self.rows())?.to_vec())
+        Ok(self.numbers::<i64>(Reach::Disk, self.footer(Reach::Disk)?.timestamps, 0, self.rows())?.to_vec())
     }
 
     fn ingested(&self) -> Result<Vec<i64>> {
-        Ok(self.numbers::<i64>(self.footer()?.ingested, 0, self.rows())?.to_vec())
+        Ok(self.numbers::<i64>(Reach::Disk, self.footer(Reach::Disk)?.ingested, 0, self.rows())?.to_vec())
     }
 
     fn ids(&self) -> Result<Vec<fineo_core::EventId>> {
-        Ok(sixteens(&Segment::ids(self, &*self.footer()?, 0, self.rows())?, event_id))
+        Ok(sixteens(&Segment::ids(self, Reach::Disk, &*self.footer(Reach::Disk)?, 0, self.rows())?, event_id))
     }
 
     fn contents(&self) -> Result<Contents> {
-        let footer = self.footer()?;
+        let footer = self.footer(Reach::Disk)?;
         if footer.contents.bytes == 0 {
             return Ok(Contents::default());
         }
-        Ok(Contents::of(sixteens(&Segment::contents(self, &footer, 0, self.rows())?, content_hash)))
+        Ok(Contents::of(sixteens(&Segment::contents(self, Reach::Disk, &footer, 0, self.rows())?, content_hash)))
     }
 
     fn positions(&self) -> Result<Positions> {
-        Segment::positions(self, &*self.footer()?, 0, self.rows())
+        Segment::positions(self, Reach::Disk, &*self.footer(Reach::Disk)?, 0, self.rows())
     }
 
     fn names(&self) -> Result<Vec<Arc<str>>> {
-        Ok(self.footer()?.columns.iter().map(|column| Arc::clone(&column.name)).collect())
+        Ok(self.footer(Reach::Disk)?.columns.iter().map(|column| Arc::clone(&column.name)).collect())
     }
 
     fn cells(&self, which: Which<'_>) -> Result<Option<Cells>> {
-        let footer = self.footer()?;
+        let footer = self.footer(Reach::Disk)?;
         let found = match which {
             Which::Alias => Some(&footer.alias),
             Which::Shard => Some(&footer.shard),
             Which::Name(name) => footer.column(name).map(|(_, place)| place),
         };
         let Some(place) = found else { return Ok(None) };
+        let reach = if place.is_within_a_block() { Reach::Kept } else { Reach::Disk };
         let damaged = || failure::corrupt(&self.pack.path, "dictionary is damaged");
-        let (ends, text) = dictionary_parts(self, place)?;
+        let (ends, text) = dictionary_parts(self, reach, place)?;
         let text = String::from_utf8(text.to_vec()).map_err(|source| damaged().with_source(source))?;
         let count = if place.rows.bytes > 0 { place.cells as usize } else { self.rows() };
         let codes = match place.width {
             0 => vec![0; count],
-            1 => widen(&Codes::One(self.numbers(place.codes, 0, count)?)),
-            2 => widen(&Codes::Two(self.numbers(place.codes, 0, count)?)),
-            _ => widen(&Codes::Four(self.numbers(place.codes, 0, count)?)),
+            1 => widen(&Codes::One(self.numbers(reach, place.codes, 0, count)?)),
+            2 => widen(&Codes::Two(self.numbers(reach, place.codes, 0, count)?)),
+            _ => widen(&Codes::Four(self.numbers(reach, place.codes, 0, count)?)),
         };
         let rows: Vec<u32> = if place.rows.bytes > 0 {
-            self.numbers::<u32>(place.rows, 0, count)?.to_vec()
+            self.numbers::<u32>(reach, place.rows, 0, count)?.to_vec()
         } else {
             (0..self.entry.rows).collect()
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     codec::{Put, Take},
-    image::Section,
+    image::{BLOCK_BYTES, Section},
 };
 
 /// A column of texts in an image.
@@ -24,6 +24,13 @@ pub(super) struct ColumnPlace {
     pub(super) codes: Section,
     /// The bytes of a code; 0 when every row has the one text.
     pub(super) width: u8,
+}
+
+impl ColumnPlace {
+    /// Whether it is so small that other columns mostly lie in the same block.
+    pub(super) fn is_within_a_block(&self) -> bool {
+        self.dictionary.bytes + self.rows.bytes + self.codes.bytes <= BLOCK_BYTES as u64
+    }
 }
 
 /// The directory of an image.

@@ -58,11 +58,12 @@ pub(super) fn batches(request: ScanRequest, snapshot: Result<Snapshot>) -> BoxSt
     Box::pin(stream::unfold(Some(scan), |scan| async move {
         let mut scan = scan?;
         // Rows in memory are there at once; for others one may have to wait for the disk.
-        while scan.done.is_empty() && matches!(scan.parts.front(), Some(Part::Memory(_))) {
-            if let Err(error) = scan.part() {
-                return Some((Err(error), None));
+        while scan.done.is_empty() {
+            match scan.at_once() {
+                Ok(true) => tokio::task::consume_budget().await,
+                Ok(false) => break,
+                Err(error) => return Some((Err(error), None)),
             }
-            tokio::task::consume_budget().await;
         }
         if let Some(batch) = scan.done.pop_front() {
             return Some((Ok(batch), Some(scan)));
@@ -106,6 +107,20 @@ struct Scan {
 }
 
 impl Scan {
+    /// Goes on with the next part if that lies in memory; answers whether it does.
+    fn at_once(&mut self) -> Result<bool> {
+        match self.parts.front() {
+            Some(Part::Memory(_)) => self.part()?,
+            Some(Part::Segment(segment)) => {
+                let Some(mut done) = StoredScan::at_once(segment, &self.request) else { return Ok(false) };
+                self.parts.pop_front();
+                self.done.append(&mut done);
+            }
+            Some(Part::Stored(_)) | None => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// Makes some batches, or finds that there are no more. Blocks.
     fn step(&mut self) -> Result<()> {
         // Who wants the newest rows says of each batch what he wants no more.
@@ -122,7 +137,7 @@ impl Scan {
         let rest = match part {
             Part::Memory(mut scan) => scan.step(&self.request, &mut self.done)?.then_some(Part::Memory(scan)),
             Part::Segment(segment) => {
-                let opened = StoredScan::open(Arc::clone(&segment), &self.request);
+                let opened = StoredScan::on_disk(Arc::clone(&segment), &self.request);
                 opened.inspect_err(|error| segment.set_aside(error))?.map(|scan| Part::Stored(Box::new(scan)))
             }
             Part::Stored(mut scan) => {

@@ -1,10 +1,13 @@
 //! An immutable segment: read section by section, every block checked before a byte of it is used.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use arrow_buffer::{Buffer, MutableBuffer, ScalarBuffer};
 use fineo_core::{
-    ContentHash, Error, ErrorKind, EventId, Position, Result,
+    ContentHash, Error, ErrorKind, EventId, Position, Result, ShardId,
     nearline::{RowHead, Written},
 };
 
@@ -24,10 +27,23 @@ use crate::{blocks, failure};
 /// Every so many rows the tail keeps a timestamp.
 pub(super) const ROWS_PER_MARK: usize = 512;
 
+/// How far a read may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To what is in memory: never blocks, and fails where something is not.
+    Memory,
+    /// To the disk; what was read is kept in memory.
+    Kept,
+    /// To the disk.
+    Disk,
+}
+
 /// A live segment.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) entry: SegmentEntry,
+    /// Per shard the first and last position.
+    pub(super) covered: Vec<(ShardId, Position, Position)>,
     pub(super) pack: Arc<Pack>,
     checksums: Vec<u32>,
     bloom: Bloom,
@@ -53,7 +69,10 @@ impl Segment {
             return Err(damaged().with("from", entry.start + entry.tail.offset).with("bytes", len));
         }
         let (checksums, bloom, marks) = parse_tail(&tail, &entry).ok_or_else(damaged)?;
-        Ok(Self { entry, pack, checksums, bloom, marks, cache: Arc::clone(cache), damage: OnceLock::new() })
+        let covered =
+            entry.positions()?.into_iter().map(|(shard, first, last)| Ok((ShardId::new(shard)?, first, last)));
+        let covered = covered.collect::<Result<_>>()?;
+        Ok(Self { entry, covered, pack, checksums, bloom, marks, cache: Arc::clone(cache), damage: OnceLock::new() })
     }
 
     /// Its number; never used again.
@@ -86,61 +105,87 @@ impl Segment {
     }
 
     /// The bytes from `from` to `to` of `section`, checked.
-    pub(super) fn read(&self, section: Section, from: u64, to: u64) -> Result<Buffer> {
-        self.checked(section, from, to).inspect_err(|error| self.set_aside(error))
+    pub(super) fn read(&self, reach: Reach, section: Section, from: u64, to: u64) -> Result<Buffer> {
+        self.reached(reach, section, from, to).inspect_err(|error| self.set_aside(error))
     }
 
-    fn checked(&self, section: Section, from: u64, to: u64) -> Result<Buffer> {
+    fn reached(&self, reach: Reach, section: Section, from: u64, to: u64) -> Result<Buffer> {
         if from > to || to > section.bytes {
             return Err(self.damaged().with("reason", "read beyond a section"));
         }
-        let block = BLOCK_BYTES as u64;
-        let (from, to) = (section.offset + from, section.offset + to);
-        let (begin, end) = (from / block * block, to.next_multiple_of(block));
-        let limit = self.checksums.len() as u64 * block;
-        if end > limit {
+        let place = |offset: u64| usize::try_from(section.offset + offset).map_err(|_| self.damaged());
+        let (from, to) = (place(from)?, place(to)?);
+        let blocks = from / BLOCK_BYTES..to.div_ceil(BLOCK_BYTES);
+        if blocks.end > self.checksums.len() {
             return Err(self.damaged().with("reason", "section beyond the segment"));
         }
-        let len = usize::try_from(end - begin).map_err(|_| self.damaged())?;
-        let mut buffer = MutableBuffer::from_len_zeroed(len);
-        let read = self.pack.file.read_at(buffer.as_slice_mut(), self.entry.start + begin);
-        read.map_err(|source| failure::disk_error("read", &self.pack.path, source))?;
-        let first_block = usize::try_from(begin / block).map_err(|_| self.damaged())?;
-        if let Some(bad) = blocks::first_bad(buffer.as_slice(), BLOCK_BYTES, first_block, &self.checksums) {
-            let from = self.entry.start + bad as u64 * block;
-            return Err(self.damaged().with("from", from).with("to", from + block));
+        if reach != Reach::Disk
+            && let Some(kept) = self.kept(blocks.clone(), from, to)
+        {
+            return Ok(kept);
         }
-        let offset = usize::try_from(from - begin).map_err(|_| self.damaged())?;
-        Ok(Buffer::from(buffer).slice_with_length(offset, usize::try_from(to - from).map_err(|_| self.damaged())?))
+        if reach == Reach::Memory {
+            return Err(Error::new(ErrorKind::Unavailable, "what is asked for is not in memory"));
+        }
+        let begin = blocks.start * BLOCK_BYTES;
+        let mut buffer = MutableBuffer::from_len_zeroed(blocks.len() * BLOCK_BYTES);
+        let read = self.pack.file.read_at(buffer.as_slice_mut(), self.entry.start + begin as u64);
+        read.map_err(|source| failure::disk_error("read", &self.pack.path, source))?;
+        if let Some(bad) = blocks::first_bad(buffer.as_slice(), BLOCK_BYTES, blocks.start, &self.checksums) {
+            let from = self.entry.start + (bad * BLOCK_BYTES) as u64;
+            return Err(self.damaged().with("from", from).with("to", from + BLOCK_BYTES as u64));
+        }
+        if reach == Reach::Kept {
+            for (number, block) in blocks.zip(buffer.as_slice().chunks_exact(BLOCK_BYTES)) {
+                self.cache.keep_block(self.number(), number, block);
+            }
+        }
+        Ok(Buffer::from(buffer).slice_with_length(from - begin, to - from))
+    }
+
+    /// The bytes from `from` to `to`, which lie in `blocks`, if all of these are in memory.
+    fn kept(&self, blocks: Range<usize>, from: usize, to: usize) -> Option<Buffer> {
+        let mut bytes = MutableBuffer::new(to - from);
+        for number in blocks.clone() {
+            let block = self.cache.block(self.number(), number)?;
+            let begin = number * BLOCK_BYTES;
+            let (first, last) = (from.saturating_sub(begin), (to - begin).min(BLOCK_BYTES));
+            if blocks.len() == 1 {
+                return Some(block.slice_with_length(first, last - first));
+            }
+            bytes.extend_from_slice(&block[first..last]);
+        }
+        Some(bytes.into())
     }
 
     /// The whole `section`.
-    pub(super) fn read_all(&self, section: Section) -> Result<Buffer> {
-        self.read(section, 0, section.bytes)
+    pub(super) fn read_all(&self, reach: Reach, section: Section) -> Result<Buffer> {
+        self.read(reach, section, 0, section.bytes)
     }
 
     /// Numbers of `section` from the place `from` to before `to`.
     pub(super) fn numbers<T: arrow_buffer::ArrowNativeType>(
         &self,
+        reach: Reach,
         section: Section,
         from: usize,
         to: usize,
     ) -> Result<ScalarBuffer<T>> {
         let width = size_of::<T>();
-        let buffer = self.read(section, (from * width) as u64, (to * width) as u64)?;
+        let buffer = self.read(reach, section, (from * width) as u64, (to * width) as u64)?;
         Ok(ScalarBuffer::new(buffer, 0, to - from))
     }
 
     /// Where everything is.
-    pub(super) fn footer(&self) -> Result<Arc<Footer>> {
+    pub(super) fn footer(&self, reach: Reach) -> Result<Arc<Footer>> {
         self.cache.footer(self.number(), || {
-            let bytes = self.read_all(self.entry.footer)?;
+            let bytes = self.read_all(reach, self.entry.footer)?;
             Footer::decode(&bytes).filter(|footer| footer.rows == self.entry.rows).ok_or_else(|| self.damaged())
         })
     }
 
     /// The first row at or behind `instant`.
-    pub(super) fn row_at(&self, footer: &Footer, instant: i64) -> Result<usize> {
+    pub(super) fn row_at(&self, reach: Reach, footer: &Footer, instant: i64) -> Result<usize> {
         if instant <= self.entry.time_min {
             return Ok(0);
         }
@@ -150,7 +195,7 @@ impl Segment {
         let mark = self.marks.partition_point(|mark| *mark < instant);
         let from = mark.saturating_sub(1) * ROWS_PER_MARK;
         let to = (mark * ROWS_PER_MARK).min(self.rows());
-        let timestamps: ScalarBuffer<i64> = self.numbers(footer.timestamps, from, to)?;
+        let timestamps: ScalarBuffer<i64> = self.numbers(reach, footer.timestamps, from, to)?;
         Ok(from + timestamps.partition_point(|timestamp| *timestamp < instant))
     }
 
@@ -169,18 +214,18 @@ impl Segment {
     }
 
     fn find_whole(&self, head: &RowHead) -> Result<Option<Written>> {
-        let footer = self.footer()?;
+        let footer = self.footer(Reach::Disk)?;
         let hash = id_hash(&head.id);
         for row in self.rows_of_hash(&footer, hash)? {
             let row = row as usize;
-            let id = self.read(footer.ids, 16 * row as u64, 16 * (row as u64 + 1))?;
+            let id = self.read(Reach::Disk, footer.ids, 16 * row as u64, 16 * (row as u64 + 1))?;
             if id.as_slice() != head.id.0 {
                 continue;
             }
             let content = if footer.contents.bytes == 0 {
                 id
             } else {
-                self.read(footer.contents, 16 * row as u64, 16 * (row as u64 + 1))?
+                self.read(Reach::Disk, footer.contents, 16 * row as u64, 16 * (row as u64 + 1))?
             };
             let is_same = content.as_slice() == head.content.0;
             return Ok(Some(if is_same { Written::Duplicate } else { Written::Conflict }));
@@ -196,7 +241,7 @@ impl Segment {
         let mut from = guess.saturating_sub(HALF_WINDOW);
         let mut to = (guess + HALF_WINDOW).min(rows);
         let hashes = loop {
-            let hashes: ScalarBuffer<u64> = self.numbers(footer.hashes, from, to)?;
+            let hashes: ScalarBuffer<u64> = self.numbers(Reach::Disk, footer.hashes, from, to)?;
             let is_low_enough = from == 0 || hashes.first().is_some_and(|first| *first < hash);
             let is_high_enough = to == rows || hashes.last().is_some_and(|last| *last > hash);
             if is_low_enough && is_high_enough {
@@ -211,7 +256,7 @@ impl Segment {
         if begin == end {
             return Ok(Vec::new());
         }
-        let found: ScalarBuffer<u32> = self.numbers(footer.hash_rows, begin, end)?;
+        let found: ScalarBuffer<u32> = self.numbers(Reach::Disk, footer.hash_rows, begin, end)?;
         if found.iter().any(|row| *row as usize >= rows) {
             return Err(self.damaged());
         }
@@ -219,24 +264,24 @@ impl Segment {
     }
 
     /// The ids of the rows from `from` to before `to`.
-    pub(super) fn ids(&self, footer: &Footer, from: usize, to: usize) -> Result<Buffer> {
-        self.read(footer.ids, 16 * from as u64, 16 * to as u64)
+    pub(super) fn ids(&self, reach: Reach, footer: &Footer, from: usize, to: usize) -> Result<Buffer> {
+        self.read(reach, footer.ids, 16 * from as u64, 16 * to as u64)
     }
 
     /// Likewise the contents.
-    pub(super) fn contents(&self, footer: &Footer, from: usize, to: usize) -> Result<Buffer> {
+    pub(super) fn contents(&self, reach: Reach, footer: &Footer, from: usize, to: usize) -> Result<Buffer> {
         let section = if footer.contents.bytes == 0 { footer.ids } else { footer.contents };
-        self.read(section, 16 * from as u64, 16 * to as u64)
+        self.read(reach, section, 16 * from as u64, 16 * to as u64)
     }
 
     /// Likewise the positions.
-    pub(super) fn positions(&self, footer: &Footer, from: usize, to: usize) -> Result<Positions> {
+    pub(super) fn positions(&self, reach: Reach, footer: &Footer, from: usize, to: usize) -> Result<Positions> {
         if footer.positions.bytes == 8 * self.rows() as u64 {
-            let numbers: ScalarBuffer<u64> = self.numbers(footer.positions, from, to)?;
+            let numbers: ScalarBuffer<u64> = self.numbers(reach, footer.positions, from, to)?;
             return Ok(Positions::Narrow(numbers.to_vec()));
         }
         let width = Position::LEN as u64;
-        let bytes = self.read(footer.positions, from as u64 * width, to as u64 * width)?;
+        let bytes = self.read(reach, footer.positions, from as u64 * width, to as u64 * width)?;
         let position = |bytes: &[u8]| Position::from_bytes(bytes.try_into().expect("a chunk of that length"));
         Ok(Positions::Wide(bytes.chunks_exact(Position::LEN).map(position).collect()))
     }

@@ -308,9 +308,9 @@ fn write_column(image: &mut ImageWriter, order: &Order, inputs: &[Input<'_>], wh
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the width was chosen for the largest code")]
-fn write_codes(image: &mut ImageWriter, codes: impl Iterator<Item = u32>, width: u8) -> Result<Section> {
+fn write_codes(image: &mut ImageWriter, codes: impl ExactSizeIterator<Item = u32>, width: u8) -> Result<Section> {
     let offset = image.begin()?;
-    let mut bytes = Vec::with_capacity(8 << 10);
+    let mut bytes = Vec::with_capacity((codes.len() * usize::from(width)).min(8 << 10));
     for code in codes {
         match width {
             0 => {}

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use fineo_core::{
-    Position, Result, ShardId,
+    Error, ErrorKind, Position, Result,
     nearline::{Latest, Predicate},
 };
 
@@ -14,10 +14,12 @@ use crate::nearline::{
     cache::Thing,
     column::{ColumnReader, Selection},
     footer::Footer,
-    segment::Segment,
+    segment::{Reach, Segment},
     text::ABSENT,
 };
 
+/// So many rows of a segment are few: what is read of them is kept in memory, and answered at once when it is there.
+const ROWS_FEW_MAX: usize = 4096;
 /// How many rows back one looks at a time.
 const WINDOW_BACK_ROWS: usize = 4096;
 
@@ -25,6 +27,8 @@ const WINDOW_BACK_ROWS: usize = 4096;
 #[derive(Debug)]
 pub(super) struct StoredScan {
     segment: Arc<Segment>,
+    /// How far it goes for what it reads.
+    reach: Reach,
     footer: Arc<Footer>,
     next: usize,
     end: usize,
@@ -66,47 +70,64 @@ struct Hidden {
 }
 
 impl StoredScan {
-    /// A scan of `segment`; none when no row of it can be wanted.
-    pub(super) fn open(segment: Arc<Segment>, request: &Request) -> Result<Option<Self>> {
-        let covered = segment.entry.positions()?;
-        let covered = covered.iter().map(|(shard, first, last)| Ok((ShardId::new(shard)?, *first, *last)));
-        let covered: Vec<(ShardId, Position, Position)> = covered.collect::<Result<_>>()?;
+    /// All batches of `segment`, if the rows are few and lie in memory.
+    pub(super) fn at_once(segment: &Arc<Segment>, request: &Request) -> Option<VecDeque<RecordBatch>> {
+        // Where something is missing or wrong, who may wait for the disk finds out.
+        let mut done = VecDeque::new();
+        if let Some(mut scan) = Self::open(Arc::clone(segment), Reach::Memory, request).ok()? {
+            while scan.step(request, &mut done).ok()? {}
+        }
+        Some(done)
+    }
+
+    /// A scan of `segment` that goes to the disk; none when no row of it can be wanted.
+    pub(super) fn on_disk(segment: Arc<Segment>, request: &Request) -> Result<Option<Self>> {
+        Self::open(segment, Reach::Kept, request)
+    }
+
+    fn open(segment: Arc<Segment>, mut reach: Reach, request: &Request) -> Result<Option<Self>> {
         let beyond = &request.scan.beyond;
-        if covered.iter().all(|(shard, _, last)| beyond.contains(shard, *last)) {
+        if segment.covered.iter().all(|(shard, _, last)| beyond.contains(shard, *last)) {
             return Ok(None);
         }
-        let footer = segment.footer()?;
+        let footer = segment.footer(reach)?;
         let time = request.scan.time;
-        let next = segment.row_at(&footer, time.from)?;
-        let end = if time.to == i64::MAX { segment.rows() } else { segment.row_at(&footer, time.to)? };
+        let next = segment.row_at(reach, &footer, time.from)?;
+        let end = if time.to == i64::MAX { segment.rows() } else { segment.row_at(reach, &footer, time.to)? };
         if next >= end {
             return Ok(None);
         }
+        if end - next > ROWS_FEW_MAX || request.scan.latest.is_some() {
+            if reach == Reach::Memory {
+                return Err(Error::new(ErrorKind::Unavailable, "the rows are many"));
+            }
+            reach = Reach::Disk;
+        }
         let mut tests = Vec::new();
         for predicate in &request.scan.predicates {
-            let test = Test::open(&segment, &footer, predicate)?;
+            let test = Test::open(&segment, reach, &footer, predicate)?;
             if test.0.is_empty() {
                 return Ok(None);
             }
             tests.push(test);
         }
         let mut hidden = Vec::new();
-        for (shard, first, _) in covered {
-            let Some(last) = beyond.last(&shard).filter(|last| first <= *last) else { continue };
-            let reader = ColumnReader::open(&segment, Thing::Shard, &footer.shard)?;
+        for (shard, first, _) in &segment.covered {
+            let Some(last) = beyond.last(shard).filter(|last| first <= last) else { continue };
+            let reader = ColumnReader::open(&segment, reach, Thing::Shard, &footer.shard)?;
             let codes = reader.codes_of(&[shard.as_str().into()]);
             hidden.push(Hidden { shard: reader, codes, last });
         }
-        let newest = request.scan.latest.as_ref().map(|latest| newest(&segment, &footer, latest)).transpose()?;
+        let newest = request.scan.latest.as_ref().map(|latest| newest(&segment, reach, &footer, latest)).transpose()?;
         let passed = VecDeque::new();
-        Ok(Some(Self { segment, footer, next, end, tests, hidden, columns: None, passed, newest }))
+        Ok(Some(Self { segment, reach, footer, next, end, tests, hidden, columns: None, passed, newest }))
     }
 
     /// Goes windows back to the next rows of keys that are still wanted; answers whether there may be more.
     fn step_back(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
         let (Some((keys, newest)), Some(latest)) = (&mut self.newest, &request.scan.latest) else { return Ok(false) };
         newest.refresh(latest, |number| text(keys, number));
-        let timestamps = |from, to| self.segment.numbers::<i64>(self.footer.timestamps, from, to);
+        let timestamps = |from, to| self.segment.numbers::<i64>(self.reach, self.footer.timestamps, from, to);
         while self.next < self.end {
             let (to, rows) = (self.end, WINDOW_BACK_ROWS.min(request.scan.batch_rows_max.max(1)));
             let from = to.saturating_sub(rows).max(self.next);
@@ -123,7 +144,7 @@ impl StoredScan {
             let (from, numbers) = (from + first, &numbers[first..]);
             let micros = timestamps(from, to)?;
             let wanted = |place: usize| newest.wants(numbers[place], micros[place]);
-            let is_passed = tested(&self.segment, &self.footer, (&self.tests, &self.hidden), from, to)?;
+            let is_passed = tested((&self.segment, self.reach, &self.footer), (&self.tests, &self.hidden), from, to)?;
             let places: Vec<usize> = (0..to - from).filter(|place| is_passed[*place] && wanted(*place)).collect();
             if places.is_empty() {
                 continue;
@@ -166,7 +187,7 @@ impl StoredScan {
 
     fn test_window(&mut self) -> Result<()> {
         let to = (self.next + WINDOW_ROWS).min(self.end);
-        let all = tested(&self.segment, &self.footer, (&self.tests, &self.hidden), self.next, to)?;
+        let all = tested((&self.segment, self.reach, &self.footer), (&self.tests, &self.hidden), self.next, to)?;
         let passed = all.iter().enumerate().filter(|(_, passed)| **passed);
         self.passed.extend(passed.map(|(place, _)| row_number(self.next + place)));
         self.next = to;
@@ -175,7 +196,7 @@ impl StoredScan {
 
     fn columns(&mut self, request: &Request) -> Result<&Columns> {
         if self.columns.is_none() {
-            let open = |thing: Thing, place| ColumnReader::open(&self.segment, thing, place);
+            let open = |thing: Thing, place| ColumnReader::open(&self.segment, self.reach, thing, place);
             let system = request.scan.system;
             let mut cells = Vec::with_capacity(request.scan.names.len());
             for name in &request.scan.names {
@@ -194,13 +215,13 @@ impl StoredScan {
     fn batch(&mut self, request: &Request, selection: &Selection) -> Result<RecordBatch> {
         self.columns(request)?;
         let columns = self.columns.as_ref().expect("they were just opened");
-        let (segment, footer) = (&self.segment, &*self.footer);
+        let (segment, reach, footer) = (&self.segment, self.reach, &*self.footer);
         let system = request.scan.system;
         let (from, to) = selection.bounds();
-        let numbers = |section| Ok(select(segment.numbers::<i64>(section, from, to)?, selection));
+        let numbers = |section| Ok(select(segment.numbers::<i64>(reach, section, from, to)?, selection));
         let mut arrays: Vec<ArrayRef> = vec![timestamps(numbers(footer.timestamps)?)];
         if system.event_id {
-            arrays.push(sixteens(select_sixteens(&segment.ids(footer, from, to)?, selection))?);
+            arrays.push(sixteens(select_sixteens(&segment.ids(reach, footer, from, to)?, selection))?);
         }
         if let Some(alias) = &columns.alias {
             arrays.push(alias.array(selection)?);
@@ -210,14 +231,14 @@ impl StoredScan {
         }
         if let Some(shard) = &columns.shard {
             arrays.push(shard.array(selection)?);
-            let all = segment.positions(footer, from, to)?;
+            let all = segment.positions(reach, footer, from, to)?;
             arrays.push(match selection {
                 Selection::Range(..) => positions(all.range(0..to - from))?,
                 Selection::Rows(rows) => positions(rows.iter().map(|row| all.get(*row as usize - from)))?,
             });
         }
         if system.content {
-            arrays.push(sixteens(select_sixteens(&segment.contents(footer, from, to)?, selection))?);
+            arrays.push(sixteens(select_sixteens(&segment.contents(reach, footer, from, to)?, selection))?);
         }
         for column in &columns.cells {
             arrays.push(match column {
@@ -231,8 +252,7 @@ impl StoredScan {
 
 /// Which of the rows from `from` to before `to` pass all tests and are not hidden.
 fn tested(
-    segment: &Segment,
-    footer: &Footer,
+    (segment, reach, footer): (&Segment, Reach, &Footer),
     (tests, hidden): (&[Test], &[Hidden]),
     from: usize,
     to: usize,
@@ -247,7 +267,7 @@ fn tested(
         all.iter_mut().zip(&any).for_each(|(all, any)| *all &= *any);
     }
     if !hidden.is_empty() {
-        let positions = segment.positions(footer, from, to)?;
+        let positions = segment.positions(reach, footer, from, to)?;
         for hidden in hidden {
             any.fill(false);
             hidden.shard.mark(from, &mut any, Some(&hidden.codes))?;
@@ -260,11 +280,11 @@ fn tested(
 }
 
 /// The keys of `segment` that `latest` asks for, and what is known of them.
-fn newest(segment: &Arc<Segment>, footer: &Footer, latest: &Latest) -> Result<(Vec<Key>, Newest)> {
+fn newest(segment: &Arc<Segment>, reach: Reach, footer: &Footer, latest: &Latest) -> Result<(Vec<Key>, Newest)> {
     let mut keys: Vec<Key> = Vec::new();
     let mut first = 0;
     for (number, place) in latest.names().iter().filter_map(|name| footer.column(name)) {
-        keys.push(Key { column: ColumnReader::open(segment, Thing::Column(number), place)?, first });
+        keys.push(Key { column: ColumnReader::open(segment, reach, Thing::Column(number), place)?, first });
         first += place.texts;
     }
     let newest = Newest::of(latest, keys.iter().flat_map(|key| key.column.texts()));
@@ -284,14 +304,14 @@ fn row_number(row: usize) -> u32 {
 
 impl Test {
     /// Opens what `predicate` looks at. A test without columns is one that no row passes.
-    fn open(segment: &Arc<Segment>, footer: &Footer, predicate: &Predicate) -> Result<Self> {
+    fn open(segment: &Arc<Segment>, reach: Reach, footer: &Footer, predicate: &Predicate) -> Result<Self> {
         let (names, texts) = match predicate {
             Predicate::AnyText { names, texts } => (names, Some(texts)),
             Predicate::AnyPresent { names } => (names, None),
         };
         let mut columns = Vec::new();
         for (number, place) in names.iter().filter_map(|name| footer.column(name)) {
-            let column = ColumnReader::open(segment, Thing::Column(number), place)?;
+            let column = ColumnReader::open(segment, reach, Thing::Column(number), place)?;
             match texts.map(|texts| column.codes_of(texts)) {
                 Some(codes) if codes.is_empty() => {}
                 codes => columns.push((column, codes)),

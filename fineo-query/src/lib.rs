@@ -12,6 +12,7 @@ mod error;
 mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod gather;
 mod limits;
 mod parameter;
 mod pins;

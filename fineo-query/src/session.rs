@@ -9,7 +9,7 @@ use datafusion::{
     },
     common::tree_node::TreeNode,
     execution::{SendableRecordBatchStream, TaskContext},
-    physical_plan::{ExecutionPlan, execute_stream},
+    physical_plan::ExecutionPlan,
 };
 use fineo_core::{Result, TenantId};
 use fineo_schema::TenantSchema;
@@ -24,6 +24,7 @@ use crate::{
     catalog::{ERRORS, PUBLIC, Sources, visible_columns},
     engine::Inner,
     error::classify,
+    gather::gathered,
     pins::{Pins, SNAPSHOT_TOO_OLD},
     plan::{Known, Planned, Question, Repeated, Values, describe, lifted, panicked, plan},
     stream::took_too_long,
@@ -284,7 +285,7 @@ impl Session {
         let functions = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
         let (scalar, higher_order, aggregate, window) = functions;
         let context = TaskContext::new(None, String::new(), config, scalar, higher_order, aggregate, window, runtime);
-        let started = std::panic::catch_unwind(AssertUnwindSafe(|| execute_stream(planned.plan, Arc::new(context))));
+        let started = std::panic::catch_unwind(AssertUnwindSafe(|| gathered(&planned.plan, &Arc::new(context))));
         started.map_err(|panic| panicked(panic.as_ref()))?.map_err(|error| classify(&error))
     }
 }

@@ -60,7 +60,8 @@ impl Declaration {
         if let Some(tenant) = self.tenant.as_deref().filter(|tenant| *tenant != schema.tenant().as_str()) {
             return Err(Error::invalid("the file is for another tenant")
                 .with("file", tenant)
-                .with("tenant", schema.tenant()));
+                .with("tenant", schema.tenant())
+                .with("hint", "take the line with the tenant out of the file to apply it to any"));
         }
         let mut changes = self.settings(schema);
         for (name, metric) in self.metrics.iter() {
@@ -162,18 +163,18 @@ fn plan_field(
     changes: &mut Vec<Change>,
 ) -> Result<()> {
     let (metric_owned, field) = (metric_name.to_owned(), name.to_owned());
-    let field_type: FieldType = wanted.field_type.parse()?;
+    let field_type: Option<FieldType> = wanted.field_type.as_deref().map(str::parse).transpose()?;
     let found = metric.and_then(|metric| metric.field_named(name));
     match found {
         None => changes.push(Change::AddField {
             metric: metric_owned.clone(),
             name: field.clone(),
-            field_type: field_type.to_string(),
+            field_type: field_type.ok_or_else(|| untyped(metric_name, name))?.to_string(),
             aliases: wanted.aliases.clone(),
             unit: wanted.unit.clone(),
         }),
         Some(found) => {
-            if found.field_type != field_type {
+            if let Some(field_type) = field_type.filter(|field_type| *field_type != found.field_type) {
                 let field_type = field_type.to_string();
                 changes.push(Change::RetypeField { metric: metric_owned.clone(), field: field.clone(), field_type });
             }
@@ -212,6 +213,10 @@ fn plan_field(
         None => {}
     }
     Ok(())
+}
+
+fn untyped(metric: &str, field: &str) -> Error {
+    Error::invalid("a field that is not declared yet needs a type").with("metric", metric).with("field", field)
 }
 
 impl ConversionDeclaration {

@@ -1,6 +1,6 @@
 //! What has to change for a schema to hold what a file says.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use fineo_core::{Error, Result, Timestamp, repo::Version};
 
@@ -111,15 +111,19 @@ fn is_same(wanted: &[String], present: &[Arc<str>]) -> bool {
     wanted.len() == present.len() && wanted.iter().zip(present).all(|(wanted, present)| **wanted == **present)
 }
 
+/// Those of `wanted` that are not among `present`.
+fn missing<'a>(wanted: &'a [String], present: &[Arc<str>]) -> Vec<&'a String> {
+    let present: HashSet<&str> = present.iter().map(|name| &**name).collect();
+    wanted.iter().filter(|alias| !alias.is_empty() && !present.contains(alias.as_str())).collect()
+}
+
 fn plan_metric(schema: &TenantSchema, name: &str, wanted: &MetricDeclaration, changes: &mut Vec<Change>) -> Result<()> {
     let found = schema.metric_named(name);
     let metric = || name.to_owned();
     match found.filter(|found| found.is_declared()) {
         None => changes.push(Change::CreateMetric { name: metric(), aliases: wanted.aliases.clone() }),
         Some(found) => {
-            let is_missing =
-                |alias: &&String| !alias.is_empty() && !found.names().iter().any(|known| **known == ***alias);
-            for alias in wanted.aliases.iter().filter(is_missing) {
+            for alias in missing(&wanted.aliases, found.names()) {
                 changes.push(Change::AddMetricAlias { metric: metric(), alias: alias.clone() });
             }
         }
@@ -178,9 +182,7 @@ fn plan_field(
                 let field_type = field_type.to_string();
                 changes.push(Change::RetypeField { metric: metric_owned.clone(), field: field.clone(), field_type });
             }
-            let is_missing =
-                |alias: &&String| !alias.is_empty() && !found.names.iter().any(|known| **known == ***alias);
-            for alias in wanted.aliases.iter().filter(is_missing) {
+            for alias in missing(&wanted.aliases, &found.names) {
                 let (metric, field) = (metric_owned.clone(), field.clone());
                 changes.push(Change::AddFieldAlias { metric, field, alias: alias.clone() });
             }

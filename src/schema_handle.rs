@@ -63,13 +63,6 @@ impl<'a> SchemaHandle<'a> {
     /// `Invalid` when the file cannot be read or clashes with what is declared.
     pub async fn plan(&self, declaration: &str) -> Result<Plan> {
         let declaration = Declaration::parse(declaration)?;
-        if let Some(named) = &declaration.tenant
-            && named != self.tenant.as_str()
-        {
-            return Err(Error::invalid("the file is for another tenant")
-                .with("file", named)
-                .with("tenant", &self.tenant));
-        }
         let schema = self.snapshot().await?;
         declaration.plan(&schema, &|metric| self.seen(metric))
     }

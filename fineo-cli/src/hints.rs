@@ -1,30 +1,41 @@
 //! What somebody may do next who got less than he expected.
 
-use std::collections::BTreeMap;
-
 use fineo::core::{Error, TenantId};
 use fineo_server::Counts;
 
-use crate::{engine::Engine, failure::Failure, output::screened};
+use crate::{catalog::MetricEntry, engine::Engine, failure::Failure, output::screened};
 
 /// The most names that a hint lists.
 const NAMES_MAX: usize = 20;
+/// The state of a metric whose events are errors.
+const RULED_OUT: &str = "ruled out";
 
 /// The same failure; where it is that a table is not there, it says what tables there are.
 pub(crate) async fn with_tables(engine: &Engine, tenant: &TenantId, failure: Failure) -> Failure {
     match failure {
-        Failure::Failed(error) if is_unknown_table(&error) => Failure::Failed(match tables(engine, tenant).await {
-            Some(hint) => error.with("hint", hint),
-            None => error,
-        }),
+        Failure::Failed(error) if is_unknown_table(&error) => {
+            let asked = error.context().iter().find(|(name, _)| *name == "table").map(|(_, table)| table.clone());
+            Failure::Failed(match tables(engine, tenant, &asked.unwrap_or_default()).await {
+                Some(hint) => error.with("hint", hint),
+                None => error,
+            })
+        }
         other => other,
     }
 }
 
-/// What tables there are, as far as that can be found out.
-async fn tables(engine: &Engine, tenant: &TenantId) -> Option<String> {
+/// What tables there are instead of `asked`, as far as that can be found out.
+async fn tables(engine: &Engine, tenant: &TenantId, asked: &str) -> Option<String> {
     let catalog = engine.catalog(tenant).await.ok()?;
-    let tables: Vec<&str> = catalog.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    let is_ruled_out = |metric: &&MetricEntry| metric.state == RULED_OUT;
+    if let Some(metric) = catalog.metric(asked).filter(is_ruled_out) {
+        let name = screened(&metric.name);
+        return Some(format!(
+            "{name} is ruled out, its rows are in errors.stream; metric rule-in makes it a table again"
+        ));
+    }
+    let tables: Vec<&str> =
+        catalog.metrics.iter().filter(|metric| !is_ruled_out(metric)).map(|metric| metric.name.as_str()).collect();
     if !tables.is_empty() {
         return Some(format!("the tables of tenant {tenant} are {}", listed(&tables)));
     }
@@ -58,7 +69,8 @@ pub(crate) fn of_empty(counts: &Counts, is_csv: bool) -> Option<&'static str> {
 }
 
 /// What helps against the most frequent rejections.
-pub(crate) fn of_rejections(rejected: &BTreeMap<String, u64>, tenant: &str, is_csv: bool) -> Vec<String> {
+pub(crate) fn of_rejections(counts: &Counts, tenant: &str, is_csv: bool) -> Vec<String> {
+    let rejected = &counts.rejected;
     let mut hints = Vec::new();
     let nameless = ["metric_missing", "timestamp_missing"];
     if is_csv && rejected.keys().any(|code| nameless.contains(&code.as_str())) {
@@ -79,7 +91,9 @@ pub(crate) fn of_rejections(rejected: &BTreeMap<String, u64>, tenant: &str, is_c
             _ => {}
         }
     }
-    hints.push(format!("fineo errors --tenant {tenant} shows what was rejected, and why"));
+    if counts.has_kept_rejected() {
+        hints.push(format!("fineo errors --tenant {tenant} shows what was rejected, and why"));
+    }
     hints
 }
 
@@ -101,9 +115,13 @@ mod tests {
     #[test]
     fn rejections_that_a_setting_helps_against_name_it() {
         let rejected = BTreeMap::from([("timestamp_missing".to_owned(), 1), ("duplicate_key".to_owned(), 1)]);
-        let hints = of_rejections(&rejected, "t", false);
+        let mut counts = Counts { rejected, ..Counts::default() };
+        let hints = of_rejections(&counts, "t", false);
         assert_eq!(hints.len(), 2, "{hints:?}");
         assert!(hints[0].contains("--tenant t set --timestamp-aliases"), "{hints:?}");
-        assert!(of_rejections(&rejected, "t", true)[0].contains("first row"));
+        assert!(of_rejections(&counts, "t", true)[0].contains("first row"));
+        // What was refused at the edge is not among the errors.
+        counts.refusals = vec![(0, "refused".to_owned()), (1, "refused".to_owned())];
+        assert_eq!(of_rejections(&counts, "t", false).len(), 1);
     }
 }

@@ -134,7 +134,7 @@ fn print(
             Routing::Tenant(tenant) => tenant.as_str(),
             Routing::Field(_) => "T",
         };
-        for hint in hints::of_rejections(&counts.rejected, tenant, is_csv) {
+        for hint in hints::of_rejections(counts, tenant, is_csv) {
             say(&format!("hint: {hint}"));
         }
     }

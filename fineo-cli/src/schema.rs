@@ -25,7 +25,7 @@ mod lists;
 /// Does what the words say.
 pub(crate) async fn run(args: &SchemaArgs, opener: &Opener) -> Result<(), Failure> {
     let Some(tenant) = &args.tenant else {
-        return Err(Failure::Misuse("fineo schema needs --tenant T".to_owned()));
+        return Err(Failure::Misuse("say whose schema it is: --tenant T".to_owned()));
     };
     let work = Work::prepare(args)?;
     let engine = opener.open().await?;
@@ -51,7 +51,7 @@ impl<'a> Work<'a> {
             SchemaVerb::Metric { verb } => Self::Change(changes::of_metric(verb)),
             SchemaVerb::Field { verb } => Self::Change(changes::of_field(verb)),
             SchemaVerb::Set(set) if set.is_empty() => {
-                return Err(Failure::Misuse("fineo schema set: say what to set".to_owned()));
+                return Err(Failure::Misuse("say what to set: fineo schema set --help lists it".to_owned()));
             }
             SchemaVerb::Set(set) => Self::Change(changes::of_settings(set)),
             SchemaVerb::Apply(apply) => Self::Declare { args: apply, declaration: declaration::read(&apply.file)? },
@@ -65,11 +65,10 @@ impl<'a> Work<'a> {
 
     async fn carry_out(self, engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(), Failure> {
         match self {
-            Self::Change(changes) => report(tenant, &engine.apply(tenant, changes).await?),
+            Self::Change(changes) => change(engine, tenant, changes).await,
             Self::CreateFromExample { metric, aliases, events } => {
                 let settings = engine.settings(tenant).await?;
-                let changes = example::changes(metric, aliases, &events, &settings)?;
-                report(tenant, &engine.apply(tenant, changes).await?)
+                change(engine, tenant, example::changes(metric, aliases, &events, &settings)?).await
             }
             Self::Declare { args, declaration } => declaration::apply(engine, tenant, &declaration, args.dry_run).await,
             Self::Look => look(engine, tenant, args).await,
@@ -100,20 +99,40 @@ fn change_id(tenant: &TenantId, text: &str) -> Result<ChangeId, Error> {
         .map_err(|error: Error| error.with("hint", format!("fineo schema --tenant {tenant} history lists the changes")))
 }
 
+/// Makes `changes` and says what was done, with every value that a field takes over.
+async fn change(engine: &Engine, tenant: &TenantId, changes: Vec<Change>) -> Result<(), Failure> {
+    let taken_over = changes::taken_over(engine, tenant, &changes).await;
+    let is_for_ever =
+        changes.iter().any(|change| matches!(change, Change::DeleteMetric { .. } | Change::DeleteField { .. }));
+    let applied = engine.apply(tenant, changes).await?;
+    print_lines(&applied.summary)?;
+    print_lines(&taken_over)?;
+    if is_for_ever {
+        say(&format!("version {}; a deletion is for ever, nothing takes it back", applied.version));
+        return Ok(());
+    }
+    report_version(tenant, &applied)
+}
+
 /// Says what was done, and how to take it back.
 fn report(tenant: &TenantId, applied: &AppliedView) -> Result<(), Failure> {
+    print_lines(&applied.summary)?;
+    report_version(tenant, applied)
+}
+
+fn print_lines(lines: &[String]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    for line in &applied.summary {
+    for line in lines {
         writeln!(stdout, "{}", screened(line))?;
     }
+    Ok(stdout.flush()?)
+}
+
+fn report_version(tenant: &TenantId, applied: &AppliedView) -> Result<(), Failure> {
+    let AppliedView { version, change, .. } = applied;
     if applied.is_repeated || applied.summary.is_empty() {
-        writeln!(stdout, "nothing changed: version {} is as asked", applied.version)?;
-        return Ok(stdout.flush()?);
+        return print_lines(&[format!("nothing changed: version {version} is as asked")]);
     }
-    stdout.flush()?;
-    say(&format!(
-        "version {}; to take it back: fineo schema --tenant {tenant} undo {}",
-        applied.version, applied.change
-    ));
+    say(&format!("version {version}; to take it back: fineo schema --tenant {tenant} undo {change}"));
     Ok(())
 }

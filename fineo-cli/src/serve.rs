@@ -12,7 +12,7 @@ use crate::{
     args::ServeArgs,
     failure::{Failure, say},
     place::Place,
-    stop::{self, stop_asked},
+    stop::{HangUps, stop_asked},
 };
 
 /// Serves until it is asked to stop.
@@ -33,13 +33,15 @@ pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> 
     };
     let mut server = Server::open(&config, fineo, credentials, directory).await?;
     Place::connect(server.folders_mut()).await?;
+    // Whoever reads that it listens may signal at once.
+    let renewed = server.shared().tls.clone().map(|tls| (tls, HangUps::new()));
     for (door, address) in server.addresses() {
         say(&format!("{door} listens on {address}"));
     }
     if has_no_token {
         say("nobody has a token yet: fineo token create --tenant T");
     }
-    let renewal = server.shared().tls.clone().map(|tls| tokio::spawn(renew(tls)));
+    let renewal = renewed.map(|(tls, hang_ups)| tokio::spawn(renew(tls, hang_ups)));
     let shutdown = server.shutdown().clone();
     let watch = tokio::spawn(async move {
         stop_asked().await;
@@ -58,8 +60,8 @@ pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> 
 }
 
 /// Reads the certificate again whenever the process hears SIGHUP, without waiting for the next look at it.
-async fn renew(tls: Tls) {
-    while stop::hung_up().await {
+async fn renew(tls: Tls, mut hang_ups: HangUps) {
+    while hang_ups.next().await {
         match tls.reload() {
             Ok(()) => say("the certificate was read again"),
             Err(error) => say(&format!("the certificate cannot be read again; the one before stays: {error}")),

@@ -30,14 +30,28 @@ pub(crate) async fn stop_asked() {
     }
 }
 
-/// Completes with true when the process hears SIGHUP; with false where there is no such signal.
-pub(crate) async fn hung_up() -> bool {
+/// Hears SIGHUP from the moment on that it is made; before, the signal would end the process.
+#[derive(Debug)]
+pub(crate) struct HangUps {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut hangup) = signal(SignalKind::hangup()) {
-            return hangup.recv().await.is_some();
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl HangUps {
+    /// Begins to hear.
+    pub(crate) fn new() -> Self {
+        Self {
+            #[cfg(unix)]
+            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
         }
     }
-    false
+
+    /// Completes with true at the next SIGHUP; with false where there is no such signal.
+    pub(crate) async fn next(&mut self) -> bool {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal {
+            return signal.recv().await.is_some();
+        }
+        false
+    }
 }

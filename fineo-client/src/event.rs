@@ -77,7 +77,7 @@ pub fn declared(aliases: &[&str], fields: Vec<(String, FieldDeclaration)>) -> Me
 
 /// A field; what derived code calls.
 pub fn field(name: &str, field_type: &str, aliases: &[&str], unit: Option<&str>) -> (String, FieldDeclaration) {
-    let field_type = field_type.to_owned();
+    let field_type = Some(field_type.to_owned());
     let declared =
         FieldDeclaration { field_type, aliases: owned(aliases), unit: unit.map(str::to_owned), ..Default::default() };
     (name.to_owned(), declared)

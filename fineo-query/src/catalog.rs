@@ -252,7 +252,13 @@ impl Catalog {
             match &table.metric {
                 Some((metric, seen)) => match metric.column(name, false, seen) {
                     Found::None { near: similar } => near.extend(similar),
-                    Found::One(column) => near.push(column.name.to_string()),
+                    // As it is spelled, not as it was asked for.
+                    Found::One(column) => {
+                        let is_meant = |known: &&str| known.to_lowercase() == name.to_lowercase();
+                        near.extend(
+                            column.sources.iter().map(|source| &*source.name).find(is_meant).map(str::to_owned),
+                        );
+                    }
                     Found::Ambiguous(names) => near.extend(names),
                 },
                 None => near.extend(table.visible.iter().filter(|known| known.eq_ignore_ascii_case(name)).cloned()),

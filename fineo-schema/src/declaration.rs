@@ -95,9 +95,9 @@ pub struct TimestampDeclaration {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FieldDeclaration {
-    /// What its values are read as.
-    #[serde(rename = "type")]
-    pub field_type: String,
+    /// What its values are read as; a field that is declared already may leave it out.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub field_type: Option<String>,
     /// Its aliases in rank order; others that it has stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,

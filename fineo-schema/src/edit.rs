@@ -2,6 +2,7 @@
 
 mod conversion;
 mod field;
+mod known;
 mod looks;
 mod merge;
 mod metric;
@@ -34,11 +35,12 @@ pub(crate) struct Edit {
     /// What was done, one line per step.
     pub(crate) summary: Vec<String>,
     looks: looks::Looks,
+    known: known::Known,
 }
 
 impl Edit {
     pub(crate) fn new(state: State, now: Timestamp) -> Self {
-        Self { state, now, summary: Vec::new(), looks: looks::Looks::default() }
+        Self { state, now, summary: Vec::new(), looks: looks::Looks::default(), known: known::Known::default() }
     }
 
     /// Makes one step.
@@ -100,8 +102,11 @@ impl Edit {
     }
 
     fn holder_of_metric_name(&self, wanted: &str) -> Option<u64> {
-        let mut live = self.state.tenant.metrics.iter().filter(|(_, entry)| entry.is_live());
-        live.find(|(_, entry)| entry.names.iter().any(|name| **name == *wanted)).map(|(number, _)| *number)
+        let live = || self.state.tenant.metrics.iter().filter(|(_, entry)| entry.is_live());
+        // Most are called by the display name.
+        let displayed = live().find(|(_, entry)| *entry.names[0] == *wanted);
+        let found = displayed.or_else(|| live().find(|(_, entry)| entry.names.iter().any(|name| **name == *wanted)));
+        found.map(|(number, _)| *number)
     }
 
     fn entry(&mut self, number: u64) -> Result<&mut MetricEntry> {
@@ -130,8 +135,10 @@ impl Edit {
 
     fn holder_of_field_name(&self, metric: u64, wanted: &str) -> Option<u32> {
         let document = self.state.metrics.get(&metric)?;
+        let displayed = document.fields.iter().find(|(_, field)| *field.names[0] == *wanted);
         let mut fields = document.fields.iter();
-        fields.find(|(_, field)| field.names.iter().any(|name| **name == *wanted)).map(|(number, _)| *number)
+        let found = displayed.or_else(|| fields.find(|(_, field)| field.names.iter().any(|name| **name == *wanted)));
+        found.map(|(number, _)| *number)
     }
 }
 

@@ -3,7 +3,11 @@
 mod format;
 
 use fineo_core::Timestamp;
-use jiff::{civil, fmt::rfc2822, tz::TimeZone};
+use jiff::{
+    civil,
+    fmt::{rfc2822, strtime::BrokenDownTime, temporal::Pieces},
+    tz::{Offset, TimeZone},
+};
 
 pub use format::TimeFormat;
 
@@ -54,10 +58,20 @@ fn read_iso(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if !(ISO_BYTES_MIN..=TEXT_BYTES_MAX).contains(&text.len()) || !text.as_bytes().first().is_some_and(may_begin) {
         return None;
     }
+    read_iso_instant(text, Some(zone))
+}
+
+/// RFC 3339 / ISO 8601; without a `zone` the text must have an offset.
+fn read_iso_instant(text: &str, zone: Option<&TimeZone>) -> Option<Timestamp> {
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {
         return of_instant(instant);
     }
-    of_civil(text.parse::<civil::DateTime>().ok()?, zone)
+    let pieces = Pieces::parse(text).ok()?;
+    let local = pieces.date().to_datetime(pieces.time().unwrap_or_else(civil::Time::midnight));
+    match pieces.to_numeric_offset() {
+        Some(offset) => of_offset(local, offset),
+        None => of_civil(local, zone?),
+    }
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, without the comments that mail allows.
@@ -65,7 +79,11 @@ fn read_rfc_1123(text: &str) -> Option<Timestamp> {
     if text.len() > TEXT_BYTES_MAX || text.contains('(') || !text.contains(':') {
         return None;
     }
-    of_instant(rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?)
+    if let Ok(instant) = rfc2822::DateTimeParser::new().parse_timestamp(text) {
+        return of_instant(instant);
+    }
+    let parts = BrokenDownTime::parse("%a, %d %b %Y %H:%M:%S GMT", text).ok()?;
+    of_offset(parts.to_datetime().ok()?, Offset::UTC)
 }
 
 fn of_instant(instant: jiff::Timestamp) -> Option<Timestamp> {
@@ -75,7 +93,17 @@ fn of_instant(instant: jiff::Timestamp) -> Option<Timestamp> {
 }
 
 fn of_civil(local: civil::DateTime, zone: &TimeZone) -> Option<Timestamp> {
-    of_instant(zone.to_ambiguous_timestamp(local).compatible().ok()?)
+    match zone.to_ambiguous_timestamp(local).compatible() {
+        Ok(instant) => of_instant(instant),
+        Err(_) => of_offset(local, zone.to_offset(jiff::Timestamp::MAX)),
+    }
+}
+
+/// The instant of a local time. It is for the last 26 hours of the year 9999, which jiff's own instants do not have.
+fn of_offset(local: civil::DateTime, offset: Offset) -> Option<Timestamp> {
+    let local = local.duration_since(civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+    let micros = (local.as_nanos() - i128::from(offset.seconds()) * 1_000_000_000).div_euclid(1000);
+    Timestamp::from_micros(micros.try_into().ok()?).ok()
 }
 
 #[cfg(test)]

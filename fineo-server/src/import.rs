@@ -28,7 +28,7 @@ pub struct Counts {
     pub bytes: u64,
     /// The bytes that were read.
     pub packed_bytes: u64,
-    /// What the first events had wrong that were refused at the edge, with their number in the source.
+    /// What the first events had wrong that were refused at the edge, with their number in their source.
     pub refusals: Vec<(u64, String)>,
 }
 
@@ -68,6 +68,15 @@ impl Counts {
         for (code, count) in &other.rejected {
             *self.rejected.entry(code.clone()).or_default() += count;
         }
+        self.refusals.extend(other.refusals.iter().cloned());
+    }
+
+    /// Whether some of the rejected events were kept, and have a row among the errors.
+    pub fn has_kept_rejected(&self) -> bool {
+        let of_nobody = [Code::TenantMissing, Code::TenantInvalid].map(|code| code.to_string());
+        let of_tenants = self.rejected.iter().filter(|(code, _)| !of_nobody.contains(code));
+        let refused = self.refusals.len() as u64;
+        of_tenants.map(|(_, count)| count).sum::<u64>() > 0 && self.rejected_total() > refused
     }
 }
 

@@ -66,6 +66,28 @@ async fn twenty_equal_doors_without_a_time_are_twenty_rows() {
     }
 }
 
+#[tokio::test]
+async fn a_time_key_that_did_not_give_the_time_is_readable_under_its_own_name() {
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        fineo.schema(&acme).declare(r#"{"metrics":{"m":{"timestamp":{"aliases":["at","when"]}}}}"#).await.unwrap();
+        ingest(
+            fineo,
+            &acme,
+            r#"{"metrictype":"m","at":1,"timestamp":"soon","when":"x"} {"metrictype":"m","timestamp":2}
+               {"metrictype":"m","when":3,"timestamp":4}"#,
+        )
+        .await;
+        let asked = "SELECT _fineo_sent_timestamp, \"when\", CAST(timestamp AS BIGINT) FROM m ORDER BY timestamp";
+        let answer = ["soon|x|1000", "||2000", "4||3000"];
+        assert_eq!(rows(fineo, &acme, asked).await, answer, "{}", instance.backend);
+        let all = ["1970-01-01T00:00:00.001Z|x", "1970-01-01T00:00:00.002Z|", "1970-01-01T00:00:00.003Z|"];
+        assert_eq!(rows(fineo, &acme, "SELECT * FROM m ORDER BY timestamp").await, all, "{}", instance.backend);
+        let sent = "SELECT count(*) FROM m WHERE _fineo_sent_timestamp = 'soon'";
+        assert_eq!(rows(fineo, &acme, sent).await, ["1"], "{}", instance.backend);
+    }
+}
+
 // I3: the identity that the original computed made one event of these two.
 #[tokio::test]
 async fn shifting_digits_between_values_makes_another_event() {

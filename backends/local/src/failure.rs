@@ -19,6 +19,16 @@ pub(crate) fn disk_error(deed: &'static str, path: &Path, source: io::Error) -> 
     Error::new(kind, message).with("deed", deed).with("path", path.display()).with_source(source)
 }
 
+/// The directory `path` that somebody named cannot be made.
+pub(crate) fn directory_error(path: &Path, source: io::Error) -> Error {
+    let message = match source.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "not a directory",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "the system does not let us write there",
+        _ => return disk_error("create directory", path, source),
+    };
+    Error::invalid(message).with("path", path.display()).with_source(source)
+}
+
 /// Whether the disk is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

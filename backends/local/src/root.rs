@@ -33,7 +33,7 @@ pub(crate) struct Root {
 impl Root {
     /// Takes the directory for this process.
     pub(crate) fn open(path: &Path, options: LocalOptions, disk: Arc<dyn Disk>) -> Result<Self> {
-        let failed = |source| failure::disk_error("create directory", path, source);
+        let failed = |source| failure::directory_error(path, source);
         for changed in crate::disk::create_directories(path).map_err(failed)? {
             disk.sync_directory(&changed).map_err(failed)?;
         }

@@ -102,3 +102,16 @@ fn every_verb_has_an_example_in_its_help() {
     }
     check(&Arguments::command());
 }
+
+#[test]
+fn the_help_of_every_verb_has_an_example() {
+    fn check(command: &clap::Command, before: &str) {
+        let words = format!("{before} {}", command.get_name());
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        // Those of the schema have the tenant in between.
+        let typed = words.strip_prefix("fineo schema ").unwrap_or(&words);
+        assert!(help.contains("Example") && (help.contains(typed) || command.has_subcommands()), "{words}: {help}");
+        command.get_subcommands().for_each(|verb| check(verb, &words));
+    }
+    Arguments::command().get_subcommands().for_each(|verb| check(verb, "fineo"));
+}

@@ -11,9 +11,12 @@ use arrow::{
     },
     util::display::{ArrayFormatter, FormatOptions},
 };
-use jiff::civil;
+use jiff::{SignedDuration, civil};
 
 use super::screen::is_active;
+
+/// Nanoseconds of a second.
+const NANOS: i64 = 1_000_000_000;
 
 /// `array` in one of the few types that this module prints itself; others stay as they are.
 pub(crate) fn simplified(array: &ArrayRef) -> ArrayRef {
@@ -136,24 +139,19 @@ fn push_formatted(array: &dyn Array, row: usize, out: &mut String) {
 }
 
 fn push_timestamp(array: &dyn Array, unit: TimeUnit, row: usize, out: &mut String) {
-    let instant = match unit {
-        TimeUnit::Second => jiff::Timestamp::from_second(array.as_primitive::<TimestampSecondType>().value(row)),
-        TimeUnit::Millisecond => {
-            jiff::Timestamp::from_millisecond(array.as_primitive::<TimestampMillisecondType>().value(row))
-        }
-        TimeUnit::Microsecond => {
-            jiff::Timestamp::from_microsecond(array.as_primitive::<TimestampMicrosecondType>().value(row))
-        }
-        TimeUnit::Nanosecond => {
-            jiff::Timestamp::from_nanosecond(i128::from(array.as_primitive::<TimestampNanosecondType>().value(row)))
-        }
+    let (value, per_second, name) = match unit {
+        TimeUnit::Second => (array.as_primitive::<TimestampSecondType>().value(row), 1, "s"),
+        TimeUnit::Millisecond => (array.as_primitive::<TimestampMillisecondType>().value(row), 1_000, "ms"),
+        TimeUnit::Microsecond => (array.as_primitive::<TimestampMicrosecondType>().value(row), 1_000_000, "µs"),
+        TimeUnit::Nanosecond => (array.as_primitive::<TimestampNanosecondType>().value(row), NANOS, "ns"),
     };
-    match instant {
-        Ok(instant) => {
-            let _ = write!(out, "{instant}");
-        }
-        Err(_) => push_formatted(array, row, out),
-    }
+    let nanos = i32::try_from(value.rem_euclid(per_second) * (NANOS / per_second)).unwrap_or_default();
+    // A civil date-time, because jiff's own instants end 26 hours before the year 9999 does.
+    let epoch = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+    let _ = match epoch.checked_add(SignedDuration::new(value.div_euclid(per_second), nanos)) {
+        Ok(instant) => write!(out, "{instant}Z"),
+        Err(_) => write!(out, "{value} {name} after 1970-01-01"),
+    };
 }
 
 fn push_date(days: i32, out: &mut String) {

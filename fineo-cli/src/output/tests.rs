@@ -9,7 +9,7 @@ use arrow::{
     array::{
         ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array, Float64Array,
         Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray, StructArray,
-        TimestampMicrosecondArray, UInt64Array,
+        TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
     },
     datatypes::{DataType, Field, Int32Type},
 };
@@ -93,6 +93,18 @@ fn every_value_keeps_its_exact_text() {
     let nested = StructArray::from(vec![(Arc::new(Field::new("k", DataType::Utf8, true)), inner)]);
     for (array, csv, json) in [
         (float(0.1 + 0.2), "0.30000000000000004", "0.30000000000000004"),
+        // Q22
+        (instant(253_402_300_799_999_999, None), "9999-12-31T23:59:59.999999Z", "\"9999-12-31T23:59:59.999999Z\""),
+        (
+            Arc::new(TimestampMillisecondArray::from(vec![i64::MAX])),
+            "9223372036854775807 ms after 1970-01-01",
+            "\"9223372036854775807 ms after 1970-01-01\"",
+        ),
+        (
+            Arc::new(TimestampNanosecondArray::from(vec![-1])),
+            "1969-12-31T23:59:59.999999999Z",
+            "\"1969-12-31T23:59:59.999999999Z\"",
+        ),
         (float(21.0), "21.0", "21.0"),
         (float(1e300), "1e300", "1e300"),
         (float(f64::NAN), "NaN", "\"NaN\""),

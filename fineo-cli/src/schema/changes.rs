@@ -1,11 +1,14 @@
 //! The changes that the words of the command line stand for.
 
 use fineo::{
-    core::Cover,
+    core::{Cover, TenantId},
     schema::{Change, Identity, MissingTimestamp, StatedConversion, UnknownMetric},
 };
 
-use crate::args::{FieldVerb, IdentityName, MetricVerb, MissingTimestampName, SetArgs, UnitArgs, UnknownMetricName};
+use crate::{
+    args::{FieldVerb, IdentityName, MetricVerb, MissingTimestampName, SetArgs, UnitArgs, UnknownMetricName},
+    engine::Engine,
+};
 
 /// What a verb of `fineo schema metric` changes; nothing for those that only look.
 pub(super) fn of_metric(verb: &MetricVerb) -> Vec<Change> {
@@ -47,6 +50,29 @@ pub(super) fn of_field(verb: &FieldVerb) -> Vec<Change> {
         FieldVerb::Unit(args) => of_unit(args),
     };
     vec![change]
+}
+
+/// A line for every name that `changes` give to a field and under which events have sent values already.
+pub(super) async fn taken_over(engine: &Engine, tenant: &TenantId, changes: &[Change]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for change in changes {
+        let (metric, field, names) = match change {
+            Change::AddField { metric, name, aliases, .. } => {
+                (metric, name, std::iter::once(name).chain(aliases).collect::<Vec<_>>())
+            }
+            Change::AddFieldAlias { metric, field, alias } => (metric, field, vec![alias]),
+            Change::RenameField { metric, field, to } => (metric, field, vec![to]),
+            _ => continue,
+        };
+        // Where nothing can be found out, the change itself says why.
+        for sent in engine.undeclared(tenant, Some(metric)).await.unwrap_or_default() {
+            if names.contains(&&sent.field) {
+                let (of, count, name) = (&sent.metric, sent.count, &sent.field);
+                lines.push(format!("metric {of}: field {field} takes over {count} values sent as {name}"));
+            }
+        }
+    }
+    lines
 }
 
 /// Without a scope, a unit is the field's own; with one, those values were sent in it.

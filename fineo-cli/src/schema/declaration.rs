@@ -6,10 +6,9 @@ use std::{
 };
 
 use fineo::{core::TenantId, schema::Declaration};
-use fineo_server::http::resource::PlanView;
 
-use super::report;
-use crate::{engine::Engine, failure::Failure, input, output::screened};
+use super::{print_lines, report_version};
+use crate::{engine::Engine, failure::Failure, input};
 
 /// What a file says, once it is known to make sense.
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
@@ -26,21 +25,14 @@ pub(super) async fn apply(
     is_dry_run: bool,
 ) -> Result<(), Failure> {
     let plan = engine.plan(tenant, declaration).await?;
-    if is_dry_run || plan.changes.is_empty() {
-        return print(&plan);
-    }
-    report(tenant, &engine.apply_plan(tenant, plan).await?)
-}
-
-fn print(plan: &PlanView) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
     if plan.changes.is_empty() {
-        writeln!(stdout, "nothing to change: version {} is as the file says", plan.base)?;
+        return print_lines(&[format!("nothing to change: version {} is as the file says", plan.base)]);
     }
-    for line in &plan.lines {
-        writeln!(stdout, "{}", screened(line))?;
+    print_lines(&plan.lines)?;
+    if is_dry_run {
+        return Ok(());
     }
-    Ok(stdout.flush()?)
+    report_version(tenant, &engine.apply_plan(tenant, plan).await?)
 }
 
 /// Prints the schema as a file that, applied to it, changes nothing.

@@ -105,4 +105,10 @@ fn who_asks_for_a_table_that_is_not_there_hears_which_ones_are() {
     );
     let errors = program.run("errors --tenant t");
     assert!(errors.stderr.contains("nothing was rejected") && !errors.stderr.contains("replay"), "{errors:?}");
+
+    program.done("schema --tenant t metric create valve");
+    program.done("schema --tenant t metric rule-out m");
+    assert!(hint("t").contains("the tables of tenant t are valve"), "{}", hint("t"));
+    let ruled_out = program.try_ask("SELECT * FROM m");
+    assert!(ruled_out.stderr.contains("m is ruled out, its rows are in errors.stream"), "{ruled_out:?}");
 }

@@ -74,6 +74,28 @@ fn every_change_is_one_line_and_can_be_undone() {
 }
 
 #[test]
+fn what_a_field_takes_over_is_shown_and_a_deletion_is_said_to_be_for_ever() {
+    let program = program();
+    let taken = "field temp takes over 2 values sent as temperature";
+    program.file("alias.yaml", "metrics: {m: {fields: {temp: {aliases: [temperature]}}}}");
+    let untyped = program.run("schema --tenant t apply alias.yaml");
+    assert_eq!(untyped.code, 1, "{untyped:?}");
+    assert!(untyped.stderr.contains("needs a type") && untyped.stderr.contains("field=temp"), "{untyped:?}");
+
+    program.done("schema --tenant t field add m temp double");
+    let dry = program.done("schema --tenant t apply alias.yaml --dry-run");
+    assert_eq!(dry, program.done("schema --tenant t apply alias.yaml"), "it prints the plan, and makes it true");
+    assert!(dry.contains("field temp: add alias temperature") && dry.contains(taken), "{dry}");
+    assert!(program.done("schema --tenant t apply alias.yaml").contains("nothing to change"));
+    program.done("schema --tenant t field unalias m temp temperature");
+    let added = program.done("schema --tenant t field alias m temp temperature");
+    assert!(added.contains(taken), "{added}");
+
+    let deleted = program.run("schema --tenant t field delete m temp");
+    assert!(deleted.stderr.contains("for ever") && !deleted.stderr.contains("undo"), "{deleted:?}");
+}
+
+#[test]
 fn what_cannot_be_changed_is_refused_and_says_why() {
     // S04, S09
     let program = program();
@@ -106,6 +128,7 @@ fn lists_show_what_is_declared_and_what_was_discovered() {
     let discovered = program.done("schema --tenant t discovered --format csv");
     assert!(discovered.contains("m2,tempF,1,"), "{discovered}");
     assert_eq!(program.run("schema --tenant t metric show none").code, 1);
+    assert!(!program.run("schema --tenant t discovered --metric none").stderr.contains("near"));
     program.done("schema --tenant t suggest");
 }
 
@@ -136,6 +159,10 @@ fn what_is_exported_can_be_applied_elsewhere() {
     program.done("schema --tenant copy apply t.yaml");
     assert_eq!(program.done("schema --tenant copy export").replace("tenant: copy\n", ""), for_anyone);
     program.done("schema --tenant copy apply t.yaml");
+    program.file("theirs.yaml", exported);
+    let theirs = program.run("schema --tenant copy apply theirs.yaml");
+    assert_eq!(theirs.code, 1, "{theirs:?}");
+    assert!(theirs.stderr.contains("another tenant") && theirs.stderr.contains("hint: take the line"), "{theirs:?}");
     program.file("bad.yaml", "metrics: 7");
     assert_eq!(program.run("schema --tenant copy apply bad.yaml").code, 1);
 }

@@ -126,6 +126,19 @@ fn a_file_without_events_is_done_and_said_to_be_one() {
     }
 }
 
+#[test]
+fn what_is_refused_and_not_kept_is_said_and_not_looked_for_among_the_errors() {
+    let program = Program::new();
+    program.file("deep.json", "[".repeat(1_000));
+    program.file("open.csv", "metrictype,timestamp,\"v\nm,1,2\nm,2,3\n");
+    for (name, told) in [("deep.json", "too_deep"), ("open.csv", "is a quote left open?")] {
+        let answer = program.run(&format!("ingest --tenant t {name} --output json"));
+        assert_eq!(answer.code, 0, "{answer:?}");
+        assert_eq!(counts(&serde_json::from_str(&answer.stdout).unwrap()), [0, 1, 0], "{name}");
+        assert!(answer.stderr.contains(told) && !answer.stderr.contains("fineo errors"), "{answer:?}");
+    }
+}
+
 #[cfg(not(feature = "aws"))]
 #[test]
 fn an_object_of_s3_is_refused_where_aws_is_not_compiled_in() {

@@ -52,6 +52,19 @@ fn only_the_errors_that_a_condition_chooses_are_replayed_and_stay_marked_when_ro
     assert_eq!(program.ask("SELECT count(*) AS n FROM m"), "n\n4\n");
 }
 
+#[test]
+fn a_time_key_that_did_not_give_the_time_is_readable_nearline_and_in_files() {
+    let program = Program::new();
+    program.done("schema --tenant t set --timestamp-aliases at");
+    program.ingest("{\"metrictype\":\"m\",\"at\":1,\"timestamp\":\"soon\"}{\"metrictype\":\"m\",\"timestamp\":2}");
+    let asked = "SELECT timestamp, _fineo_sent_timestamp AS sent FROM m ORDER BY timestamp";
+    let answer = "timestamp,sent\n1970-01-01T00:00:00.001Z,soon\n1970-01-01T00:00:00.002Z,\n";
+    assert_eq!(program.ask(asked), answer);
+    program.done("compact --keep-nearline 0");
+    assert_eq!(program.ask(asked), answer, "compacted");
+    assert_eq!(program.ask("SELECT count(*) AS n FROM m WHERE _fineo_sent_timestamp = 'soon'"), "n\n1\n");
+}
+
 // D8
 #[test]
 fn the_archive_keeps_everything_that_is_young() {

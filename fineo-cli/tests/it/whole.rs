@@ -28,6 +28,16 @@ fn a_second_process_is_refused_and_told_who_holds_the_directory() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_directory_is_refused_and_left_alone() {
+    let program = Program::new();
+    program.file("store", "mine");
+    let answer = program.run("status");
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("not a directory") && !answer.stderr.contains("try again"), "{answer:?}");
+    assert_eq!(std::fs::read(program.path("store")).unwrap(), b"mine");
+}
+
+#[test]
 fn status_and_capabilities_report_for_people_and_for_programs() {
     let program = Program::new();
     program.ingest("{\"metrictype\":\"m\",\"timestamp\":1,\"a\":1}");

@@ -116,5 +116,6 @@ fn system(name: &str, is_quoted: bool) -> Option<Content> {
     if is(INGESTED_AT) {
         return Some(Content::IngestedAt);
     }
-    is(SENT_TIMESTAMP).then(|| Column::text(SENT_TIMESTAMP).content)
+    // Among an event's cells `timestamp` is the key that was sent and did not give the time.
+    is(SENT_TIMESTAMP).then(|| Column::text(TIMESTAMP).content)
 }

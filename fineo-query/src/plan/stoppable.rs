@@ -1,7 +1,8 @@
 //! Work that goes on for long before it shows anything: joins that make many rows of few, or look at many to find none.
 //!
 //! The engine gives others a turn when it reads, and such work reads little. So it runs in a task of its own, where nobody
-//! who may cancel it waits behind it, and looks as it goes whether anybody still wants its rows.
+//! who may cancel it waits behind it, and looks as it goes whether anybody still wants its rows. Where as many such tasks
+//! run as the runtime has threads, nobody would hear of a signal, a timer or a socket: they hand their threads over.
 
 use std::{
     fmt,
@@ -9,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
@@ -40,9 +41,14 @@ use datafusion::{
     },
 };
 use futures::{Stream, StreamExt};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// How many batches are made ahead of the reader.
 const BATCHES_AHEAD: usize = 1;
+
+/// How often a filter is asked until the thread is handed over: some milliseconds. It is odd, so that of two tasks that
+/// ask by turns it is not always the same that does it.
+const ASKED_PER_TURN: usize = 61;
 
 /// The rule. It changes no answer.
 #[derive(Debug)]
@@ -55,10 +61,7 @@ impl PhysicalOptimizerRule for StopsWhenUnwanted {
             if !makes_many_of_few(&node) {
                 return Ok(Transformed::no(node));
             }
-            let node = match node.downcast_ref::<NestedLoopJoinExec>() {
-                Some(join) => looking(join, &unwanted)?.unwrap_or(node),
-                None => node,
-            };
+            let node = looking(&node, &unwanted)?.unwrap_or(node);
             Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as _))
         })?;
         Ok(match watched.transformed {
@@ -85,17 +88,28 @@ fn makes_many_of_few(node: &Arc<dyn ExecutionPlan>) -> bool {
         || node.downcast_ref::<UnnestExec>().is_some()
 }
 
-/// `join` with a filter that looks whether the rows are wanted: it is all that runs while no rows pass.
-fn looking(join: &NestedLoopJoinExec, unwanted: &Unwanted) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(filter) = join.filter() else { return Ok(None) };
-    let looks = Looks(Arc::clone(filter.expression()), unwanted.clone());
-    let filter = JoinFilter::new(Arc::new(looks), filter.column_indices().to_vec(), Arc::clone(filter.schema()));
-    let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
-    let made = NestedLoopJoinExecBuilder::new(left, right, *join.join_type())
-        .with_projection_ref(join.projection().clone())
-        .with_filter(Some(filter))
-        .build()?;
-    Ok(Some(Arc::new(made)))
+/// The join `node` with a filter that looks whether the rows are wanted: it is all that runs while no rows pass.
+fn looking(node: &Arc<dyn ExecutionPlan>, unwanted: &Unwanted) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let watched = |filter: &JoinFilter| {
+        let looks = Looks::new(Arc::clone(filter.expression()), unwanted.clone());
+        Some(JoinFilter::new(Arc::new(looks), filter.column_indices().to_vec(), Arc::clone(filter.schema())))
+    };
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
+        let made = NestedLoopJoinExecBuilder::new(left, right, *join.join_type())
+            .with_projection_ref(join.projection().clone())
+            .with_filter(watched(filter))
+            .build()?;
+        return Ok(Some(Arc::new(made)));
+    }
+    if let Some(join) = node.downcast_ref::<HashJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        return join.builder().with_filter(watched(filter)).build_exec().map(Some);
+    }
+    Ok(None)
 }
 
 /// Whether nobody wants the rows of one run any more.
@@ -116,14 +130,30 @@ impl Hash for Unwanted {
     }
 }
 
-/// An expression that fails once nobody wants what it decides about.
+/// An expression that fails once nobody wants what it decides about, and lets others have its thread now and then.
 #[derive(Debug)]
-struct Looks(Arc<dyn PhysicalExpr>, Unwanted);
+struct Looks {
+    filter: Arc<dyn PhysicalExpr>,
+    unwanted: Unwanted,
+    asked: AtomicUsize,
+}
 
-// Deriving it would move what the pointer points to.
+impl Looks {
+    fn new(filter: Arc<dyn PhysicalExpr>, unwanted: Unwanted) -> Self {
+        Self { filter, unwanted, asked: AtomicUsize::new(0) }
+    }
+
+    /// Whether it is time that others have the thread, and there is another that can go on with their work.
+    fn is_turn_of_others(&self) -> bool {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        asked.is_multiple_of(ASKED_PER_TURN)
+            && Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    }
+}
+
 impl PartialEq for Looks {
     fn eq(&self, other: &Self) -> bool {
-        self.0.eq(&other.0) && self.1 == other.1
+        self.filter.eq(&other.filter) && self.unwanted == other.unwanted
     }
 }
 
@@ -131,46 +161,50 @@ impl Eq for Looks {}
 
 impl Hash for Looks {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-        self.1.hash(state);
+        self.filter.hash(state);
+        self.unwanted.hash(state);
     }
 }
 
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Display::fmt(&self.filter, f)
     }
 }
 
 impl PhysicalExpr for Looks {
     fn data_type(&self, input_schema: &Schema) -> Result<DataType> {
-        self.0.data_type(input_schema)
+        self.filter.data_type(input_schema)
     }
 
     fn nullable(&self, input_schema: &Schema) -> Result<bool> {
-        self.0.nullable(input_schema)
+        self.filter.nullable(input_schema)
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        if self.1.0.load(Ordering::Relaxed) {
+        if self.unwanted.0.load(Ordering::Relaxed) {
             return Err(DataFusionError::Execution("nobody wants the rows any more".to_owned()));
         }
-        self.0.evaluate(batch)
+        if self.is_turn_of_others() {
+            // The runtime goes on with its other tasks on another thread, and this one belongs to the query alone.
+            return tokio::task::block_in_place(|| self.filter.evaluate(batch));
+        }
+        self.filter.evaluate(batch)
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.0]
+        vec![&self.filter]
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         match (children.pop(), children.is_empty()) {
-            (Some(child), true) => Ok(Arc::new(Self(child, self.1.clone()))),
+            (Some(child), true) => Ok(Arc::new(Self::new(child, self.unwanted.clone()))),
             _ => Err(DataFusionError::Internal("one child is expected".to_owned())),
         }
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt_sql(f)
+        self.filter.fmt_sql(f)
     }
 }
 
@@ -256,3 +290,6 @@ impl Drop for Reader {
         self.unwanted.0.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

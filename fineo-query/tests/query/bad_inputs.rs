@@ -224,7 +224,12 @@ async fn a_join_ends_when_nobody_wants_its_rows() {
     let desk = small().await;
     let count =
         "SELECT count(*) FROM generate_series(1, 100000) a CROSS JOIN generate_series(1, 100000) b CROSS JOIN t";
-    for filter in ["t.c <> ''", "a.value * b.value + CAST(t.v AS BIGINT) < 0", "a.value % 1000 = b.value % 1000"] {
+    for filter in [
+        "t.c <> ''",
+        "a.value * b.value + CAST(t.v AS BIGINT) < 0",
+        "a.value % 1000 = b.value % 1000",
+        "a.value % 10 = b.value % 10 AND a.value + b.value < 0",
+    ] {
         let idle = Arc::strong_count(&desk.nearline);
         let session = desk.engine.session(&fineo_core::TenantId::new("acme").unwrap());
         let sql = format!("{count} WHERE {filter}");

@@ -88,6 +88,19 @@ async fn any_name_works_anywhere_and_names_the_result() {
 }
 
 #[tokio::test]
+async fn a_name_in_another_case_is_told_as_it_is_spelled() {
+    let desk = thermostats().await;
+    for (sql, spelled) in [
+        ("SELECT \"DEVICE\" FROM thermostat", "device"),
+        ("SELECT \"t2\" FROM thermostat", "T2"),
+        ("SELECT \"pm2.5\" FROM thermostat", "PM2.5"),
+    ] {
+        let message = desk.refuses(sql, "unknown_column").await;
+        assert!(message.contains(&format!("hint=did you mean {spelled}?")), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn star_does_not_show_what_only_the_statement_asks_for() {
     let desk = thermostats().await;
     for sql in [

@@ -50,7 +50,7 @@ fn export_metric(metric: &Metric) -> MetricDeclaration {
 fn export_field(field: &Field) -> FieldDeclaration {
     let conversions: Vec<_> = stated_conversions(field).iter().map(export_conversion).collect();
     FieldDeclaration {
-        field_type: field.field_type.to_string(),
+        field_type: Some(field.field_type.to_string()),
         aliases: field.names[1..].iter().map(ToString::to_string).collect(),
         unit: field.unit.as_ref().map(ToString::to_string),
         hidden: field.is_hidden().then_some(true),

@@ -1,6 +1,6 @@
 //! What has to change for a schema to hold what a file says.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use fineo_core::{Error, Result, Timestamp, repo::Version};
 
@@ -60,7 +60,8 @@ impl Declaration {
         if let Some(tenant) = self.tenant.as_deref().filter(|tenant| *tenant != schema.tenant().as_str()) {
             return Err(Error::invalid("the file is for another tenant")
                 .with("file", tenant)
-                .with("tenant", schema.tenant()));
+                .with("tenant", schema.tenant())
+                .with("hint", "take the line with the tenant out of the file to apply it to any"));
         }
         let mut changes = self.settings(schema);
         for (name, metric) in self.metrics.iter() {
@@ -110,15 +111,19 @@ fn is_same(wanted: &[String], present: &[Arc<str>]) -> bool {
     wanted.len() == present.len() && wanted.iter().zip(present).all(|(wanted, present)| **wanted == **present)
 }
 
+/// Those of `wanted` that are not among `present`.
+fn missing<'a>(wanted: &'a [String], present: &[Arc<str>]) -> Vec<&'a String> {
+    let present: HashSet<&str> = present.iter().map(|name| &**name).collect();
+    wanted.iter().filter(|alias| !alias.is_empty() && !present.contains(alias.as_str())).collect()
+}
+
 fn plan_metric(schema: &TenantSchema, name: &str, wanted: &MetricDeclaration, changes: &mut Vec<Change>) -> Result<()> {
     let found = schema.metric_named(name);
     let metric = || name.to_owned();
     match found.filter(|found| found.is_declared()) {
         None => changes.push(Change::CreateMetric { name: metric(), aliases: wanted.aliases.clone() }),
         Some(found) => {
-            let is_missing =
-                |alias: &&String| !alias.is_empty() && !found.names().iter().any(|known| **known == ***alias);
-            for alias in wanted.aliases.iter().filter(is_missing) {
+            for alias in missing(&wanted.aliases, found.names()) {
                 changes.push(Change::AddMetricAlias { metric: metric(), alias: alias.clone() });
             }
         }
@@ -162,24 +167,22 @@ fn plan_field(
     changes: &mut Vec<Change>,
 ) -> Result<()> {
     let (metric_owned, field) = (metric_name.to_owned(), name.to_owned());
-    let field_type: FieldType = wanted.field_type.parse()?;
+    let field_type: Option<FieldType> = wanted.field_type.as_deref().map(str::parse).transpose()?;
     let found = metric.and_then(|metric| metric.field_named(name));
     match found {
         None => changes.push(Change::AddField {
             metric: metric_owned.clone(),
             name: field.clone(),
-            field_type: field_type.to_string(),
+            field_type: field_type.ok_or_else(|| untyped(metric_name, name))?.to_string(),
             aliases: wanted.aliases.clone(),
             unit: wanted.unit.clone(),
         }),
         Some(found) => {
-            if found.field_type != field_type {
+            if let Some(field_type) = field_type.filter(|field_type| *field_type != found.field_type) {
                 let field_type = field_type.to_string();
                 changes.push(Change::RetypeField { metric: metric_owned.clone(), field: field.clone(), field_type });
             }
-            let is_missing =
-                |alias: &&String| !alias.is_empty() && !found.names.iter().any(|known| **known == ***alias);
-            for alias in wanted.aliases.iter().filter(is_missing) {
+            for alias in missing(&wanted.aliases, &found.names) {
                 let (metric, field) = (metric_owned.clone(), field.clone());
                 changes.push(Change::AddFieldAlias { metric, field, alias: alias.clone() });
             }
@@ -212,6 +215,10 @@ fn plan_field(
         None => {}
     }
     Ok(())
+}
+
+fn untyped(metric: &str, field: &str) -> Error {
+    Error::invalid("a field that is not declared yet needs a type").with("metric", metric).with("field", field)
 }
 
 impl ConversionDeclaration {

@@ -70,6 +70,11 @@ fn what_a_file_does_not_mention_stays() {
     let metric = schema.metric_named("pmp").unwrap();
     assert_eq!(metric.fields().len(), 2);
     assert_eq!(metric.field_named("p").unwrap().field_type, FieldType::Float);
+
+    // Nor is a type that is not mentioned changed.
+    let alias = Declaration::parse(r#"{"metrics":{"pump":{"fields":{"pressure":{"aliases":["druck"]}}}}}"#).unwrap();
+    let plan = alias.plan(&schema, &nothing_seen).unwrap();
+    assert_eq!(plan.lines, ["metric pump: field pressure: add alias druck"]);
 }
 
 #[test]
@@ -107,7 +112,6 @@ fn a_wrong_file_is_refused_naming_the_key_and_the_legal_ones() {
         ("metrics:\n  pump:\n    colour: red\n", "colour"),
         ("metrics: {a: {}, a: {}}", "a"),
         ("unknown_metric: maybe", "discover"),
-        ("metrics:\n  pump:\n    fields:\n      t: {}\n", "type"),
         ("", "empty"),
         ("[1, 2", "schema file"),
     ] {
@@ -119,6 +123,8 @@ fn a_wrong_file_is_refused_naming_the_key_and_the_legal_ones() {
         let text = format!("metrics: {{pump: {{fields: {{t: {{type: \"{field_type}\"}}}}}}}}");
         Declaration::parse(&text).unwrap().plan(&acme(), &nothing_seen).unwrap_err();
     }
+    let untyped = Declaration::parse("metrics: {pump: {fields: {t: {}}}}").unwrap().plan(&acme(), &nothing_seen);
+    assert!(untyped.unwrap_err().to_string().contains("needs a type: metric=pump, field=t"));
     let other = Declaration::parse("tenant: globex").unwrap().plan(&acme(), &nothing_seen).unwrap_err();
     assert!(other.to_string().contains("another tenant"), "{other}");
 }

@@ -7,7 +7,11 @@ use super::{
     metric::{move_to_front, remove_alias},
     too_many,
 };
-use crate::{FieldType, Unit, document::FieldDocument, name};
+use crate::{
+    FieldType, Unit,
+    document::{FieldDocument, Name},
+    name,
+};
 
 impl Edit {
     pub(super) fn add_field(
@@ -24,7 +28,7 @@ impl Edit {
         if unit.is_some() && !parsed.is_number() {
             return Err(Error::invalid("only numbers have units").with("field", wanted).with("type", parsed));
         }
-        if let Some(holder) = self.holder_of_field_name(number, wanted) {
+        if let Some(holder) = self.holder_of_claimed_field_name(number, wanted) {
             let document = self.document(number);
             let display = document.fields.get(&holder).map_or("", |field| &field.names[0]);
             return Err(match display == wanted {
@@ -47,7 +51,9 @@ impl Edit {
             conversions: Vec::new(),
             hidden_since: None,
         };
+        let name = field.names[0].clone();
         document.fields.insert(id, field);
+        self.know_field(number, &name);
         self.note(format!("metric {}: declare field {wanted} as {parsed} (f{id})", self.display(number)))?;
         self.warn_of_looks(Some(number), u64::from(id), wanted)?;
         for alias in aliases.iter().filter(|alias| !alias.is_empty()) {
@@ -58,12 +64,13 @@ impl Edit {
 
     fn check_free_field_name(&mut self, metric: u64, wanted: &str) -> Result<()> {
         name::check_field(wanted)?;
+        let names_at_most = self.field_names_at_most(metric);
         let document = self.document(metric);
         if document.ruled_out.iter().any(|name| **name == *wanted) {
             return Err(Error::invalid("the field is ruled out; rule it in first").with("field", wanted));
         }
-        let names: usize = document.fields.values().map(|field| field.names.len()).sum();
-        if names >= NAMES_MAX {
+        let names = || document.fields.values().map(|field| field.names.len()).sum::<usize>();
+        if names_at_most >= NAMES_MAX && names() >= NAMES_MAX {
             return Err(too_many("names of a metric's fields", NAMES_MAX));
         }
         Ok(())
@@ -71,7 +78,7 @@ impl Edit {
 
     /// Gives the field a name. An undeclared field of that name is thereby taken over.
     fn claim_field_name(&mut self, metric: u64, field: u32, wanted: &str) -> Result<()> {
-        match self.holder_of_field_name(metric, wanted) {
+        match self.holder_of_claimed_field_name(metric, wanted) {
             Some(holder) if holder == field => return Ok(()),
             Some(holder) => {
                 let document = self.document(metric);
@@ -81,8 +88,10 @@ impl Edit {
             None => self.check_free_field_name(metric, wanted)?,
         }
         let display = self.display(metric);
+        let name: Name = wanted.into();
+        self.know_field(metric, &name);
         let changed = self.field(metric, field)?;
-        changed.names.push(wanted.into());
+        changed.names.push(name);
         let line = format!("metric {display}: field {}: add alias {wanted}", changed.names[0]);
         self.note(line)?;
         self.warn_of_looks(Some(metric), u64::from(field), wanted)

@@ -58,6 +58,7 @@ impl Edit {
                 let number = document.next_field;
                 document.next_field += 1;
                 document.fields.insert(number, field.clone());
+                field.names.iter().for_each(|name| self.know_field(target, name));
                 self.note(format!("declare field {} ({}, f{number}) there", field.names[0], field.field_type))
             }
             [holder] => {
@@ -66,11 +67,10 @@ impl Edit {
                 let missing = field.names.iter().filter(|name| !held.names.contains(name));
                 let missing: Vec<_> = missing.cloned().collect();
                 held.names.extend(missing.iter().cloned());
-                if held.field_type != field.field_type || !missing.is_empty() {
-                    let line = format!("field {} ({}) takes over {}", held.names[0], held.field_type, field.names[0]);
-                    self.note(line)?;
-                }
-                Ok(())
+                let line = format!("field {} ({}) takes over {}", held.names[0], held.field_type, field.names[0]);
+                let is_other = held.field_type != field.field_type || !missing.is_empty();
+                missing.iter().for_each(|name| self.know_field(target, name));
+                if is_other { self.note(line) } else { Ok(()) }
             }
             [first, ..] => {
                 let document = self.document(target);

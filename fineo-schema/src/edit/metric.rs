@@ -6,14 +6,14 @@ use fineo_core::{Cover, Error, ErrorKind, MetricId, Result};
 
 use super::{DISCOVERED_METRICS_MAX, Edit, METRICS_MAX, NAMES_MAX, clash, too_many};
 use crate::{
-    document::{MetricEntry, Positions},
+    document::{MetricEntry, Name, Positions},
     name,
 };
 
 impl Edit {
     pub(super) fn create_metric(&mut self, wanted: &str, aliases: &[String]) -> Result<()> {
         name::check_metric(wanted)?;
-        let number = match self.holder_of_metric_name(wanted) {
+        let number = match self.holder_of_claimed_metric_name(wanted) {
             Some(holder) if self.entry(holder)?.is_declared => {
                 let display = self.display(holder);
                 if display == wanted {
@@ -66,16 +66,17 @@ impl Edit {
         }
         let number = tenant.next_metric.max(1);
         tenant.next_metric = number + 1;
-        tenant
-            .metrics
-            .insert(number, MetricEntry { names: vec![wanted.into()], is_declared, ..MetricEntry::default() });
+        let name: Name = wanted.into();
+        let names = vec![Name::clone(&name)];
+        tenant.metrics.insert(number, MetricEntry { names, is_declared, ..MetricEntry::default() });
+        self.know_metric(&name);
         Ok(number)
     }
 
     /// Gives the metric a name; takes over whatever undeclared metric has it.
     fn claim_metric_name(&mut self, number: u64, wanted: &str) -> Result<()> {
         name::check_metric(wanted)?;
-        match self.holder_of_metric_name(wanted) {
+        match self.holder_of_claimed_metric_name(wanted) {
             Some(holder) if holder == number => return Ok(()),
             Some(holder) if self.entry(holder)?.is_declared => {
                 let display = self.display(holder);
@@ -90,7 +91,9 @@ impl Edit {
                 if names.len() >= NAMES_MAX {
                     return Err(too_many("names of a metric", NAMES_MAX));
                 }
-                names.push(wanted.into());
+                let name: Name = wanted.into();
+                names.push(Name::clone(&name));
+                self.know_metric(&name);
                 self.note(format!("metric {display}: add alias {wanted}"))?;
                 self.warn_of_looks(None, number, wanted)?;
             }

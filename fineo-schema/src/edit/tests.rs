@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fineo_core::{TenantId, Timestamp, repo::Version};
+use fineo_core::{ErrorKind, TenantId, Timestamp, repo::Version};
 use proptest::prelude::*;
 
 use super::Edit;
@@ -242,7 +242,7 @@ fn limits_are_refused_by_name() {
         document.fields.insert(number, one.clone());
     }
     let error = edit.apply(&add(10_001)).unwrap_err();
-    assert_eq!(error.kind(), fineo_core::ErrorKind::LimitExceeded);
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
     for name in ["timestamp", "_fineo_x", "", "a\nb"] {
         let change = Change::AddField {
             metric: "pump".into(),
@@ -255,6 +255,54 @@ fn limits_are_refused_by_name() {
     }
     let change = Change::CreateMetric { name: "fineo_x".into(), aliases: vec![] };
     Edit::new(pump(), Timestamp::default()).apply(&change).unwrap_err();
+}
+
+#[test]
+fn as_many_names_as_there_may_be_are_taken_at_once_and_one_more_is_refused() {
+    // S07: each is compared with all others, in a moment.
+    let names = |first: usize, last: usize| (first..last).map(|number| format!("name{number}")).collect::<Vec<_>>();
+    let field = |name: &str, aliases| Change::AddField {
+        metric: "pump".into(),
+        name: name.into(),
+        field_type: "long".into(),
+        aliases,
+        unit: None,
+    };
+    let full = || {
+        let mut edit = Edit::new(State::default(), Timestamp::default());
+        edit.apply(&Change::CreateMetric { name: "pump".into(), aliases: vec![] }).unwrap();
+        edit.apply(&field("one", names(0, 50_000))).unwrap();
+        edit.apply(&field("two", names(50_000, super::NAMES_MAX - 2))).unwrap();
+        edit
+    };
+    let alias = |field: &str, alias: &str| Change::AddFieldAlias {
+        metric: "pump".into(),
+        field: field.into(),
+        alias: alias.into(),
+    };
+    let mut edit = full();
+    for change in [alias("two", "more"), field("three", vec![])] {
+        assert_eq!(edit.apply(&change).unwrap_err().kind(), ErrorKind::LimitExceeded);
+    }
+    edit.apply(&alias("two", "name99997")).unwrap();
+    assert_eq!(edit.apply(&alias("one", "name99997")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    // Where one goes there is room for another, and for itself again.
+    let remove = |field: &str, alias: &str| Change::RemoveFieldAlias {
+        metric: "pump".into(),
+        field: field.into(),
+        alias: alias.into(),
+    };
+    for change in [remove("two", "name99997"), alias("one", "more"), remove("one", "more"), alias("one", "name99997")] {
+        edit.apply(&change).unwrap();
+    }
+    assert_eq!(edit.apply(&alias("one", "more")).unwrap_err().kind(), ErrorKind::LimitExceeded);
+
+    let metric = |name: &str, aliases| Change::CreateMetric { name: name.into(), aliases };
+    let mut edit = Edit::new(State::default(), Timestamp::default());
+    edit.apply(&metric("pump", names(1, super::NAMES_MAX))).unwrap();
+    let more = Change::AddMetricAlias { metric: "pump".into(), alias: "more".into() };
+    assert_eq!(edit.apply(&more).unwrap_err().kind(), ErrorKind::LimitExceeded);
+    assert_eq!(edit.apply(&metric("fan", vec!["name7".into()])).unwrap_err().kind(), ErrorKind::AlreadyExists);
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl TimeFormat {
     pub(super) fn read(&self, text: &str) -> Option<Timestamp> {
         match &self.kind {
             Kind::IsoDateTime => super::read_iso(text, &self.zone),
-            Kind::IsoInstant => super::of_instant(text.parse().ok()?),
+            Kind::IsoInstant => super::read_iso_instant(text, None),
             Kind::Rfc1123 => super::read_rfc_1123(text),
             Kind::Epoch { nanos_exponent } => read_epoch(text, *nanos_exponent),
             Kind::Pattern(pattern) => read_pattern(pattern, text, &self.zone),
@@ -128,7 +128,10 @@ fn read_pattern(pattern: &str, text: &str, zone: &TimeZone) -> Option<Timestamp>
         Some(_) => parts.to_datetime().ok()?,
         None => day.at(0, 0, 0, 0),
     };
-    super::of_civil(local, zone)
+    match parts.offset() {
+        Some(offset) => super::of_offset(local, offset),
+        None => super::of_civil(local, zone),
+    }
 }
 
 /// An IANA name, `UTC`, or an offset such as `+02:00` or `UTC+1`.

@@ -58,6 +58,25 @@ fn numbers_count_in_the_stated_unit() {
 }
 
 #[test]
+fn the_last_day_of_the_last_year_is_read_to_its_end() {
+    // Q22
+    const LAST: i64 = 253_402_300_799_999;
+    check(&[], "9999-12-31T23:59:59.999999Z", LAST);
+    check(&[], "9999-12-31T23:59:59.999999", LAST);
+    check(&[], "9999-12-31", LAST - 86_399_999);
+    check(&[], "9999-12-31T18:59:59.999-05:00", LAST);
+    check(&[], "Fri, 31 Dec 9999 23:59:59 GMT", LAST - 999);
+    check(&["iso_instant"], "9999-12-31T23:59:59.999Z", LAST);
+    check(&["%d/%m/%Y %H:%M:%S"], "31/12/9999 23:59:59", LAST - 999);
+    check(&["%d/%m/%Y %H:%M:%S @ -05:00"], "31/12/9999 18:59:59", LAST - 999);
+    check(&["%d/%m/%Y %H:%M:%S @ Europe/Berlin"], "31/12/9999 23:59:59", LAST - 999 - 3_600_000);
+    check(&["%d/%m/%Y %H:%M:%S %z"], "31/12/9999 18:59:59 -0500", LAST - 999);
+    for text in ["9999-12-31T23:59:59.999-00:01", "0001-01-01T00:00:00+00:01", "0000-12-31", "9999-13-01T00:00:00Z"] {
+        assert_eq!(millis(&[], text), None, "{text}");
+    }
+}
+
+#[test]
 fn what_fits_no_format_is_no_time() {
     let nested = format!("Thu, 21 Jan 2016 22:32:12 GMT {}", "(".repeat(100_000)); // E26
     for text in ["", "warm", "10000-01-01T00:00:00Z", "99999999999999999", "1e12", "12:00", "true", &nested] {

@@ -305,7 +305,8 @@ fn chosen<'a>(schema: &'a TenantSchema, only: Option<&str>) -> Result<Vec<&'a Ar
         Found::One(metric) => Ok(vec![metric]),
         Found::Ambiguous(names) => Err(Error::invalid("two metrics are meant").with("names", names.join(" "))),
         Found::None { near } => {
-            Err(Error::not_found("no such metric").with("metric", name).with("near", near.join(" ")))
+            let missing = Error::not_found("no such metric").with("metric", name);
+            Err(if near.is_empty() { missing } else { missing.with("near", near.join(" ")) })
         }
     }
 }

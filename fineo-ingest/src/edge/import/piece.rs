@@ -196,6 +196,13 @@ impl Cutter {
                 if !matches!(header.last(), Some(b'\n' | b'\r')) {
                     header.push(b'\n');
                 }
+                if row_end(&header, 0, false).is_none() {
+                    let message = "the row that names the columns does not end: is a quote left open?";
+                    let rejection = Rejection::new(Code::CsvUnreadable, message);
+                    refused.push(Refused { index: self.index, tenant: self.one_tenant(), rejection });
+                    self.index += 1;
+                    continue;
+                }
                 self.header = Some(header.into());
                 continue;
             };

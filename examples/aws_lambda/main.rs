@@ -12,10 +12,8 @@ use object_store::{ObjectStoreExt, path::Path};
 
 #[tokio::main]
 async fn main() -> fineo::Result<()> {
-    let variable =
-        |name: &str| std::env::var(name).map_err(|_| fineo::Error::invalid("not set").with("variable", name));
-    let (prefix, bucket) = (variable("FINEO_AWS_PREFIX")?, variable("FINEO_AWS_BUCKET")?);
-    let options = AwsOptions::new(prefix).with_bucket(&bucket).with_creates_missing(false);
+    // The names of what was deployed come from the environment.
+    let options = AwsOptions::from_environment("fineo-lambda").with_creates_missing(false);
     // The stages run elsewhere: this process leaves their shards alone.
     let door = PipelineOptions::default().with_runs_stages(false);
     let fineo = Fineo::aws(options.clone()).with_pipeline(door).open().await?;
@@ -31,7 +29,7 @@ async fn main() -> fineo::Result<()> {
     println!("as sent:\n{}", fineo.sql(&acme, all).await?.to_csv().await?);
 
     // Imported: whoever can write to a bucket can send.
-    let inbox = folder(&format!("s3://{bucket}/inbox/acme"), options).await?;
+    let inbox = folder(&format!("s3://{}/inbox/acme", options.bucket), options).await?;
     let file = "metrictype,timestamp,temp,room\nthermostat,1700000120000,17.25,garage\n";
     inbox.put(&Path::from("garage.csv"), file.into()).await.map_err(|source| {
         fineo::Error::unavailable("the object could not be put into the inbox").with_source(source)

@@ -9,7 +9,8 @@ use fineo::{
 
 #[tokio::main]
 async fn main() -> fineo::Result<()> {
-    let options = options();
+    // Region, credentials and endpoints are the SDK's own affair; names come from the environment.
+    let options = AwsOptions::from_environment("fineo-example").with_shards(Some(2));
     let acme = TenantId::new("acme")?;
 
     // Two streams, two tables and a bucket are made where they are missing.
@@ -50,14 +51,4 @@ async fn main() -> fineo::Result<()> {
     println!("{}", fineo.capabilities());
     fineo.close().await?;
     Aws::connect(options).await?.delete_everything().await
-}
-
-/// Region, credentials and endpoints are the SDK's own affair; names come from the environment.
-fn options() -> AwsOptions {
-    let prefix = std::env::var("FINEO_AWS_PREFIX").unwrap_or_else(|_| "fineo-example".to_owned());
-    let options = AwsOptions::new(prefix).with_shards(Some(2));
-    match std::env::var("FINEO_AWS_BUCKET") {
-        Ok(bucket) => options.with_bucket(bucket),
-        Err(_) => options,
-    }
 }

@@ -10,7 +10,8 @@ use fineo::{
 
 #[tokio::main]
 async fn main() -> fineo::Result<()> {
-    let options = options();
+    // Region, credentials and endpoints are the SDK's own affair; names come from the environment.
+    let options = AwsOptions::from_environment("fineo-replay").with_shards(Some(2));
     let acme = TenantId::new("acme")?;
     let fineo = Fineo::aws(options.clone()).open().await?;
 
@@ -49,14 +50,4 @@ async fn ask(fineo: &Fineo, tenant: &TenantId, what: &str, sql: &str) -> fineo::
     let answer = fineo.sql(tenant, sql).await?.to_csv().await?;
     println!("{what}:\n{answer}");
     Ok(answer)
-}
-
-/// Region, credentials and endpoints are the SDK's own affair; names come from the environment.
-fn options() -> AwsOptions {
-    let prefix = std::env::var("FINEO_AWS_PREFIX").unwrap_or_else(|_| "fineo-replay".to_owned());
-    let options = AwsOptions::new(prefix).with_shards(Some(2));
-    match std::env::var("FINEO_AWS_BUCKET") {
-        Ok(bucket) => options.with_bucket(bucket),
-        Err(_) => options,
-    }
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use fineo::{Builder, Fineo};
-use fineo_server::{Folders, Object};
+use fineo::{Builder, Fineo, ingest::Object};
+use fineo_server::Folders;
 
 use crate::failure::Failure;
 
@@ -77,8 +77,9 @@ mod aws {
         Builder, Fineo,
         aws::{Aws, AwsOptions, Resource},
         core::Error,
+        ingest::Object,
     };
-    use fineo_server::{Folders, Object};
+    use fineo_server::Folders;
 
     use crate::failure::{Failure, say};
 
@@ -132,8 +133,8 @@ mod aws {
 mod aws {
     //! Without the AWS backend: says how to get it.
 
-    use fineo::Builder;
-    use fineo_server::{Folders, Object};
+    use fineo::{Builder, ingest::Object};
+    use fineo_server::Folders;
 
     use crate::failure::Failure;
 

@@ -19,9 +19,11 @@
 //!
 //! A case that a backend cannot be asked, because a capability is missing, is reported as ignored with the
 //! reason, never as passed. [`fault`] wraps a contract in faults that are data; [`sweep()`] stops a scenario at
-//! each of its await points in turn.
+//! each of its await points in turn; `pipeline` (a feature) is the scenario of both stages on the backend's stores.
 
 pub mod fault;
+#[cfg(feature = "pipeline")]
+pub mod pipeline;
 
 mod backend;
 mod case;
@@ -40,4 +42,4 @@ pub use cases::{all, archive, nearline, repo, stream};
 pub use feed::{Target, feed, feed_for};
 pub use parity::{parity_list, parity_table};
 pub use run::{main, trials};
-pub use sweep::{Sweep, sweep, sweep_cancel};
+pub use sweep::{Part, Sweep, sweep, sweep_cancel, sweep_part};

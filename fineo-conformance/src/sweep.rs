@@ -3,6 +3,8 @@
 use std::{fmt, future::Future, time::Duration};
 
 use fineo_core::{Error, ErrorKind, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::fault::{CrashPoints, Interruption};
 
@@ -24,6 +26,28 @@ impl fmt::Display for Sweep {
     }
 }
 
+/// Which of a scenario's points a sweep interrupts, for one whose runs wait for services.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// The most points; none for all of them. Fewer are spread over the whole scenario, each at a place by chance.
+    pub points_max: Option<u64>,
+    /// What chance begins with.
+    pub seed: u64,
+    /// How many runs go on at a time.
+    pub at_once: usize,
+}
+
+impl Part {
+    /// Each point, one after another.
+    const ALL: Self = Self { points_max: None, seed: 0, at_once: 1 };
+
+    fn of(self, points: u64) -> Vec<u64> {
+        let count = self.points_max.map_or(points, |most| most.min(points));
+        let mut chance = StdRng::seed_from_u64(self.seed);
+        (0..count).map(|part| chance.random_range(part * points / count..(part + 1) * points / count)).collect()
+    }
+}
+
 /// Runs `run` once undisturbed, counts its await points, and then once for each point with a crash there.
 ///
 /// `run` builds everything anew, gives the points to its wrappers
@@ -38,7 +62,20 @@ where
     F: Fn(CrashPoints) -> R,
     R: Future<Output = Result<()>>,
 {
-    sweep_by(run, CrashPoints::crash_at).await
+    sweep_by(run, CrashPoints::crash_at, Part::ALL).await
+}
+
+/// As [`sweep()`], with crashes at some of the points.
+///
+/// # Errors
+///
+/// As [`sweep()`].
+pub async fn sweep_part<F, R>(run: F, part: Part) -> Result<Sweep>
+where
+    F: Fn(CrashPoints) -> R,
+    R: Future<Output = Result<()>>,
+{
+    sweep_by(run, CrashPoints::crash_at, part).await
 }
 
 /// As [`sweep()`], but at each point the future that runs is dropped while the process goes on.
@@ -51,23 +88,25 @@ where
     F: Fn(CrashPoints) -> R,
     R: Future<Output = Result<()>>,
 {
-    sweep_by(run, CrashPoints::cancel_at).await
+    sweep_by(run, CrashPoints::cancel_at, Part::ALL).await
 }
 
-async fn sweep_by<F, R>(run: F, points_at: fn(u64) -> CrashPoints) -> Result<Sweep>
+async fn sweep_by<F, R>(run: F, points_at: fn(u64) -> CrashPoints, part: Part) -> Result<Sweep>
 where
     F: Fn(CrashPoints) -> R,
     R: Future<Output = Result<()>>,
 {
     let counting = CrashPoints::never();
     one(&run, &counting, None).await?;
-    let mut sweep = Sweep { points: counting.passed(), interrupted: 0 };
-    for number in 0..sweep.points {
+    let run = &run;
+    let runs = part.of(counting.passed()).into_iter().map(|number| async move {
         let points = points_at(number);
-        one(&run, &points, Some(number)).await?;
-        sweep.interrupted += u64::from(points.is_interrupted());
-    }
-    Ok(sweep)
+        one(run, &points, Some(number)).await?;
+        Ok(u64::from(points.is_interrupted()))
+    });
+    let runs = stream::iter(runs).buffer_unordered(part.at_once);
+    let interrupted = runs.try_fold(0, async |sum, interrupted| Ok(sum + interrupted)).await?;
+    Ok(Sweep { points: counting.passed(), interrupted })
 }
 
 async fn one<F, R>(run: &F, points: &CrashPoints, number: Option<u64>) -> Result<()>

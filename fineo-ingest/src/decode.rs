@@ -3,6 +3,10 @@
 use std::{
     fmt,
     io::{self, BufRead, BufReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 /// The most bytes that one packed byte may become, once [`RATIO_FREE_BYTES`] are out.
@@ -15,10 +19,10 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// unpacked once: what is packed twice stays packed.
 ///
 /// Reading fails with [`io::ErrorKind::InvalidData`] when the packing is broken, and when few bytes become
-/// absurdly many.
+/// absurdly many; a failure of the source stays what it is.
 pub struct Decoder {
     inner: Box<dyn Read + Send>,
-    packed: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    watched: Arc<Watched>,
     unpacked: u64,
     is_packed: bool,
 }
@@ -30,9 +34,8 @@ impl Decoder {
     ///
     /// When `source` cannot be read.
     pub fn new(source: impl Read + Send + 'static) -> io::Result<Self> {
-        let packed = std::sync::Arc::default();
-        let counted = Counted { inner: source, count: std::sync::Arc::clone(&packed) };
-        let mut source = BufReader::with_capacity(256 << 10, counted);
+        let watched = Arc::default();
+        let mut source = BufReader::with_capacity(256 << 10, Source { inner: source, watched: Arc::clone(&watched) });
         let head = source.fill_buf()?;
         let (inner, is_packed): (Box<dyn Read + Send>, bool) = if head.starts_with(GZIP) {
             (Box::new(flate2::bufread::MultiGzDecoder::new(source)), true)
@@ -41,19 +44,20 @@ impl Decoder {
         } else {
             (Box::new(source), false)
         };
-        Ok(Self { inner, packed, unpacked: 0, is_packed })
+        Ok(Self { inner, watched, unpacked: 0, is_packed })
     }
 
     /// Bytes read from the source so far, packed as they are.
     pub fn packed_bytes(&self) -> u64 {
-        self.packed.load(std::sync::atomic::Ordering::Relaxed)
+        self.watched.bytes.load(Ordering::Relaxed)
     }
 }
 
 impl Read for Decoder {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(out).map_err(|error| {
-            let kind = if self.is_packed { io::ErrorKind::InvalidData } else { error.kind() };
+            let is_broken = self.is_packed && !self.watched.has_failed.load(Ordering::Relaxed);
+            let kind = if is_broken { io::ErrorKind::InvalidData } else { error.kind() };
             io::Error::new(kind, error)
         })?;
         self.unpacked += read as u64;
@@ -71,15 +75,67 @@ impl fmt::Debug for Decoder {
     }
 }
 
-struct Counted<R> {
-    inner: R,
-    count: std::sync::Arc<std::sync::atomic::AtomicU64>,
+/// What is known of a source: whoever unpacks takes its failures for broken packing.
+#[derive(Default)]
+struct Watched {
+    bytes: AtomicU64,
+    has_failed: AtomicBool,
 }
 
-impl<R: Read> Read for Counted<R> {
+struct Source<R> {
+    inner: R,
+    watched: Arc<Watched>,
+}
+
+impl<R: Read> Read for Source<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(out)?;
-        self.count.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
-        Ok(read)
+        let read = self.inner.read(out);
+        match &read {
+            Ok(read) => drop(self.watched.bytes.fetch_add(*read as u64, Ordering::Relaxed)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.watched.has_failed.store(true, Ordering::Relaxed),
+        }
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Broken packing, and sources that break.
+
+    use std::io::{self, Read, Write};
+
+    use super::Decoder;
+
+    /// Fails behind its bytes.
+    struct Broken(io::Cursor<Vec<u8>>);
+
+    impl Read for Broken {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(out)? {
+                0 => Err(io::Error::from(io::ErrorKind::TimedOut)),
+                read => Ok(read),
+            }
+        }
+    }
+
+    fn kind(source: impl Read + Send + 'static) -> io::ErrorKind {
+        let mut unpacked = Vec::new();
+        Decoder::new(source).and_then(|mut decoder| decoder.read_to_end(&mut unpacked)).unwrap_err().kind()
+    }
+
+    #[test]
+    fn a_source_that_fails_is_told_from_broken_packing() {
+        let text: Vec<u8> = (0..1 << 20).map(|at: u32| (at.wrapping_mul(at) >> 7) as u8).collect();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&text).unwrap();
+        for mut packed in [gzip.finish().unwrap(), zstd::encode_all(&*text, 1).unwrap()] {
+            let half = packed.len() / 2;
+            assert_eq!(kind(Broken(io::Cursor::new(packed[..half].to_vec()))), io::ErrorKind::TimedOut);
+            assert_eq!(kind(io::Cursor::new(packed[..half].to_vec())), io::ErrorKind::InvalidData);
+            packed[half] ^= 0xff;
+            packed.truncate(half + 1);
+            assert_eq!(kind(io::Cursor::new(packed)), io::ErrorKind::InvalidData);
+        }
     }
 }

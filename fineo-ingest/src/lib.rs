@@ -16,6 +16,8 @@ mod errors;
 pub mod fuzz;
 mod limits;
 mod mend;
+mod object;
+mod pieces;
 mod pipeline;
 mod replay;
 mod retry;
@@ -34,6 +36,8 @@ pub use edge::{Edge, EventResult, ImportFormat, ImportOptions, ImportReport, Imp
 pub use envelope::Format;
 pub use errors::{ErrorClass, repairs};
 pub use limits::Limits;
+pub use object::Object;
+pub use pieces::Pieces;
 pub use pipeline::{Pipeline, PipelineStatus, ShardStatus};
 pub use replay::{ReplayMode, ReplayReport, ReplayRequest, SentReport, Speed};
 pub use tap::Tap;

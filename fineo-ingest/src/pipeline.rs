@@ -24,6 +24,8 @@ use crate::{
     retry::Retry,
 };
 
+/// How often what a start must know is asked for: who opens an instance is told what keeps it, a stage tries for ever.
+const START_TRIES_MAX: u32 = 5;
 /// So often whoever waits looks how far other processes have come.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A stop gives its workers at least so long to archive and checkpoint what they passed on.
@@ -217,15 +219,14 @@ async fn tails(stream: &dyn fineo_core::Stream) -> Result<Cover> {
 /// What an earlier process forwarded is to be waited for too.
 async fn note_tails(shared: &Shared) -> Result<()> {
     let staged = &shared.parts.staged;
-    let forwarded = shared.retry.until_done(|| async { tails(&**staged).await }).await?;
+    let retry = shared.retry.clone().with_tries_max(START_TRIES_MAX);
+    let forwarded = retry.until_done(|| async { tails(&**staged).await }).await?;
     for stage in Stage::ALL {
         let source = shared.source(stage);
-        for shard in shared.retry.until_done(|| async { source.shards().await }).await? {
+        for shard in retry.until_done(|| async { source.shards().await }).await? {
             let subject = checkpoint::subject(&shared.options.name, stage.as_str(), "stage", &shard.id)?;
-            let found = shared
-                .retry
-                .until_done(|| async { Checkpoint::read(&*shared.parts.repo, subject.clone()).await })
-                .await?;
+            let found =
+                retry.until_done(|| async { Checkpoint::read(&*shared.parts.repo, subject.clone()).await }).await?;
             if let Some(position) = found.position {
                 shared.progress.passed(stage, &shard.id, position, &forwarded);
                 shared.progress.checkpointed(stage, &shard.id, position);

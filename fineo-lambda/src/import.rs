@@ -11,7 +11,7 @@ use object_store::ObjectStore;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::{Inbox, Manifest, Upload, Verdict, object, uploads};
+use crate::{Inbox, Manifest, Upload, Verdict, uploads};
 
 /// Opens buckets to read from.
 #[async_trait]
@@ -146,8 +146,8 @@ impl ImportFunction {
             }
         };
         let bucket = self.buckets.open(&upload.bucket).await?;
-        let found = match upload.open(&*bucket).await {
-            Ok(found) => found,
+        let object = match upload.find(&bucket).await {
+            Ok(object) => object,
             Err(error) => {
                 let verdict = match error {
                     object_store::Error::NotFound { .. } => Verdict::Gone,
@@ -163,14 +163,9 @@ impl ImportFunction {
                 return self.finish(upload, Manifest::new(upload, verdict, began_at)).await;
             }
         };
-        let (feed, arriving) = object::arriving();
         let mut report = ImportReport::default();
-        let import =
-            self.edge.import(ImportSource::Reader(Box::new(arriving)), options, |progress| report = progress.clone());
-        let (imported, failure) = tokio::join!(import, feed.run(found));
-        if let Some(failure) = failure.get() {
-            return Err(failure.clone().with("url", upload.url()));
-        }
+        let source = ImportSource::Reader(object.open());
+        let imported = self.edge.import(source, options, |progress| report = progress.clone()).await;
         let mut manifest = Manifest::new(upload, Verdict::Imported, began_at);
         match imported {
             Ok(whole) => report = whole,

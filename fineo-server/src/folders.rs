@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use fineo::{Error, ErrorKind, ImportSource, Result, TenantId};
-use object_store::{ObjectStore, path::Path};
+use fineo::{Error, ErrorKind, ImportSource, Result, TenantId, ingest::Object};
+use object_store::{GetOptions, ObjectStore, path::Path};
 
-use crate::{config::BatchesConfig, object::Object};
+use crate::config::BatchesConfig;
 
 /// What the URL of a folder on this machine begins with.
 const LOCAL: &str = "file://";
@@ -118,7 +118,8 @@ impl Folders {
                 }
                 Place::Store(store) => {
                     let parts = [tenant.as_str().into()].into_iter().chain(path.parts());
-                    let object = Object::find(store, &Path::from_iter(parts)).await.map_err(classified)?;
+                    let found = Object::find(store, &Path::from_iter(parts), GetOptions::new()).await;
+                    let object = found.map_err(classified)?;
                     check_length(object.length(), self.bytes_max)?;
                     return Ok(ImportSource::Reader(object.open()));
                 }

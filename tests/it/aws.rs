@@ -4,6 +4,7 @@
 
 mod bill;
 mod faults;
+mod feeds;
 mod freshness;
 mod workers;
 

@@ -53,12 +53,12 @@ impl Aws {
     }
 
     /// Connects, makes what is missing unless the options forbid it, and tries out whether the bucket keeps its word
-    /// about conditional writes.
+    /// about conditional writes, and whether a table that is not AWS's own does.
     ///
     /// # Errors
     ///
-    /// `NotFound` when something is missing and may not be created, `Unsupported` when the store of objects cannot be
-    /// trusted, or a failure of a service.
+    /// `NotFound` when something is missing and may not be created, `Unsupported` when the store of objects or the table
+    /// cannot be trusted, or a failure of a service.
     pub async fn open(options: AwsOptions) -> Result<Self> {
         let aws = Self::connect(options).await?;
         let resources = Resource::all();
@@ -70,6 +70,9 @@ impl Aws {
             }
         }
         aws.bucket.try_out().await?;
+        if aws.clients.is_emulated {
+            aws.repo().try_out(aws.options.clock.now()).await?;
+        }
         Ok(aws)
     }
 

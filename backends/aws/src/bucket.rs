@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use aws_config::SdkConfig;
 use bytes::Bytes;
 use fineo_core::{Entropy, Error, ErrorKind, Result};
 use futures::future::join_all;
@@ -16,7 +15,7 @@ use object_store::{
 
 use crate::{
     AwsOptions,
-    connect::{Clients, Credentials},
+    connect::{Clients, Credentials, configured_endpoint},
     failure,
 };
 
@@ -62,7 +61,7 @@ pub struct Bucket {
 impl Bucket {
     pub(crate) fn new(clients: &Clients, options: &AwsOptions) -> Result<Self> {
         let credentials = Arc::new(Credentials::new(&clients.sdk)?);
-        let endpoint = options.endpoints.s3.clone().or_else(|| configured_endpoint(&clients.sdk));
+        let endpoint = options.endpoints.s3.clone().or_else(|| configured_endpoint(&clients.sdk, "S3"));
         let client = ClientOptions::new()
             .with_timeout(REQUEST_TIMEOUT)
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -266,12 +265,6 @@ fn base64(checksum: u32) -> String {
     let mut text: String = (0..6).map(digit).collect();
     text.push_str("==");
     text
-}
-
-/// The endpoint of S3 that the environment or the profile names.
-fn configured_endpoint(sdk: &SdkConfig) -> Option<String> {
-    let from_environment = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
-    from_environment("AWS_ENDPOINT_URL_S3").or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
 impl fmt::Display for Bucket {

@@ -29,6 +29,8 @@ pub(crate) struct Clients {
     pub(crate) sdk: SdkConfig,
     pub(crate) region: String,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    /// Whether something else than AWS's own endpoint stands for DynamoDB.
+    pub(crate) is_emulated: bool,
     pub(crate) firehose: aws_sdk_firehose::Client,
     /// Repeats what failed: for reads.
     pub(crate) kinesis: aws_sdk_kinesis::Client,
@@ -67,15 +69,23 @@ pub(crate) async fn connect(options: &AwsOptions) -> Result<Clients> {
     if let Some(url) = &options.endpoints.kinesis {
         kinesis = kinesis.endpoint_url(url);
     }
+    let is_emulated = options.endpoints.dynamodb.is_some() || configured_endpoint(&sdk, "DYNAMODB").is_some();
     let once = kinesis.clone().retry_config(RetryConfig::disabled());
     Ok(Clients {
         region,
+        is_emulated,
         dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
         firehose: aws_sdk_firehose::Client::from_conf(firehose.build()),
         kinesis: aws_sdk_kinesis::Client::from_conf(kinesis.build()),
         kinesis_once: aws_sdk_kinesis::Client::from_conf(once.build()),
         sdk,
     })
+}
+
+/// The endpoint of `service` that the environment or the profile names.
+pub(crate) fn configured_endpoint(sdk: &SdkConfig, service: &str) -> Option<String> {
+    let said = std::env::var(format!("AWS_ENDPOINT_URL_{service}")).ok().filter(|url| !url.is_empty());
+    said.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
 /// The SDK's credentials in the form that `object_store` asks for.

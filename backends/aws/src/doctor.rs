@@ -136,7 +136,7 @@ async fn stream(aws: &Aws, name: &str) -> Result<(Verdict, String)> {
     })
 }
 
-/// Tries a write and a strong read beside describing the table.
+/// Tries a write and a strong read beside describing the table; of the repository, also races.
 async fn table(aws: &Aws, name: &str, there: Result<()>) -> Result<(Verdict, String)> {
     there?;
     let table = aws.table(name);
@@ -149,6 +149,10 @@ async fn table(aws: &Aws, name: &str, there: Result<()>) -> Result<(Verdict, Str
     table.put_all(vec![item.clone()]).await?;
     table.item(item.clone()).await?;
     table.delete_all(vec![item]).await?;
+    if name == "repo" {
+        aws.repo().try_out(aws.options.clock.now()).await?;
+        return Ok((Verdict::Good, "can be written and read, and keeps the conditions of writes".to_owned()));
+    }
     Ok((Verdict::Good, "can be written and read".to_owned()))
 }
 

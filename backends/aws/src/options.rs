@@ -104,6 +104,17 @@ impl AwsOptions {
         }
     }
 
+    /// An instance whose names the environment says: `FINEO_AWS_PREFIX`, without it `prefix`; `FINEO_AWS_BUCKET`, without it
+    /// the bucket that is called like the prefix.
+    pub fn from_environment(prefix: &str) -> Self {
+        let said = |variable: &str| std::env::var(variable).ok().filter(|name| !name.is_empty());
+        let options = Self::new(said("FINEO_AWS_PREFIX").unwrap_or_else(|| prefix.to_owned()));
+        match said("FINEO_AWS_BUCKET") {
+            Some(bucket) => options.with_bucket(bucket),
+            None => options,
+        }
+    }
+
     /// Says what cannot be a name on AWS, before AWS does.
     pub(crate) fn check(&self) -> Result<()> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');

@@ -7,6 +7,7 @@
 mod append;
 mod body;
 mod item;
+mod tried;
 
 use std::{
     collections::HashSet,

@@ -5,8 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fineo::ingest::ImportFormat;
-use fineo_server::Object;
+use fineo::ingest::{ImportFormat, Object};
 
 use crate::{failure::Failure, input, place::Place};
 

@@ -7,7 +7,6 @@
 mod errors;
 mod objects;
 mod place;
-#[allow(dead_code, reason = "of what the tests on a directory share some is enough here")]
 #[path = "../it/program.rs"]
 mod program;
 mod whole;

@@ -5,6 +5,7 @@
 mod ask;
 mod change;
 mod import;
+mod lines;
 mod program;
 mod repair;
 mod serve;

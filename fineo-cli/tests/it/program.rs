@@ -1,8 +1,7 @@
-//! Runs the built program in a directory of its own.
+//! The built program in a directory of its own, wherever it keeps its events.
 
 use std::{
     ffi::OsStr,
-    io::Write,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
@@ -37,35 +36,12 @@ impl Program {
         path
     }
 
-    /// The program with the words of `line`, split at spaces.
-    pub(crate) fn command(&self, line: &str) -> Command {
-        self.command_of(line.split(' '))
-    }
-
     pub(crate) fn command_of(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fineo"));
         command.current_dir(self.directory.path()).args(words);
         command.env("FINEO_DATA_DIR", self.path("store")).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
-    }
-
-    pub(crate) fn run(&self, line: &str) -> Answer {
-        answer(&self.command(line).output().unwrap())
-    }
-
-    /// Runs `line` and expects it to be done.
-    pub(crate) fn done(&self, line: &str) -> String {
-        let answer = self.run(line);
-        assert_eq!(answer.code, 0, "{line}: {answer:?}");
-        answer.stdout
-    }
-
-    pub(crate) fn run_with_input(&self, line: &str, input: impl AsRef<[u8]>) -> Answer {
-        let mut child = self.command(line).stdin(Stdio::piped()).spawn().unwrap();
-        // A program that does not read its input to the end is judged by its answer.
-        let _ = child.stdin.take().unwrap().write_all(input.as_ref());
-        answer(&child.wait_with_output().unwrap())
     }
 
     /// What tenant `t` answers, as CSV.
@@ -77,13 +53,6 @@ impl Program {
 
     pub(crate) fn try_ask(&self, sql: &str) -> Answer {
         answer(&self.command_of(["sql", "--tenant", "t", "--format", "csv", sql]).output().unwrap())
-    }
-
-    /// Takes in `events` for tenant `t` and gives the summary.
-    pub(crate) fn ingest(&self, events: &str) -> serde_json::Value {
-        let answer = self.run_with_input("ingest --tenant t --output json -", events);
-        assert_eq!(answer.code, 0, "{answer:?}");
-        serde_json::from_str(&answer.stdout).unwrap()
     }
 }
 

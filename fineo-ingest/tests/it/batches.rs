@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use fineo_backend_memory::MemoryStream;
 use fineo_conformance::{
     fault::{CrashPoints, Fault, FaultPlan, Faults, Interruption, Operation, When},
+    pipeline::faulty,
     sweep, sweep_cancel,
 };
 use fineo_core::{
@@ -16,10 +17,7 @@ use fineo_ingest::{
 use fineo_schema::Discovery;
 use futures::StreamExt;
 
-use crate::{
-    support::{SOON, World, tenant},
-    sweep::faulty,
-};
+use crate::support::{SOON, World, tenant};
 
 const EVENTS: &str = r#"{"metrictype":"m","timestamp":1,"a":1,"b":23}
 {"metrictype":"m","timestamp":1,"a":12,"b":3}
@@ -131,7 +129,7 @@ async fn what_stands_behind_a_failure_is_to_come_again_and_nothing_before_it() {
         When::Between(1, u64::MAX),
         Fault::FailBefore,
     ));
-    let report = driver(faulty(&world, &outage), Stage::Raw).pass(&shard, &batch, SOON).await;
+    let report = driver(faulty(world.parts(), &outage), Stage::Raw).pass(&shard, &batch, SOON).await;
     assert_eq!((report.done, report.redelivered), (500, 0));
     assert!(report.failure.unwrap().is_retryable());
     assert_eq!(world.archived("acme").await.0, 500);
@@ -150,7 +148,7 @@ async fn a_store_that_never_answers_costs_the_batch_its_time_and_no_more() {
     let (shard, batch) = everything(&world.raw).await;
     for operation in [Operation::RepoLatest, Operation::StreamAppend, Operation::ArchiveWrite, Operation::RepoAppend] {
         let silent = Faults::new(FaultPlan::new(0).with_rule(operation, When::Always, Fault::Hang));
-        let silent = driver(faulty(&world, &silent), Stage::Raw);
+        let silent = driver(faulty(world.parts(), &silent), Stage::Raw);
         let report = tokio::time::timeout(SOON, silent.pass(&shard, &batch, SOON)).await.unwrap();
         assert_eq!((report.done, report.failure.is_some()), (0, true), "{operation:?}");
     }
@@ -165,7 +163,7 @@ async fn of_two_calls_for_one_shard_the_earlier_one_moves_no_checkpoint() {
     send(&world, EVENTS).await;
     let (shard, batch) = everything(&world.raw).await;
     let late = Faults::new(FaultPlan::new(0).with_rule(Operation::ArchiveWrite, When::Always, Fault::Late(60_000)));
-    let zombie = driver(faulty(&world, &late), Stage::Raw);
+    let zombie = driver(faulty(world.parts(), &late), Stage::Raw);
     let heir = driver(world.parts(), Stage::Raw);
     let both = async {
         // The first one waits for its archive when the second one begins.
@@ -213,7 +211,7 @@ async fn names_are_discovered_though_the_call_that_stored_the_rows_broke_off() {
     let broken = Faults::new(FaultPlan::new(0).with_rule(Operation::ArchiveWrite, When::Always, Fault::Hang));
     let first = driver(world.parts(), Stage::Staged);
     assert_eq!(first.pass(&shard, &batch[..1], SOON).await.done, 1);
-    assert_eq!(driver(faulty(&world, &broken), Stage::Staged).pass(&shard, &batch, SOON).await.done, 1);
+    assert_eq!(driver(faulty(world.parts(), &broken), Stage::Staged).pass(&shard, &batch, SOON).await.done, 1);
     // The first driver meets rows that it has not stored itself.
     assert_eq!(first.pass(&shard, &batch, SOON).await.done, batch.len());
     let parts = world.parts();
@@ -227,7 +225,7 @@ async fn interrupted(points: CrashPoints) -> Result<()> {
     let world = World::new();
     send(&world, EVENTS).await;
     let faults = Faults::none().with_points(points.clone());
-    match points.run(Box::pin(pass_all(&world, &faulty(&world, &faults)))).await {
+    match points.run(Box::pin(pass_all(&world, &faulty(world.parts(), &faults)))).await {
         Some(ended) => ended?,
         None => {
             if points.interruption() == Interruption::Crash {

@@ -244,3 +244,18 @@ async fn one_poison_entry_is_quarantined_and_a_flood_stops_the_stage() {
         assert!(errors.iter().all(|row| row.ends_with("class=commit code=internal raw=no envelope")), "{errors:?}");
     }
 }
+
+// N6
+#[tokio::test(start_paused = true)]
+async fn a_start_says_within_a_minute_what_keeps_it() {
+    let world = World::new();
+    let outage = std::sync::Arc::new(crate::support::Outage::new(world.repo.clone()));
+    outage.begin();
+    let mut parts = world.parts();
+    parts.repo = outage.clone();
+    let started = fineo_ingest::Pipeline::start(parts, fineo_ingest::PipelineOptions::default());
+    let refused = tokio::time::timeout(crate::support::SOON * 6, started).await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("the repository is down"), "{refused}");
+    outage.end();
+    world.start().await.stop().await.unwrap();
+}

@@ -4,6 +4,7 @@ use std::{io::Write, sync::Arc};
 
 use async_trait::async_trait;
 use fineo_backend_memory::MemoryObjects;
+use fineo_conformance::fault::{Fault, FaultPlan, Faults, FaultyObjects, Operation, When};
 use fineo_core::{Error, Result, TenantId};
 use fineo_ingest::Routing;
 use fineo_lambda::{Buckets, ImportFunction, Inbox, Manifest, Upload, Verdict};
@@ -17,12 +18,12 @@ const EVENTS: &str =
 
 /// One bucket, called `drop`; every other one is away.
 #[derive(Debug)]
-struct OneBucket(Arc<MemoryObjects>);
+struct OneBucket(Arc<dyn ObjectStore>);
 
 #[async_trait]
 impl Buckets for OneBucket {
     async fn open(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>> {
-        if bucket == "drop" { Ok(Arc::clone(&self.0) as _) } else { Err(Error::unavailable("the bucket is away")) }
+        if bucket == "drop" { Ok(Arc::clone(&self.0)) } else { Err(Error::unavailable("the bucket is away")) }
     }
 }
 
@@ -40,7 +41,11 @@ impl Hand {
     }
 
     fn function(&self) -> ImportFunction {
-        let bucket = Arc::new(OneBucket(Arc::clone(&self.bucket)));
+        self.function_on(Arc::clone(&self.bucket) as _)
+    }
+
+    fn function_on(&self, bucket: Arc<dyn ObjectStore>) -> ImportFunction {
+        let bucket = Arc::new(OneBucket(bucket));
         ImportFunction::new(&self.world.parts(), self.inbox.clone(), bucket, Arc::clone(&self.manifests) as _)
     }
 
@@ -97,6 +102,32 @@ async fn a_call_that_died_before_its_manifest_is_repeated_with_the_same_ids() {
     let ids: std::collections::BTreeSet<Vec<u8>> =
         everything(&hand.world.raw).await.iter().map(|delivery| delivery.payload[2..18].to_vec()).collect();
     assert_eq!((hand.in_stream().await, ids.len()), (6, 3));
+}
+
+// No request waits for the stream, however long an object is.
+#[tokio::test]
+async fn a_long_object_is_read_in_pieces_and_one_that_fails_is_read_by_the_next_call() {
+    const EVENTS: usize = 30;
+    let hand = Hand::new();
+    let event = |number| format!(r#"{{"metrictype":"m","timestamp":{number},"x":"{}"}}"#, "x".repeat(700_000));
+    let plain = (0..EVENTS).map(event).collect::<String>().into_bytes();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    packed.write_all(&plain).unwrap();
+    for (key, bytes) in [("inbox/acme/long.json", plain), ("inbox/acme/packed.gz", packed.finish().unwrap())] {
+        let event = hand.put(key, bytes).await;
+        // The first call of the store tells what is there, the next ones bring pieces.
+        let outage = FaultPlan::new(0).with_rule(Operation::ObjectGet, When::Between(2, u64::MAX), Fault::FailBefore);
+        let faults = Faults::new(outage);
+        let bucket: Arc<dyn ObjectStore> = Arc::new(FaultyObjects::new(Arc::clone(&hand.bucket) as _, &faults));
+        let failed = hand.function_on(Arc::clone(&bucket)).call(event.clone(), SOON).await.unwrap_err();
+        assert!(failed.is_retryable(), "{failed:?}");
+        faults.stop();
+        let done = hand.function_on(bucket).call(event, SOON).await.unwrap();
+        assert_eq!(done[0]["accepted"], EVENTS);
+    }
+    let ids: std::collections::BTreeSet<Vec<u8>> =
+        everything(&hand.world.raw).await.iter().map(|delivery| delivery.payload[2..18].to_vec()).collect();
+    assert_eq!(ids.len(), 2 * EVENTS);
 }
 
 #[tokio::test]

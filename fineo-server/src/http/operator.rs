@@ -14,6 +14,7 @@ use bytes::Bytes;
 use fineo::{
     BackupReport, Error, ImportFormat, ImportOptions, ImportSource, Routing, TableStatus, TenantId, Timestamp,
     compact::{CompactOptions, CompactReport, Rewrite, Selection},
+    ingest::Pieces,
 };
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,6 @@ use crate::{
     auth::{TokenId, TokenInfo, TokenRequest},
     compaction,
     import::{Counts, import},
-    pieces::Pieces,
 };
 
 /// How many pieces of an import wait to be read.

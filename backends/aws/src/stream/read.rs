@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use aws_sdk_kinesis::{
+    config::{Config, timeout::TimeoutConfig},
     operation::get_records::GetRecordsOutput,
+    primitives::DateTime,
     types::{Record, ShardIteratorType},
 };
 use bytes::Bytes;
@@ -22,6 +24,8 @@ const SPACING: Duration = Duration::from_millis(200);
 /// The most bytes of one batch of deliveries; a page of Kinesis may have 10 MiB.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 const PAGE_RECORDS_MAX: u16 = 10_000;
+/// How long an answer may take that costs a search: who asks can do without it.
+const SEARCH_WITHIN: Duration = Duration::from_secs(5);
 /// How long a reader that others crowd out goes on trying.
 const THROTTLES_MAX: u32 = 60;
 
@@ -269,18 +273,20 @@ impl Reader {
     async fn iterator_at(&self, begin: Begin) -> Result<String> {
         let call = self.stream.clients.kinesis.get_shard_iterator();
         let call = call.stream_name(self.stream.name()).shard_id(self.shard.as_str());
-        let call = match begin {
-            Begin::Oldest => call.shard_iterator_type(ShardIteratorType::TrimHorizon),
-            Begin::Behind(position) => call
-                .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
-                .starting_sequence_number(sequence::sequence(position)),
-            Begin::At(millis) => call
-                .shard_iterator_type(ShardIteratorType::AtTimestamp)
-                .timestamp(aws_sdk_kinesis::primitives::DateTime::from_millis(millis)),
+        let answer = match begin {
+            Begin::Oldest => call.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await,
+            Begin::Behind(position) => {
+                let call = call.shard_iterator_type(ShardIteratorType::AtSequenceNumber);
+                call.starting_sequence_number(sequence::sequence(position)).send().await
+            }
+            Begin::At(millis) => {
+                let call = call.shard_iterator_type(ShardIteratorType::AtTimestamp);
+                let call = call.timestamp(DateTime::from_millis(millis)).customize();
+                let timeouts = TimeoutConfig::builder().operation_timeout(SEARCH_WITHIN).build();
+                call.config_override(Config::builder().timeout_config(timeouts)).send().await
+            }
         };
-        let answer = call
-            .send()
-            .await
+        let answer = answer
             .map_err(|error| failure::kinesis(error).with("stream", self.stream.name()).with("shard", &self.shard))?;
         answer.shard_iterator.ok_or_else(|| Error::internal("Kinesis gave no iterator").with("shard", &self.shard))
     }

@@ -1,11 +1,11 @@
 //! What only this backend has: shards that split and merge under load, large segments, a whole place and its doctor.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fineo_backend_aws::{Aws, Endpoints, Resource, SinkEntry, read_delivered};
 use fineo_core::{
-    Archive, ErrorKind, Outcome, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    Archive, Clock, ErrorKind, Outcome, Position, Result, ShardId, Stream, SystemClock, TenantId, Timestamp,
     archive::{Created, SegmentKind, SegmentName, Stage},
     stream::{Delivery, Entry, ReadFrom},
 };
@@ -19,13 +19,19 @@ pub(crate) type Run = fn() -> BoxFuture<'static, Result<()>>;
 
 /// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Run); 7] = [
+    let cases: [(&str, Run); 9] = [
         ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(polled())),
         ("aws, O3: nor does it when its records are pushed", || Box::pin(pushed())),
         (
             "aws, N11: a segment beyond one request is created once, whoever else writes it",
             || Box::pin(large_segment()),
         ),
+        ("aws: the end of a shard is found after a quiet time, and by a clock that is ahead", || {
+            Box::pin(quiet("FINEO_TEST_KINESIS_URL"))
+        }),
+        ("aws: nor does a service that never answers for such a time keep it from being found", || {
+            Box::pin(quiet("FINEO_TEST_KINESALITE_URL"))
+        }),
         ("aws, D8: a read behind a record that is gone names the first that is left", || Box::pin(gone())),
         ("aws: what a sink sends through Firehose is read once and in order, kind by kind", || Box::pin(sunk())),
         ("aws: a folder of a bucket has its own objects and no others", || Box::pin(folder())),
@@ -47,7 +53,8 @@ fn finish(run: Run) -> std::result::Result<Completion, Failed> {
     }
 }
 
-async fn everywhere() -> Result<Aws> {
+/// A place on all of the emulators, of which nothing is made yet.
+pub(crate) async fn everywhere() -> Result<Aws> {
     let endpoints = Endpoints::default()
         .with_s3(endpoint("FINEO_TEST_S3_URL")?)
         .with_kinesis(endpoint("FINEO_TEST_KINESALITE_URL")?)
@@ -191,6 +198,40 @@ async fn resharded(aws: Aws) -> Result<()> {
     }
     let distinct: BTreeSet<&Bytes> = seen.iter().collect();
     assert_eq!((seen.len(), distinct.len()), (440, 440));
+    Ok(())
+}
+
+/// A clock that is ahead of the service's.
+#[derive(Debug)]
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_micros(i64::try_from(self.0.as_micros()).unwrap())
+    }
+
+    fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(wait)
+    }
+}
+
+async fn quiet(variable: &str) -> Result<()> {
+    let options = options(Endpoints::default().with_kinesis(endpoint(variable)?)).with_shards(Some(1));
+    let aws = Aws::connect(options.clone()).await?;
+    aws.bootstrap(&[Resource::Stream("raw".to_owned())]).await?;
+    let stream: Arc<dyn Stream> = aws.stream("raw");
+    // More than are read one after another.
+    for round in 0..5 {
+        append(&stream, round).await?;
+    }
+    let shard = stream.shards().await?.remove(0).id;
+    let last = stream.tail(&shard).await?;
+    assert!(last.is_some());
+    // A reader that knows nothing asks from a minute ago on: from now on, that is, and from an instant that is to come.
+    for ahead in [Duration::from_millis(59_999), Duration::from_secs(90)] {
+        let late = Aws::connect(options.clone().with_clock(Arc::new(Ahead(ahead)))).await?;
+        assert_eq!(late.stream("raw").tail(&shard).await?, last, "{ahead:?}");
+    }
     Ok(())
 }
 

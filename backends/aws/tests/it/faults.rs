@@ -19,7 +19,7 @@ use crate::{
 
 /// The trials with a stub; they need no emulator.
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-    let cases: [(&str, Run); 7] = [
+    let cases: [(&str, Run); 8] = [
         ("aws, N1: records fail one by one, whatever their number is said to be", || Box::pin(partly_put())),
         ("aws, N11: an append without an answer is unknown and was sent once", || Box::pin(lost_append())),
         ("aws: an expired iterator begins anew behind what was read", || Box::pin(expired())),
@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
         ("aws, N11: a transaction that meets itself was written", || Box::pin(own_transaction())),
         ("aws, N11: a transaction without an answer is looked for", || Box::pin(lost_transaction())),
         ("aws: the doctor says of denied calls that they are denied", || Box::pin(denied())),
+        ("aws: a table that takes every writer for the first is found out", || Box::pin(credulous())),
     ];
     cases.into_iter().map(trial).collect()
 }
@@ -55,6 +56,14 @@ async fn denied() -> Result<()> {
     assert_eq!(ill.len(), 5, "{diagnosis}");
     assert!(ill.iter().all(|message| message.contains("policy")), "{diagnosis}");
     assert!(!diagnosis.is_good());
+    Ok(())
+}
+
+async fn credulous() -> Result<()> {
+    let (aws, _) = place(Box::new(|_, _| (200, json!({})))).await?;
+    let diagnosis = aws.doctor().await.to_string();
+    let told = diagnosis.lines().find(|line| line.contains("-repo:")).unwrap();
+    assert!(told.starts_with("BAD") && told.contains("does not keep the conditions of writes"), "{diagnosis}");
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod faults;
 mod patient;
 mod place;
 mod stub;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -76,5 +77,6 @@ fn main() -> ExitCode {
     trials.retain(|trial| place::is_asked(trial.name()) && !place::takes_minutes(trial.name()));
     trials.extend(cases::trials());
     trials.extend(faults::trials());
+    trials.extend(sweep::trials());
     run(&arguments, trials).exit_code()
 }

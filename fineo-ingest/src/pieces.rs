@@ -5,14 +5,16 @@ use std::io::{self, Read};
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-/// Reads pieces as they come, on a thread that may wait.
-pub(crate) struct Pieces {
+/// Reads pieces as they come, on a thread that may wait; what failed among them fails the reading.
+#[derive(Debug)]
+pub struct Pieces {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
 }
 
 impl Pieces {
-    pub(crate) fn new(receiver: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+    /// Reads what `receiver` brings.
+    pub fn new(receiver: mpsc::Receiver<io::Result<Bytes>>) -> Self {
         Self { receiver, current: Bytes::new() }
     }
 }

@@ -1,4 +1,4 @@
-//! An object of a store as something to read.
+//! An object of a store as something to import.
 
 use std::{
     io::{self, Read},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, path::Path};
 use tokio::sync::mpsc;
 
 use crate::pieces::Pieces;
@@ -29,11 +29,15 @@ impl Object {
         Self { store, meta }
     }
 
-    /// The object of `store` at `path`.
-    pub(crate) async fn find(store: &Arc<dyn ObjectStore>, path: &Path) -> object_store::Result<Self> {
+    /// The object of `store` at `path`; `options` say which of its versions, and what must be so.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store answers, such as that nothing is there.
+    pub async fn find(store: &Arc<dyn ObjectStore>, path: &Path, options: GetOptions) -> object_store::Result<Self> {
+        let found = store.get_opts(path, options.with_head(true)).await?.meta;
         // A store that begins at a folder answers with the whole path, which is not how it is asked.
-        let meta = ObjectMeta { location: path.clone(), ..store.head(path).await? };
-        Ok(Self::new(Arc::clone(store), meta))
+        Ok(Self::new(Arc::clone(store), ObjectMeta { location: path.clone(), ..found }))
     }
 
     /// Its length in bytes.
@@ -83,7 +87,7 @@ mod tests {
 
     use std::{io::Read, sync::Arc};
 
-    use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path, prefix::PrefixStore};
+    use object_store::{GetOptions, ObjectStore, ObjectStoreExt, memory::InMemory, path::Path, prefix::PrefixStore};
 
     use super::{Object, PIECE_BYTES};
 
@@ -103,7 +107,7 @@ mod tests {
         for length in [0, 1, PIECE_BYTES, PIECE_BYTES + 1] {
             let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             store.put(&path, bytes.clone().into()).await.unwrap();
-            let object = Object::find(&store, &path).await.unwrap();
+            let object = Object::find(&store, &path, GetOptions::new()).await.unwrap();
             assert_eq!(object.length(), length);
             assert!(read(object).await.unwrap() == bytes, "{length} bytes");
         }
@@ -114,7 +118,7 @@ mod tests {
         let store = Arc::new(InMemory::new());
         store.put(&Path::from("drops/t/x"), "here".into()).await.unwrap();
         let folder: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store, "drops"));
-        let object = Object::find(&folder, &Path::from("t/x")).await.unwrap();
+        let object = Object::find(&folder, &Path::from("t/x"), GetOptions::new()).await.unwrap();
         assert_eq!(read(object).await.unwrap(), b"here");
     }
 
@@ -123,7 +127,7 @@ mod tests {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let path = Path::from("x");
         store.put(&path, "first".into()).await.unwrap();
-        let object = Object::find(&store, &path).await.unwrap();
+        let object = Object::find(&store, &path, GetOptions::new()).await.unwrap();
         store.put(&path, "other".into()).await.unwrap();
         let error = read(object).await.unwrap_err();
         assert!(error.to_string().contains("written anew"), "{error}");

@@ -40,6 +40,7 @@ use crate::{
     engine::Inner,
     error::{classify, exceeded, missing_column, refused},
     sql::{
+        apart::tell_apart,
         asked::Asked,
         lift::{self, Lifted},
         rewrite::{ResultNames, rewrite},
@@ -169,7 +170,13 @@ impl Unbound {
     fn over(mut statement: Statement, asked: &Asked, catalog: Catalog, question: &Question) -> Result<Self> {
         let names = ResultNames::of(&statement);
         rewrite(&mut statement, asked, &catalog);
-        let plan = logical(statement, question, &catalog).map_err(|error| name_missing(&error, &catalog))?;
+        let plan = match logical(statement.clone(), question, &catalog) {
+            Err(error) if is_of_equal_names(&error) && tell_apart(&mut statement) => {
+                logical(statement, question, &catalog)
+            }
+            other => other,
+        };
+        let plan = plan.map_err(|error| name_missing(&error, &catalog))?;
         Ok(Self { plan, names, catalog })
     }
 
@@ -261,6 +268,11 @@ fn logical(
     let plan = SqlToRel::new_with_options(&context, options).sql_statement_to_plan(statement)?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
     Ok(plan)
+}
+
+/// Whether the planner stopped at two result columns that it would give one name.
+fn is_of_equal_names(error: &DataFusionError) -> bool {
+    error.strip_backtrace().contains("require unique expression names")
 }
 
 /// Says which names a column that was not found is like.

@@ -1,5 +1,6 @@
 //! SQL text and its syntax tree: what may be asked, what it names, and how names are spelled for the planner.
 
+pub(crate) mod apart;
 pub(crate) mod asked;
 pub(crate) mod lift;
 pub(crate) mod rewrite;

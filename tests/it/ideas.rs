@@ -78,7 +78,7 @@ async fn a_time_key_that_did_not_give_the_time_is_readable_under_its_own_name() 
                {"metrictype":"m","when":3,"timestamp":4}"#,
         )
         .await;
-        let asked = "SELECT _fineo_sent_timestamp, \"when\", CAST(timestamp AS BIGINT) FROM m ORDER BY timestamp";
+        let asked = "SELECT _fineo_sent_timestamp, \"when\", CAST(timestamp AS BIGINT) AS at FROM m ORDER BY at";
         let answer = ["soon|x|1000", "||2000", "4||3000"];
         assert_eq!(rows(fineo, &acme, asked).await, answer, "{}", instance.backend);
         let all = ["1970-01-01T00:00:00.001Z|x", "1970-01-01T00:00:00.002Z|", "1970-01-01T00:00:00.003Z|"];

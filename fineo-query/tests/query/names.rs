@@ -101,6 +101,27 @@ async fn a_name_in_another_case_is_told_as_it_is_spelled() {
 }
 
 #[tokio::test]
+async fn result_columns_that_the_planner_would_give_one_name_are_told_apart() {
+    let desk = thermostats().await;
+    for (select, expected) in [
+        ("note, note", ["note|note_2", "x|x"]),
+        ("note, t.note, note AS note_2", ["note|note_3|note_2", "x|x|x"]),
+        ("CAST(note AS VARCHAR), note", ["CAST(note AS VARCHAR)|note", "x|x"]),
+        ("count(*), count(*)", ["count(*)|count(*)_2", "1|1"]),
+        (
+            "length(note) + 1, length(note) + 1 AS n, length(note) + 1",
+            ["length(note) + 1|n|length(note) + 1_2", "2|2|2"],
+        ),
+    ] {
+        desk.check(&format!("SELECT {select} FROM thermostat t WHERE note = 'x'"), &expected).await;
+    }
+    let sorted = "SELECT CAST(note AS VARCHAR) FROM thermostat WHERE note = 'x' ORDER BY note";
+    desk.check(sorted, &["CAST(note AS VARCHAR)", "x"]).await;
+    let shown = desk.try_ask("acme", "SELECT *, note FROM thermostat WHERE note = 'x'", &[]).await.unwrap();
+    assert!(shown.starts_with("timestamp|device|temp|gps.lat|note|PM2.5|note_2\n"), "{shown}");
+}
+
+#[tokio::test]
 async fn star_does_not_show_what_only_the_statement_asks_for() {
     let desk = thermostats().await;
     for sql in [

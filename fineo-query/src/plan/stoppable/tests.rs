@@ -1,14 +1,27 @@
 //! A filter that is asked for long leaves the runtime its threads.
 
 use std::{
+    fmt,
+    hash::{Hash, Hasher},
     sync::{
-        Mutex,
+        Arc, Mutex,
+        atomic::Ordering,
         mpsc::{Receiver, channel},
     },
     time::Duration,
 };
 
-use super::*;
+use datafusion::{
+    arrow::{
+        array::RecordBatch,
+        datatypes::{DataType, Schema},
+    },
+    error::Result,
+    logical_expr::ColumnarValue,
+    physical_expr::PhysicalExpr,
+};
+
+use super::{ASKED_PER_TURN, Looks, Unwanted};
 
 /// An expression that is evaluated only once it hears from somebody.
 #[derive(Debug)]

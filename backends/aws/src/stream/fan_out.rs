@@ -26,6 +26,8 @@ const REGISTER_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A shard without news is looked at after so many times of the options' `poll_every`.
 const LOOK_AFTER_POLLS: i64 = 10;
+/// A subscription lasts five minutes: one that is silent for longer has lost its connection without a word.
+const SILENT_MAX: Duration = Duration::from_secs(360);
 /// How often a subscription is asked for again: one that ended without a word is in the way for five seconds.
 const TRIES_MAX: u32 = 30;
 
@@ -66,7 +68,12 @@ impl Subscription {
         let mut backoff = Backoff::new(&stream.options.clock, &stream.options.entropy, TRIES_MAX);
         loop {
             let received = match &mut self.output {
-                Some(output) => output.event_stream.recv().await.map_err(|error| broken(&error)),
+                Some(output) => tokio::select! {
+                    received = output.event_stream.recv() => received.map_err(|error| broken(&error)),
+                    () = stream.options.clock.sleep(SILENT_MAX) => {
+                        Err(Error::unavailable("a subscription to a shard is silent for longer than it lasts"))
+                    }
+                },
                 None => match self.subscribe(stream, begin).await {
                     Ok(output) => {
                         self.output = Some(output);

@@ -12,6 +12,10 @@ use fineo_core::{
 use futures::{StreamExt, future::BoxFuture};
 use libtest_mimic::{Completion, Failed, Trial};
 use object_store::{ObjectStoreExt, path::Path};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::place::{endpoint, options};
 
@@ -19,13 +23,17 @@ pub(crate) type Run = fn() -> BoxFuture<'static, Result<()>>;
 
 /// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Run); 9] = [
+    let cases: [(&str, Run); 11] = [
         ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(polled())),
         ("aws, O3: nor does it when its records are pushed", || Box::pin(pushed())),
         (
             "aws, N11: a segment beyond one request is created once, whoever else writes it",
             || Box::pin(large_segment()),
         ),
+        ("aws: what is pushed goes on when the connection of a subscription is lost without a word", || {
+            Box::pin(crate::silent::subscription())
+        }),
+        ("aws: the segments of a cold archive bear its storage class", || Box::pin(cold())),
         ("aws: the end of a shard is found after a quiet time, and by a clock that is ahead", || {
             Box::pin(quiet("FINEO_TEST_KINESIS_URL"))
         }),
@@ -136,7 +144,7 @@ async fn folder() -> Result<()> {
     Ok(())
 }
 
-async fn append(stream: &Arc<dyn Stream>, round: u64) -> Result<()> {
+pub(crate) async fn append(stream: &Arc<dyn Stream>, round: u64) -> Result<()> {
     let tenant = TenantId::new("acme")?;
     let entry = |key: u64| Entry { tenant: tenant.clone(), key, payload: format!("{round} {key}").into() };
     for outcome in stream.append((0..40).map(entry).collect()).await {
@@ -252,6 +260,26 @@ async fn large_segment() -> Result<()> {
     assert_eq!(other.write(&name, large.clone()).await.into_result()?, Created::Same);
     assert_eq!(other.write(&name, "short".into()).await.into_result()?, Created::Conflict);
     assert!(archive.read(&name, None).await? == large, "the segment differs");
+    Ok(())
+}
+
+async fn cold() -> Result<()> {
+    let url = endpoint("FINEO_TEST_S3_URL")?;
+    let options = options(Endpoints::default().with_s3(&url)).with_archive_class(Some("STANDARD_IA".to_owned()));
+    let aws = Aws::connect(options).await?;
+    aws.bootstrap(&[Resource::Bucket]).await?;
+    let (stage, kind, shard) = (Stage::Raw, SegmentKind::Received, ShardId::new("s0")?);
+    let (first, last) = (Position::from(1u64), Position::from(2u64));
+    let name = SegmentName { stage, kind, time: Timestamp::default(), shard, first, last };
+    assert_eq!(aws.archive().write(&name, "x".into()).await.into_result()?, Created::New);
+    // The store of objects does not tell classes: its service does.
+    let path = format!("/{0}/{0}/archive/{1}", aws.options().prefix, name.path());
+    let mut service = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+    let request = format!("HEAD {path} HTTP/1.1\r\nhost: s3\r\nconnection: close\r\n\r\n");
+    service.write_all(request.as_bytes()).await.unwrap();
+    let mut head = String::new();
+    service.read_to_string(&mut head).await.unwrap();
+    assert!(head.to_lowercase().contains("x-amz-storage-class: standard_ia"), "{head}");
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod cases;
 mod faults;
 mod patient;
 mod place;
+mod silent;
 mod stub;
 mod sweep;
 

@@ -79,10 +79,11 @@ class Machine:
             f.write(key)
         return out
 
-    def job(self, name: str, command: list, peer: str, stdout: bool = False) -> None:
-        """One subject, once; r/<name>.json holds what it says, or why it says nothing. None outlasts its time."""
+    def job(self, name: str, command: list, peer: str, stdout: bool = False, times: int = 1) -> None:
+        """One subject, once; r/<name>.json holds what it says, or why it says nothing. None outlasts its time, or so
+        many times of it."""
         out = os.path.join(self.results, name + ".json")
-        failed = self.missing.get(peer) or self.attempt(name, command, out if stdout else "")
+        failed = self.missing.get(peer) or self.attempt(name, command, out if stdout else "", self.job_seconds * times)
         if not failed and is_json(out):
             return
         failed = failed or "it left no figures"
@@ -90,7 +91,7 @@ class Machine:
         with open(out, "w") as f:
             json.dump({"peer": peer, "missing": failed}, f, indent=1)
 
-    def attempt(self, name: str, command: list, stdout: str) -> str:
+    def attempt(self, name: str, command: list, stdout: str, seconds: float) -> str:
         """Runs a command with all that it starts; why it failed, or nothing."""
         began, log = time.monotonic(), os.path.join(self.work, name + ".log")
         env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
@@ -102,11 +103,11 @@ class Machine:
             except OSError as e:
                 return str(e)
             try:
-                code = run.wait(self.job_seconds)
+                code = run.wait(seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(run.pid, signal.SIGKILL)
                 run.wait()
-                return f"it took longer than {self.job_seconds:.0f} s"
+                return f"it took longer than {seconds:.0f} s"
             except BaseException:  # nobody's job goes on when the run is given up
                 os.killpg(run.pid, signal.SIGKILL)
                 raise

@@ -2,6 +2,7 @@
 
 mod batch;
 mod import;
+mod intake;
 mod receipt;
 
 use std::{fmt, sync::Arc};
@@ -15,6 +16,7 @@ use fineo_core::{
 #[cfg(any(test, fuzzing))]
 pub(crate) use import::cut_whole;
 pub use import::{ImportFormat, ImportOptions, ImportReport, ImportSource, Routing};
+pub use intake::Intake;
 pub use receipt::{EventResult, Receipt};
 
 use crate::{

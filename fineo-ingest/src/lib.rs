@@ -32,7 +32,7 @@ pub use driver::batch::{BatchDriver, BatchReport};
 pub use driver::checkpoint::archived;
 pub use driver::lease::{Claim, Claimed, Lease};
 pub use driver::parts::{PipelineOptions, PipelineParts};
-pub use edge::{Edge, EventResult, ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, Routing};
+pub use edge::{Edge, EventResult, ImportFormat, ImportOptions, ImportReport, ImportSource, Intake, Receipt, Routing};
 pub use envelope::Format;
 pub use errors::{ErrorClass, repairs};
 pub use limits::Limits;

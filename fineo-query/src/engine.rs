@@ -22,7 +22,7 @@ use fineo_table::Tables;
 use crate::{
     QueryLimits, Session,
     catalog::Catalog,
-    plan::{JoinPlanner, KeptPlans, LiteralPlanner, NewestFirst, Planners, StopsWhenUnwanted, growth},
+    plan::{JoinPlanner, KeptPlans, LiteralPlanner, NewestFirst, Planners, StopsWhenUnwanted, WindowsLook, growth},
 };
 
 /// The parts that queries read from.
@@ -173,6 +173,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_optimizer_rule(Arc::new(WindowsLook))
         .with_physical_optimizer_rule(Arc::new(NewestFirst))
         .with_physical_optimizer_rule(Arc::new(StopsWhenUnwanted))
         .build();

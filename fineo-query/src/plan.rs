@@ -56,7 +56,7 @@ pub(crate) use latest::NewestFirst;
 pub(crate) use literals::LiteralPlanner;
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
-pub(crate) use stoppable::StopsWhenUnwanted;
+pub(crate) use stoppable::{StopsWhenUnwanted, WindowsLook};
 
 /// The most parameters of a statement: as many as wire protocols can count.
 const PARAMETERS_MAX: usize = u16::MAX as usize;

@@ -12,13 +12,16 @@ pub(crate) mod fuzz;
 mod health;
 mod openapi;
 pub mod operator;
+mod packing;
 pub(crate) mod problem;
 mod query;
 pub mod replay;
 pub mod resource;
 mod room;
 pub mod schema;
+mod slices;
 mod strict;
+mod taken;
 
 pub(crate) use connection::{Peer, accept_loop};
 pub use openapi::openapi;

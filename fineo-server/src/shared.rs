@@ -51,14 +51,18 @@ pub struct DoorLimits {
     pub hello_max: Duration,
     /// How long a peer may take nothing of an answer.
     pub stall_max: Duration,
-    /// How long a request may take to send its body.
+    /// How long a request may take to send its body, or a MiB of it where events are taken in as they come.
     pub body_max: Duration,
     /// How long a connection without work is kept.
     pub idle_max: Duration,
-    /// The most bytes of a request's body, as sent.
+    /// The most bytes of a request's body that is read as a whole, as sent.
     pub body_bytes_max: usize,
-    /// The most bytes of a request's body once decompressed.
+    /// The most bytes of such a body once decompressed.
     pub unpacked_bytes_max: usize,
+    /// The most bytes of the events of a request, both as sent and once decompressed.
+    pub events_bytes_max: usize,
+    /// The most events of a request.
+    pub events_max: u64,
     /// The most bytes of an SQL statement.
     pub sql_bytes_max: usize,
     /// How long a query with a position waits for that position when it says no time of its own.
@@ -83,6 +87,8 @@ impl Default for DoorLimits {
             idle_max: Duration::from_secs(600),
             body_bytes_max: 10 * 1024 * 1024,
             unpacked_bytes_max: 10 * 1024 * 1024,
+            events_bytes_max: 10 * 1024 * 1024,
+            events_max: 10_000,
             sql_bytes_max: 1024 * 1024,
             freshness_wait: Duration::from_secs(10),
             freshness_wait_max: Duration::from_secs(60),

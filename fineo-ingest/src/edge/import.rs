@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::Edge;
 use crate::{Decoder, cover::Forwarded, retry::Retry};
-use piece::{Cutter, Piece};
+pub(super) use piece::Cutter;
+use piece::Piece;
 
 /// How much is read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -73,7 +74,7 @@ pub struct ImportOptions {
     /// The metric of events that name none.
     pub metric: Option<String>,
     /// What the events' arrival ids count up from; none for chance.
-    first_id: Option<u128>,
+    pub(super) first_id: Option<u128>,
 }
 
 impl ImportOptions {
@@ -283,18 +284,23 @@ fn classify(source: std::io::Error) -> Error {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn cut_whole(options: &ImportOptions, is_csv: bool, bytes: &[u8]) {
     let limits = crate::Limits::default().with_event_bytes_max(1 << 12);
-    let count = |size: usize| {
+    let count = |size: usize, events_max: usize| {
         let Ok(mut cutter) = Cutter::new(options, is_csv, limits) else { return (0, 0) };
+        cutter.set_events_max(events_max);
         let (mut taken, mut refused) = (0, 0);
         for (place, piece) in bytes.chunks(size).enumerate() {
-            let piece = cutter.cut(piece, (place + 1) * size >= bytes.len());
-            taken += piece.accepted_by_tenant().values().sum::<u64>();
-            refused += piece.refused().len();
+            let is_end = (place + 1) * size >= bytes.len();
+            let mut piece = cutter.cut(piece, is_end);
+            while piece.len() > 0 {
+                taken += piece.accepted_by_tenant().values().sum::<u64>();
+                refused += piece.refused().len();
+                piece = cutter.cut(&[], is_end);
+            }
         }
         (taken, refused)
     };
-    let whole = count(bytes.len().max(1));
+    let whole = count(bytes.len().max(1), usize::MAX);
     if bytes.len() < 1 << 11 && std::str::from_utf8(bytes).is_ok() {
-        assert_eq!(count(11), whole, "pieces make no difference");
+        assert_eq!(count(11, 3), whole, "pieces make no difference");
     }
 }

@@ -4,6 +4,7 @@
 
 mod batches;
 mod damaged;
+mod intake;
 mod lock;
 mod missing;
 mod pipeline;

@@ -32,7 +32,7 @@ use crate::{
 /// How many shapes of statements, and how many statements, are kept.
 const KEPT_MAX: usize = 512;
 /// What a kept plan may be made of beside its scans: nodes that hold nothing of a run once they are reset.
-const NODES: [&str; 15] = [
+const NODES: [&str; 16] = [
     "AggregateExec",
     "CoalesceBatchesExec",
     "CoalescePartitionsExec",
@@ -45,6 +45,7 @@ const NODES: [&str; 15] = [
     "PlaceholderRowExec",
     "ProjectionExec",
     "RepartitionExec",
+    "SlicesExec",
     "SortExec",
     "SortPreservingMergeExec",
     "UnionExec",

@@ -1,8 +1,13 @@
-//! Work that goes on for long before it shows anything: joins that make many rows of few, or look at many to find none.
+//! Work that goes on for long before it shows anything: joins that make many rows of few, or look at many to find none, and
+//! windows, which know nothing before they have seen all rows of a partition, and functions that take long of a row.
 //!
 //! The engine gives others a turn when it reads, and such work reads little. So it runs in a task of its own, where nobody
 //! who may cancel it waits behind it, and looks as it goes whether anybody still wants its rows. Where as many such tasks
 //! run as the runtime has threads, nobody would hear of a signal, a timer or a socket: they hand their threads over.
+
+mod aggregates;
+mod functions;
+mod slices;
 
 use std::{
     fmt,
@@ -38,10 +43,13 @@ use datafusion::{
         },
         stream::RecordBatchReceiverStreamBuilder,
         unnest::UnnestExec,
+        windows::{BoundedWindowAggExec, WindowAggExec},
     },
 };
 use futures::{Stream, StreamExt};
 use tokio::runtime::{Handle, RuntimeFlavor};
+
+pub(crate) use aggregates::WindowsLook;
 
 /// How many batches are made ahead of the reader.
 const BATCHES_AHEAD: usize = 1;
@@ -49,6 +57,8 @@ const BATCHES_AHEAD: usize = 1;
 /// How often a filter is asked until the thread is handed over: some milliseconds. It is odd, so that of two tasks that
 /// ask by turns it is not always the same that does it.
 const ASKED_PER_TURN: usize = 61;
+/// How many rows of a window take as long.
+const ROWS_PER_TURN: usize = 1021;
 
 /// The rule. It changes no answer.
 #[derive(Debug)]
@@ -57,15 +67,21 @@ pub(crate) struct StopsWhenUnwanted;
 impl PhysicalOptimizerRule for StopsWhenUnwanted {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let unwanted = Unwanted::default();
-        let watched = plan.transform_up(|node| {
-            if !makes_many_of_few(&node) {
+        let mut looked_at = vec![unwanted.clone()];
+        let sliced = plan
+            .transform_up(|node| Ok(slices::sliced(&node)?.map_or_else(|| Transformed::no(node), Transformed::yes)))?;
+        let watched = sliced.data.transform_up(|node| {
+            let looks = match looking(&node, &unwanted)? {
+                None => looking_windows(&node, &unwanted, &mut looked_at)?,
+                join => join,
+            };
+            if looks.is_none() && !makes_many_of_few(&node) {
                 return Ok(Transformed::no(node));
             }
-            let node = looking(&node, &unwanted)?.unwrap_or(node);
-            Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as _))
+            Ok(Transformed::yes(Arc::new(CooperativeExec::new(looks.unwrap_or(node))) as _))
         })?;
         Ok(match watched.transformed {
-            true => Arc::new(Stoppable { input: watched.data, unwanted }),
+            true => Arc::new(Stoppable { input: watched.data, unwanted: looked_at.into() }),
             false => watched.data,
         })
     }
@@ -112,9 +128,46 @@ fn looking(node: &Arc<dyn ExecutionPlan>, unwanted: &Unwanted) -> Result<Option<
     Ok(None)
 }
 
+/// `node` with windows that look whether their rows are wanted, if it has windows; what their aggregates look at is among
+/// `looked_at`.
+fn looking_windows(
+    node: &Arc<dyn ExecutionPlan>,
+    unwanted: &Unwanted,
+    looked_at: &mut Vec<Unwanted>,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let (whole, bounded) = (node.downcast_ref::<WindowAggExec>(), node.downcast_ref::<BoundedWindowAggExec>());
+    let Some(windows) = whole.map(WindowAggExec::window_expr).or(bounded.map(BoundedWindowAggExec::window_expr)) else {
+        return Ok(None);
+    };
+    looked_at.extend(windows.iter().filter_map(aggregates::looked_at).cloned());
+    let looks = |window| functions::looking(window, unwanted).unwrap_or_else(|| Arc::clone(window));
+    let windows = windows.iter().map(looks).collect();
+    Ok(match (whole, bounded) {
+        (Some(node), _) => {
+            let has_keys = !node.partition_keys().is_empty();
+            Some(Arc::new(WindowAggExec::try_new(windows, Arc::clone(node.input()), has_keys)?))
+        }
+        (None, Some(node)) => {
+            let (mode, has_keys) = (node.input_order_mode.clone(), !node.partition_keys().is_empty());
+            Some(Arc::new(BoundedWindowAggExec::try_new(windows, Arc::clone(node.input()), mode, has_keys)?))
+        }
+        (None, None) => None,
+    })
+}
+
 /// Whether nobody wants the rows of one run any more.
 #[derive(Debug, Clone, Default)]
 struct Unwanted(Arc<AtomicBool>);
+
+impl Unwanted {
+    /// Fails once nobody wants the rows.
+    fn check(&self) -> Result<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(DataFusionError::Execution("nobody wants the rows any more".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
 
 impl PartialEq for Unwanted {
     fn eq(&self, other: &Self) -> bool {
@@ -142,13 +195,13 @@ impl Looks {
     fn new(filter: Arc<dyn PhysicalExpr>, unwanted: Unwanted) -> Self {
         Self { filter, unwanted, asked: AtomicUsize::new(0) }
     }
+}
 
-    /// Whether it is time that others have the thread, and there is another that can go on with their work.
-    fn is_turn_of_others(&self) -> bool {
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        asked.is_multiple_of(ASKED_PER_TURN)
-            && Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
-    }
+/// Does `work`. Where it `is_turn` of others, and there is another thread that can go on with theirs, the runtime does so,
+/// and this one belongs to the query alone.
+fn by_turns<T>(is_turn: bool, work: impl FnOnce() -> T) -> T {
+    let has_others = || Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if is_turn && has_others() { tokio::task::block_in_place(work) } else { work() }
 }
 
 impl PartialEq for Looks {
@@ -182,14 +235,9 @@ impl PhysicalExpr for Looks {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        if self.unwanted.0.load(Ordering::Relaxed) {
-            return Err(DataFusionError::Execution("nobody wants the rows any more".to_owned()));
-        }
-        if self.is_turn_of_others() {
-            // The runtime goes on with its other tasks on another thread, and this one belongs to the query alone.
-            return tokio::task::block_in_place(|| self.filter.evaluate(batch));
-        }
-        self.filter.evaluate(batch)
+        self.unwanted.check()?;
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        by_turns(asked.is_multiple_of(ASKED_PER_TURN), || self.filter.evaluate(batch))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -212,7 +260,8 @@ impl PhysicalExpr for Looks {
 #[derive(Debug)]
 struct Stoppable {
     input: Arc<dyn ExecutionPlan>,
-    unwanted: Unwanted,
+    /// What looks at it as it works.
+    unwanted: Arc<[Unwanted]>,
 }
 
 impl DisplayAs for Stoppable {
@@ -243,7 +292,7 @@ impl ExecutionPlan for Stoppable {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self { input, unwanted: self.unwanted.clone() })),
+            (Some(input), true) => Ok(Arc::new(Self { input, unwanted: Arc::clone(&self.unwanted) })),
             _ => Err(DataFusionError::Internal("one child is expected".to_owned())),
         }
     }
@@ -261,21 +310,25 @@ impl ExecutionPlan for Stoppable {
             }
             Ok(())
         });
-        Ok(Box::pin(Reader { rows: builder.build(), unwanted: self.unwanted.clone() }))
+        Ok(Box::pin(Reader { rows: builder.build(), unwanted: Arc::clone(&self.unwanted), is_done: false }))
     }
 }
 
-/// What reads the rows; when it is dropped, nobody wants them.
+/// What reads the rows of a partition; when it is dropped before their end, nobody wants any.
 struct Reader {
     rows: SendableRecordBatchStream,
-    unwanted: Unwanted,
+    unwanted: Arc<[Unwanted]>,
+    /// Whether all of them were read: others may still want the rows of other partitions.
+    is_done: bool,
 }
 
 impl Stream for Reader {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.rows.poll_next_unpin(context)
+        let polled = self.rows.poll_next_unpin(context);
+        self.is_done |= matches!(polled, Poll::Ready(None));
+        polled
     }
 }
 
@@ -287,7 +340,9 @@ impl RecordBatchStream for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.unwanted.0.store(true, Ordering::Relaxed);
+        for unwanted in self.unwanted.iter().filter(|_| !self.is_done) {
+            unwanted.0.store(true, Ordering::Relaxed);
+        }
     }
 }
 

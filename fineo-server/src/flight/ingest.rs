@@ -10,45 +10,50 @@ use arrow::{
 };
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use fineo::TenantId;
+use fineo::{ImportOptions, Receipt, Routing, TenantId};
 use futures::{StreamExt, stream::BoxStream};
 use tonic::Status;
 
-use super::status::status;
-use crate::Shared;
+use super::{pump::ended, status::status};
+use crate::{Principal, Shared};
 
 /// The most events that are stored at once.
 const EVENTS_MAX: usize = 1_000;
 /// The key that names an event's metric where the tenant has none of its own.
 const METRIC_KEY: &str = "metrictype";
 
-/// Stores the rows of `batches` as events of the metric that `command` names. Answers with how many were accepted.
+/// Stores the rows of `batches` as events of the metric that `command` names, until the credential of `principal` ends.
+/// Answers with how many were accepted.
 pub(super) async fn ingest(
     shared: &Shared,
-    tenant: &TenantId,
+    principal: &Principal,
     command: &CommandStatementIngest,
     mut batches: BoxStream<'static, Result<RecordBatch, Status>>,
 ) -> Result<i64, Status> {
+    let tenant = principal.tenant();
     check(shared, tenant, command).await?;
     let schema = shared.fineo.schema(tenant).snapshot().await.map_err(|error| status(&error))?;
     let key = schema.settings().metric_keys.first().map_or(METRIC_KEY, |key| &**key).to_owned();
+    let options = ImportOptions::new(Routing::Tenant(tenant.clone()));
+    let intake = shared.fineo.pipeline().edge().intake(tenant, options, u64::MAX);
+    let mut intake = intake.map_err(|error| status(&error))?;
     let mut summary = Summary::default();
-    while let Some(batch) = batches.next().await {
-        let batch = batch?;
+    loop {
+        let batch = tokio::select! {
+            batch = batches.next() => batch,
+            // P4: what was begun with a credential ends with it.
+            () = principal.ended(&*shared.clock) => return Err(ended()),
+        };
+        let Some(batch) = batch.transpose()? else { return summary.told() };
         for start in (0..batch.num_rows()).step_by(EVENTS_MAX) {
             let part = batch.slice(start, EVENTS_MAX.min(batch.num_rows() - start));
-            let body = lines(&part, &key, &command.table)?;
-            let receipt = shared.fineo.ingest(tenant, body).await.map_err(|error| status(&error))?;
-            if let Some((_, error)) = receipt.failed().first() {
-                return Err(status(error));
-            }
-            summary.accepted += receipt.accepted();
-            for (_, rejection) in receipt.rejected() {
-                *summary.rejected.entry(rejection.code.as_str()).or_default() += 1;
+            intake.add(&lines(&part, &key, &command.table)?);
+            // Each row is on a line of its own, which ends.
+            while let Ok(Some(receipt)) = intake.store(false).await.map_err(|error| status(&error))? {
+                summary.add(&receipt)?;
             }
         }
     }
-    summary.told()
 }
 
 /// What became of the rows.
@@ -59,6 +64,18 @@ struct Summary {
 }
 
 impl Summary {
+    /// Adds what became of some rows; fails when the stream did not take them.
+    fn add(&mut self, receipt: &Receipt) -> Result<(), Status> {
+        if let Some((_, error)) = receipt.failed().first() {
+            return Err(status(error));
+        }
+        self.accepted += receipt.accepted();
+        for (_, rejection) in receipt.rejected() {
+            *self.rejected.entry(rejection.code.as_str()).or_default() += 1;
+        }
+        Ok(())
+    }
+
     /// How many were accepted, when any was or there was none.
     fn told(self) -> Result<i64, Status> {
         let codes: Vec<String> = self.rejected.iter().map(|(code, count)| format!("{code}: {count}")).collect();

@@ -65,7 +65,8 @@ async fn pump(
     }
 }
 
-fn ended() -> Status {
+/// What a call is answered whose credential ends.
+pub(super) fn ended() -> Status {
     Status::unauthenticated("the credential of this call has ended")
 }
 

@@ -139,7 +139,7 @@ impl FlightSqlService for Door {
     ) -> Result<i64, Status> {
         let caller = self.caller(&request, Scope::Ingest).await?;
         let rows = batches(request.into_inner());
-        ingest(&self.shared, caller.principal.tenant(), &command, rows).await
+        ingest(&self.shared, &caller.principal, &command, rows).await
     }
 
     async fn get_flight_info_catalogs(

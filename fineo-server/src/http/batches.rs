@@ -24,7 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Room, body,
-    caller::Caller,
+    caller::{Caller, idempotency_key},
     events::durability_name,
     problem::{Problem, ProblemDetails},
 };
@@ -180,11 +180,9 @@ pub(super) async fn look(
 
 /// The id of a batch: chance, or what the client calls it.
 fn id_of(room: &Room, tenant: &TenantId, headers: &HeaderMap) -> Result<EventId, Problem> {
-    let Some(key) = headers.get("idempotency-key") else {
+    let Some(key) = idempotency_key(headers)? else {
         return Ok(EventId(room.shared().entropy.id()));
     };
-    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
-    let key = key.ok_or_else(|| Problem::bad_request("invalid", "an idempotency key has 1-255 visible characters"))?;
     let hash = digest(&SHA256, format!("batch\n{tenant}\n{key}").as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_ref()[..16]);

@@ -1,7 +1,5 @@
 //! Reads the body of a request, unpacked, within bounds of size and time.
 
-use std::io::Read;
-
 use axum::{
     body::Body,
     http::{HeaderMap, StatusCode, header},
@@ -10,32 +8,25 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
-use super::{Room, problem::Problem};
-
-/// The largest window that a zstd body may ask for: 8 MiB.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+use super::{
+    Room,
+    packing::{Packing, unpack},
+    problem::Problem,
+};
 
 /// The most room that is made for a body because of what it says of itself.
 const RESERVED_BYTES_MAX: usize = 1 << 20;
 
-/// How a body is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
-    None,
-    Gzip,
-    Zstd,
-}
-
 /// The whole body, unpacked.
 pub(super) async fn read(room: &Room, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let packing = packing(headers)?;
+    let packing = Packing::of(headers)?;
     let limits = room.limits();
     let packed = collect(room, headers, body, limits.body_bytes_max).await?;
     match packing {
         Packing::None => Ok(packed),
         Packing::Gzip | Packing::Zstd => {
             let max = limits.unpacked_bytes_max;
-            let unpacked = tokio::task::spawn_blocking(move || unpack(packing, &packed, max)).await;
+            let unpacked = tokio::task::spawn_blocking(move || unpack(packing, packed, max)).await;
             unpacked.unwrap_or_else(|_| Err(Problem::bad_request("body_unreadable", "the body cannot be unpacked")))
         }
     }
@@ -112,42 +103,3 @@ impl Whole {
         if self.rest.is_empty() { self.first } else { self.rest.freeze() }
     }
 }
-
-fn packing(headers: &HeaderMap) -> Result<Packing, Problem> {
-    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let first = values.next().map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
-    let packing = match first.as_deref() {
-        None | Some("" | "identity") => Some(Packing::None),
-        Some("gzip" | "x-gzip") => Some(Packing::Gzip),
-        Some("zstd") => Some(Packing::Zstd),
-        Some(_) => None,
-    };
-    packing.filter(|_| values.next().is_none()).ok_or_else(|| {
-        let detail = "a body is packed once, with gzip or zstd, or not at all";
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", detail)
-    })
-}
-
-/// Unpacks at most `max` bytes.
-pub(super) fn unpack(packing: Packing, packed: &[u8], max: usize) -> Result<Bytes, Problem> {
-    let unreadable = || Problem::bad_request("body_unreadable", "the body is not what its Content-Encoding says");
-    let mut unpacked = Vec::new();
-    let take = max as u64 + 1;
-    let read = match packing {
-        Packing::None => return Ok(Bytes::copy_from_slice(packed)),
-        Packing::Gzip => flate2::read::MultiGzDecoder::new(packed).take(take).read_to_end(&mut unpacked),
-        Packing::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(packed).map_err(|_| unreadable())?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| unreadable())?;
-            decoder.take(take).read_to_end(&mut unpacked)
-        }
-    };
-    if unpacked.len() > max {
-        return Err(Problem::too_large(max));
-    }
-    read.map_err(|_| unreadable())?;
-    Ok(unpacked.into())
-}
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use fineo::TenantId;
+use fineo::{Clock, TenantId};
 
 use super::{Entrance, Peer, Room, problem::Problem};
 use crate::{ConnectionSlot, Principal, Scope};
@@ -31,6 +31,11 @@ impl Caller {
     /// Refuses who may do neither what takes `scope` nor what takes `other`.
     pub(super) fn require_either(&self, scope: Scope, other: Scope) -> Result<&TenantId, Problem> {
         self.require(scope).or_else(|_| self.require(other))
+    }
+
+    /// Completes when its credential has ended.
+    pub(super) async fn ended(&self, clock: &dyn Clock) {
+        self.principal.ended(clock).await;
     }
 
     /// The name by which changes are attributed.
@@ -86,6 +91,13 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     }
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// What the client calls the request, so that one that is sent again is known.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    key.map(Some).ok_or_else(|| Problem::bad_request("invalid", "an idempotency key has 1-255 visible characters"))
 }
 
 fn claimed_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {

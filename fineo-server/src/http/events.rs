@@ -1,6 +1,8 @@
 //! `POST /v1/events`: events in, one result for each of them out.
+//!
+//! They are stored as they come. So what goes wrong late in a body finds events of it stored, and the answer says which.
 
-use std::fmt::Write;
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -8,14 +10,16 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fineo::{FreshnessToken, Receipt, core::Code, ingest::EventResult};
+use fineo::{Error, ImportOptions, Routing, TenantId, core::Rejection, ingest::Intake};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Room, body,
-    caller::Caller,
+    Room,
+    caller::{Caller, idempotency_key},
     problem::{Problem, ProblemDetails},
+    slices::Slices,
+    taken::Taken,
 };
 use crate::Scope;
 
@@ -85,19 +89,22 @@ pub(crate) struct EventsAnswer {
 
 /// Takes in events: an object, an array of objects, or objects one after another; plain, gzip or zstd.
 #[utoipa::path(
-    post, path = "/v1/events", tag = "ingest", params(EventsQuery),
+    post, path = "/v1/events", tag = "ingest", params(EventsQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "names the body: sent again, its events are the same events")),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson")),
         description = "an object, an array of objects, or objects one after another"),
     responses(
         (status = 202, description = "one result per event, in order", body = EventsAnswer),
-        (status = 400, description = "no event was found", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "no valid token", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 400, description = "no event was found, or the body broke off", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "no valid token, or none any more", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 403, description = "the token lacks the scope ingest", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 408, description = "the body came too slowly", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 413, description = "too many bytes or events", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 415, description = "unknown Content-Encoding", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "too many refused events", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "too many requests", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "the stream took none of them; send them again", body = EventsAnswer),
+        (status = 503, description = "the stream took none of them, or the rest was not read; send them again", content(
+            (EventsAnswer = "application/json"), (ProblemDetails = "application/problem+json"))),
     ),
 )]
 pub(super) async fn send(
@@ -109,73 +116,65 @@ pub(super) async fn send(
 ) -> Result<Response, Problem> {
     let tenant = caller.require(Scope::Ingest)?;
     let Query(query) = query.map_err(|error| Problem::bad_request("invalid", error.body_text()))?;
-    let bytes = body::read(&room, &headers, body).await?;
-    let receipt = room.fineo().pipeline().edge().ingest_as(tenant, bytes, query.metric.as_deref()).await?;
-    if let Some(problem) = refused_as_a_whole(&receipt) {
-        return Err(problem);
+    let limits = room.limits();
+    let mut slices = Slices::new(&room, &headers, body, limits.events_bytes_max)?;
+    let options = options(tenant, query.metric, &headers)?;
+    let mut intake = room.fineo().pipeline().edge().intake(tenant, options, limits.events_max)?;
+    let mut taken = Taken::new(room.fineo().parts().raw.capabilities().durability);
+    let ended = caller.ended(&*room.shared().clock);
+    let outcome = take_in(&mut slices, &mut intake, &mut taken, ended).await;
+    taken.count();
+    if let Err(problem) = outcome {
+        slices.linger().await;
+        return Err(if taken.is_empty() { problem } else { problem.with_taken(taken) });
     }
-    let token = FreshnessToken::from(receipt.token().clone());
-    let ack = match query.ack {
-        AckLevel::Accepted => AckLevel::Accepted,
-        AckLevel::Queryable => match room.fineo().wait_until_fresh(&token, room.limits().freshness_wait).await {
-            Ok(()) => AckLevel::Queryable,
-            // They are accepted all the same, and the answer says no more than that.
-            Err(_) => AckLevel::Accepted,
-        },
-    };
-    metrics::counter!("fineo_events_accepted_total").increment(receipt.accepted() as u64);
-    metrics::counter!("fineo_events_rejected_total").increment(receipt.rejected().len() as u64);
-    Ok(answer(&receipt, &token, ack))
-}
-
-/// A body in which no event could be told apart from the next is refused as a whole.
-pub(super) fn refused_as_a_whole(receipt: &Receipt) -> Option<Problem> {
-    match (receipt.accepted(), receipt.rejected(), receipt.failed()) {
-        (0, [(_, rejection)], []) => match rejection.code {
-            code @ (Code::RequestTooLarge | Code::TooManyEvents | Code::Empty) => {
-                Some(Problem::rejected(code, &rejection.message))
-            }
-            _ => None,
-        },
-        _ => None,
+    if query.ack == AckLevel::Queryable
+        && room.fineo().wait_until_fresh(&taken.token(), limits.freshness_wait).await.is_ok()
+    {
+        // Otherwise they are accepted all the same, and the answer says no more than that.
+        taken.waited_for(AckLevel::Queryable);
     }
-}
-
-/// Writes the answer by hand: there is a result for each event, and nearly all are the same.
-fn answer(receipt: &Receipt, token: &FreshnessToken, ack: AckLevel) -> Response {
-    let (accepted, rejected, failed) = (receipt.accepted(), receipt.rejected().len(), receipt.failed().len());
-    let mut text = String::with_capacity(256 + 24 * receipt.len());
-    let durability = durability_name(receipt.durability());
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "{{\"ack\":\"{}\",\"durability\":\"{durability}\",\"token\":\"{token}\",\"accepted\":{accepted},\
-         \"rejected\":{rejected},\"failed\":{failed},\"results\":[",
-        ack.as_str(),
-    );
-    for (index, result) in receipt.results().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        match result {
-            EventResult::Accepted(_) => text.push_str("{\"status\":\"accepted\"}"),
-            EventResult::Rejected(rejection) => {
-                push_refusal(&mut text, "rejected", rejection.code.as_str(), &rejection.message);
-            }
-            EventResult::Failed(_) => {
-                push_refusal(&mut text, "failed", "unavailable", "the stream did not take it; send it again");
-            }
-        }
-    }
-    text.push_str("]}");
-    let status = if failed > 0 && accepted == 0 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::ACCEPTED };
+    let status = if taken.is_failed() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::ACCEPTED };
     let json = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, json)], text).into_response()
+    Ok((status, [(header::CONTENT_TYPE, json)], Arc::new(taken).write("", "")).into_response())
 }
 
-fn push_refusal(text: &mut String, status: &str, code: &str, message: &str) {
-    let message = serde_json::Value::from(message);
-    let _ = write!(text, "{{\"status\":\"{status}\",\"code\":\"{code}\",\"message\":{message}}}");
+/// What the events of a request are taken in with. With a key they are told by it and their place in the body, where not
+/// by what they say.
+fn options(tenant: &TenantId, metric: Option<String>, headers: &HeaderMap) -> Result<ImportOptions, Problem> {
+    let options = ImportOptions::new(Routing::Tenant(tenant.clone())).with_metric(metric);
+    Ok(match idempotency_key(headers)? {
+        Some(key) => options.with_origin(&format!("events\n{tenant}\n{key}")),
+        None => options,
+    })
+}
+
+/// Takes in a body to its end, or until the credential has `ended`, slice by slice. `taken` tells of what is durable,
+/// however it ends.
+async fn take_in(
+    slices: &mut Slices,
+    intake: &mut Intake,
+    taken: &mut Taken,
+    ended: impl Future<Output = ()>,
+) -> Result<(), Problem> {
+    let mut ended = std::pin::pin!(ended);
+    loop {
+        let is_end = tokio::select! {
+            is_end = slices.next(|bytes| intake.add(bytes)) => is_end?,
+            // P4: what was begun with a credential ends with it.
+            () = &mut ended => return Err(Problem::unauthenticated()),
+        };
+        let rejected = |rejection: Rejection| Problem::rejected(rejection.code, &rejection.message);
+        while let Some(receipt) = intake.store(is_end).await?.map_err(rejected)? {
+            taken.add(&receipt)?;
+        }
+        if is_end {
+            return Ok(());
+        }
+        if taken.is_failing() {
+            return Err(Problem::from(Error::unavailable("the stream takes no more events")));
+        }
+    }
 }
 
 pub(super) fn durability_name(durability: fineo::Durability) -> &'static str {

@@ -1,6 +1,6 @@
 //! What went wrong, as RFC 9457 says it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -13,7 +13,7 @@ use fineo::{Error, ErrorKind, core::Code};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Entrance;
+use super::{Entrance, events::EventsAnswer, taken::Taken};
 use crate::{Scope, auth::Refusal};
 
 /// The media type of a problem.
@@ -39,6 +39,9 @@ pub(crate) struct ProblemDetails {
     /// Where in the SQL text, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
+    /// Of a body of events that was not taken to its end: what became of the first of them. The others are to be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<EventsAnswer>,
 }
 
 /// A request that is not answered as it hoped to be.
@@ -48,6 +51,8 @@ pub(crate) struct Problem {
     retry_after: Option<Duration>,
     /// What the operator may see of it, and strangers may not.
     inner: Option<Error>,
+    /// What was taken of a body of events all the same.
+    taken: Option<Arc<Taken>>,
 }
 
 impl Problem {
@@ -60,8 +65,9 @@ impl Problem {
             detail: detail.into(),
             hint: None,
             position: None,
+            taken: None,
         };
-        Self { details: Box::new(details), retry_after: None, inner: None }
+        Self { details: Box::new(details), retry_after: None, inner: None, taken: None }
     }
 
     pub(super) fn bad_request(code: &str, detail: impl Into<String>) -> Self {
@@ -70,6 +76,12 @@ impl Problem {
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.details.hint = Some(hint.into());
+        self
+    }
+
+    /// With what was taken of a body of events all the same.
+    pub(super) fn with_taken(mut self, taken: Taken) -> Self {
+        self.taken = Some(Arc::new(taken));
         self
     }
 
@@ -118,7 +130,15 @@ impl Problem {
             details.detail = inner.to_string();
         }
         let status = StatusCode::from_u16(details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(details)).into_response();
+        let mut response = match self.taken {
+            None => (status, Json(details)).into_response(),
+            Some(taken) => {
+                // The members of one object, those of the details and then one more.
+                let members = serde_json::to_string(&details).unwrap_or_default();
+                let before = format!("{},\"taken\":", members.strip_suffix('}').unwrap_or_default());
+                (status, taken.write(&before, "}")).into_response()
+            }
+        };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if status == StatusCode::UNAUTHORIZED {

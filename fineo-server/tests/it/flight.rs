@@ -167,6 +167,47 @@ async fn each_row_of_a_batch_is_an_event() {
     assert!(answer.contains("2500") && answer.contains("t999"), "{answer}");
 }
 
+fn tank() -> CommandStatementIngest {
+    CommandStatementIngest { table: "tank".to_owned(), ..CommandStatementIngest::default() }
+}
+
+/// A batch of `count` rows, each with a text of `length` characters.
+fn texts(count: i64, length: usize) -> RecordBatch {
+    let columns: [(&str, Arc<dyn arrow::array::Array>); 2] = [
+        ("timestamp", Arc::new(TimestampMicrosecondArray::from_iter_values(0..count).with_timezone("UTC"))),
+        ("text", Arc::new(StringArray::from_iter_values((0..count).map(|_| "x".repeat(length))))),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+#[tokio::test]
+async fn rows_that_are_too_long_for_one_request_are_events_each() {
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let stored = client.execute_ingest(tank(), futures::stream::iter([Ok(texts(12, 900_000))])).await.unwrap();
+    assert_eq!(stored, 12);
+    let mixed = [Ok(texts(2, 2_000_000)), Ok(texts(1, 10))];
+    assert_eq!(client.execute_ingest(tank(), futures::stream::iter(mixed)).await.unwrap(), 1, "two are too large");
+}
+
+// S19, P4
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_revoked_ends_what_is_being_put_with_it() {
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let rows = futures::stream::unfold(receiver, |mut rows| async move { Some((rows.recv().await?, rows)) });
+    let putting = tokio::spawn(async move { client.execute_ingest(tank(), rows).await });
+    sender.send(Ok(texts(10, 10))).await.unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    while desk.shared.fineo.pipeline().counters().tenant(&acme).accepted < 10 {
+        tokio::task::yield_now().await;
+    }
+    desk.shared.credentials.revoke(&desk.token_id).await.unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), putting).await.expect("it ends");
+    assert!(ended.unwrap().unwrap_err().to_string().contains("ended"));
+}
+
 #[tokio::test]
 async fn what_is_not_offered_is_said_to_be_unknown() {
     // W22

@@ -16,6 +16,7 @@ mod query;
 mod rig;
 mod schema;
 mod session;
+mod slices;
 mod telemetry;
 mod tls;
 mod wire;

@@ -157,7 +157,11 @@ impl Caller {
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Answer {
-        let response = self.begin(method, path, body).await;
+        self.send_body(method, path, Body::from(body.into())).await
+    }
+
+    pub(crate) async fn send_body(&self, method: Method, path: &str, body: Body) -> Answer {
+        let response = self.begin_body(method, path, body).await;
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: head.status.as_u16(), headers: head.headers, body }
@@ -170,6 +174,10 @@ impl Caller {
         path: &str,
         body: impl Into<Bytes>,
     ) -> hyper::Response<hyper::body::Incoming> {
+        self.begin_body(method, path, Body::from(body.into())).await
+    }
+
+    async fn begin_body(&self, method: Method, path: &str, body: Body) -> hyper::Response<hyper::body::Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -177,7 +185,7 @@ impl Caller {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        sender.send_request(request.body(Body::from(body.into())).unwrap()).await.unwrap()
+        sender.send_request(request.body(body).unwrap()).await.unwrap()
     }
 
     /// Takes in `events` and waits until they can be asked for.

@@ -19,7 +19,7 @@ use crate::{
 
 /// Events to be stored together, and those that were refused.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(in crate::edge) struct Piece {
     buffer: Bytes,
     header: Bytes,
     format: Format,
@@ -48,7 +48,7 @@ struct Found {
 }
 
 impl Piece {
-    pub(super) fn batch(&self) -> Batch<'_> {
+    pub(in crate::edge) fn batch(&self) -> Batch<'_> {
         let mut batch = Batch::with_room(self.events.len(), self.first_id);
         for (tenant, index, range) in &self.events {
             let parts = [&self.header, &self.buffer[range.clone()]];
@@ -59,6 +59,22 @@ impl Piece {
 
     pub(super) fn refused(&self) -> &[Refused] {
         &self.refused
+    }
+
+    /// How many events were found, the refused ones among them.
+    pub(in crate::edge) fn len(&self) -> usize {
+        self.events.len() + self.refused.len()
+    }
+
+    /// Whether there is nothing but space in it.
+    pub(in crate::edge) fn is_blank(&self) -> bool {
+        self.buffer.iter().all(u8::is_ascii_whitespace)
+    }
+
+    /// What is wrong with the refused events, with their places behind the event `first` of the source.
+    pub(in crate::edge) fn into_rejected(self, first: u64) -> Vec<(usize, Rejection)> {
+        let place = |index: u64| usize::try_from(index - first).unwrap_or(usize::MAX);
+        self.refused.into_iter().map(|refused| (place(refused.index), refused.rejection)).collect()
     }
 
     pub(super) fn accepted_by_tenant(&self) -> HashMap<&TenantId, u64, RandomState> {
@@ -72,7 +88,7 @@ impl Piece {
 
 /// Cuts pieces.
 #[derive(Debug)]
-pub(super) struct Cutter {
+pub(in crate::edge) struct Cutter {
     rest: BytesMut,
     framer: Framer,
     judge: Judge,
@@ -83,6 +99,8 @@ pub(super) struct Cutter {
     /// The header line of CSV, once it is read.
     header: Option<Bytes>,
     limits: Limits,
+    /// The most events of a piece of JSON.
+    events_max: usize,
     index: u64,
     is_first: bool,
     /// Whether the event under way was refused for its size and is being skipped.
@@ -90,7 +108,7 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    pub(super) fn new(options: &ImportOptions, is_csv: bool, limits: Limits) -> Result<Self> {
+    pub(in crate::edge) fn new(options: &ImportOptions, is_csv: bool, limits: Limits) -> Result<Self> {
         let (routing, dropped_key) = match &options.routing {
             Routing::Tenant(tenant) => (Router::One(tenant.clone()), None),
             Routing::Field(key) => (Router::Field(Box::new(ByField::new(key)?)), Some(key.as_str().into())),
@@ -105,22 +123,38 @@ impl Cutter {
             first_id: options.first_id,
             header: None,
             limits,
+            events_max: usize::MAX,
             index: 0,
             is_first: true,
             is_skipping: false,
         })
     }
 
+    /// With at most so many events of JSON in a piece: what is left over is in the next one.
+    pub(in crate::edge) fn set_events_max(&mut self, events: usize) {
+        self.events_max = events;
+    }
+
     /// Takes in `bytes`; answers the events that are complete now.
     pub(super) fn cut(&mut self, bytes: &[u8], is_end: bool) -> Piece {
+        self.add(bytes);
+        self.cut_added(is_end)
+    }
+
+    /// Takes in `bytes`.
+    pub(in crate::edge) fn add(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
-        if self.is_first && self.rest.starts_with(BYTE_ORDER_MARK) {
+    }
+
+    /// The events that are complete now.
+    pub(in crate::edge) fn cut_added(&mut self, is_end: bool) -> Piece {
+        let (mut found, mut refused) = (Vec::new(), Vec::new());
+        let is_ready = is_end || !self.may_begin_with_mark();
+        if is_ready && std::mem::take(&mut self.is_first) && self.rest.starts_with(BYTE_ORDER_MARK) {
             let _ = self.rest.split_to(BYTE_ORDER_MARK.len());
         }
-        self.is_first = self.is_first && self.rest.is_empty();
-        let mut found = Vec::new();
-        let mut refused = Vec::new();
         let consumed = match self.format {
+            _ if !is_ready => 0,
             Format::Json => self.cut_json(is_end, &mut found, &mut refused),
             Format::Csv => self.cut_csv(is_end, &mut found, &mut refused),
         };
@@ -145,6 +179,11 @@ impl Cutter {
         }
     }
 
+    /// Whether it cannot be told yet that the source begins with a mark.
+    fn may_begin_with_mark(&self) -> bool {
+        self.is_first && BYTE_ORDER_MARK.starts_with(&self.rest)
+    }
+
     fn one_tenant(&self) -> Option<TenantId> {
         match &self.routing {
             Router::One(tenant) => Some(tenant.clone()),
@@ -154,7 +193,9 @@ impl Cutter {
 
     fn cut_json(&mut self, is_end: bool, found: &mut Vec<Found>, refused: &mut Vec<Refused>) -> usize {
         let is_utf8 = std::str::from_utf8(&self.rest).is_ok();
-        while let Some(frame) = self.framer.next(&self.rest, is_end) {
+        while found.len() + refused.len() < self.events_max
+            && let Some(frame) = self.framer.next(&self.rest, is_end)
+        {
             let index = self.index;
             self.index += 1;
             if std::mem::take(&mut self.is_skipping) {

@@ -1,0 +1,129 @@
+//! Rows for what takes long of each of them, such as regular expressions: few at a time, and a turn for others after each.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use datafusion::{
+    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    common::tree_node::{TreeNode, TreeNodeRecursion},
+    error::{DataFusionError, Result},
+    execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext},
+    physical_expr::{PhysicalExpr, ScalarFunctionExpr},
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execution_plan::replace_children_if_necessary,
+    },
+};
+use futures::{Stream, StreamExt};
+
+/// How many rows are taken at a time.
+const ROWS_AT_ONCE: usize = 64;
+
+/// `node` over slices of rows, where it calls what takes long.
+pub(super) fn sliced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let mut is_slow = false;
+    node.apply_expressions(&mut |expr| {
+        expr.apply(|expr| {
+            is_slow |= expr.downcast_ref::<ScalarFunctionExpr>().is_some_and(|call| takes_long(call.name()));
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    if !is_slow {
+        return Ok(None);
+    }
+    let slices = node.children().into_iter().map(|child| Arc::new(Slices(Arc::clone(child))) as _).collect();
+    replace_children_if_necessary(Arc::clone(node), slices).map(Some)
+}
+
+/// Whether a call of `function` may take long.
+fn takes_long(function: &str) -> bool {
+    function.starts_with("regexp_") || function == "levenshtein"
+}
+
+/// The rows of its input, a slice at a time.
+#[derive(Debug)]
+struct Slices(Arc<dyn ExecutionPlan>);
+
+impl DisplayAs for Slices {
+    fn fmt_as(&self, _form: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SlicesExec")
+    }
+}
+
+impl ExecutionPlan for Slices {
+    fn name(&self) -> &'static str {
+        "SlicesExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.0.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.0]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(input), true) => Ok(Arc::new(Self(input))),
+            _ => Err(DataFusionError::Internal("one child is expected".to_owned())),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = self.0.execute(partition, context)?;
+        Ok(Box::pin(Slicer { rows, rest: None, is_turn_of_others: false }))
+    }
+}
+
+struct Slicer {
+    rows: SendableRecordBatchStream,
+    /// What is left of a batch.
+    rest: Option<RecordBatch>,
+    /// Whether a slice was given since others had their turn.
+    is_turn_of_others: bool,
+}
+
+impl Stream for Slicer {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // Whoever takes a slice works on it before it asks for the next one.
+        if std::mem::take(&mut self.is_turn_of_others) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let batch = match self.rest.take() {
+            Some(rest) => rest,
+            None => match std::task::ready!(self.rows.poll_next_unpin(context)) {
+                Some(Ok(batch)) => batch,
+                end => return Poll::Ready(end),
+            },
+        };
+        let count = batch.num_rows().min(ROWS_AT_ONCE);
+        if count < batch.num_rows() {
+            self.rest = Some(batch.slice(count, batch.num_rows() - count));
+        }
+        self.is_turn_of_others = true;
+        Poll::Ready(Some(Ok(batch.slice(0, count))))
+    }
+}
+
+impl RecordBatchStream for Slicer {
+    fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+}

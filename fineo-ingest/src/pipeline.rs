@@ -5,6 +5,7 @@ mod status;
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use fineo_core::{Cover, Error, ErrorKind, Result, ShardId, archive::Stage, stream::Shard};
+use futures::{StreamExt, TryStreamExt};
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -26,6 +27,8 @@ use crate::{
 
 /// How often what a start must know is asked for: who opens an instance is told what keeps it, a stage tries for ever.
 const START_TRIES_MAX: u32 = 5;
+/// How many shards of a stream are asked for their last positions at a time.
+const TAILS_AT_ONCE: usize = 16;
 /// So often whoever waits looks how far other processes have come.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A stop gives its workers at least so long to archive and checkpoint what they passed on.
@@ -207,10 +210,16 @@ impl fmt::Debug for Pipeline {
 
 /// The last positions of every shard of a stream.
 async fn tails(stream: &dyn fineo_core::Stream) -> Result<Cover> {
+    // A service may have to search for each.
+    let asked = stream.shards().await?.into_iter().map(|shard| async move {
+        let tail = stream.tail(&shard.id).await?;
+        Result::Ok((shard.id, tail))
+    });
+    let mut found = futures::stream::iter(asked).buffer_unordered(TAILS_AT_ONCE);
     let mut cover = Cover::default();
-    for shard in stream.shards().await? {
-        if let Some(position) = stream.tail(&shard.id).await? {
-            cover.advance(&shard.id, position);
+    while let Some((shard, tail)) = found.try_next().await? {
+        if let Some(position) = tail {
+            cover.advance(&shard, position);
         }
     }
     Ok(cover)

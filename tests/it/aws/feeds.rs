@@ -8,17 +8,18 @@ use std::{
 };
 
 use fineo::{
-    CompactOptions, Fineo, ImportOptions, ImportSource, ReplayRequest, Routing, Stage, TenantId,
-    aws::{Aws, AwsOptions},
+    Builder, CompactOptions, Fineo, ImportOptions, ImportSource, QueryLimits, ReplayRequest, Routing, Stage, TenantId,
+    aws::Aws,
 };
 
 use crate::support::{aws_options, rows, tenant};
 
 /// The folder of other feeds: a folder for each tenant, with files of events in it.
 const FEEDS: &str = "FINEO_FEEDS";
-const HOURS: u64 = 240;
+/// Of each feed, one in ten minutes.
+const EVENTS: u64 = 240;
 /// Large feeds take minutes on emulators.
-const PASSED_ON_WITHIN: Duration = Duration::from_secs(1_200);
+const DONE_WITHIN: Duration = Duration::from_secs(1_200);
 
 /// Those who put the day first say so late; names differ from feed to feed, and a few mean the same.
 const LATE: &str = r#"{"timestamp_formats": ["%d/%m/%Y %H:%M"], "metrics": {
@@ -29,36 +30,43 @@ const LATE: &str = r#"{"timestamp_formats": ["%d/%m/%Y %H:%M"], "metrics": {
 fn write_feeds(folder: &Path) {
     for (tenant, file, event) in [
         ("city", "stations-north.ndjson", station as fn(u64) -> String),
-        ("city", "stations-south.ndjson", |hour| station(hour).replace("north", "south")),
+        ("city", "stations-south.ndjson", |number| station(number).replace("north", "south")),
         ("houses", "rooms.ndjson", room),
         ("houses", "meters.ndjson", meter),
     ] {
         fs::create_dir_all(folder.join(tenant)).unwrap();
         let mut events = String::new();
-        (0..HOURS).for_each(|hour| writeln!(events, "{}", event(hour)).unwrap());
+        (0..EVENTS).for_each(|number| writeln!(events, "{}", event(number)).unwrap());
         fs::write(folder.join(tenant).join(file), events).unwrap();
     }
 }
 
-fn station(hour: u64) -> String {
-    let rain = if hour % 7 == 0 { "null".to_owned() } else { (hour % 3).to_string() };
-    let (millis, temp) = (1_362_067_200_000 + hour * 3_600_000, hour as f64 / 10.0 - 4.5);
+fn station(number: u64) -> String {
+    let rain = if number % 7 == 0 { "null".to_owned() } else { (number % 3).to_string() };
+    let (millis, temp) = (1_362_067_200_000 + number * 600_000, number as f64 / 10.0 - 4.5);
     format!(
-        r#"{{"metrictype":"air_station","timestamp":{millis},"station":"north","PM2.5":{hour},"TEMP":{temp:.1},"RAIN":{rain}}}"#
+        r#"{{"metrictype":"air_station","timestamp":{millis},"station":"north","PM2.5":{number},"TEMP":{temp:.1},"RAIN":{rain}}}"#
     )
 }
 
-fn room(hour: u64) -> String {
-    let (day, hour, temp) = (1 + hour / 24, hour % 24, 19.0 + hour as f64 / 8.0);
+/// Day, hour and minute of an event.
+fn time(number: u64) -> (u64, u64, u64) {
+    (number / 144, number / 6 % 24, number % 6 * 10)
+}
+
+fn room(number: u64) -> String {
+    let ((day, hour, minute), temp) = (time(number), 19.0 + number as f64 / 8.0);
     format!(
-        r#"{{"metrictype":"room","timestamp":"2015-02-{day:02}T{hour:02}:51:59Z","Temperature":{temp},"HumidityRatio":0.00479298817650529}}"#
+        r#"{{"metrictype":"room","timestamp":"2015-02-0{}T{hour:02}:{minute:02}:59Z","Temperature":{temp},"HumidityRatio":0.00479298817650529}}"#,
+        1 + day
     )
 }
 
-fn meter(hour: u64) -> String {
-    let (day, hour, lights) = (14 + hour / 24, hour % 24, hour % 5 * 10);
+fn meter(number: u64) -> String {
+    let ((day, hour, minute), lights) = (time(number), number % 5 * 10);
     format!(
-        r#"{{"metrictype":"appliance_meter","timestamp":"{day}/02/2016 {hour}:00","Appliances":1{hour},"lights":{lights},"T_out":-2.90}}"#
+        r#"{{"metrictype":"appliance_meter","timestamp":"{}/02/2016 {hour}:{minute:02}","Appliances":{number},"lights":{lights},"T_out":-2.90}}"#,
+        14 + day
     )
 }
 
@@ -108,7 +116,7 @@ async fn program(
         for file in files {
             let options = ImportOptions::new(Routing::Tenant(tenant.clone()));
             let report = fineo.import(ImportSource::Path(file.clone()), options, &|_| {}).await.unwrap();
-            fineo.wait_until_visible(&report.token, PASSED_ON_WITHIN).await.unwrap();
+            fineo.wait_until_visible(&report.token, DONE_WITHIN).await.unwrap();
         }
     }
     let answers = async |fineo: &Fineo| {
@@ -167,9 +175,10 @@ async fn feeds_on_aws_are_answered_as_in_a_directory_as_sent_repaired_and_compac
     }
     let feeds = feeds(&folder);
     let place = directory.path().join("place");
-    let local = program(async || Fineo::local(&place).open().await.unwrap(), &feeds).await;
-    let open = async |options: AwsOptions| Fineo::aws(options).open().await.unwrap();
-    let aws = program(async || open(options.clone()).await, &feeds).await;
+    let limits = QueryLimits::default().with_time_max(DONE_WITHIN);
+    let open = async |place: Builder| place.with_query_limits(limits.clone()).open().await.unwrap();
+    let local = Box::pin(program(async || open(Fineo::local(&place)).await, &feeds)).await;
+    let aws = Box::pin(program(async || open(Fineo::aws(options.clone())).await, &feeds)).await;
     Aws::connect(options.clone()).await.unwrap().delete_everything().await.unwrap();
     for ((step, local), (_, aws)) in local.iter().zip(&aws) {
         let heads: Vec<&String> = local.iter().filter(|line| line.contains(" rows")).collect();

@@ -62,7 +62,7 @@ async fn run(points: CrashPoints) -> Result<()> {
     let options = everywhere().await?.options().clone().with_shards(Some(1));
     let stores = OnAws(Aws::open(options).await?);
     // The process before is dead, so that nobody waits for its leases.
-    interrupted(&stores, &PipelineOptions::default().with_is_alone(true), points).await?;
+    Box::pin(interrupted(&stores, &PipelineOptions::default().with_is_alone(true), points)).await?;
     stores.0.delete_everything().await
 }
 
@@ -80,7 +80,7 @@ async fn swept() -> Result<()> {
     };
     let seed = said(SEED).and_then(|seed| seed.parse().ok()).unwrap_or_else(by_chance);
     println!("points by seed {seed}; {SEED} sets another, {POINTS} their number, or all");
-    let swept = sweep_part(run, Part { points_max, seed, at_once: AT_ONCE }).await?;
+    let swept = Box::pin(sweep_part(run, Part { points_max, seed, at_once: AT_ONCE })).await?;
     println!("crash on AWS: {swept}");
     assert!(swept.points > 50 && swept.interrupted > 0, "{swept}");
     Ok(())

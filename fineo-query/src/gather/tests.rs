@@ -67,7 +67,7 @@ async fn an_error_of_one_part_is_told() {
     let fails = || Err(DataFusionError::Execution("broken".to_owned()));
     for broken in [
         part(stream::iter([fails()])),
-        part(stream::once(async {
+        part(stream::once(async move {
             tokio::task::yield_now().await;
             fails()
         })),

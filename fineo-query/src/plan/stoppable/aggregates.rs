@@ -128,11 +128,11 @@ impl AggregateUDFImpl for Looks {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.watched(self.inner.accumulator(args)?)
+        Ok(self.watched(self.inner.accumulator(args)?))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.watched(self.inner.create_sliding_accumulator(args)?)
+        Ok(self.watched(self.inner.create_sliding_accumulator(args)?))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -169,9 +169,8 @@ impl AggregateUDFImpl for Looks {
 }
 
 impl Looks {
-    #[expect(clippy::unnecessary_wraps, reason = "what makes an accumulator may fail")]
-    fn watched(&self, inner: Box<dyn Accumulator>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Watched { inner, unwanted: self.unwanted.clone(), rows: 0 }))
+    fn watched(&self, inner: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
+        Box::new(Watched { inner, unwanted: self.unwanted.clone(), rows: 0 })
     }
 }
 

@@ -94,16 +94,6 @@ fn misuse_is_refused() {
 }
 
 #[test]
-fn every_verb_has_an_example_in_its_help() {
-    fn check(command: &clap::Command) {
-        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        assert!(help.contains("fineo "), "{}", command.get_name());
-        command.get_subcommands().for_each(check);
-    }
-    check(&Arguments::command());
-}
-
-#[test]
 fn the_help_of_every_verb_has_an_example() {
     fn check(command: &clap::Command, before: &str) {
         let words = format!("{before} {}", command.get_name());

@@ -272,7 +272,8 @@ fn logical(
 
 /// Whether the planner stopped at two result columns that it would give one name.
 fn is_of_equal_names(error: &DataFusionError) -> bool {
-    error.strip_backtrace().contains("require unique expression names")
+    let said = error.strip_backtrace();
+    said.contains("require unique expression names") || said.contains("Schema contains duplicate")
 }
 
 /// Says which names a column that was not found is like.

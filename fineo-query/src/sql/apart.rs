@@ -1,19 +1,81 @@
-//! Tells result columns apart that the planner would give one name: `v` and `CAST(v AS INT)`, or `v` twice.
+//! Tells columns apart that the planner would give one name: `v` and `CAST(v AS INT)`, or `v` twice; `count(v)` and
+//! `count(TRY_CAST(v AS INT))`.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::ControlFlow};
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query,
+    SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+};
 
 use super::exact;
 
-/// Names the columns of `statement`: an expression by its own text, and what comes again by a number behind it. Answers
-/// whether there was anything to name.
+/// Names the columns of `statement`: an expression by its own text, and what comes again by a number behind it. What
+/// functions are given differs by more than a type. Answers whether there was anything to tell apart.
 pub(crate) fn tell_apart(statement: &mut Statement) -> bool {
+    let has_named = of_statement(statement);
+    let mut casts = Casts::default();
+    let _ = VisitMut::visit(statement, &mut casts);
+    has_named || !casts.types.is_empty()
+}
+
+fn of_statement(statement: &mut Statement) -> bool {
     match statement {
         Statement::Query(query) => of_query(query),
-        Statement::Explain { statement, .. } => tell_apart(statement),
+        Statement::Explain { statement, .. } => of_statement(statement),
         _ => false,
     }
+}
+
+/// Puts casts within what functions are given into calls of `coalesce`, which answers what it is given: as many of them as
+/// the type is the how-manieth. The planner leaves casts out of names, and calls in.
+#[derive(Default)]
+struct Casts {
+    /// How many functions the place is within.
+    depth: usize,
+    types: Vec<String>,
+}
+
+impl VisitorMut for Casts {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.depth += usize::from(matches!(expr, Expr::Function(_)));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(_) => self.depth -= 1,
+            Expr::Cast { kind, data_type, .. } if self.depth > 0 => {
+                let of_type = format!("{kind:?} {data_type}");
+                let known = self.types.iter().position(|known| *known == of_type);
+                let place = known.unwrap_or_else(|| {
+                    self.types.push(of_type);
+                    self.types.len() - 1
+                });
+                for _ in 0..=place {
+                    *expr = coalesce(expr.clone());
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn coalesce(expr: Expr) -> Expr {
+    let args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))];
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new("coalesce")]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 fn of_query(query: &mut Query) -> bool {

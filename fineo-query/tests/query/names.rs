@@ -108,6 +108,11 @@ async fn result_columns_that_the_planner_would_give_one_name_are_told_apart() {
         ("note, t.note, note AS note_2", ["note|note_3|note_2", "x|x|x"]),
         ("CAST(note AS VARCHAR), note", ["CAST(note AS VARCHAR)|note", "x|x"]),
         ("count(*), count(*)", ["count(*)|count(*)_2", "1|1"]),
+        ("count(TRY_CAST(note AS INT)) AS n, count(note)", ["n|count(note)", "0|1"]),
+        (
+            "max(CAST(note AS VARCHAR)), max(note), max(TRY_CAST(note AS INT)), count(TRY_CAST(note AS INT) + 1) AS n",
+            ["max(CAST(note AS VARCHAR))|max(note)|max(TRY_CAST(note AS INT))|n", "x|x|-|0"],
+        ),
         (
             "length(note) + 1, length(note) + 1 AS n, length(note) + 1",
             ["length(note) + 1|n|length(note) + 1_2", "2|2|2"],

@@ -21,7 +21,7 @@ pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use compact::CompactArgs;
 pub(crate) use ingest::{EventFormat, IngestArgs, SummaryFormat};
 pub(crate) use replay::{Mode, ReplayArgs, SpeedName, StageName};
-pub(crate) use schema::{ApplyArgs, FieldVerb, MetricVerb, SchemaArgs, SchemaVerb, UnitArgs};
+pub(crate) use schema::{ApplyArgs, FieldVerb, MetricVerb, RoleVerb, SchemaArgs, SchemaVerb, UnitArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use set::{IdentityName, MissingTimestampName, SetArgs, UnknownMetricName};
 pub(crate) use sql::{ErrorsArgs, Format, SqlArgs};

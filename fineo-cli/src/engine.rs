@@ -20,6 +20,7 @@ use fineo_server::{
     http::{
         operator::{BackupRequest, ImportQuery, ReportView},
         resource::{self, AppliedView, DiscoveredView, HistoryView, PlanView, SuggestionView, TenantView},
+        roles::{self, RoleView},
         schema::ChangesRequest,
     },
 };
@@ -69,6 +70,21 @@ impl Opener {
     }
 }
 
+/// Whose data is asked, and in which role: none sees everything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    /// Whose data.
+    pub(crate) tenant: &'a TenantId,
+    /// The role.
+    pub(crate) role: Option<&'a str>,
+}
+
+impl<'a> From<&'a TenantId> for Asker<'a> {
+    fn from(tenant: &'a TenantId) -> Self {
+        Self { tenant, role: None }
+    }
+}
+
 /// An open store, or the server that holds it.
 #[derive(Debug)]
 pub(crate) enum Engine {
@@ -80,10 +96,15 @@ pub(crate) enum Engine {
 
 impl Engine {
     /// Starts a statement.
-    pub(crate) async fn sql(&self, tenant: &TenantId, statement: &str) -> Result<Rows, Failure> {
+    pub(crate) async fn sql(&self, asker: Asker<'_>, statement: &str) -> Result<Rows, Failure> {
+        let Asker { tenant, role } = asker;
         Ok(match self {
-            Self::Own(fineo) => Rows::Own(fineo.sql(tenant, statement).await?),
-            Self::Served(client) => Rows::Served(client.sql(tenant, statement).await?),
+            Self::Own(fineo) => {
+                let session = fineo.session(tenant);
+                let session = if let Some(role) = role { session.in_role(role) } else { session };
+                Rows::Own(session.query(statement, &[]).await?)
+            }
+            Self::Served(client) => Rows::Served(client.sql(tenant, role, statement).await?),
         })
     }
 
@@ -172,6 +193,14 @@ impl Engine {
         Ok(match self {
             Self::Own(fineo) => resource::history(fineo, tenant).await?,
             Self::Served(client) => client.ask(Method::GET, "/v1/schema/history", Sent::to(tenant)).await?,
+        })
+    }
+
+    /// The roles, and what each may read.
+    pub(crate) async fn roles(&self, tenant: &TenantId) -> Result<Vec<RoleView>, Failure> {
+        Ok(match self {
+            Self::Own(fineo) => roles::roles(fineo, tenant).await?.1,
+            Self::Served(client) => client.ask(Method::GET, "/v1/schema/roles", Sent::to(tenant)).await?,
         })
     }
 

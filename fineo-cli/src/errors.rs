@@ -15,7 +15,7 @@ const RAW_SHOWN: usize = 160;
 pub(crate) async fn run(args: &ErrorsArgs, opener: &Opener) -> Result<(), Failure> {
     let engine = opener.open().await?;
     let style = Style { format: args.format, ..Style::default() };
-    let result = sql::print_one(&engine, &args.tenant, &statement(args), style, false).await;
+    let result = sql::print_one(&engine, (&args.tenant).into(), &statement(args), style, false).await;
     match &result {
         Ok(0) => say("nothing was rejected that this asks for"),
         Ok(_) if args.format == Format::Table => {

@@ -9,7 +9,7 @@ use fineo::{
 use fineo_server::http::resource::AppliedView;
 
 use crate::{
-    args::{ApplyArgs, MetricVerb, SchemaArgs, SchemaVerb},
+    args::{ApplyArgs, MetricVerb, RoleVerb, SchemaArgs, SchemaVerb},
     engine::{Engine, Opener},
     failure::{Failure, say},
     output::screened,
@@ -50,6 +50,8 @@ impl<'a> Work<'a> {
             }
             SchemaVerb::Metric { verb } => Self::Change(changes::of_metric(verb)),
             SchemaVerb::Field { verb } => Self::Change(changes::of_field(verb)),
+            SchemaVerb::Role { verb: RoleVerb::List } => Self::Look,
+            SchemaVerb::Role { verb } => Self::Change(changes::of_role(verb)),
             SchemaVerb::Set(set) if set.is_empty() => {
                 return Err(Failure::Misuse("say what to set: fineo schema set --help lists it".to_owned()));
             }
@@ -88,6 +90,7 @@ async fn look(engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(
         SchemaVerb::Discovered { metric } => lists::discovered(engine, tenant, metric.as_deref(), args.format).await,
         SchemaVerb::Suggest { apply: Some(id) } => report(tenant, &engine.apply_suggestion(tenant, id).await?),
         SchemaVerb::Suggest { apply: None } => lists::suggestions(engine, tenant, args.format).await,
+        SchemaVerb::Role { .. } => lists::roles(engine, tenant, args.format).await,
         SchemaVerb::Field { .. } | SchemaVerb::Set(_) | SchemaVerb::Apply(_) => {
             Err(Error::internal("a change was taken for a look").into())
         }

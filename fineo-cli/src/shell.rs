@@ -81,7 +81,7 @@ impl Shell<'_> {
             return self.command(line).await;
         }
         for statement in statements::all(line) {
-            match sql::print_one(self.engine, self.tenant, statement, self.style, self.is_timed).await {
+            match sql::print_one(self.engine, self.tenant.into(), statement, self.style, self.is_timed).await {
                 Ok(_) => {}
                 Err(Failure::Stopped) => say("cancelled"),
                 Err(Failure::Failed(error)) => say_error(&error),

@@ -5,11 +5,11 @@ use std::{
     path::Path,
 };
 
-use fineo::core::{Clock, SystemClock, TenantId};
+use fineo::core::{Clock, SystemClock};
 
 use crate::{
     args::{Format, SqlArgs},
-    engine::{Engine, Opener},
+    engine::{Asker, Engine, Opener},
     failure::{Failure, say},
     hints, input,
     output::{Style, result_writer},
@@ -36,14 +36,18 @@ pub(crate) async fn run(args: &SqlArgs, opener: &Opener) -> Result<(), Failure> 
     };
     let statements = statements::all(&script);
     check_form(style, statements.len())?;
+    let asker = Asker { tenant: &args.tenant, role: args.role.as_deref() };
     let engine = opener.open().await?;
-    let result = print_all(&engine, &args.tenant, &statements, style).await;
+    let result = print_all(&engine, asker, &statements, style).await;
     engine.finish(result).await
 }
 
 async fn open_shell(args: &SqlArgs, opener: &Opener, style: Style) -> Result<(), Failure> {
     if style.format == Format::Parquet {
         return Err(Failure::Misuse("the shell does not print parquet: give the SQL on the command line".to_owned()));
+    }
+    if args.role.is_some() {
+        return Err(Failure::Misuse("the shell completes names of everything: give the SQL with --role".to_owned()));
     }
     let engine = opener.open().await?;
     let result = shell::run(&engine, &args.tenant, style).await;
@@ -74,14 +78,14 @@ fn checked(sql: &str) -> Result<String, Failure> {
     Ok(sql.to_owned())
 }
 
-async fn print_all(engine: &Engine, tenant: &TenantId, statements: &[&str], style: Style) -> Result<(), Failure> {
+async fn print_all(engine: &Engine, asker: Asker<'_>, statements: &[&str], style: Style) -> Result<(), Failure> {
     let is_timed = io::stderr().is_terminal() && io::stdout().is_terminal();
     for (index, statement) in statements.iter().enumerate() {
         if index > 0 && style.format == Format::Table {
             use io::Write;
             writeln!(io::stdout())?;
         }
-        print_one(engine, tenant, statement, style, is_timed).await?;
+        print_one(engine, asker, statement, style, is_timed).await?;
     }
     Ok(())
 }
@@ -90,15 +94,17 @@ async fn print_all(engine: &Engine, tenant: &TenantId, statements: &[&str], styl
 /// there were.
 pub(crate) async fn print_one(
     engine: &Engine,
-    tenant: &TenantId,
+    asker: Asker<'_>,
     statement: &str,
     style: Style,
     is_timed: bool,
 ) -> Result<u64, Failure> {
     let begun = SystemClock.now();
-    let rows = match unless_stopped(print(engine, tenant, statement, style)).await {
+    let rows = match unless_stopped(print(engine, asker, statement, style)).await {
         Ok(rows) => rows,
-        Err(failure) => return Err(hints::with_tables(engine, tenant, failure).await),
+        // The hint would tell of tables that the role may not see.
+        Err(failure) if asker.role.is_some() => return Err(failure),
+        Err(failure) => return Err(hints::with_tables(engine, asker.tenant, failure).await),
     };
     if is_timed {
         let micros = SystemClock.now().micros() - begun.micros();
@@ -108,8 +114,8 @@ pub(crate) async fn print_one(
     Ok(rows)
 }
 
-async fn print(engine: &Engine, tenant: &TenantId, statement: &str, style: Style) -> Result<u64, Failure> {
-    let mut stream = engine.sql(tenant, statement).await?;
+async fn print(engine: &Engine, asker: Asker<'_>, statement: &str, style: Style) -> Result<u64, Failure> {
+    let mut stream = engine.sql(asker, statement).await?;
     let sink = Box::new(BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, io::stdout()));
     let mut writer = result_writer(style, &stream.schema(), sink)?;
     let mut rows = 0;

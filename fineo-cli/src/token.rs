@@ -21,14 +21,16 @@ use crate::{
 /// Does what the words say.
 pub(crate) async fn run(args: &TokenArgs, opener: &Opener) -> Result<(), Failure> {
     match &args.verb {
-        TokenVerb::Create { tenant, scopes, expires, note } => {
-            let scopes = match scopes.is_empty() {
-                true => vec![Scope::Ingest, Scope::Query],
-                false => scopes.clone(),
+        TokenVerb::Create { tenant, scopes, role, expires, note } => {
+            let scopes = match (scopes.is_empty(), role) {
+                (true, None) => vec![Scope::Ingest, Scope::Query],
+                (true, Some(_)) => vec![Scope::Query],
+                (false, _) => scopes.clone(),
             };
             let request = TokenRequest {
                 tenant: tenant.clone(),
                 scopes: scopes.into_iter().collect(),
+                role: role.as_deref().map(Into::into),
                 expires_at: expires.as_deref().map(end).transpose()?,
                 note: note.clone(),
             };
@@ -58,8 +60,9 @@ async fn create(request: TokenRequest, opener: &Opener) -> Result<(), Failure> {
     let result = unless_stopped(engine.make_token(request)).await;
     let made = engine.finish(result).await?;
     let until = made.info.expires_at.as_deref().map(|at| format!(", until {at}")).unwrap_or_default();
+    let role = made.info.role.as_deref().map(|role| format!(", role {role}")).unwrap_or_default();
     say(&format!(
-        "token {} for tenant {}, scopes {}{until}; it is shown this once:",
+        "token {} for tenant {}, scopes {}{role}{until}; it is shown this once:",
         made.info.id,
         made.info.tenant,
         shown(&made.info.scopes)
@@ -70,12 +73,14 @@ async fn create(request: TokenRequest, opener: &Opener) -> Result<(), Failure> {
 }
 
 fn print(tokens: &[TokenInfo]) -> Result<(), Failure> {
-    let mut listing = Listing::new(&["id", "tenant", "scopes", "created_at", "expires_at", "revoked_at", "note"]);
+    let mut listing =
+        Listing::new(&["id", "tenant", "scopes", "role", "created_at", "expires_at", "revoked_at", "note"]);
     for token in tokens {
         listing.push([
             cell(&token.id),
             cell(&token.tenant),
             cell(shown(&token.scopes)),
+            token.role.clone(),
             cell(&token.created_at),
             token.expires_at.clone(),
             token.revoked_at.clone(),

@@ -14,6 +14,7 @@ use crate::{
     column::Column,
     error::refused,
     pins::Pins,
+    reader::{Granted, Reader},
     sql::{asked::Asked, is_quoted, joined, matching},
     table::{RowTable, Rows},
     view::{self, View},
@@ -37,15 +38,20 @@ pub(crate) use metric::visible as visible_columns;
 pub(crate) struct Sources {
     pub(crate) nearline: Arc<dyn NearlineStore>,
     pub(crate) discovery: Arc<Discovery>,
+    /// As far as the reader may see it.
     pub(crate) schema: Arc<TenantSchema>,
+    pub(crate) reader: Reader,
+    /// What he was granted, where that is not everything.
+    pub(crate) granted: Option<Granted>,
     /// The states of tables that the statement reads, where there are tables.
     pub(crate) pins: Option<Arc<Pins>>,
 }
 
 impl Sources {
-    /// The names that the rows of `metric` bore so far.
+    /// The names that the rows of `metric` bore so far, as far as the reader may know them.
     pub(crate) fn seen(&self, metric: &Metric) -> Arc<SeenNames> {
-        self.discovery.seen(self.schema.tenant(), metric.row_metrics())
+        let seen = self.discovery.seen(self.schema.tenant(), metric.row_metrics());
+        if metric.is_closed() { Arc::new(seen.only(|name| metric.field_named(name).is_some())) } else { seen }
     }
 
     /// The rows of `metric`.
@@ -332,7 +338,9 @@ fn meaning(sources: &Sources, parts: &[Ident]) -> Result<Option<Meaning>> {
     match parts {
         [catalog, rest @ ..] if rest.len() == 2 && is(catalog, CATALOG) => meaning(sources, rest),
         [schema, table] if is(schema, PUBLIC) => meaning(sources, std::slice::from_ref(table)),
-        [schema, table] if is(schema, ERRORS) && is(table, "stream") => Ok(Some(Meaning::View(View::Errors))),
+        [schema, table] if is(schema, ERRORS) && is(table, "stream") && sources.schema.has_errors() => {
+            Ok(Some(Meaning::View(View::Errors)))
+        }
         [schema, table] if is(schema, INFORMATION_SCHEMA) => {
             let views = [View::Tables, View::Columns, View::Schemata];
             Ok(views.into_iter().find(|view| is(table, view.name())).map(Meaning::View))

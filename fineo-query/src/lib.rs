@@ -17,6 +17,7 @@ mod limits;
 mod parameter;
 mod pins;
 mod plan;
+mod reader;
 mod scan;
 mod session;
 mod sql;

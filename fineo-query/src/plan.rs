@@ -39,6 +39,7 @@ use crate::{
     catalog::{Catalog, Sources},
     engine::Inner,
     error::{classify, exceeded, missing_column, refused},
+    reader::Granted,
     sql::{
         apart::tell_apart,
         asked::Asked,
@@ -77,6 +78,8 @@ pub(crate) struct Question {
 pub(crate) struct Planned {
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     pub(crate) schema: SchemaRef,
+    /// What its reader was granted, where that is not everything.
+    pub(crate) granted: Option<Granted>,
 }
 
 /// The plan that answers `question`; one for statements like it is kept where that is possible.
@@ -91,19 +94,19 @@ pub(crate) fn plan(question: &Question) -> Result<Planned> {
 /// Makes a plan that can be kept, and answers `question` with it.
 fn planned_to_keep(question: &Question) -> Option<Planned> {
     let Question { text, parameters, sources, engine, .. } = question;
-    let (tenant, version) = (sources.schema.tenant(), sources.schema.version());
+    let (reader, version) = (&sources.reader, sources.schema.version());
     let lifted = lifted(text, &engine.limits)?;
-    if let Some(Known::NoPlan(of)) = engine.kept.known(tenant, &lifted.shape)
+    if let Some(Known::NoPlan(of)) = engine.kept.known(reader, &lifted.shape)
         && of == version
     {
         return None;
     }
     let Some(kept) = kept(&lifted, question).map(Arc::new) else {
-        engine.kept.keep(tenant, lifted.shape, Known::NoPlan(version));
+        engine.kept.keep(reader, lifted.shape, Known::NoPlan(version));
         return None;
     };
-    engine.kept.repeat(tenant, text, &kept, &lifted);
-    engine.kept.keep(tenant, lifted.shape, Known::Plan(Arc::clone(&kept)));
+    engine.kept.repeat(reader, text, &kept, &lifted);
+    engine.kept.keep(reader, lifted.shape, Known::Plan(Arc::clone(&kept)));
     let values = Values { parameters, texts: &lifted.texts };
     question.runtime.block_on(kept.planned(sources, values, &engine.states))
 }
@@ -120,7 +123,7 @@ fn kept(lifted: &Lifted, question: &Question) -> Option<Kept> {
         return None;
     }
     let planned = physical(&plan, &names, &catalog, question).ok()?;
-    Kept::new(planned, asked, catalog, &sources.schema, tasks)
+    Kept::new(planned, asked, catalog, sources, tasks)
 }
 
 /// `text` without the texts that it compares with, where it is so small that it is worth keeping.
@@ -209,7 +212,7 @@ fn physical(logical: &LogicalPlan, names: &ResultNames, catalog: &Catalog, quest
     // This is a thread of its own: the caller's runtime goes on with its work, ours included.
     let plan = question.runtime.block_on(physical).map_err(|error| classify(&error))?;
     let schema = renamed(&plan.schema(), names);
-    Ok(Planned { plan, schema })
+    Ok(Planned { plan, schema, granted: question.sources.granted.clone() })
 }
 
 /// Whether `plan` is another one at another time.

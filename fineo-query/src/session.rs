@@ -1,4 +1,4 @@
-//! A tenant's way to SQL.
+//! A tenant's way to SQL, as a whole or in a role.
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 
@@ -27,6 +27,7 @@ use crate::{
     gather::gathered,
     pins::{Pins, SNAPSHOT_TOO_OLD},
     plan::{Known, Planned, Question, Repeated, Values, describe, lifted, panicked, plan},
+    reader::{Granted, Reader},
     stream::took_too_long,
     view::error_columns,
 };
@@ -35,7 +36,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Session {
     engine: Arc<Inner>,
-    tenant: TenantId,
+    reader: Reader,
 }
 
 /// A table that a session can ask for.
@@ -76,12 +77,21 @@ pub struct Description {
 
 impl Session {
     pub(crate) fn new(engine: Arc<Inner>, tenant: TenantId) -> Self {
-        Self { engine, tenant }
+        Self { engine, reader: Reader { tenant, role: None } }
+    }
+
+    /// The same for a reader who comes in the role `role`: what is not granted to it is as if it were not there. Grants are
+    /// those of the moment when a query begins; one from which a grant is taken away ends with the code
+    /// `permission_revoked` before its next rows.
+    #[must_use]
+    pub fn in_role(mut self, role: &str) -> Self {
+        self.reader.role = Some(role.into());
+        self
     }
 
     /// Whose session it is.
     pub fn tenant(&self) -> &TenantId {
-        &self.tenant
+        &self.reader.tenant
     }
 
     /// Begins the query `sql`; `parameters` are the values of `$1`, `$2`, ….
@@ -100,7 +110,7 @@ impl Session {
             Either::Left((planned, time_is_up)) => (planned?, time_is_up),
             Either::Right(((), _)) => return Err(took_too_long()),
         };
-        let schema = Arc::clone(&planned.schema);
+        let (schema, granted) = (Arc::clone(&planned.schema), planned.granted.clone());
         let batches = self.run(planned)?;
         let (session, sql, parameters) = (self.clone(), sql.to_owned(), parameters.to_vec());
         let named = Arc::clone(&schema);
@@ -117,7 +127,8 @@ impl Session {
                 session.run(planned)
             })
         };
-        Ok(QueryStream::new(schema, batches, time_is_up, limits).with_again(Box::new(again)))
+        let rows = QueryStream::new(schema, batches, time_is_up, limits).with_granted(granted);
+        Ok(rows.with_again(Box::new(again)))
     }
 
     /// What `sql` takes and gives, without an answer. A parameter whose type is not `given` has the one that its
@@ -157,7 +168,7 @@ impl Session {
     ///
     /// When the schema cannot be read.
     pub async fn tables(&self) -> Result<Vec<TableInfo>> {
-        let sources = self.sources(self.engine.parts.schemas.snapshot(&self.tenant).await?);
+        let sources = self.sources(&self.engine.parts.schemas.snapshot(&self.reader.tenant).await?)?;
         let metrics = sources.metrics().map(|metric| TableInfo {
             schema: PUBLIC.to_owned(),
             name: metric.name().to_string(),
@@ -168,8 +179,9 @@ impl Session {
             name: name.to_owned(),
             aliases: Vec::new(),
         };
-        let views = [own(PUBLIC, "fineo_conflicts"), own(PUBLIC, "fineo_discovered"), own(ERRORS, "stream")];
-        Ok(metrics.chain(views).collect())
+        let views = [own(PUBLIC, "fineo_conflicts"), own(PUBLIC, "fineo_discovered")];
+        let errors = sources.schema.has_errors().then(|| own(ERRORS, "stream"));
+        Ok(metrics.chain(views).chain(errors).collect())
     }
 
     /// The columns of the metric that is called `table`, or of `errors.stream`.
@@ -178,10 +190,10 @@ impl Session {
     ///
     /// `NotFound` when there is none; when the schema cannot be read.
     pub async fn columns(&self, table: &str) -> Result<Vec<ColumnInfo>> {
-        let schema = self.engine.parts.schemas.snapshot(&self.tenant).await?;
-        self.engine.parts.discovery.load(&self.tenant).await?;
-        let sources = self.sources(schema);
-        if table == "errors.stream" {
+        let schema = self.engine.parts.schemas.snapshot(&self.reader.tenant).await?;
+        self.engine.parts.discovery.load(&self.reader.tenant).await?;
+        let sources = self.sources(&schema)?;
+        if table == "errors.stream" && sources.schema.has_errors() {
             let column = |column: &crate::column::Column| ColumnInfo {
                 name: column.name.to_string(),
                 aliases: Vec::new(),
@@ -210,10 +222,18 @@ impl Session {
         Ok(visible_columns(metric, &seen).into_iter().map(column).collect())
     }
 
-    fn sources(&self, schema: Arc<TenantSchema>) -> Sources {
+    /// Where a query finds what the reader may see of `whole`.
+    fn sources(&self, whole: &Arc<TenantSchema>) -> Result<Sources> {
         let parts = &self.engine.parts;
-        let pins = parts.tables.clone().map(|tables| Arc::new(Pins::new(tables, self.tenant.clone())));
-        Sources { nearline: Arc::clone(&parts.nearline), discovery: Arc::clone(&parts.discovery), schema, pins }
+        let pins = parts.tables.clone().map(|tables| Arc::new(Pins::new(tables, self.reader.tenant.clone())));
+        Ok(Sources {
+            nearline: Arc::clone(&parts.nearline),
+            discovery: Arc::clone(&parts.discovery),
+            schema: self.reader.seen(Arc::clone(whole))?,
+            reader: self.reader.clone(),
+            granted: Granted::by(whole, &self.reader, &parts.schemas),
+            pins,
+        })
     }
 
     /// The plan for `sql`.
@@ -229,18 +249,18 @@ impl Session {
     /// The plan for `sql` from one that was made before and still holds.
     async fn kept_plan(&self, sql: &str, parameters: &[Parameter]) -> Option<Planned> {
         let Inner { parts, kept: plans, limits, states, .. } = &*self.engine;
-        let Repeated { kept, texts } = match plans.repeated(&self.tenant, sql) {
+        let Repeated { kept, texts } = match plans.repeated(&self.reader, sql) {
             Some(repeated) => repeated,
             None => {
                 let lifted = lifted(sql, limits)?;
-                let Some(Known::Plan(kept)) = plans.known(&self.tenant, &lifted.shape) else { return None };
-                plans.repeat(&self.tenant, sql, &kept, &lifted);
+                let Some(Known::Plan(kept)) = plans.known(&self.reader, &lifted.shape) else { return None };
+                plans.repeat(&self.reader, sql, &kept, &lifted);
                 Repeated { kept, texts: lifted.texts }
             }
         };
-        let schema = parts.schemas.cached(&self.tenant)?;
+        let schema = parts.schemas.cached(&self.reader.tenant)?;
         let values = Values { parameters, texts: &texts };
-        kept.planned(&self.sources(schema), values, states).await
+        kept.planned(&self.sources(&schema).ok()?, values, states).await
     }
 
     /// What `work` makes of `sql`. A name that is not known is looked for once more in what is stored.
@@ -251,31 +271,31 @@ impl Session {
         work: impl Fn(&Question) -> Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
         let parts = &self.engine.parts;
-        let schema = parts.schemas.snapshot(&self.tenant).await?;
-        parts.discovery.load(&self.tenant).await?;
-        let question = self.question(schema, sql, parameters);
+        let schema = parts.schemas.snapshot(&self.reader.tenant).await?;
+        parts.discovery.load(&self.reader.tenant).await?;
+        let question = self.question(&schema, sql, parameters)?;
         let first = work.clone();
         match self.engine.planners.run(move || first(&question)).await {
             Err(error) if is_unknown_name(&error) => {
-                let schema = parts.schemas.refresh(&self.tenant).await?;
+                let schema = parts.schemas.refresh(&self.reader.tenant).await?;
                 // Another process may have seen it.
-                parts.discovery.refresh(&self.tenant).await?;
-                let question = self.question(schema, sql, parameters);
+                parts.discovery.refresh(&self.reader.tenant).await?;
+                let question = self.question(&schema, sql, parameters)?;
                 self.engine.planners.run(move || work(&question)).await
             }
             outcome => outcome,
         }
     }
 
-    fn question(&self, schema: Arc<TenantSchema>, sql: &str, parameters: &[Parameter]) -> Question {
-        Question {
+    fn question(&self, schema: &Arc<TenantSchema>, sql: &str, parameters: &[Parameter]) -> Result<Question> {
+        Ok(Question {
             text: sql.to_owned(),
             parameters: parameters.to_vec(),
-            sources: self.sources(schema),
+            sources: self.sources(schema)?,
             engine: Arc::clone(&self.engine),
             now: self.engine.parts.clock.now(),
             runtime: Handle::current(),
-        }
+        })
     }
 
     fn run(&self, planned: Planned) -> Result<SendableRecordBatchStream> {
@@ -314,6 +334,6 @@ fn is_unknown_name(error: &fineo_core::Error) -> bool {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({})", self.tenant)
+        write!(f, "Session({})", self.reader.tenant)
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     error::{classify, defect, exceeded},
     pins::SNAPSHOT_TOO_OLD,
     plan::panicked,
+    reader::Granted,
 };
 
 /// The result of a query: Arrow batches as they are computed.
@@ -34,6 +35,7 @@ pub struct QueryStream {
     rows_left: u64,
     bytes_left: u64,
     again: Again,
+    granted: Option<Granted>,
 }
 
 /// Plans and starts the same query anew.
@@ -56,6 +58,11 @@ impl QueryStream {
         self
     }
 
+    /// Ends it when what its reader was granted is taken back.
+    pub(crate) fn with_granted(self, granted: Option<Granted>) -> Self {
+        Self { granted, ..self }
+    }
+
     pub(crate) fn new(
         schema: SchemaRef,
         batches: SendableRecordBatchStream,
@@ -69,6 +76,7 @@ impl QueryStream {
             rows_left: limits.result_rows_max,
             bytes_left: limits.result_bytes_max,
             again: Again { restart: None, left: RESTARTS_MAX, starting: None },
+            granted: None,
         }
     }
 
@@ -175,7 +183,7 @@ impl Stream for QueryStream {
             Ok(Poll::Ready(Some(Ok(batch)))) => {
                 // What was shown cannot be taken back.
                 this.again.restart = None;
-                Some(this.counted(&batch))
+                Some(this.granted.as_ref().map_or(Ok(()), Granted::check).and_then(|()| this.counted(&batch)))
             }
             Ok(Poll::Ready(Some(Err(error)))) => match this.again.restarted(classify(&error)) {
                 Some(error) => Some(Err(error)),

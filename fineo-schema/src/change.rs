@@ -139,6 +139,15 @@ pub enum Change {
     SetIdentity { metric: Option<String>, identity: Option<Identity> },
     /// Says for how long rows are kept; for a metric, none means as the tenant says.
     SetRetainDays { metric: Option<String>, days: Option<RetainDays> },
+    /// Makes a role, which may read nothing yet.
+    CreateRole { role: String },
+    /// Takes a role away: who comes in it may read nothing.
+    DeleteRole { role: String },
+    /// Lets a role read fields of a metric, `*` for all, or all of the metric `*`, or `errors.stream`. With `*`, `later` says
+    /// whether undeclared fields and what comes later are meant too.
+    GrantRead { role: String, metric: String, fields: Vec<String>, later: Option<bool> },
+    /// Takes that back, for some fields or, where none is named, for the whole metric.
+    RevokeRead { role: String, metric: String, fields: Vec<String> },
     /// Brings in metrics that events named.
     DiscoverMetrics { names: Vec<Arc<str>> },
     /// Makes the inverse of an earlier change.
@@ -146,6 +155,16 @@ pub enum Change {
         #[serde(with = "change_id")]
         change: ChangeId,
     },
+}
+
+impl Change {
+    /// Whether it changes what roles may read, and not what anything means.
+    pub fn is_of_roles(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateRole { .. } | Self::DeleteRole { .. } | Self::GrantRead { .. } | Self::RevokeRead { .. }
+        )
+    }
 }
 
 /// A change as somebody asks for it.

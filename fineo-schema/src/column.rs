@@ -105,9 +105,9 @@ impl Metric {
         self.slot(name).is_none() && self.is_readable(name, seen)
     }
 
-    /// Whether a name was neither ruled out nor deleted since it was last seen.
+    /// Whether an undeclared name may be read, and was neither ruled out nor deleted since it was last seen.
     fn is_readable(&self, name: &str, seen: &SeenNames) -> bool {
-        if self.is_field_ruled_out(name) {
+        if self.is_closed() || self.is_field_ruled_out(name) {
             return false;
         }
         match self.unreadable_through(name) {

@@ -1,6 +1,9 @@
 //! What a schema is: one document for the tenant and one for each metric.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use fineo_core::{MetricId, repo::Version};
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,9 @@ pub(crate) struct State {
 pub(crate) struct TenantDocument {
     pub(crate) settings: SettingsDocument,
     pub(crate) metrics: BTreeMap<u64, MetricEntry>,
+    /// What a reader may see who comes in a role, by the role's name.
+    #[serde(default)]
+    pub(crate) roles: BTreeMap<Name, RoleDocument>,
     /// The number of the next metric: numbers are never used again.
     #[serde(skip)]
     pub(crate) next_metric: u64,
@@ -70,6 +76,26 @@ impl MetricEntry {
     pub(crate) fn is_live(&self) -> bool {
         self.merged_into.is_none() && self.deleted.is_none()
     }
+}
+
+/// What a role may read. Numbers are never used again, so a grant never comes to mean anything else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RoleDocument {
+    /// Whether every metric may be read, those too that come later.
+    pub(crate) is_for_all: bool,
+    /// Whether `errors.stream` may be read.
+    pub(crate) is_for_errors: bool,
+    /// By the metric's number.
+    pub(crate) metrics: BTreeMap<u64, GrantDocument>,
+}
+
+/// What a role may read of a metric.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GrantDocument {
+    /// Whether every field may be read, undeclared ones and those too that come later.
+    pub(crate) is_for_all: bool,
+    /// The numbers of fields.
+    pub(crate) fields: BTreeSet<u32>,
 }
 
 /// A metric's own document.

@@ -6,6 +6,7 @@ mod known;
 mod looks;
 mod merge;
 mod metric;
+mod role;
 pub(crate) mod setting;
 
 use std::sync::Arc;
@@ -81,6 +82,10 @@ impl Edit {
             Change::SetMissingTimestamp { metric, policy } => self.set_missing_timestamp(metric.as_deref(), *policy),
             Change::SetIdentity { metric, identity } => self.set_identity(metric.as_deref(), *identity),
             Change::SetRetainDays { metric, days } => self.set_retain_days(metric.as_deref(), *days),
+            Change::CreateRole { role } => self.create_role(role),
+            Change::DeleteRole { role } => self.delete_role(role),
+            Change::GrantRead { role, metric, fields, later } => self.grant_read(role, metric, fields, *later),
+            Change::RevokeRead { role, metric, fields } => self.revoke_read(role, metric, fields),
             Change::DiscoverMetrics { names } => self.discover_metrics(names),
             Change::Undo { .. } => Err(Error::internal("an undo is made from the history, not from its step")),
         }

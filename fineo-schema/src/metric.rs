@@ -38,6 +38,7 @@ pub struct Metric {
     time_parser: TimeParser,
     missing_timestamp: MissingTimestamp,
     layout: Arc<RecordLayout>,
+    is_closed: bool,
 }
 
 impl Metric {
@@ -75,7 +76,18 @@ impl Metric {
             missing_timestamp: document.missing_timestamp.unwrap_or(settings.missing_timestamp),
             fields,
             document,
+            is_closed: false,
         })
+    }
+
+    /// The same without undeclared names, whatever events bore.
+    pub(crate) fn closed(self) -> Self {
+        Self { is_closed: true, ..self }
+    }
+
+    /// Whether only declared fields can be read, because it is seen in a role that may read no others.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Whether it was made of the same documents; the settings are the caller's to compare.

@@ -72,6 +72,20 @@ pub fn check_metric(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Checks the name of a role.
+///
+/// # Errors
+///
+/// `Invalid` when it has other characters than letters and digits of ASCII, `_`, `-` and `.`, or more than 64 of them.
+pub fn check_role(name: &str) -> Result<()> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
+    if (1..=64).contains(&name.len()) && name.chars().all(is_plain) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(64).collect();
+    Err(Error::invalid("not a name of a role: it has 1-64 letters, digits, _, - and .").with("role", shown))
+}
+
 fn check_legal(of: &'static str, name: &str) -> Result<()> {
     if !is_legal(name) {
         let shown: String = name.chars().take(60).collect();

@@ -78,6 +78,12 @@ impl SeenNames {
         seen
     }
 
+    /// Those of these names that `is_wanted`, as if no others had been sent.
+    #[must_use]
+    pub fn only(&self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        Self::new(self.stats.iter().filter(|stats| is_wanted(&stats.name)).cloned(), false)
+    }
+
     /// These names, seen once at the epoch: for tests and for callers without statistics.
     pub fn of_names(names: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
         let stats = |name: Arc<str>| NameStats {

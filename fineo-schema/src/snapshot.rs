@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use fineo_core::{Cover, MetricId, Result, TenantId, Timestamp, repo::Version};
+use fineo_core::{Cover, Error, MetricId, Result, TenantId, Timestamp, repo::Version};
 
 use crate::{
-    Found, Identity, Metric, MissingTimestamp, RetainDays, TimeFormat, UnknownMetric,
-    document::{IdentityEntry, State, metric_number},
+    Found, Identity, Metric, MissingTimestamp, RetainDays, Role, TimeFormat, UnknownMetric,
+    document::{IdentityEntry, RoleDocument, State, metric_number},
     name,
+    role::{Readable, readable},
 };
 
 /// What holds for all metrics of a tenant that do not say otherwise.
@@ -64,6 +65,8 @@ pub struct TenantSchema {
     by_name: HashMap<Arc<str>, usize>,
     by_lower_name: HashMap<String, Vec<usize>>,
     deleted: Vec<DeletedMetric>,
+    roles: BTreeMap<Arc<str>, Role>,
+    has_errors: bool,
     state: State,
 }
 
@@ -76,6 +79,21 @@ impl TenantSchema {
 
     /// Prepares `state`, taking over what did not change from `previous`.
     pub(crate) fn of_state(
+        tenant: &TenantId,
+        version: Version,
+        changed_at: Timestamp,
+        state: State,
+        previous: Option<&Self>,
+    ) -> Result<Self> {
+        let mut schema = Self::of_state_in(None, tenant, version, changed_at, state, previous)?;
+        let roles = schema.state.tenant.roles.iter();
+        schema.roles = roles.map(|(name, document)| (Arc::clone(name), Role::new(name, document))).collect();
+        Ok(schema)
+    }
+
+    /// As [`TenantSchema::of_state`], as far as `role` may read it.
+    fn of_state_in(
+        role: Option<&RoleDocument>,
         tenant: &TenantId,
         version: Version,
         changed_at: Timestamp,
@@ -101,6 +119,8 @@ impl TenantSchema {
             by_name: HashMap::new(),
             by_lower_name: HashMap::new(),
             deleted: Vec::new(),
+            roles: BTreeMap::new(),
+            has_errors: role.is_none_or(|role| role.is_for_errors),
             state,
         };
         for (number, entry) in &schema.state.tenant.metrics {
@@ -114,12 +134,16 @@ impl TenantSchema {
                 continue;
             }
             let document = schema.state.metrics.get(number).cloned().unwrap_or_default();
+            let Some(Readable { document, is_closed }) = readable(role, *number, document) else { continue };
             let row_metrics = rows.get(number).cloned().unwrap_or_default();
             let reused =
                 reusable.and_then(|old| old.metric(&id)).filter(|old| old.is_of(entry, &document, &row_metrics));
             let metric = match reused {
                 Some(old) => Arc::clone(old),
-                None => Arc::new(Metric::of_documents(id.clone(), entry, document, row_metrics, &schema.settings)?),
+                None => {
+                    let metric = Metric::of_documents(id.clone(), entry, document, row_metrics, &schema.settings)?;
+                    Arc::new(if is_closed { metric.closed() } else { metric })
+                }
             };
             let index = schema.metrics.len();
             schema.by_id.insert(id, index);
@@ -199,6 +223,33 @@ impl TenantSchema {
     /// The metrics whose rows are gone for ever, for whoever collects them.
     pub fn deleted_metrics(&self) -> &[DeletedMetric] {
         &self.deleted
+    }
+
+    /// The role of this name.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.get(name)
+    }
+
+    /// The roles by name.
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values()
+    }
+
+    /// What of this schema may be read in `role`: the metrics and fields that are granted, and nothing that tells of others.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` with the code `role_missing` when there is no such role.
+    pub fn seen_in(&self, role: &str) -> Result<Arc<Self>> {
+        let missing = || Error::not_found("there is no such role").with("code", "role_missing").with("role", role);
+        self.role(role).ok_or_else(missing)?.view(|document| {
+            Self::of_state_in(Some(document), &self.tenant, self.version, self.changed_at, self.state.clone(), None)
+        })
+    }
+
+    /// Whether errors may be read, which hold events as they were sent.
+    pub fn has_errors(&self) -> bool {
+        self.has_errors
     }
 
     /// Whether some metric's rows are not kept for ever.

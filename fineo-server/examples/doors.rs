@@ -45,6 +45,7 @@ async fn main() -> fineo::Result<()> {
     let request = TokenRequest {
         tenant,
         scopes: Scopes::from_iter([Scope::Query, Scope::Ingest]),
+        role: None,
         expires_at: None,
         note: "an example".to_owned(),
     };

@@ -9,8 +9,8 @@ mod scram;
 mod throttle;
 mod token;
 
-pub use credentials::{Credentials, TokenInfo, TokenRequest};
+pub use credentials::Credentials;
 pub use principal::{Principal, Scope, Scopes};
 pub use refusal::Refusal;
 pub use scram::{SCRAM_ITERATIONS, ScramChallenge, ScramProven};
-pub use token::{Token, TokenId};
+pub use token::{Token, TokenId, TokenInfo, TokenRequest};

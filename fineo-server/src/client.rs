@@ -42,6 +42,8 @@ pub struct Sent {
     pub tenant: Option<TenantId>,
     /// The body, with its media type.
     pub body: Option<(&'static str, Bytes)>,
+    /// In which role it is asked.
+    pub role: Option<String>,
     /// Who asks.
     pub author: Option<String>,
     /// The version of the schema that a change was thought out on.
@@ -118,8 +120,9 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::ask`].
-    pub async fn sql(&self, tenant: &TenantId, sql: &str) -> Result<ServedRows> {
-        let sent = Sent::to(tenant).with_json(&serde_json::json!({"sql": sql}))?;
+    pub async fn sql(&self, tenant: &TenantId, role: Option<&str>, sql: &str) -> Result<ServedRows> {
+        let mut sent = Sent::to(tenant).with_json(&serde_json::json!({"sql": sql}))?;
+        sent.role = role.map(str::to_owned);
         let form = "application/vnd.apache.arrow.stream";
         let response = self.send(Method::POST, "/v1/query", sent, form).await?;
         let mut rows = ServedRows {
@@ -183,6 +186,9 @@ impl Client {
             Request::builder().method(method).uri(format!("http://fineo{path}")).header(header::ACCEPT, accept);
         if let Some(tenant) = &sent.tenant {
             request = request.header("fineo-tenant", tenant.as_str());
+        }
+        if let Some(role) = &sent.role {
+            request = request.header("fineo-role", role);
         }
         if let Some(author) =
             sent.author.as_deref().filter(|author| author.chars().all(|letter| letter.is_ascii_graphic()))

@@ -17,6 +17,7 @@ pub(crate) mod problem;
 mod query;
 pub mod replay;
 pub mod resource;
+pub mod roles;
 mod room;
 pub mod schema;
 mod slices;
@@ -71,6 +72,7 @@ pub(crate) fn router(room: Room) -> Router {
         .route("/v1/schema/changes", post(schema::change))
         .route("/v1/schema/history", get(schema::history))
         .route("/v1/schema/history/{change}/undo", post(schema::undo))
+        .route("/v1/schema/roles", get(roles::list))
         .route("/v1/schema/discovered", get(schema::discovered))
         .route("/v1/schema/suggestions", get(schema::suggestions))
         .route("/v1/schema/suggestions/{suggestion}/apply", post(schema::apply_suggestion));

@@ -11,6 +11,7 @@ mod ideas;
 mod isolation;
 mod kill;
 mod promises;
+mod roles;
 mod support;
 mod taps;
 mod user_program;

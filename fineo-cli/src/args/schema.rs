@@ -54,6 +54,13 @@ pub(crate) enum SchemaVerb {
         #[command(subcommand)]
         verb: FieldVerb,
     },
+    /// Create roles, and say which fields each may read
+    #[command(after_help = "Example:\n  fineo schema --tenant acme role grant analyst thermostat temp humidity")]
+    Role {
+        /// What to do.
+        #[command(subcommand)]
+        verb: RoleVerb,
+    },
     /// Say how events are read: metric keys, times, policies, identity
     Set(SetArgs),
     /// Make the schema what a file says
@@ -242,6 +249,68 @@ pub(crate) enum FieldVerb {
     /// State the unit of values, or convert them when they are read
     Unit(UnitArgs),
 }
+
+/// What can be done with roles.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum RoleVerb {
+    /// Create a role, which may read nothing yet
+    #[command(after_help = "Example:\n  fineo schema --tenant acme role create analyst")]
+    Create {
+        /// The role
+        role: String,
+    },
+    /// Take a role away: tokens that have it read nothing any more
+    #[command(after_help = "Example:\n  fineo schema --tenant acme role delete analyst")]
+    Delete {
+        /// The role
+        role: String,
+    },
+    /// Let a role read fields of a metric
+    #[command(after_help = AFTER_HELP_OF_GRANT)]
+    Grant {
+        /// The role
+        role: String,
+        /// The metric, by any of its names; `*` for every one, or errors.stream
+        metric: String,
+        /// The declared fields, by any of their names; `*` for every one
+        #[arg(value_name = "FIELD")]
+        fields: Vec<String>,
+        /// With `*`: also undeclared fields, and what comes later
+        #[arg(long, conflicts_with = "now_only")]
+        later: bool,
+        /// With `*`: only the fields that are declared now
+        #[arg(long)]
+        now_only: bool,
+    },
+    /// Take a grant back: of some fields, or of the whole metric
+    #[command(
+        after_help = "Examples:\n  fineo schema --tenant acme role revoke analyst thermostat owner\n  fineo schema --tenant acme role revoke analyst thermostat"
+    )]
+    Revoke {
+        /// The role
+        role: String,
+        /// The metric, by any of its names; `*` for every one, or errors.stream
+        metric: String,
+        /// The fields [default: the whole metric]
+        #[arg(value_name = "FIELD")]
+        fields: Vec<String>,
+    },
+    /// List the roles and what each may read
+    #[command(after_help = "Example:\n  fineo schema --tenant acme role list --format json")]
+    List,
+}
+
+const AFTER_HELP_OF_GRANT: &str = "\
+Examples:
+  fineo schema --tenant acme role grant analyst thermostat temp humidity
+  fineo schema --tenant acme role grant analyst thermostat '*' --now-only
+  fineo schema --tenant acme role grant analyst '*' --later
+  fineo schema --tenant acme role grant analyst errors.stream
+
+A grant is of the field, whatever it is called: by alias, renamed or aliased later, it stays the same one.
+What is not granted is to the role as if it were not there. To come in a role:
+  fineo token create --tenant acme --scope query --role analyst
+  fineo sql --tenant acme --role analyst 'SELECT * FROM thermostat'";
 
 /// A field of a metric.
 #[derive(Debug, Clone, Args)]

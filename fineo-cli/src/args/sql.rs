@@ -25,6 +25,10 @@ pub(crate) struct SqlArgs {
     #[arg(long, value_parser = tenant, value_name = "T")]
     pub(crate) tenant: TenantId,
 
+    /// Ask as somebody who comes in this role: what is not granted to it is as if it were not there
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: Option<String>,
+
     /// How to print the results [default: table]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,

@@ -10,6 +10,7 @@ const AFTER_HELP: &str = "\
 Examples:
   fineo token create --tenant acme
   fineo token create --tenant acme --scope ingest --expires 90d --note 'gateway 7'
+  fineo token create --tenant acme --scope query --role analyst
   TOKEN=$(fineo token create --tenant acme)
   fineo token list --tenant acme
   fineo token revoke 0123456789abcdef
@@ -34,9 +35,13 @@ pub(crate) enum TokenVerb {
         /// Whose data it opens; the tenant need not have any yet
         #[arg(long, value_parser = tenant, value_name = "T")]
         tenant: TenantId,
-        /// What it allows: ingest, query, schema or admin; again for a second [default: ingest and query]
+        /// What it allows: ingest, query, schema or admin; again for a second
+        /// [default: ingest and query; with a role, query]
         #[arg(long = "scope", value_parser = scope, value_name = "SCOPE")]
         scopes: Vec<Scope>,
+        /// The role in which it reads [default: none, it may read everything]
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
         /// When it ends: a time, or a while such as 12h or 90d [default: never]
         #[arg(long, value_name = "WHEN")]
         expires: Option<String>,

@@ -10,7 +10,10 @@ use fineo_server::{
     Credentials,
     auth::{TokenId, TokenInfo, TokenRequest},
     client::{Method, Sent},
-    http::operator::{MadeToken, NewToken},
+    http::{
+        operator::{MadeToken, NewToken},
+        roles::check_role,
+    },
 };
 
 use super::Engine;
@@ -21,6 +24,7 @@ impl Engine {
     pub(crate) async fn make_token(&self, request: TokenRequest) -> Result<MadeToken, Failure> {
         Ok(match self {
             Self::Own(fineo) => {
+                check_role(fineo, &request.tenant, request.role.as_deref()).await?;
                 let (token, info) = credentials(fineo).await?.create(request).await?;
                 MadeToken { token: token.reveal().to_owned(), info }
             }
@@ -28,6 +32,7 @@ impl Engine {
                 let asked = NewToken {
                     tenant: request.tenant.to_string(),
                     scopes: request.scopes,
+                    role: request.role,
                     expires_at: request.expires_at.map(Timestamp::micros),
                     note: request.note,
                 };

@@ -6,7 +6,7 @@ use fineo::{
 };
 
 use crate::{
-    args::{FieldVerb, IdentityName, MetricVerb, MissingTimestampName, SetArgs, UnitArgs, UnknownMetricName},
+    args::{FieldVerb, IdentityName, MetricVerb, MissingTimestampName, RoleVerb, SetArgs, UnitArgs, UnknownMetricName},
     engine::Engine,
 };
 
@@ -48,6 +48,21 @@ pub(super) fn of_field(verb: &FieldVerb) -> Vec<Change> {
         FieldVerb::RuleOut(args) => Change::RuleOutField { metric: args.metric, field: args.field },
         FieldVerb::RuleIn(args) => Change::RuleInField { metric: args.metric, field: args.field },
         FieldVerb::Unit(args) => of_unit(args),
+    };
+    vec![change]
+}
+
+/// What a verb of `fineo schema role` changes; nothing for the one that only looks.
+pub(super) fn of_role(verb: &RoleVerb) -> Vec<Change> {
+    let change = match verb.clone() {
+        RoleVerb::Create { role } => Change::CreateRole { role },
+        RoleVerb::Delete { role } => Change::DeleteRole { role },
+        RoleVerb::Grant { role, metric, fields, later, now_only } => {
+            let later = (later || now_only).then_some(later);
+            Change::GrantRead { role, metric, fields, later }
+        }
+        RoleVerb::Revoke { role, metric, fields } => Change::RevokeRead { role, metric, fields },
+        RoleVerb::List => return Vec::new(),
     };
     vec![change]
 }

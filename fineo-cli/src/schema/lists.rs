@@ -1,7 +1,10 @@
 //! What a schema holds, as lists.
 
 use fineo::core::{Error, TenantId};
-use fineo_server::http::resource::{DiscoveredView, TypeShare};
+use fineo_server::http::{
+    resource::{DiscoveredView, TypeShare},
+    roles::RoleView,
+};
 
 use crate::{
     args::Format,
@@ -43,6 +46,33 @@ pub(super) async fn history(engine: &Engine, tenant: &TenantId, format: Format) 
             entry.author.clone(),
             cell(entry.summary.join("; ")),
         ]);
+    }
+    listing.print(format)
+}
+
+/// Prints what each role may read.
+pub(super) async fn roles(engine: &Engine, tenant: &TenantId, format: Format) -> Result<(), Failure> {
+    let mut listing = Listing::new(&["role", "metric", "fields", "later"]);
+    let roles = engine.roles(tenant).await?;
+    if roles.is_empty() {
+        say(&format!("no roles; to make one: fineo schema --tenant {tenant} role create NAME"));
+    }
+    for RoleView { role, is_for_all, is_for_errors, grants } in roles {
+        let whole = [(is_for_all, "*"), (is_for_errors, "errors.stream")];
+        let mut lines: Vec<(String, String, bool)> = Vec::new();
+        for (_, metric) in whole.into_iter().filter(|(is_granted, _)| *is_granted) {
+            lines.push((metric.to_owned(), "*".to_owned(), true));
+        }
+        for grant in grants {
+            let fields = if grant.is_for_all { "*".to_owned() } else { grant.fields.join(", ") };
+            lines.push((grant.metric, fields, grant.is_for_all));
+        }
+        if lines.is_empty() {
+            listing.push([cell(&role), None, None, None]);
+        }
+        for (metric, fields, later) in lines {
+            listing.push([cell(&role), cell(metric), cell(fields), cell(later)]);
+        }
     }
     listing.print(format)
 }

@@ -41,7 +41,9 @@ impl Shell<'_> {
                 self.set_format(rest);
                 Ok(())
             }
-            "\\errors" => sql::print_one(self.engine, self.tenant, ERRORS, self.style, self.is_timed).await.map(drop),
+            "\\errors" => {
+                sql::print_one(self.engine, self.tenant.into(), ERRORS, self.style, self.is_timed).await.map(drop)
+            }
             "\\d" | "\\dt" => self.describe(rest).await,
             other => {
                 say(&format!("{} is no command; \\? lists them", crate::output::screened(other)));

@@ -16,8 +16,7 @@ use datafusion::{
     physical_plan::{ExecutionPlan, execution_plan::replace_children_if_necessary, sorts::sort::SortExec},
     sql::sqlparser::ast::Statement,
 };
-use fineo_core::{TenantId, repo::Version};
-use fineo_schema::TenantSchema;
+use fineo_core::repo::Version;
 
 use super::{
     Planned,
@@ -26,6 +25,7 @@ use super::{
 use crate::{
     catalog::{Catalog, Sources},
     engine::States,
+    reader::Reader,
     sql::{asked::Asked, lift::Lifted},
 };
 
@@ -60,8 +60,8 @@ pub(crate) struct Kept {
     catalog: Catalog,
     /// How many tasks it is for.
     tasks: usize,
-    /// The version of the tenant's schema that it is of.
-    of: (TenantId, Version),
+    /// Who may use it, and the version of the tenant's schema that it is of.
+    of: (Reader, Version),
 }
 
 impl Kept {
@@ -70,11 +70,11 @@ impl Kept {
         planned: Planned,
         asked: Asked,
         catalog: Catalog,
-        schema: &TenantSchema,
+        sources: &Sources,
         tasks: usize,
     ) -> Option<Self> {
-        let of = (schema.tenant().clone(), schema.version());
-        let Planned { plan, schema } = planned;
+        let of = (sources.reader.clone(), sources.schema.version());
+        let Planned { plan, schema, .. } = planned;
         let has_others = plan.exists(|node| Ok(!NODES.contains(&node.name())));
         let is_whole = has_others.is_ok_and(|has_others| !has_others);
         is_whole.then(|| Self { plan, schema, asked, catalog: catalog.without_seen(), tasks, of })
@@ -82,7 +82,7 @@ impl Kept {
 
     /// The plan of one run with `values`; none where it does not hold for `sources`, or not for such values.
     pub(crate) async fn planned(&self, sources: &Sources, values: Values<'_>, states: &States) -> Option<Planned> {
-        if self.of != (sources.schema.tenant().clone(), sources.schema.version()) {
+        if self.of != (sources.reader.clone(), sources.schema.version()) {
             return None;
         }
         let catalog = Catalog::of(sources, &self.asked).ok()?;
@@ -104,7 +104,7 @@ impl Kept {
             scans.push(scan.begin(catalog.numbered(scan.table)?, state, values).await?);
         }
         let plan = over(&self.plan, &mut scans.into_iter()).ok()?;
-        Some(Planned { plan, schema: Arc::clone(&self.schema) })
+        Some(Planned { plan, schema: Arc::clone(&self.schema), granted: sources.granted.clone() })
     }
 }
 
@@ -140,36 +140,36 @@ pub(crate) struct Repeated {
     pub(crate) texts: Arc<[Arc<str>]>,
 }
 
-/// The plans of one engine, by tenant; those not used for long make room.
+/// The plans of one engine, by reader; those not used for long make room.
 #[derive(Debug, Default)]
 pub(crate) struct KeptPlans(Mutex<Plans>);
 
 #[derive(Debug, Default)]
 struct Plans {
-    shapes: Recent<(TenantId, Statement), Known>,
-    statements: Recent<(TenantId, Arc<str>), Repeated>,
+    shapes: Recent<(Reader, Statement), Known>,
+    statements: Recent<(Reader, Arc<str>), Repeated>,
 }
 
 impl KeptPlans {
     /// What is known of a statement with exactly this text.
-    pub(crate) fn repeated(&self, tenant: &TenantId, sql: &str) -> Option<Repeated> {
-        self.plans().statements.find(&(tenant.clone(), sql.into()))
+    pub(crate) fn repeated(&self, reader: &Reader, sql: &str) -> Option<Repeated> {
+        self.plans().statements.find(&(reader.clone(), sql.into()))
     }
 
     /// What is known of statements of this shape.
-    pub(crate) fn known(&self, tenant: &TenantId, shape: &Statement) -> Option<Known> {
-        self.plans().shapes.find(&(tenant.clone(), shape.clone()))
+    pub(crate) fn known(&self, reader: &Reader, shape: &Statement) -> Option<Known> {
+        self.plans().shapes.find(&(reader.clone(), shape.clone()))
     }
 
     /// Keeps what became known of a shape.
-    pub(crate) fn keep(&self, tenant: &TenantId, shape: Statement, known: Known) {
-        self.plans().shapes.keep((tenant.clone(), shape), known);
+    pub(crate) fn keep(&self, reader: &Reader, shape: Statement, known: Known) {
+        self.plans().shapes.keep((reader.clone(), shape), known);
     }
 
     /// Keeps that the statement `sql` is answered by `kept`.
-    pub(crate) fn repeat(&self, tenant: &TenantId, sql: &str, kept: &Arc<Kept>, lifted: &Lifted) {
+    pub(crate) fn repeat(&self, reader: &Reader, sql: &str, kept: &Arc<Kept>, lifted: &Lifted) {
         let repeated = Repeated { kept: Arc::clone(kept), texts: Arc::clone(&lifted.texts) };
-        self.plans().statements.keep((tenant.clone(), sql.into()), repeated);
+        self.plans().statements.keep((reader.clone(), sql.into()), repeated);
     }
 
     fn plans(&self) -> MutexGuard<'_, Plans> {

@@ -58,7 +58,9 @@ pub(super) fn tables(sources: &Sources) -> Arc<dyn TableProvider> {
     for view in [View::Conflicts, View::Discovered] {
         texts.add(&["fineo", PUBLIC, view.name(), "VIEW"]);
     }
-    texts.add(&["fineo", ERRORS, View::Errors.name(), "VIEW"]);
+    if sources.schema.has_errors() {
+        texts.add(&["fineo", ERRORS, View::Errors.name(), "VIEW"]);
+    }
     for view in [View::Tables, View::Columns, View::Schemata] {
         texts.add(&["fineo", INFORMATION_SCHEMA, view.name(), "VIEW"]);
     }
@@ -81,7 +83,9 @@ pub(super) fn columns(sources: &Sources) -> Arc<dyn TableProvider> {
     for metric in sources.metrics() {
         rows.add(PUBLIC, metric.name(), &visible_columns(metric, &sources.seen(metric)));
     }
-    rows.add(ERRORS, View::Errors.name(), &error_columns());
+    if sources.schema.has_errors() {
+        rows.add(ERRORS, View::Errors.name(), &error_columns());
+    }
     let positions: ArrayRef = Arc::new(rows.positions.finish());
     rows.texts.finish(Some(("ordinal_position", positions)))
 }

@@ -12,6 +12,7 @@ use super::SchemaStore;
 use crate::{Applied, Change, ChangeId, ChangeRequest, Found, SeenNames, TenantSchema};
 
 mod operations;
+mod roles;
 
 /// A store over memory; changes are numbered.
 struct Desk {

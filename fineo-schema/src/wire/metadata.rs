@@ -1,5 +1,7 @@
 //! A tenant's document as the Avro record `Metadata`.
 
+mod roles;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -29,6 +31,7 @@ pub(super) struct Metadata {
     missing_timestamp: Option<String>,
     identity: Option<Vec<IdentityWire>>,
     retain_days: Option<String>,
+    roles: Option<Vec<roles::RoleWire>>,
     change: Option<ChangeWire>,
 }
 
@@ -106,6 +109,7 @@ impl TenantVersion {
             missing_timestamp: Some(settings.missing_timestamp.to_string()),
             identity: none_if_empty(settings.identity.iter().map(IdentityWire::of).collect()),
             retain_days: settings.retain_days.map(|days| days.to_string()),
+            roles: none_if_empty(document.roles.iter().map(|(name, role)| roles::RoleWire::of(name, role)).collect()),
             change: Some(ChangeWire::of(&self.change)?),
         })
     }
@@ -151,7 +155,8 @@ impl TenantVersion {
             return Err(Error::corrupt("a schema document would use a metric's number again"));
         }
         let change = wire.change.ok_or_else(|| Error::corrupt("a schema document does not say what changed"))?;
-        let document = TenantDocument { settings, metrics, next_metric };
+        let roles: Result<_> = wire.roles.unwrap_or_default().into_iter().map(roles::RoleWire::into_document).collect();
+        let document = TenantDocument { settings, metrics, roles: roles?, next_metric };
         Ok(Self { version, document, change: change.into_record()? })
     }
 

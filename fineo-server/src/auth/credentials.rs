@@ -13,10 +13,10 @@ use fineo::{
     Clock, Entropy, Error, Result, SchemaRepo, TenantId, Timestamp,
     core::repo::{Compared, Keep, Subject, Version, Versioned, Write},
 };
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Principal, Refusal, Scopes, ScramChallenge, ScramProven, Token, TokenId, record::Record, scram, throttle::Throttle,
+    Principal, Refusal, Scopes, ScramChallenge, ScramProven, Token, TokenId, TokenInfo, TokenRequest, record::Record,
+    scram, throttle::Throttle,
 };
 
 /// Where tokens are kept, among the subjects of no tenant.
@@ -29,40 +29,6 @@ const TOKENS_PER_TENANT_MAX: usize = 100;
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often a race for one subject is run again.
 const RACES_MAX: usize = 8;
-/// The most characters of a note.
-const NOTE_CHARS_MAX: usize = 200;
-
-/// What a new token is to be good for.
-#[derive(Debug, Clone)]
-pub struct TokenRequest {
-    /// Whose data it opens.
-    pub tenant: TenantId,
-    /// What it allows; not empty.
-    pub scopes: Scopes,
-    /// When it ends, if ever.
-    pub expires_at: Option<Timestamp>,
-    /// What it is for, in the words of who asked for it.
-    pub note: String,
-}
-
-/// What may be shown of a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenInfo {
-    /// Its public name.
-    pub id: TokenId,
-    /// Whose data it opens.
-    pub tenant: String,
-    /// What it allows.
-    pub scopes: Scopes,
-    /// What it is for.
-    pub note: String,
-    /// When it was made.
-    pub created_at: String,
-    /// When it ends, if ever.
-    pub expires_at: Option<String>,
-    /// When it was revoked.
-    pub revoked_at: Option<String>,
-}
 
 /// The tokens of all tenants.
 ///
@@ -93,6 +59,7 @@ impl Credentials {
         let request = TokenRequest {
             tenant: TenantId::new("nobody")?,
             scopes: Scopes::default(),
+            role: None,
             expires_at: Some(Timestamp::MIN),
             note: String::new(),
         };
@@ -158,19 +125,11 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// `Invalid` when it allows nothing, has expired already or has too long a note; `LimitExceeded` when the tenant has a
+    /// `Invalid` when it allows nothing, or with a role too much, has expired already or has too long a note; `LimitExceeded` when the tenant has a
     /// hundred; or a failure of the repository.
     pub async fn create(&self, request: TokenRequest) -> Result<(Token, TokenInfo)> {
         let now = self.clock.now();
-        if request.scopes.is_empty() {
-            return Err(Error::invalid("a token without a scope is good for nothing"));
-        }
-        if request.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            return Err(Error::invalid("the token would have expired already"));
-        }
-        if request.note.chars().count() > NOTE_CHARS_MAX || request.note.chars().any(char::is_control) {
-            return Err(Error::invalid("a note has at most 200 characters, none of them control characters"));
-        }
+        request.check(now)?;
         if self.of(request.tenant.as_str(), now).len() >= TOKENS_PER_TENANT_MAX {
             return Err(Error::new(fineo::ErrorKind::LimitExceeded, "the tenant has too many tokens: revoke some")
                 .with("tenant", &request.tenant)

@@ -1,8 +1,8 @@
 //! A caller who showed a credential: whose it is, and what it may do.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
-use fineo::{Clock, Error, Result, TenantId, Timestamp};
+use fineo::{Clock, Error, Fineo, Result, TenantId, Timestamp, query::Session};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -85,6 +85,7 @@ pub struct Principal {
     pub(super) tenant: TenantId,
     pub(super) token: TokenId,
     pub(super) scopes: Scopes,
+    pub(super) role: Option<Arc<str>>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) revoked: CancellationToken,
 }
@@ -93,7 +94,22 @@ impl Principal {
     /// The operator at the socket of the data directory, who may do anything with `tenant`'s data.
     pub(crate) fn operator(tenant: TenantId) -> Self {
         let scopes = Scopes::from_iter([Scope::Admin]);
-        Self { tenant, token: TokenId::operator(), scopes, expires_at: None, revoked: CancellationToken::new() }
+        let revoked = CancellationToken::new();
+        Self { tenant, token: TokenId::operator(), scopes, role: None, expires_at: None, revoked }
+    }
+
+    /// The same in the role `role`.
+    pub(crate) fn in_role(self, role: Option<Arc<str>>) -> Self {
+        Self { role, ..self }
+    }
+
+    /// Its way to SQL: all that the tenant has, or what its role may read.
+    pub(crate) fn session(&self, fineo: &Fineo) -> Session {
+        let session = fineo.session(&self.tenant);
+        match &self.role {
+            Some(role) => session.in_role(role),
+            None => session,
+        }
     }
 
     /// Whose data it may see.
@@ -109,6 +125,11 @@ impl Principal {
     /// What it may do.
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
+    }
+
+    /// The role in which it reads; none for one that may read everything.
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_deref()
     }
 
     /// When its credential ends, if ever.

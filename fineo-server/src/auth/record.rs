@@ -15,6 +15,7 @@ pub(super) struct Record {
     pub(super) id: TokenId,
     pub(super) tenant: TenantId,
     pub(super) scopes: Scopes,
+    pub(super) role: Option<Arc<str>>,
     pub(super) note: String,
     pub(super) created_at: Timestamp,
     pub(super) expires_at: Option<Timestamp>,
@@ -30,6 +31,8 @@ pub(super) struct Record {
 struct Stored {
     tenant: String,
     scopes: Scopes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     note: String,
     created_at: i64,
@@ -47,6 +50,7 @@ impl Record {
             id: token.id().clone(),
             tenant: request.tenant,
             scopes: request.scopes,
+            role: request.role,
             note: request.note,
             created_at: now,
             expires_at: request.expires_at,
@@ -73,6 +77,7 @@ impl Record {
             tenant: self.tenant.clone(),
             token: self.id.clone(),
             scopes: self.scopes.clone(),
+            role: self.role.clone(),
             expires_at: self.expires_at,
             revoked: self.revoked.clone(),
         }
@@ -84,6 +89,7 @@ impl Record {
             id: self.id.clone(),
             tenant: self.tenant.to_string(),
             scopes: self.scopes.clone(),
+            role: self.role.as_deref().map(str::to_owned),
             note: self.note.clone(),
             created_at: self.created_at.to_string(),
             expires_at: self.expires_at.map(|at| at.to_string()),
@@ -96,6 +102,7 @@ impl Record {
         let stored = Stored {
             tenant: self.tenant.to_string(),
             scopes: self.scopes.clone(),
+            role: self.role.clone(),
             note: self.note.clone(),
             created_at: self.created_at.micros(),
             expires_at: self.expires_at.map(Timestamp::micros),
@@ -118,6 +125,7 @@ impl Record {
         let record = Self {
             tenant: TenantId::new(&stored.tenant).map_err(|_| corrupt())?,
             scopes: stored.scopes,
+            role: stored.role,
             note: stored.note,
             created_at: instant(stored.created_at)?,
             expires_at: stored.expires_at.map(instant).transpose()?,

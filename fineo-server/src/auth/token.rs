@@ -2,14 +2,16 @@
 
 use std::{fmt, sync::Arc};
 
-use fineo::Entropy;
+use fineo::{Entropy, Error, Result, TenantId, Timestamp};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::hex;
+use super::{Scope, Scopes, hex};
 
 /// What every token begins with, so that scanners for leaked secrets find it.
 const PREFIX: &str = "fineo_";
+/// The most characters of a note.
+const NOTE_CHARS_MAX: usize = 200;
 
 /// The public name of a token: sixteen hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,4 +88,61 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Token({})", self.id)
     }
+}
+
+/// What a new token is to be good for.
+#[derive(Debug, Clone)]
+pub struct TokenRequest {
+    /// Whose data it opens.
+    pub tenant: TenantId,
+    /// What it allows; not empty.
+    pub scopes: Scopes,
+    /// The role in which it reads; none may read everything. With one, only `query` and `ingest` can be allowed.
+    pub role: Option<Arc<str>>,
+    /// When it ends, if ever.
+    pub expires_at: Option<Timestamp>,
+    /// What it is for, in the words of who asked for it.
+    pub note: String,
+}
+
+impl TokenRequest {
+    pub(super) fn check(&self, now: Timestamp) -> Result<()> {
+        if self.scopes.is_empty() {
+            return Err(Error::invalid("a token without a scope is good for nothing"));
+        }
+        if self.role.is_some() && (self.scopes.allow(Scope::Schema) || !self.scopes.allow(Scope::Query)) {
+            return Err(Error::invalid(
+                "a token with a role has the scope query, and may have ingest: schema and admin see what no role restricts",
+            ));
+        }
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Err(Error::invalid("the token would have expired already"));
+        }
+        if self.note.chars().count() > NOTE_CHARS_MAX || self.note.chars().any(char::is_control) {
+            return Err(Error::invalid("a note has at most 200 characters, none of them control characters"));
+        }
+        Ok(())
+    }
+}
+
+/// What may be shown of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// Its public name.
+    pub id: TokenId,
+    /// Whose data it opens.
+    pub tenant: String,
+    /// What it allows.
+    pub scopes: Scopes,
+    /// The role in which it reads; none for one that may read everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// What it is for.
+    pub note: String,
+    /// When it was made.
+    pub created_at: String,
+    /// When it ends, if ever.
+    pub expires_at: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<String>,
 }

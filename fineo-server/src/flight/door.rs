@@ -75,7 +75,7 @@ impl Door {
     }
 
     pub(super) fn session(&self, principal: &Principal) -> Session {
-        self.shared.fineo.session(principal.tenant())
+        principal.session(&self.shared.fineo)
     }
 
     pub(super) fn seal(&self, handle: Handle, principal: &Principal) -> Result<Bytes, Status> {

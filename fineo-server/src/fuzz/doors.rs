@@ -108,6 +108,7 @@ impl Doors {
             let request = TokenRequest {
                 tenant,
                 scopes: [Scope::Admin].into_iter().collect(),
+                role: None,
                 expires_at: None,
                 note: String::new(),
             };

@@ -167,7 +167,7 @@ pub(super) async fn look(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<BatchView>, Problem> {
-    let tenant = caller.require_either(Scope::Ingest, Scope::Query)?;
+    let tenant = caller.require_reader_or(Scope::Ingest)?;
     let no_such = || Problem::new(StatusCode::NOT_FOUND, "not_found", "no such batch");
     let id: EventId = id.parse().map_err(|_| no_such())?;
     let (_, mut view) = manifest(&room, tenant, &id).await?.ok_or_else(no_such)?;

@@ -12,6 +12,9 @@ use crate::{ConnectionSlot, Principal, Scope};
 /// The header by which the operator says whose data it means. From anybody else it has to agree with the token.
 pub(crate) const TENANT_HEADER: &str = "fineo-tenant";
 
+/// The header by which the operator says in which role it asks. A token has its own.
+pub(crate) const ROLE_HEADER: &str = "fineo-role";
+
 /// Who sent a request, counted as one of its tenant's as long as this lives.
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -28,9 +31,15 @@ impl Caller {
         }
     }
 
-    /// Refuses who may do neither what takes `scope` nor what takes `other`.
-    pub(super) fn require_either(&self, scope: Scope, other: Scope) -> Result<&TenantId, Problem> {
-        self.require(scope).or_else(|_| self.require(other))
+    /// Refuses who may neither read everything nor do what takes `other`.
+    pub(super) fn require_reader_or(&self, other: Scope) -> Result<&TenantId, Problem> {
+        match self.principal.role() {
+            None => self.require(Scope::Query).or_else(|_| self.require(other)),
+            // What a role may read is known to SQL alone.
+            Some(_) => self.require(other).map_err(|problem| {
+                problem.with_hint("a token with a role reads in SQL alone: POST /v1/query, Postgres or Flight SQL")
+            }),
+        }
     }
 
     /// Completes when its credential has ended.
@@ -61,7 +70,8 @@ impl FromRequestParts<Room> for Caller {
             let Some(tenant) = claimed else {
                 return Err(Problem::bad_request("tenant_missing", "the header fineo-tenant says whose data is meant"));
             };
-            return Ok(Self { principal: Principal::operator(tenant), slot: None });
+            let role = parts.headers.get(ROLE_HEADER).map(|role| role.to_str().unwrap_or_default().into());
+            return Ok(Self { principal: Principal::operator(tenant).in_role(role), slot: None });
         }
         let Some(Peer(address)) = parts.extensions.get::<Peer>().copied() else {
             return Err(Problem::unauthenticated());

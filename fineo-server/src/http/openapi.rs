@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{batches, events, health, problem, query, replay, resource, schema};
+use super::{batches, events, health, problem, query, replay, resource, roles, schema};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -14,14 +14,14 @@ use super::{batches, events, health, problem, query, replay, resource, schema};
     paths(
         health::health, health::ready, events::send, batches::send, batches::look, query::ask, query::errors,
         replay::replay, schema::tenant, schema::metrics, schema::metric, schema::fields, schema::export, schema::declare,
-        schema::plan, schema::change, schema::history, schema::undo, schema::discovered, schema::suggestions,
+        schema::plan, schema::change, schema::history, schema::undo, roles::list, schema::discovered, schema::suggestions,
         schema::apply_suggestion,
     ),
     components(schemas(
         problem::ProblemDetails, events::EventsAnswer, events::EventAnswer, events::AckLevel, batches::BatchView,
         query::QueryRequest, replay::ReplayBody, replay::ReplayView, schema::ChangesRequest, resource::TenantView,
         resource::MetricView, resource::FieldView, resource::AppliedView, resource::PlanView, resource::HistoryView,
-        resource::DiscoveredView, resource::SuggestionView,
+        resource::DiscoveredView, resource::SuggestionView, roles::RoleView, roles::GrantView,
     )),
     modifiers(&Bearer),
 )]

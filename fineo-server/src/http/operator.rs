@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Room, body, caller::Caller, problem::Problem};
+use super::{Room, body, caller::Caller, problem::Problem, roles};
 use crate::{
     Scope, Scopes,
     auth::{TokenId, TokenInfo, TokenRequest},
@@ -49,6 +49,9 @@ pub struct NewToken {
     pub tenant: String,
     /// What it allows.
     pub scopes: Scopes,
+    /// The role in which it reads.
+    #[serde(default)]
+    pub role: Option<Arc<str>>,
     /// When it ends, in microseconds since 1970.
     pub expires_at: Option<i64>,
     /// What it is for.
@@ -220,9 +223,11 @@ async fn make_token(State(room): State<Room>, headers: HeaderMap, body: Body) ->
     let request = TokenRequest {
         tenant: TenantId::new(&asked.tenant)?,
         scopes: asked.scopes,
+        role: asked.role,
         expires_at: asked.expires_at.map(Timestamp::from_micros).transpose()?,
         note: asked.note,
     };
+    roles::check_role(room.fineo(), &request.tenant, request.role.as_deref()).await?;
     let (token, info) = room.shared().credentials.create(request).await?;
     tracing::info!(token = %info.id, tenant = %info.tenant, "a token was made");
     Ok(Json(MadeToken { token: token.reveal().to_owned(), info }))

@@ -191,6 +191,7 @@ impl From<Error> for Problem {
         let code = of("code").unwrap_or_else(|| default_code.to_owned());
         match code.as_str() {
             "freshness_timeout" => status = StatusCode::GATEWAY_TIMEOUT,
+            "permission_revoked" | "role_missing" => status = StatusCode::FORBIDDEN,
             "schema_conflict" => status = StatusCode::PRECONDITION_FAILED,
             _ => {}
         }

@@ -150,7 +150,7 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let (principal, slot) = caller.into_parts();
     let as_of = room.fineo().data_as_of();
-    let rows = room.fineo().session(principal.tenant()).query(sql, parameters).await?;
+    let rows = principal.session(room.fineo()).query(sql, parameters).await?;
     let mut response = stream(rows, form, room, principal, slot).await?;
     if let Ok(value) = HeaderValue::from_str(&as_of.to_string()) {
         response.headers_mut().insert(DATA_AS_OF, value);

@@ -26,6 +26,7 @@ use super::{
     resource::{
         self, AppliedView, DiscoveredView, FieldView, HistoryView, MetricView, PlanView, SuggestionView, TenantView,
     },
+    roles,
 };
 use crate::Scope;
 
@@ -59,7 +60,7 @@ pub(super) struct MetricQuery {
     (status = 200, description = "the tenant", body = TenantView),
     (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn tenant(State(room): State<Room>, caller: Caller) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     let view = resource::tenant(room.fineo(), tenant).await?;
     Ok(tagged(view.version, view))
 }
@@ -69,7 +70,7 @@ pub(super) async fn tenant(State(room): State<Room>, caller: Caller) -> Result<R
     (status = 200, description = "the metrics, in order of creation", body = Vec<MetricView>),
     (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn metrics(State(room): State<Room>, caller: Caller) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     let (version, views) = resource::metrics(room.fineo(), tenant).await?;
     Ok(tagged(version, views))
 }
@@ -84,7 +85,7 @@ pub(super) async fn metric(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     let (version, view) = resource::metric(room.fineo(), tenant, &name).await?;
     Ok(tagged(version, view))
 }
@@ -99,7 +100,7 @@ pub(super) async fn fields(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     let (version, view) = resource::metric(room.fineo(), tenant, &name).await?;
     Ok(tagged(version, view.fields))
 }
@@ -109,7 +110,7 @@ pub(super) async fn fields(
     (status = 200, description = "the declaration; it can be put back", body = Object),
     (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn export(State(room): State<Room>, caller: Caller) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     let schema = room.fineo().schema(tenant).snapshot().await?;
     Ok(tagged(schema.version().0, Declaration::export(&schema)))
 }
@@ -147,7 +148,7 @@ pub(super) async fn plan(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     let bytes = body::read(&room, &headers, body).await?;
     let plan = room.fineo().schema(tenant).plan(&text(&bytes)?).await?;
     Ok(tagged(plan.base.0, PlanView::from(plan)))
@@ -176,6 +177,9 @@ pub(super) async fn change(
             "metrics are discovered by events alone; create_metric declares one",
         ));
     }
+    if changes.changes.iter().any(Change::is_of_roles) {
+        caller.require(Scope::Admin)?;
+    }
     let request = request(&room, &caller, tenant, &headers, changes.changes)?;
     made(&room, tenant, request).await
 }
@@ -185,7 +189,7 @@ pub(super) async fn change(
     (status = 200, description = "the changes", body = Vec<HistoryView>),
     (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn history(State(room): State<Room>, caller: Caller) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     Ok(Json(resource::history(room.fineo(), tenant).await?).into_response())
 }
 
@@ -202,6 +206,9 @@ pub(super) async fn undo(
 ) -> Result<Response, Problem> {
     let tenant = caller.require(Scope::Schema)?;
     let change: ChangeId = change.parse()?;
+    if roles::is_of_roles(room.fineo(), tenant, &change).await? {
+        caller.require(Scope::Admin)?;
+    }
     let applied = AppliedView::from(room.fineo().schema(tenant).undo(&change).await?);
     Ok(tagged(applied.version, applied))
 }
@@ -215,7 +222,7 @@ pub(super) async fn discovered(
     caller: Caller,
     query: Result<Query<MetricQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     let Query(query) = query.map_err(|error| Problem::bad_request("invalid", error.body_text()))?;
     Ok(Json(resource::discovered(room.fineo(), tenant, query.metric.as_deref()).await?).into_response())
 }
@@ -225,7 +232,7 @@ pub(super) async fn discovered(
     (status = 200, description = "the suggestions", body = Vec<SuggestionView>),
     (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn suggestions(State(room): State<Room>, caller: Caller) -> Result<Response, Problem> {
-    let tenant = caller.require_either(Scope::Query, Scope::Schema)?;
+    let tenant = caller.require_reader_or(Scope::Schema)?;
     Ok(Json(resource::suggestions(room.fineo(), tenant).await?).into_response())
 }
 
@@ -294,7 +301,7 @@ fn text(bytes: &[u8]) -> Result<String, Problem> {
 }
 
 /// `value` under the version of the schema that it was made of.
-fn tagged(version: u64, value: impl Serialize) -> Response {
+pub(super) fn tagged(version: u64, value: impl Serialize) -> Response {
     let mut response = Json(value).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);

@@ -101,7 +101,7 @@ fn message(error: &Error, code: Option<&str>) -> String {
 fn state(code: Option<&str>, kind: ErrorKind) -> &'static str {
     match code.unwrap_or_default() {
         "sql_syntax" | "multiple_statements" => "42601",
-        "not_allowed" => "42501",
+        "not_allowed" | "permission_revoked" | "role_missing" => "42501",
         "too_complex" => "54001",
         "unknown_table" => "42P01",
         "unknown_column" => "42703",

@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         settings: Settings,
         cancelable: Cancelable,
     ) -> Self {
-        let session = shared.fineo.session(principal.tenant());
+        let session = principal.session(&shared.fineo);
         let catalog = Catalog::new(session.clone(), shared.fineo.query_limits().clone());
         Self {
             link,

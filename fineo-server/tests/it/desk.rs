@@ -68,7 +68,8 @@ impl Desk {
         let credentials = Credentials::open(repo, Arc::new(SystemClock), Arc::new(SystemEntropy::new())).await.unwrap();
         let token = async |tenant: &TenantId| {
             let scopes = Scopes::from_iter([Scope::Query, Scope::Ingest]);
-            let request = TokenRequest { tenant: tenant.clone(), scopes, expires_at: None, note: String::new() };
+            let request =
+                TokenRequest { tenant: tenant.clone(), scopes, role: None, expires_at: None, note: String::new() };
             credentials.create(request).await.unwrap().0
         };
         let [acme, rival] = [token(&acme).await, token(&rival).await];

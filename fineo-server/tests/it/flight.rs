@@ -40,7 +40,7 @@ async fn rows(client: &mut Client, info: FlightInfo) -> Vec<RecordBatch> {
     client.do_get(ticket).await.unwrap().try_collect().await.unwrap()
 }
 
-async fn shown(client: &mut Client, info: FlightInfo) -> String {
+pub(crate) async fn shown(client: &mut Client, info: FlightInfo) -> String {
     pretty_format_batches(&rows(client, info).await).unwrap().to_string()
 }
 

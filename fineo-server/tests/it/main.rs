@@ -14,6 +14,7 @@ mod pg;
 mod pg_catalog;
 mod query;
 mod rig;
+mod roles;
 mod schema;
 mod session;
 mod slices;

@@ -30,10 +30,10 @@ async fn the_operator_reaches_the_server_through_the_directory_and_nobody_else_c
     let counts = client.import(&query, source, &|_| {}).await.unwrap();
     assert_eq!((counts.accepted, counts.rejected_total(), counts.duplicates), (5_000, 0, 0));
 
-    let mut rows = client.sql(&acme, "SELECT count(*) AS n FROM m").await.unwrap();
+    let mut rows = client.sql(&acme, None, "SELECT count(*) AS n FROM m").await.unwrap();
     assert_eq!(rows.schema().field(0).name(), "n");
     assert_eq!(rows.next_batch().await.unwrap().unwrap().num_rows(), 1);
-    let error = client.sql(&acme, "SELECT * FROM nonesuch").await.unwrap_err();
+    let error = client.sql(&acme, None, "SELECT * FROM nonesuch").await.unwrap_err();
     assert!(error.to_string().contains("nonesuch"), "{error}");
     let metrics: Vec<MetricView> = client.ask(Method::GET, "/v1/metrics", Sent::to(&acme)).await.unwrap();
     assert_eq!(metrics[0].name, "m");
@@ -43,6 +43,7 @@ async fn the_operator_reaches_the_server_through_the_directory_and_nobody_else_c
     let asked = NewToken {
         tenant: "acme".to_owned(),
         scopes: [fineo_server::Scope::Query].into_iter().collect(),
+        role: None,
         expires_at: None,
         note: String::new(),
     };

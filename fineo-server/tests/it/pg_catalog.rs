@@ -140,6 +140,7 @@ async fn a_tenant_without_events_may_come_in_and_sees_no_tables() {
     let request = TokenRequest {
         tenant: TenantId::new("new").unwrap(),
         scopes: [Scope::Query].into_iter().collect(),
+        role: None,
         expires_at: None,
         note: String::new(),
     };

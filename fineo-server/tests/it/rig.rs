@@ -117,6 +117,7 @@ impl Rig {
         let request = TokenRequest {
             tenant: TenantId::new(tenant).unwrap(),
             scopes: scopes.iter().copied().collect(),
+            role: None,
             expires_at: None,
             note: String::new(),
         };

@@ -39,6 +39,7 @@ impl Office {
         TokenRequest {
             tenant: TenantId::new(tenant).unwrap(),
             scopes: Scopes::from_iter([Scope::Query]),
+            role: None,
             expires_at: Some(self.clock.now().plus_micros(HOUR_MICROS)),
             note: String::new(),
         }

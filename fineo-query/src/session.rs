@@ -1,6 +1,6 @@
 //! A tenant's way to SQL, as a whole or in a role.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use datafusion::{
     arrow::{
@@ -31,6 +31,9 @@ use crate::{
     stream::took_too_long,
     view::error_columns,
 };
+
+/// How long a grant may still count in a process that did not take it back itself.
+const GRANTS_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// A session of one tenant. Cloning is cheap.
 #[derive(Clone)]
@@ -168,7 +171,7 @@ impl Session {
     ///
     /// When the schema cannot be read.
     pub async fn tables(&self) -> Result<Vec<TableInfo>> {
-        let sources = self.sources(&self.engine.parts.schemas.snapshot(&self.reader.tenant).await?)?;
+        let sources = self.sources(&self.whole().await?)?;
         let metrics = sources.metrics().map(|metric| TableInfo {
             schema: PUBLIC.to_owned(),
             name: metric.name().to_string(),
@@ -190,7 +193,7 @@ impl Session {
     ///
     /// `NotFound` when there is none; when the schema cannot be read.
     pub async fn columns(&self, table: &str) -> Result<Vec<ColumnInfo>> {
-        let schema = self.engine.parts.schemas.snapshot(&self.reader.tenant).await?;
+        let schema = self.whole().await?;
         self.engine.parts.discovery.load(&self.reader.tenant).await?;
         let sources = self.sources(&schema)?;
         if table == "errors.stream" && sources.schema.has_errors() {
@@ -220,6 +223,15 @@ impl Session {
             }
         };
         Ok(visible_columns(metric, &seen).into_iter().map(column).collect())
+    }
+
+    /// The tenant's schema, as far as this process knows it; a role's grants are never old.
+    async fn whole(&self) -> Result<Arc<TenantSchema>> {
+        let (schemas, tenant) = (&self.engine.parts.schemas, &self.reader.tenant);
+        match self.reader.role {
+            None => schemas.snapshot(tenant).await,
+            Some(_) => schemas.snapshot_within(tenant, GRANTS_AGE_MAX).await,
+        }
     }
 
     /// Where a query finds what the reader may see of `whole`.
@@ -258,7 +270,10 @@ impl Session {
                 Repeated { kept, texts: lifted.texts }
             }
         };
-        let schema = parts.schemas.cached(&self.reader.tenant)?;
+        let schema = match self.reader.role {
+            None => parts.schemas.cached(&self.reader.tenant)?,
+            Some(_) => self.whole().await.ok()?,
+        };
         let values = Values { parameters, texts: &texts };
         kept.planned(&self.sources(&schema).ok()?, values, states).await
     }
@@ -271,7 +286,7 @@ impl Session {
         work: impl Fn(&Question) -> Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
         let parts = &self.engine.parts;
-        let schema = parts.schemas.snapshot(&self.reader.tenant).await?;
+        let schema = self.whole().await?;
         parts.discovery.load(&self.reader.tenant).await?;
         let question = self.question(&schema, sql, parameters)?;
         let first = work.clone();

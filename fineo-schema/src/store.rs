@@ -8,6 +8,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use fineo_core::{Clock, Error, ErrorKind, Result, SchemaRepo, TenantId, Timestamp, repo::Version};
@@ -36,6 +37,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Cached {
     latest: Option<Arc<TenantSchema>>,
+    /// When the repository was last asked for the latest.
+    asked_at: Option<Timestamp>,
     former: HashMap<Version, Arc<TenantSchema>>,
 }
 
@@ -61,6 +64,23 @@ impl SchemaStore {
         }
     }
 
+    /// The schema of `tenant` as it was at most `age` ago, whoever changed it; read from the repository where the cached one
+    /// is older. For what must not go on long after it was forbidden.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the repository, or `Corrupt`.
+    pub async fn snapshot_within(&self, tenant: &TenantId, age: Duration) -> Result<Arc<TenantSchema>> {
+        let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let oldest = self.0.clock.now().plus_micros(-micros);
+        let is_young = |cached: &&Cached| cached.asked_at.is_some_and(|at| at >= oldest);
+        let young = self.cache().get(tenant).filter(is_young).and_then(|cached| cached.latest.clone());
+        match young {
+            Some(schema) => Ok(schema),
+            None => self.refresh(tenant).await,
+        }
+    }
+
     /// The schema of `tenant` as it is cached; never waits.
     pub fn cached(&self, tenant: &TenantId) -> Option<Arc<TenantSchema>> {
         self.cache().get(tenant)?.latest.clone()
@@ -73,8 +93,11 @@ impl SchemaStore {
     /// A failure of the repository, or `Corrupt`; what is cached stays as it is.
     pub async fn refresh(&self, tenant: &TenantId) -> Result<Arc<TenantSchema>> {
         let known = self.cached(tenant);
+        let asked_at = self.0.clock.now();
         let schema = load::latest(&*self.0.repo, tenant, known.as_ref()).await?;
-        Ok(self.remember(schema))
+        let schema = self.remember(schema);
+        self.cache().entry(tenant.clone()).or_default().asked_at = Some(asked_at);
+        Ok(schema)
     }
 
     /// The schema of `tenant` under `version`.

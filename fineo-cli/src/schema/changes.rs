@@ -1,9 +1,12 @@
 //! The changes that the words of the command line stand for.
 
+use std::collections::HashMap;
+
 use fineo::{
     core::{Cover, TenantId},
     schema::{Change, Identity, MissingTimestamp, StatedConversion, UnknownMetric},
 };
+use fineo_server::http::resource::DiscoveredView;
 
 use crate::{
     args::{FieldVerb, IdentityName, MetricVerb, MissingTimestampName, RoleVerb, SetArgs, UnitArgs, UnknownMetricName},
@@ -70,6 +73,7 @@ pub(super) fn of_role(verb: &RoleVerb) -> Vec<Change> {
 /// A line for every name that `changes` give to a field and under which events have sent values already.
 pub(super) async fn taken_over(engine: &Engine, tenant: &TenantId, changes: &[Change]) -> Vec<String> {
     let mut lines = Vec::new();
+    let mut sent_to: HashMap<&str, Vec<DiscoveredView>> = HashMap::new();
     for change in changes {
         let (metric, field, names) = match change {
             Change::AddField { metric, name, aliases, .. } => {
@@ -79,8 +83,11 @@ pub(super) async fn taken_over(engine: &Engine, tenant: &TenantId, changes: &[Ch
             Change::RenameField { metric, field, to } => (metric, field, vec![to]),
             _ => continue,
         };
-        // Where nothing can be found out, the change itself says why.
-        for sent in engine.undeclared(tenant, Some(metric)).await.unwrap_or_default() {
+        if !sent_to.contains_key(metric.as_str()) {
+            // Where nothing can be found out, the change itself says why.
+            sent_to.insert(metric, engine.undeclared(tenant, Some(metric)).await.unwrap_or_default());
+        }
+        for sent in sent_to.get(metric.as_str()).into_iter().flatten() {
             if names.contains(&&sent.field) {
                 let (of, count, name) = (&sent.metric, sent.count, &sent.field);
                 lines.push(format!("metric {of}: field {field} takes over {count} values sent as {name}"));

@@ -48,7 +48,7 @@ pub(super) fn columns(metric: &Metric, seen: &SeenNames, asked: &Asked) -> Resul
 }
 
 fn is_exact(metric: &Metric, seen: &SeenNames, name: &str) -> bool {
-    system(name, true).is_some() || metric.field_named(name).is_some() || seen.get(name).is_some()
+    system(metric, name, true).is_some() || metric.field_named(name).is_some() || seen.get(name).is_some()
 }
 
 /// The columns of `*`.
@@ -70,7 +70,7 @@ fn asked_column(
     name: &str,
     is_quoted: bool,
 ) -> Result<Option<Column>> {
-    if let Some(content) = system(name, is_quoted) {
+    if let Some(content) = system(metric, name, is_quoted) {
         return Ok(Some(Column { name: name.into(), content }));
     }
     match metric.column(name, is_quoted, seen) {
@@ -93,7 +93,7 @@ fn asked_column(
 
 /// The name as which a metric stores what `ident` means.
 pub(super) fn meaning(metric: &Metric, seen: &SeenNames, ident: &Ident) -> Option<Arc<str>> {
-    if system(&ident.value, is_quoted(ident)).is_some() {
+    if system(metric, &ident.value, is_quoted(ident)).is_some() {
         return Some(ident.value.to_lowercase().into());
     }
     match metric.column(&ident.value, is_quoted(ident), seen) {
@@ -102,19 +102,24 @@ pub(super) fn meaning(metric: &Metric, seen: &SeenNames, ident: &Ident) -> Optio
     }
 }
 
-fn system(name: &str, is_quoted: bool) -> Option<Content> {
+/// The column of every metric that has this name.
+fn system(metric: &Metric, name: &str, is_quoted: bool) -> Option<Content> {
     let is = |known: &str| name == known || (!is_quoted && name.eq_ignore_ascii_case(known));
     if is(TIMESTAMP) {
         return Some(Content::Timestamp);
-    }
-    if is(EVENT_ID) {
-        return Some(Content::EventId);
     }
     if is(ALIAS) {
         return Some(Content::Alias);
     }
     if is(INGESTED_AT) {
         return Some(Content::IngestedAt);
+    }
+    // An id is a hash of all that was sent, by which whoever may not read it could tell whether a guess is right.
+    if metric.is_closed() {
+        return None;
+    }
+    if is(EVENT_ID) {
+        return Some(Content::EventId);
     }
     // Among an event's cells `timestamp` is the key that was sent and did not give the time.
     is(SENT_TIMESTAMP).then(|| Column::text(TIMESTAMP).content)

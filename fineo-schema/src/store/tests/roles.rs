@@ -1,6 +1,6 @@
 //! Roles and what they may read, through the store.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Desk, add, alias, create, metric_alias, rename, undeclare};
 use crate::{Change, Found, Grant, SeenNames, TenantSchema};
@@ -176,4 +176,18 @@ async fn grants_are_in_the_history_and_undone_like_any_change() {
     desk.apply(grant("pump", &["pressure"], None)).await;
     let other = desk.other().refresh(&desk.tenant).await.unwrap();
     assert_eq!(columns(&other), ["pump.pressure"]);
+}
+
+// P4
+#[tokio::test]
+async fn a_grant_that_another_process_took_back_counts_no_longer_than_was_said() {
+    let mut desk = desk().await;
+    desk.apply(grant("pump", &["pressure"], None)).await;
+    let other = desk.other();
+    let within = Duration::from_secs(10);
+    assert_eq!(columns(&other.snapshot_within(&desk.tenant, within).await.unwrap()), ["pump.pressure"]);
+    desk.apply(revoke("pump", &[])).await;
+    assert_eq!(columns(&other.snapshot_within(&desk.tenant, within).await.unwrap()), ["pump.pressure"]);
+    desk.clock.advance(within);
+    assert!(columns(&other.snapshot_within(&desk.tenant, within).await.unwrap()).is_empty());
 }

@@ -24,6 +24,18 @@ pub(crate) async fn with_tables(engine: &Engine, tenant: &TenantId, failure: Fai
     }
 }
 
+/// The same failure; where a grant leaves open what `*` means, it says how to choose.
+pub(crate) fn of_change(failure: Failure) -> Failure {
+    let is_open =
+        |error: &Error| error.context().iter().any(|(name, value)| *name == "code" && value == "later_unsaid");
+    match failure {
+        Failure::Failed(error) if is_open(&error) => Failure::Failed(
+            error.with("hint", "--now-only grants what is declared now, --later also what is not and what comes later"),
+        ),
+        other => other,
+    }
+}
+
 /// What tables there are instead of `asked`, as far as that can be found out.
 async fn tables(engine: &Engine, tenant: &TenantId, asked: &str) -> Option<String> {
     let catalog = engine.catalog(tenant).await.ok()?;

@@ -12,6 +12,7 @@ use crate::{
     args::{ApplyArgs, MetricVerb, RoleVerb, SchemaArgs, SchemaVerb},
     engine::{Engine, Opener},
     failure::{Failure, say},
+    hints,
     output::screened,
     shell::command::list_metrics,
     stop::unless_stopped,
@@ -107,7 +108,7 @@ async fn change(engine: &Engine, tenant: &TenantId, changes: Vec<Change>) -> Res
     let taken_over = changes::taken_over(engine, tenant, &changes).await;
     let is_for_ever =
         changes.iter().any(|change| matches!(change, Change::DeleteMetric { .. } | Change::DeleteField { .. }));
-    let applied = engine.apply(tenant, changes).await?;
+    let applied = engine.apply(tenant, changes).await.map_err(hints::of_change)?;
     print_lines(&applied.summary)?;
     print_lines(&taken_over)?;
     if is_for_ever {

@@ -1,7 +1,7 @@
 //! A tenant's schema under one version: immutable, prepared for look-ups.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -64,6 +64,8 @@ pub struct TenantSchema {
     by_id: HashMap<MetricId, usize>,
     by_name: HashMap<Arc<str>, usize>,
     by_lower_name: HashMap<String, Vec<usize>>,
+    /// By name, the metric that had it before it was merged into the one that has it now.
+    stored_as: HashMap<Arc<str>, MetricId>,
     deleted: Vec<DeletedMetric>,
     roles: BTreeMap<Arc<str>, Role>,
     has_errors: bool,
@@ -118,6 +120,7 @@ impl TenantSchema {
             by_id: HashMap::new(),
             by_name: HashMap::new(),
             by_lower_name: HashMap::new(),
+            stored_as: HashMap::new(),
             deleted: Vec::new(),
             roles: BTreeMap::new(),
             has_errors: role.is_none_or(|role| role.is_for_errors),
@@ -156,6 +159,11 @@ impl TenantSchema {
             }
             schema.metrics.push(metric);
         }
+        schema.stored_as = former_holders(&schema.state);
+        schema.stored_as.retain(|name, id| {
+            let holder = schema.by_name.get(name).and_then(|index| schema.metrics.get(*index));
+            holder.is_some_and(|holder| holder.row_metrics().contains(id))
+        });
         Ok(schema)
     }
 
@@ -198,6 +206,13 @@ impl TenantSchema {
     /// The metric that has exactly this name or alias.
     pub fn metric_named(&self, name: &str) -> Option<&Arc<Metric>> {
         self.by_name.get(name).and_then(|index| self.metrics.get(*index))
+    }
+
+    /// The id under which events that call their metric `name` are stored; none where no metric has that name.
+    ///
+    /// A merge does not change it: an event that is sent or replayed again is found where it was stored before.
+    pub fn row_metric(&self, name: &str) -> Option<&MetricId> {
+        self.stored_as.get(name).or_else(|| self.metric_named(name).map(|metric| metric.id()))
     }
 
     /// The metric that a SQL identifier means: an exact match wins, else a unique match that ignores case;
@@ -301,4 +316,24 @@ fn row_metrics(state: &State) -> BTreeMap<u64, Vec<MetricId>> {
         }
     }
     rows
+}
+
+/// By name, the metric that had it first of those that were merged one into the other.
+fn former_holders(state: &State) -> HashMap<Arc<str>, MetricId> {
+    let merged = || {
+        let entries = state.tenant.metrics.iter().filter(|(_, entry)| entry.deleted.is_none());
+        entries.filter_map(|(number, entry)| Some((*number, entry, entry.merged_into?)))
+    };
+    // What is merged into a metric brings its names along, which were not that one's before.
+    let mut brought: HashSet<(u64, &Arc<str>)> = HashSet::new();
+    for (_, entry, into) in merged() {
+        brought.extend(entry.names.iter().map(|name| (into, name)));
+    }
+    let mut holders: HashMap<Arc<str>, MetricId> = HashMap::new();
+    for (number, entry, _) in merged() {
+        for name in entry.names.iter().filter(|name| !brought.contains(&(number, *name))) {
+            holders.entry(Arc::clone(name)).or_insert_with(|| MetricId::numbered(number));
+        }
+    }
+    holders
 }

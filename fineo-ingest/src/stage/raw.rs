@@ -239,7 +239,7 @@ impl TenantState {
         let time = time_of(plan.time, event, metric, envelope.arrived_at)?;
         let key = plan.event_id.map(|cell| event.cell_text(cell));
         let id = event_id(policy, plan.time.is_some(), key, content, envelope.arrival_id, schema.tenant());
-        payload::write_head(metric.id(), schema.version(), id, envelope.arrived_at, out);
+        payload::write_head(roles.row_metric(number), schema.version(), id, envelope.arrived_at, out);
         let head = RecordHead { alias, timestamp: time, written_at: envelope.arrived_at, id, content };
         metric.layout().write(&head, &Planned { cells: &plan.cells, event, names }, out);
         Ok(())
@@ -336,7 +336,8 @@ impl TenantState {
             if self.recent_metrics.len() >= RECENT_METRICS_MAX {
                 self.recent_metrics.clear();
             }
-            let number = self.roles.metric_number(metric);
+            let row_metric = self.schema.row_metric(alias).unwrap_or_else(|| metric.id());
+            let number = self.roles.metric_number(metric, row_metric);
             self.recent_metrics.push((alias.into(), number));
             return Ok(number);
         }

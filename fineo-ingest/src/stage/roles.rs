@@ -71,6 +71,8 @@ const UNKNOWN_ROLE: Role = Role { slot: None, time: UNKNOWN, is_event_id: false,
 #[derive(Debug)]
 struct OfMetric {
     metric: Arc<Metric>,
+    /// The id under which its events are stored that bear the name in question.
+    row_metric: MetricId,
     /// By number of the name.
     roles: Vec<Role>,
 }
@@ -95,20 +97,27 @@ impl Roles {
         self.count > ROLES_MAX
     }
 
-    /// The number of `metric` here. A metric lives as long as the schema whose roles these are.
-    pub(crate) fn metric_number(&mut self, metric: &Arc<Metric>) -> u32 {
-        if let Some(number) = self.by_id.get(metric.id()) {
+    /// The number here of `metric` for events that are stored under `row_metric`. A metric lives as long as the schema whose
+    /// roles these are.
+    pub(crate) fn metric_number(&mut self, metric: &Arc<Metric>, row_metric: &MetricId) -> u32 {
+        if let Some(number) = self.by_id.get(row_metric) {
             return *number;
         }
         let number = u32::try_from(self.metrics.len()).expect("metrics are bounded");
-        self.metrics.push(OfMetric { metric: Arc::clone(metric), roles: Vec::new() });
-        self.by_id.insert(metric.id().clone(), number);
+        let of_metric = OfMetric { metric: Arc::clone(metric), row_metric: row_metric.clone(), roles: Vec::new() };
+        self.metrics.push(of_metric);
+        self.by_id.insert(row_metric.clone(), number);
         number
     }
 
     /// The metric of a number.
     pub(crate) fn metric(&self, number: u32) -> &Arc<Metric> {
         &self.metrics[number as usize].metric
+    }
+
+    /// The id under which events of the metric of a number are stored.
+    pub(crate) fn row_metric(&self, number: u32) -> &MetricId {
+        &self.metrics[number as usize].row_metric
     }
 
     /// Finds the cell that names the metric, and that of `dropped`, the name of the key that named the tenant.
@@ -165,7 +174,7 @@ impl Roles {
         plan.cells.clear();
         (plan.time, plan.event_id, plan.ruled_out) = (None, None, None);
         let Self { metrics, count, .. } = self;
-        let OfMetric { metric, roles } = &mut metrics[number as usize];
+        let OfMetric { metric, roles, .. } = &mut metrics[number as usize];
         let mut best_time = NO_RANK;
         for (number, cell) in (0_u32..).zip(cells) {
             let role = match roles.get(cell.name as usize) {

@@ -1,4 +1,4 @@
-//! Merged metrics, deleted fields and deleted metrics over files. SC3, SC6, U1.
+//! Merged metrics, deleted fields and deleted metrics over files. SC3, SC6, U1, U6.
 
 use fineo_schema::Change;
 
@@ -52,8 +52,9 @@ async fn rows_of_a_merged_metric_answer_under_the_other_out_of_files_and_without
     assert!(count(&world).await.ends_with("\n6|6"));
     world.compact(Compacted::Stay).await;
     check(&world, "merged and compacted").await;
-    // What is sent now, under either name, and what is sent again under the name that stayed.
-    world.send(&[line("pmp-1c", 4, 7), line("pump", 4, 8), line("pump", 1, 1)].join("\n")).await;
+    // What is sent now, and what is sent again, in a file by now or not, under either name.
+    let again = [line("pump", 1, 1), line("pmp-1c", 1, 3), line("pmp-1c", 2, 4), line("pmp-1c", 3, 6)];
+    world.send(&[line("pmp-1c", 4, 7), line("pump", 4, 8), again.join("\n")].join("\n")).await;
     check(&world, "sent since").await;
     world.compact(Compacted::Stay).await;
     check(&world, "sent since, compacted").await;

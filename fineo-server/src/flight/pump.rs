@@ -67,7 +67,7 @@ async fn pump(
 
 /// What a call is answered whose credential ends.
 pub(super) fn ended() -> Status {
-    Status::unauthenticated("the credential of this call has ended")
+    Status::unauthenticated("the credential of this call has ended: code=permission_revoked")
 }
 
 /// Batches that are there already.

@@ -240,5 +240,6 @@ fn fatal(failure: Failure) -> Failure {
 }
 
 fn ended() -> Failure {
-    Failure::fatal("28000", "the credential of this session has ended")
+    let detail = Some("code: permission_revoked".to_owned());
+    Failure { detail, ..Failure::fatal("28000", "the credential of this session has ended") }
 }

@@ -205,7 +205,7 @@ async fn a_token_that_is_revoked_ends_what_is_being_put_with_it() {
     }
     desk.shared.credentials.revoke(&desk.token_id).await.unwrap();
     let ended = tokio::time::timeout(std::time::Duration::from_secs(20), putting).await.expect("it ends");
-    assert!(ended.unwrap().unwrap_err().to_string().contains("ended"));
+    assert!(ended.unwrap().unwrap_err().to_string().contains("permission_revoked"));
 }
 
 #[tokio::test]

@@ -142,8 +142,16 @@ async fn a_token_that_is_revoked_ends_the_answers_that_stream_to_it() {
     let mut rows = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
     assert!(rows.try_next().await.unwrap().is_some());
     desk.shared.credentials.revoke(&desk.token_id).await.unwrap();
-    let ended = async { while rows.try_next().await.is_ok_and(|batch| batch.is_some()) {} };
-    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the answer ends");
+    let ended = async {
+        loop {
+            match rows.try_next().await {
+                Ok(Some(_)) => {}
+                outcome => break outcome,
+            }
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the answer ends").unwrap_err();
+    assert!(ended.to_string().contains("permission_revoked"), "{ended}");
 
     let rig = Rig::new().await;
     let token = rig.token("acme", &[Scope::Query]).await;

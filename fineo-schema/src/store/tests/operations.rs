@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fineo_core::{Clock, MetricId, repo::Version};
 
-use super::{Desk, add, alias, cover, create, rename, sources};
+use super::{Desk, add, alias, cover, create, metric_alias, rename, sources};
 use crate::{Change, Found, Identity, MissingTimestamp, SeenNames, StatedConversion, UnknownMetric};
 
 #[tokio::test]
@@ -275,4 +275,28 @@ async fn a_setting_that_is_taken_away_comes_back_by_undo() {
             assert_eq!(seen(&desk), unset);
         }
     }
+}
+
+// U6
+#[tokio::test]
+async fn a_merge_does_not_change_under_which_id_events_of_a_name_are_stored() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &["p"])).await;
+    desk.discover(&["fan", "vane"]).await;
+    let merge = |from: &str, into: &str| Change::MergeMetric { from: from.into(), into: into.into() };
+    let stored = |desk: &Desk| ["pump", "p", "fan", "vane"].map(|name| desk.now().row_metric(name).cloned());
+    let apart = [1, 1, 2, 3].map(|number| Some(MetricId::numbered(number)));
+    assert_eq!(stored(&desk), apart);
+    let first = desk.apply(merge("vane", "fan")).await;
+    desk.apply(metric_alias("fan", "ventilator")).await;
+    desk.apply(merge("fan", "pump")).await;
+    assert_eq!(stored(&desk), apart);
+    assert_eq!(desk.now().row_metric("ventilator"), Some(&MetricId::numbered(2)));
+    assert_eq!(desk.other().refresh(&desk.tenant).await.unwrap().row_metric("vane"), Some(&MetricId::numbered(3)));
+    // A name that was taken away and sent anew is another metric.
+    desk.apply(Change::RemoveMetricAlias { metric: "pump".into(), alias: "vane".into() }).await;
+    assert_eq!(desk.now().row_metric("vane"), None);
+    desk.discover(&["vane"]).await;
+    assert_eq!(desk.now().row_metric("vane"), Some(&MetricId::numbered(4)));
+    assert!(desk.undo(&first).await.is_err());
 }

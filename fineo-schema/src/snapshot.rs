@@ -159,11 +159,7 @@ impl TenantSchema {
             }
             schema.metrics.push(metric);
         }
-        schema.stored_as = former_holders(&schema.state);
-        schema.stored_as.retain(|name, id| {
-            let holder = schema.by_name.get(name).and_then(|index| schema.metrics.get(*index));
-            holder.is_some_and(|holder| holder.row_metrics().contains(id))
-        });
+        schema.stored_as = schema.former_holders();
         Ok(schema)
     }
 
@@ -275,6 +271,27 @@ impl TenantSchema {
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
+
+    /// By name, the metric that had it first of those that were merged one into the other, where that still has it.
+    fn former_holders(&self) -> HashMap<Arc<str>, MetricId> {
+        let merged = || {
+            let entries = self.state.tenant.metrics.iter().filter(|(_, entry)| entry.deleted.is_none());
+            entries.filter_map(|(number, entry)| Some((*number, entry, entry.merged_into?)))
+        };
+        // What is merged into a metric brings its names along, which were not that one's before.
+        let mut brought: HashSet<(u64, &Arc<str>)> = HashSet::new();
+        for (_, entry, into) in merged() {
+            brought.extend(entry.names.iter().map(|name| (into, name)));
+        }
+        let mut holders: HashMap<Arc<str>, MetricId> = HashMap::new();
+        for (number, entry, _) in merged() {
+            for name in entry.names.iter().filter(|name| !brought.contains(&(number, *name))) {
+                holders.entry(Arc::clone(name)).or_insert_with(|| MetricId::numbered(number));
+            }
+        }
+        holders.retain(|name, id| self.metric_named(name).is_some_and(|holder| holder.row_metrics().contains(id)));
+        holders
+    }
 }
 
 fn prepare_settings(state: &State) -> Result<Settings> {
@@ -316,24 +333,4 @@ fn row_metrics(state: &State) -> BTreeMap<u64, Vec<MetricId>> {
         }
     }
     rows
-}
-
-/// By name, the metric that had it first of those that were merged one into the other.
-fn former_holders(state: &State) -> HashMap<Arc<str>, MetricId> {
-    let merged = || {
-        let entries = state.tenant.metrics.iter().filter(|(_, entry)| entry.deleted.is_none());
-        entries.filter_map(|(number, entry)| Some((*number, entry, entry.merged_into?)))
-    };
-    // What is merged into a metric brings its names along, which were not that one's before.
-    let mut brought: HashSet<(u64, &Arc<str>)> = HashSet::new();
-    for (_, entry, into) in merged() {
-        brought.extend(entry.names.iter().map(|name| (into, name)));
-    }
-    let mut holders: HashMap<Arc<str>, MetricId> = HashMap::new();
-    for (number, entry, _) in merged() {
-        for name in entry.names.iter().filter(|name| !brought.contains(&(number, *name))) {
-            holders.entry(Arc::clone(name)).or_insert_with(|| MetricId::numbered(number));
-        }
-    }
-    holders
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fineo_backend_aws::{Aws, Endpoints, Resource, SinkEntry, read_delivered};
+use fineo_backend_aws::{Aws, Endpoints, Resource, SinkEntry, TableUnits, read_delivered};
 use fineo_core::{
     Archive, Clock, ErrorKind, Outcome, Position, Result, ShardId, Stream, SystemClock, TenantId, Timestamp,
     archive::{Created, SegmentKind, SegmentName, Stage},
@@ -23,7 +23,7 @@ pub(crate) type Run = fn() -> BoxFuture<'static, Result<()>>;
 
 /// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Run); 11] = [
+    let cases: [(&str, Run); 12] = [
         ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(polled())),
         ("aws, O3: nor does it when its records are pushed", || Box::pin(pushed())),
         (
@@ -43,6 +43,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("aws, D8: a read behind a record that is gone names the first that is left", || Box::pin(gone())),
         ("aws: what a sink sends through Firehose is read once and in order, kind by kind", || Box::pin(sunk())),
         ("aws: a folder of a bucket has its own objects and no others", || Box::pin(folder())),
+        ("aws: a table of rows takes what comes, or so many units as were asked for", || Box::pin(provisioned())),
         ("aws: a place is made once, found good by its doctor, and deleted", || Box::pin(whole_place())),
     ];
     cases.into_iter().map(trial).collect()
@@ -319,5 +320,28 @@ async fn whole_place() -> Result<()> {
     assert_eq!(diagnosis.findings.len(), 8);
     aws.delete_everything().await?;
     assert!(!aws.doctor().await.is_good());
+    Ok(())
+}
+
+async fn provisioned() -> Result<()> {
+    let options = everywhere().await?.options().clone();
+    let told = async |aws: Aws| {
+        let diagnosis = aws.doctor().await.to_string();
+        diagnosis.lines().find(|line| line.contains("-rows:")).unwrap().rsplit("; ").next().unwrap().to_owned()
+    };
+    let units = Some(TableUnits { reads: 7, writes: 40 });
+    let aws = Aws::connect(options.clone().with_rows_units(units)).await?;
+    aws.bootstrap(&[Resource::Rows]).await?;
+    assert_eq!(told(aws.clone()).await, "takes 7 units of reading and 40 of writing a second");
+    // What is there keeps its capacity.
+    let later = Aws::connect(options.clone()).await?;
+    later.bootstrap(&[Resource::Rows]).await?;
+    assert_eq!(told(later).await, "takes 7 units of reading and 40 of writing a second");
+    aws.delete_everything().await?;
+    let aws = Aws::connect(options.clone()).await?;
+    aws.bootstrap(&[Resource::Rows]).await?;
+    assert_eq!(told(aws).await, "takes what comes, charged by request");
+    let refused = Aws::connect(options.with_rows_units(Some(TableUnits { reads: 0, writes: 1 }))).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
     Ok(())
 }

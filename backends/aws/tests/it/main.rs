@@ -8,6 +8,7 @@ mod cases;
 mod faults;
 mod patient;
 mod place;
+mod rows;
 mod silent;
 mod stub;
 mod sweep;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
     // A case of a contract that an emulator does not speak is nobody's case.
     trials.retain(|trial| place::is_asked(trial.name()) && !place::takes_minutes(trial.name()));
     trials.extend(cases::trials());
+    trials.extend(rows::trials());
     trials.extend(faults::trials());
     trials.extend(sweep::trials());
     run(&arguments, trials).exit_code()

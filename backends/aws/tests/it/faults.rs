@@ -36,7 +36,11 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
 pub(crate) async fn place(answer: Answer) -> Result<(Aws, Stub)> {
     crate::place::endpoint("AWS_ACCESS_KEY_ID")?;
     let stub = Stub::start(answer).await;
-    let endpoints = Endpoints::default().with_kinesis(&stub.url).with_dynamodb(&stub.url).with_s3(&stub.url);
+    let endpoints = Endpoints::default()
+        .with_kinesis(&stub.url)
+        .with_dynamodb(&stub.url)
+        .with_s3(&stub.url)
+        .with_firehose(&stub.url);
     Ok((Aws::connect(options(endpoints)).await?, stub))
 }
 

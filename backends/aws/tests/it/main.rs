@@ -9,7 +9,9 @@ mod faults;
 mod patient;
 mod place;
 mod rows;
+mod segments;
 mod silent;
+mod sinks;
 mod stub;
 mod sweep;
 
@@ -79,6 +81,8 @@ fn main() -> ExitCode {
     trials.retain(|trial| place::is_asked(trial.name()) && !place::takes_minutes(trial.name()));
     trials.extend(cases::trials());
     trials.extend(rows::trials());
+    trials.extend(segments::trials());
+    trials.extend(sinks::trials());
     trials.extend(faults::trials());
     trials.extend(sweep::trials());
     run(&arguments, trials).exit_code()

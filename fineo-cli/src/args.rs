@@ -143,11 +143,21 @@ impl Verb {
 
 /// Options of `fineo bootstrap`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events")]
+#[command(after_help = "Examples:
+  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events
+  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events --shards 4 --read-units 100 --write-units 2000")]
 pub(crate) struct BootstrapArgs {
     /// How many shards a stream gets that is made [default: capacity on demand]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) shards: Option<u32>,
+
+    /// How many read units the table of rows gets, if it is made [default: charged by request]
+    #[arg(long, value_name = "N", requires = "write_units", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) read_units: Option<u32>,
+
+    /// How many write units it gets; a row takes four at least
+    #[arg(long, value_name = "N", requires = "read_units", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) write_units: Option<u32>,
 }
 
 /// Options of the verbs that report.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fineo::{Builder, Fineo, ingest::Object};
 use fineo_server::Folders;
 
-use crate::failure::Failure;
+use crate::{args::BootstrapArgs, failure::Failure};
 
 /// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +34,10 @@ impl Place {
     }
 
     /// Makes what an instance there needs.
-    pub(crate) async fn bootstrap(&self, shards: Option<u32>) -> Result<(), Failure> {
+    pub(crate) async fn bootstrap(&self, args: &BootstrapArgs) -> Result<(), Failure> {
         match self {
             Self::Directory(_) => Err(only_on_aws()),
-            Self::Aws { prefix, bucket } => aws::bootstrap(prefix, bucket.as_deref(), shards).await,
+            Self::Aws { prefix, bucket } => aws::bootstrap(prefix, bucket.as_deref(), args).await,
         }
     }
 
@@ -75,13 +75,16 @@ mod aws {
 
     use fineo::{
         Builder, Fineo,
-        aws::{Aws, AwsOptions, Resource},
+        aws::{Aws, AwsOptions, Resource, TableUnits},
         core::Error,
         ingest::Object,
     };
     use fineo_server::Folders;
 
-    use crate::failure::{Failure, say};
+    use crate::{
+        args::BootstrapArgs,
+        failure::{Failure, say},
+    };
 
     fn options(prefix: &str, bucket: Option<&str>) -> AwsOptions {
         let options = AwsOptions::new(prefix);
@@ -112,8 +115,10 @@ mod aws {
         Ok(named.collect())
     }
 
-    pub(super) async fn bootstrap(prefix: &str, bucket: Option<&str>, shards: Option<u32>) -> Result<(), Failure> {
-        let aws = Aws::connect(options(prefix, bucket).with_shards(shards)).await?;
+    pub(super) async fn bootstrap(prefix: &str, bucket: Option<&str>, args: &BootstrapArgs) -> Result<(), Failure> {
+        let units = args.read_units.zip(args.write_units).map(|(reads, writes)| TableUnits { reads, writes });
+        let options = options(prefix, bucket).with_shards(args.shards).with_rows_units(units);
+        let aws = Aws::connect(options).await?;
         aws.bootstrap(&Resource::all()).await?;
         say(&format!("{aws}: everything is there"));
         Ok(())
@@ -136,7 +141,7 @@ mod aws {
     use fineo::{Builder, ingest::Object};
     use fineo_server::Folders;
 
-    use crate::failure::Failure;
+    use crate::{args::BootstrapArgs, failure::Failure};
 
     fn compiled_out() -> Failure {
         Failure::Misuse(
@@ -157,7 +162,7 @@ mod aws {
         Err(compiled_out())
     }
 
-    pub(super) async fn bootstrap(_prefix: &str, _bucket: Option<&str>, _shards: Option<u32>) -> Result<(), Failure> {
+    pub(super) async fn bootstrap(_prefix: &str, _bucket: Option<&str>, _args: &BootstrapArgs) -> Result<(), Failure> {
         Err(compiled_out())
     }
 

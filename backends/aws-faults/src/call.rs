@@ -89,6 +89,11 @@ impl Call {
         }
     }
 
+    /// Whether it sends a part of a large object.
+    pub(crate) fn is_part(&self) -> bool {
+        self.operation == "PUT" && self.uri.query().is_some_and(|query| query.contains("partNumber="))
+    }
+
     pub(crate) fn into_request(self) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body));
         *request.method_mut() = self.method;

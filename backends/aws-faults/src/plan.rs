@@ -24,6 +24,8 @@ pub struct Plan {
     pub expired: u32,
     /// Writes under a condition that meet another write under way.
     pub conflicting: u32,
+    /// Parts of large objects that are refused for good.
+    pub refused_parts: u32,
     /// Whether each shard takes 1,000 records and 1 MiB a second, and answers 5 reads with 2 MiB.
     pub has_quotas: bool,
 }
@@ -40,6 +42,7 @@ impl Plan {
             partial: 0,
             expired: 0,
             conflicting: 0,
+            refused_parts: 0,
             has_quotas: false,
         }
     }
@@ -55,6 +58,7 @@ impl Plan {
             partial: 30,
             expired: 50,
             conflicting: 50,
+            refused_parts: 0,
             has_quotas: true,
         }
     }
@@ -63,6 +67,13 @@ impl Plan {
     #[must_use]
     pub fn with_lost_appends(mut self, lost_appends: u32) -> Self {
         self.lost_appends = lost_appends;
+        self
+    }
+
+    /// As it is, with so many refused parts of large objects.
+    #[must_use]
+    pub fn with_refused_parts(mut self, refused_parts: u32) -> Self {
+        self.refused_parts = refused_parts;
         self
     }
 }

@@ -166,6 +166,9 @@ impl Inner {
         {
             return Ok(Deed::Refuse("a write met another", answer));
         }
+        if call.is_part() && chance.strikes(plan.refused_parts) {
+            return Ok(Deed::Refuse("a part was refused", refusal::denied()));
+        }
         match (call.service, call.operation.as_str()) {
             (Service::Kinesis, "PutRecords" | "PutRecord") => self.decide_records(call).await,
             (Service::Kinesis, "GetRecords") => Ok(self.decide_read(call)),

@@ -45,6 +45,11 @@ pub(crate) fn conflicting(call: &Call) -> Option<Answer> {
     }
 }
 
+/// What no repetition helps against.
+pub(crate) fn denied() -> Answer {
+    Answer::xml(403, "AccessDenied")
+}
+
 /// An iterator that was not used in time.
 pub(crate) fn expired() -> Answer {
     Answer::error(400, "ExpiredIteratorException")

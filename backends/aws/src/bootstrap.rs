@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     client::Waiters,
-    types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, SseSpecification},
+    types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput, ScalarAttributeType,
+        SseSpecification, TableDescription,
+    },
 };
 use aws_sdk_kinesis::types::{EncryptionType, StreamMode, StreamModeDetails};
 use fineo_core::{Error, ErrorKind, Result, ShardId};
 use futures::TryStreamExt;
 
-use crate::{Aws, Resource, dynamo::built, failure, nearline, repo};
+use crate::{Aws, Resource, TableUnits, dynamo::built, failure, nearline, repo};
 
 /// How long a table or a stream may take to be made.
 const WAIT_MAX: Duration = Duration::from_secs(180);
@@ -23,8 +26,10 @@ const MANAGED_KEY: &str = "alias/aws/kinesis";
 pub(crate) async fn create(aws: &Aws, resource: &Resource) -> Result<()> {
     match resource {
         Resource::Stream(name) => create_stream(aws, &aws.stream_name(name)).await,
-        Resource::Repo => create_table(aws, "repo", (repo::OWNER, repo::NAME)).await,
-        Resource::Rows => create_table(aws, "rows", (nearline::PARTITION, nearline::SORT)).await,
+        Resource::Repo => create_table(aws, "repo", (repo::OWNER, repo::NAME), None).await,
+        Resource::Rows => {
+            create_table(aws, "rows", (nearline::PARTITION, nearline::SORT), aws.options.rows_units).await
+        }
         Resource::Bucket => aws.bucket.create().await,
     }
 }
@@ -33,8 +38,8 @@ pub(crate) async fn create(aws: &Aws, resource: &Resource) -> Result<()> {
 pub(crate) async fn check(aws: &Aws, resource: &Resource) -> Result<()> {
     let checked = match resource {
         Resource::Stream(name) => stream_status(aws, &aws.stream_name(name)).await.map(|_| ()),
-        Resource::Repo => describe_table(aws, "repo").await,
-        Resource::Rows => describe_table(aws, "rows").await,
+        Resource::Repo => describe_table(aws, "repo").await.map(drop),
+        Resource::Rows => describe_table(aws, "rows").await.map(drop),
         Resource::Bucket => aws.bucket.check().await,
     };
     checked.map_err(|error| if error.kind() == ErrorKind::NotFound { aws.missing(error) } else { error })
@@ -58,10 +63,12 @@ pub(crate) async fn delete(aws: &Aws, resource: &Resource) -> Result<()> {
     }
 }
 
-async fn describe_table(aws: &Aws, name: &str) -> Result<()> {
+/// The table, if it is there.
+pub(crate) async fn describe_table(aws: &Aws, name: &str) -> Result<TableDescription> {
     let table = aws.table(name);
     let call = table.client.describe_table().table_name(&table.name);
-    call.send().await.map(|_| ()).map_err(|error| failure::dynamodb(error).with("table", &table.name))
+    let answer = call.send().await.map_err(|error| failure::dynamodb(error).with("table", &table.name))?;
+    answer.table.ok_or_else(|| Error::internal("DynamoDB did not describe the table").with("table", &table.name))
 }
 
 async fn delete_table(aws: &Aws, name: &str) -> Result<()> {
@@ -69,10 +76,10 @@ async fn delete_table(aws: &Aws, name: &str) -> Result<()> {
     table.client.delete_table().table_name(&table.name).send().await.map(|_| ()).map_err(failure::dynamodb)
 }
 
-async fn create_table(aws: &Aws, name: &str, (partition, sort): (&str, &str)) -> Result<()> {
+async fn create_table(aws: &Aws, name: &str, (partition, sort): (&str, &str), units: Option<TableUnits>) -> Result<()> {
     match describe_table(aws, name).await {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        found => return found,
+        found => return found.map(drop),
     }
     let table = aws.table(name);
     let attribute =
@@ -86,7 +93,8 @@ async fn create_table(aws: &Aws, name: &str, (partition, sort): (&str, &str)) ->
         .attribute_definitions(attribute(sort).map_err(built)?)
         .key_schema(key(partition, KeyType::Hash).map_err(built)?)
         .key_schema(key(sort, KeyType::Range).map_err(built)?)
-        .billing_mode(BillingMode::PayPerRequest)
+        .billing_mode(if units.is_some() { BillingMode::Provisioned } else { BillingMode::PayPerRequest })
+        .set_provisioned_throughput(units.map(throughput).transpose()?)
         .sse_specification(SseSpecification::builder().enabled(true).build());
     if let Err(error) = call.send().await {
         let error = failure::dynamodb(error).with("table", &table.name);
@@ -101,6 +109,11 @@ async fn create_table(aws: &Aws, name: &str, (partition, sort): (&str, &str)) ->
             .with("table", &table.name)
             .with("because", failure::chain(&source))
     })
+}
+
+fn throughput(units: TableUnits) -> Result<ProvisionedThroughput> {
+    let throughput = ProvisionedThroughput::builder().read_capacity_units(units.reads.into());
+    throughput.write_capacity_units(units.writes.into()).build().map_err(built)
 }
 
 async fn create_stream(aws: &Aws, name: &str) -> Result<()> {

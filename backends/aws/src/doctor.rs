@@ -2,10 +2,11 @@
 
 use std::{fmt, time::Duration};
 
+use aws_sdk_dynamodb::types::{BillingMode, TableDescription};
 use fineo_core::{Error, ErrorKind, Result, Timestamp};
 use object_store::{ObjectStoreExt, PutPayload, path::Path};
 
-use crate::{Aws, Resource, bootstrap, bucket::UPLOADS, failure};
+use crate::{Aws, bootstrap, bucket::UPLOADS, failure};
 
 /// How far the clocks may differ. AWS refuses calls that are a quarter of an hour off.
 const SKEW_MAX: Duration = Duration::from_secs(120);
@@ -98,9 +99,8 @@ pub(crate) async fn diagnose(aws: &Aws) -> Diagnosis {
         let name = aws.stream_name(name);
         diagnosis.add_result(format!("stream {name}"), stream(aws, &name).await);
     }
-    for (name, resource) in [("repo", Resource::Repo), ("rows", Resource::Rows)] {
-        let there = bootstrap::check(aws, &resource).await;
-        diagnosis.add_result(format!("table {}", aws.table(name).name), table(aws, name, there).await);
+    for name in ["repo", "rows"] {
+        diagnosis.add_result(format!("table {}", aws.table(name).name), table(aws, name).await);
     }
     let bucket = aws.bucket.name();
     let there = aws.bucket.check().await.map(|()| (Verdict::Good, "can be reached".to_owned()));
@@ -137,8 +137,8 @@ async fn stream(aws: &Aws, name: &str) -> Result<(Verdict, String)> {
 }
 
 /// Tries a write and a strong read beside describing the table; of the repository, also races.
-async fn table(aws: &Aws, name: &str, there: Result<()>) -> Result<(Verdict, String)> {
-    there?;
+async fn table(aws: &Aws, name: &str) -> Result<(Verdict, String)> {
+    let capacity = capacity(&bootstrap::describe_table(aws, name).await?);
     let table = aws.table(name);
     let (partition, sort) = match name {
         "repo" => (crate::repo::OWNER, crate::repo::NAME),
@@ -151,9 +151,21 @@ async fn table(aws: &Aws, name: &str, there: Result<()>) -> Result<(Verdict, Str
     table.delete_all(vec![item]).await?;
     if name == "repo" {
         aws.repo().try_out(aws.options.clock.now()).await?;
-        return Ok((Verdict::Good, "can be written and read, and keeps the conditions of writes".to_owned()));
+        return Ok((Verdict::Good, format!("can be written and read, and keeps the conditions of writes; {capacity}")));
     }
-    Ok((Verdict::Good, "can be written and read".to_owned()))
+    Ok((Verdict::Good, format!("can be written and read; {capacity}")))
+}
+
+fn capacity(table: &TableDescription) -> String {
+    let mode = table.billing_mode_summary().and_then(|summary| summary.billing_mode());
+    let units = table.provisioned_throughput().map(|units| (units.read_capacity_units(), units.write_capacity_units()));
+    match units {
+        // A table that never had another mode does not tell it.
+        Some((Some(reads), Some(writes))) if mode != Some(&BillingMode::PayPerRequest) && reads > 0 => {
+            format!("takes {reads} units of reading and {writes} of writing a second")
+        }
+        _ => "takes what comes, charged by request".to_owned(),
+    }
 }
 
 /// Compares this machine's clock with that of S3.

@@ -2,7 +2,8 @@
 //!
 //! A row is two items that are written in one transaction: the row itself, under its hour and in order of time, and a
 //! *guard* under its event id, which makes the first position win. Cells are attributes of the row under the names
-//! that were sent. A directory says which hours have rows, so that a scan asks only for those.
+//! that were sent, of native types where their texts survive it. A directory says which hours have rows, so that a scan
+//! asks only for those.
 
 mod batch;
 mod cells;
@@ -11,6 +12,7 @@ mod key;
 mod parts;
 mod remove;
 mod scan;
+mod value;
 mod write;
 
 use std::{fmt, sync::Arc};

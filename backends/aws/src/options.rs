@@ -48,6 +48,15 @@ impl Endpoints {
     }
 }
 
+/// What a table of provisioned capacity takes in a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableUnits {
+    /// Units of reading: 4 KB each.
+    pub reads: u32,
+    /// Units of writing: 1 KB each; a row takes four of them at least.
+    pub writes: u32,
+}
+
 /// How an instance lives on AWS.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -72,6 +81,8 @@ pub struct AwsOptions {
     pub fan_out: Option<String>,
     /// Over how many partitions the rows of one metric and hour are spread.
     pub spread: u32,
+    /// The capacity of the table of rows, if it is created; none for one that AWS charges by request.
+    pub rows_units: Option<TableUnits>,
     /// The storage class of archived segments, such as `STANDARD_IA`; none for that of the bucket.
     pub archive_class: Option<String>,
     /// The clock.
@@ -98,6 +109,7 @@ impl AwsOptions {
             poll_every: Duration::from_millis(500),
             fan_out: None,
             spread: 4,
+            rows_units: None,
             archive_class: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),
@@ -131,6 +143,9 @@ impl AwsOptions {
         if !(1..=Self::SPREAD_MAX).contains(&self.spread) {
             return Err(Error::invalid("the spread is out of bounds").with("spread", self.spread));
         }
+        if self.rows_units.is_some_and(|units| units.reads == 0 || units.writes == 0) {
+            return Err(Error::invalid("a table of provisioned capacity has one unit of each kind at least"));
+        }
         Ok(())
     }
 }
@@ -163,6 +178,8 @@ with! {
     with_fan_out(fan_out: Option<String>);
     /// Another spread of rows.
     with_spread(spread: u32);
+    /// Another capacity of a new table of rows.
+    with_rows_units(rows_units: Option<TableUnits>);
     /// Another storage class of segments.
     with_archive_class(archive_class: Option<String>);
     /// Another clock.

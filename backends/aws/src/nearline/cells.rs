@@ -7,7 +7,7 @@ use fineo_core::{
     nearline::{Predicate, Row, RowHead, Rows},
 };
 
-use super::key;
+use super::{key, value};
 use crate::dynamo::{Item, binary, bytes_of, number, number_of, text, text_of};
 
 pub(super) const ALIAS: &str = "_fineo_alias";
@@ -110,5 +110,5 @@ impl FoundRow {
 }
 
 fn found<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(&*attribute(name))?.as_s().ok().map(String::as_str)
+    item.get(&*attribute(name)).and_then(value::cell_of)
 }

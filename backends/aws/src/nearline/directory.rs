@@ -28,6 +28,8 @@ const BELIEVED_MICROS: i64 = 3_600_000_000;
 const KEPT_MICROS: i64 = 24 * BELIEVED_MICROS;
 /// How many entries a process remembers.
 const REMEMBERED_MAX: usize = 100_000;
+/// How many rows of an hour a process writes into one partition before it spreads them: fewer are read by one query.
+const UNSPREAD_ROWS_MAX: usize = 256;
 
 /// What this process knows of the directory.
 #[derive(Debug, Default)]
@@ -37,9 +39,18 @@ pub(super) struct Directory {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// When an hour was touched by this process.
-    touched: BTreeMap<(TenantId, MetricId, u64), Timestamp>,
+    hours: BTreeMap<HourName, Noted>,
     metrics: HashSet<(TenantId, MetricId)>,
+}
+
+type HourName = (TenantId, MetricId, u64);
+
+/// What this process wrote of an hour.
+#[derive(Debug, Clone, Copy, Default)]
+struct Noted {
+    /// When it noted the hour, and the spread that it noted; none before it did.
+    as_spread: Option<(Timestamp, u32)>,
+    rows: usize,
 }
 
 impl Directory {
@@ -47,17 +58,33 @@ impl Directory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_fresh(&self, hour: &(TenantId, MetricId, u64), now: Timestamp) -> bool {
-        let touched = self.state().touched.get(hour).copied();
-        touched.is_some_and(|touched| now.micros().abs_diff(touched.micros()) < BELIEVED_MICROS.unsigned_abs())
+    /// Counts `rows` that are to be written to an hour, and says what is known of it then.
+    fn count(&self, hour: &HourName, rows: usize) -> Noted {
+        let mut state = self.state();
+        if state.hours.len() >= REMEMBERED_MAX {
+            state.hours.clear();
+        }
+        let noted = state.hours.entry(hour.clone()).or_default();
+        noted.rows = noted.rows.saturating_add(rows);
+        *noted
     }
 
-    fn touch(&self, hour: (TenantId, MetricId, u64), now: Timestamp) {
-        let mut state = self.state();
-        if state.touched.len() >= REMEMBERED_MAX {
-            state.touched.clear();
-        }
-        state.touched.insert(hour, now);
+    fn note(&self, hour: &HourName, now: Timestamp, spread: u32) {
+        self.state().hours.entry(hour.clone()).or_default().as_spread = Some((now, spread));
+    }
+}
+
+impl Noted {
+    /// Over how many partitions this process spreads the hour's rows from now on.
+    fn spread(&self, spread_max: u32) -> u32 {
+        if self.rows > UNSPREAD_ROWS_MAX { spread_max } else { 1 }
+    }
+
+    /// Whether the entry is there for sure, and wide enough.
+    fn is_believed(&self, spread: u32, now: Timestamp) -> bool {
+        self.as_spread.is_some_and(|(noted, as_spread)| {
+            as_spread >= spread && now.micros().abs_diff(noted.micros()) < BELIEVED_MICROS.unsigned_abs()
+        })
     }
 }
 
@@ -69,13 +96,23 @@ pub(super) struct Hour {
     pub(super) touched: i64,
 }
 
+impl Hour {
+    /// Whether nobody can believe in the entry any more who does not touch it first.
+    pub(super) fn is_forgettable(&self, now: Timestamp) -> bool {
+        now.micros().saturating_sub(self.touched) >= KEPT_MICROS
+    }
+}
+
 impl DynamoNearline {
-    /// Makes sure that an hour is in the directory before a row goes there.
-    pub(super) async fn note_hour(&self, tenant: &TenantId, metric: &MetricId, hour: u64) -> Result<()> {
+    /// Makes sure that an hour is in the directory before `rows` rows go there; answers over how many of its partitions
+    /// they may be spread.
+    pub(super) async fn note_hour(&self, tenant: &TenantId, metric: &MetricId, hour: u64, rows: usize) -> Result<u32> {
         let now = self.table.clock.now();
         let known = (tenant.clone(), metric.clone(), hour);
-        if self.directory.is_fresh(&known, now) {
-            return Ok(());
+        let noted = self.directory.count(&known, rows);
+        let spread = noted.spread(self.spread);
+        if noted.is_believed(spread, now) {
+            return Ok(spread);
         }
         self.note_metric(tenant, metric).await?;
         let touch = |condition: Option<&str>, update: &str| {
@@ -95,15 +132,15 @@ impl DynamoNearline {
             "SET #touched = :now, #spread = :spread",
         )
         .expression_attribute_names("#spread", SPREAD)
-        .expression_attribute_values(":spread", number(self.spread));
+        .expression_attribute_values(":spread", number(spread));
         if let Err(error) = wider.send().await {
             if failure::code(&error) != Some("ConditionalCheckFailedException") {
                 return Err(failure::dynamodb(error));
             }
             touch(None, "SET #touched = :now").send().await.map_err(failure::dynamodb)?;
         }
-        self.directory.touch(known, now);
-        Ok(())
+        self.directory.note(&known, now, spread);
+        Ok(spread)
     }
 
     async fn note_metric(&self, tenant: &TenantId, metric: &MetricId) -> Result<()> {
@@ -133,12 +170,9 @@ impl DynamoNearline {
         found.iter().map(read_hour).collect()
     }
 
-    /// Takes an hour without rows out of the directory, once nobody can believe in it any more.
+    /// Takes an hour without rows out of the directory that is [forgettable](Hour::is_forgettable), unless somebody
+    /// touched it since.
     pub(super) async fn forget_hour(&self, tenant: &TenantId, metric: &MetricId, hour: Hour) -> Result<()> {
-        let now = self.table.clock.now().micros();
-        if now.saturating_sub(hour.touched) < KEPT_MICROS {
-            return Ok(());
-        }
         let call = self
             .table
             .client

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use fineo_core::{Error, Result, nearline::Row};
 
-use super::{DynamoNearline, cells, key};
+use super::{DynamoNearline, cells, key, value};
 use crate::dynamo::{Item, Query, binary, binary_of, item_bytes, number, number_of, text, text_of};
 
 /// The largest item that is written as it is: AWS takes 400 KB, and counts as we do but for a few bytes.
@@ -27,7 +27,8 @@ pub(super) struct Split {
 /// Adds the cells of `row` to its `item`, as far as they fit; `partition` names the parts of the others.
 pub(super) fn split(mut item: Item, row: &Row<'_>, partition: impl FnOnce() -> String) -> Split {
     let mut moved = Vec::new();
-    let size = |(name, value): &(&str, &str)| name.len() + value.len() + cells::attribute(name).len() - name.len();
+    // A number may take two bytes more than its digits.
+    let size = |(name, text): &(&str, &str)| cells::attribute(name).len() + text.len().max(3);
     let mut all: Vec<(&str, &str)> = row.cells().collect();
     let mut bytes = item_bytes(&item) + all.iter().map(size).sum::<usize>();
     if bytes > ITEM_BYTES_MAX {
@@ -39,8 +40,8 @@ pub(super) fn split(mut item: Item, row: &Row<'_>, partition: impl FnOnce() -> S
             moved.push(largest);
         }
     }
-    for (name, value) in all {
-        item.insert(cells::attribute(name).into_owned(), text(value));
+    for (name, text) in all {
+        item.insert(cells::attribute(name).into_owned(), value::attribute_of(text));
     }
     if moved.is_empty() {
         return Split { item, parts: Vec::new() };

@@ -1,10 +1,12 @@
 //! Removing rows by position: guard and row in one transaction, only while they still stand as they were read.
 
+use async_stream::try_stream;
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{Delete, TransactWriteItem},
 };
 use fineo_core::{Cover, Error, MetricId, Outcome, Position, Result, ShardId, TenantId, TimeRange};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::{DynamoNearline, cells, directory::Hour, key};
 use crate::{
@@ -13,6 +15,8 @@ use crate::{
 };
 
 const TRANSACTION_ROWS_MAX: usize = TRANSACTION_ITEMS_MAX / 2;
+/// How many partitions are read at a time, and how many transactions are under way.
+const AT_ONCE: usize = 8;
 
 /// A row that the cover contains.
 #[derive(Debug)]
@@ -36,56 +40,79 @@ impl<'a> Remover<'a> {
     }
 
     pub(super) async fn remove(self) -> Outcome<u64> {
-        let mut removed = 0;
-        match self.remove_hours(&mut removed).await {
-            Ok(()) => Outcome::Done(removed),
-            // Some are gone: the rest goes when the call is made again.
-            Err(error) if removed > 0 => Outcome::Unknown(error.and_may_have_applied()),
-            Err(error) => Outcome::of_error(error),
-        }
-    }
-
-    async fn remove_hours(&self, removed: &mut u64) -> Result<()> {
         if self.cover.is_empty() {
-            return Ok(());
+            return Outcome::Done(0);
         }
-        for hour in self.store.hours(self.tenant, self.metric, TimeRange::ALL).await? {
-            for part in 0..hour.spread {
-                self.remove_part(hour, part, removed).await?;
-            }
-            if !self.store.hour_has_rows(self.tenant, self.metric, hour).await? {
-                self.store.forget_hour(self.tenant, self.metric, hour).await?;
-            }
+        let hours = match self.store.hours(self.tenant, self.metric, TimeRange::ALL).await {
+            Ok(hours) => hours,
+            Err(error) => return Outcome::of_error(error),
+        };
+        let removed = self.remove_rows_of(&hours).await;
+        let forgotten = match removed {
+            Ok(removed) => self.forget(&hours).await.map(|()| removed),
+            Err(error) => Err(error),
+        };
+        match forgotten {
+            Ok(removed) => Outcome::Done(removed),
+            // Some may be gone: the rest goes when the call is made again.
+            Err(error) => Outcome::Unknown(error.and_may_have_applied()),
         }
-        Ok(())
     }
 
-    async fn remove_part(&self, hour: Hour, part: u32, removed: &mut u64) -> Result<()> {
-        let attributes = [key::PARTITION, key::SORT, cells::SHARD, cells::POSITION, cells::PARTS, cells::PARTS_COUNT];
-        let placeholders =
-            attributes.iter().enumerate().map(|(index, name)| (format!("#n{index}"), (*name).to_owned()));
-        let query = Query {
-            condition: "#n0 = :pk".to_owned(),
-            projection: Some("#n0, #n1, #n2, #n3, #n4, #n5".to_owned()),
-            names: placeholders.collect(),
-            values: [(":pk".to_owned(), text(key::rows(self.tenant, self.metric, hour.number, part)))].into(),
-            ..Query::default()
-        };
-        let mut next = None;
-        loop {
-            let page = self.store.table.page(&query, next).await?;
-            let mut covered = Vec::new();
-            for item in page.items {
-                covered.extend(self.covered(item)?);
-            }
-            while !covered.is_empty() {
-                let rest = covered.split_off(covered.len().min(TRANSACTION_ROWS_MAX));
-                *removed += self.remove_rows(covered).await?;
-                covered = rest;
-            }
-            next = page.next;
-            if next.is_none() {
+    /// Removes the rows of `hours`, whose partitions are read at the same time so that few rows of many hours share a
+    /// transaction.
+    async fn remove_rows_of(&self, hours: &[Hour]) -> Result<u64> {
+        let mut partitions = Vec::new();
+        for hour in hours {
+            partitions.extend((0..hour.spread).map(|part| key::rows(self.tenant, self.metric, hour.number, part)));
+        }
+        let covered = stream::iter(partitions).map(|partition| Box::pin(self.covered_of(partition)));
+        let removals = covered
+            .flatten_unordered(AT_ONCE)
+            .try_chunks(TRANSACTION_ROWS_MAX)
+            .map(|rows| async { self.remove_rows(rows.map_err(|failed| failed.1)?).await })
+            .buffer_unordered(AT_ONCE);
+        removals.try_fold(0, |sum, removed| async move { Ok(sum + removed) }).await
+    }
+
+    /// Takes those of `hours` out of the directory that have no rows.
+    async fn forget(&self, hours: &[Hour]) -> Result<()> {
+        let now = self.store.table.clock.now();
+        let old: Vec<Hour> = hours.iter().copied().filter(|hour| hour.is_forgettable(now)).collect();
+        let forgotten = old.into_iter().map(|hour| async move {
+            if self.store.hour_has_rows(self.tenant, self.metric, hour).await? {
                 return Ok(());
+            }
+            self.store.forget_hour(self.tenant, self.metric, hour).await
+        });
+        stream::iter(forgotten).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// The covered rows of a partition.
+    fn covered_of(&self, partition: String) -> impl Stream<Item = Result<Covered>> {
+        try_stream! {
+            let attributes = [key::PARTITION, key::SORT, cells::SHARD, cells::POSITION, cells::PARTS, cells::PARTS_COUNT];
+            let placeholders =
+                attributes.iter().enumerate().map(|(index, name)| (format!("#n{index}"), (*name).to_owned()));
+            let query = Query {
+                condition: "#n0 = :pk".to_owned(),
+                projection: Some("#n0, #n1, #n2, #n3, #n4, #n5".to_owned()),
+                names: placeholders.collect(),
+                values: [(":pk".to_owned(), text(partition))].into(),
+                ..Query::default()
+            };
+            let mut next = None;
+            loop {
+                let page = self.store.table.page(&query, next).await?;
+                for item in page.items {
+                    if let Some(covered) = self.covered(item)? {
+                        yield covered;
+                    }
+                }
+                next = page.next;
+                if next.is_none() {
+                    break;
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Scanning: hour by hour, the partitions of an hour at once, merged in order of time.
 
+mod page;
 pub(super) mod query;
 
 use std::collections::VecDeque;
@@ -14,10 +15,10 @@ use futures::{
 };
 
 use super::{DynamoNearline, batch::batch, cells::FoundRow, directory::Hour, key};
-use crate::dynamo::{Item, Query};
+use crate::dynamo::Item;
 
-/// How many hours are asked for ahead of the one that is read.
-const HOURS_AT_ONCE: usize = 8;
+/// How many partitions are asked for at a time, those of the hour that is read and of the next.
+const PARTITIONS_AT_ONCE: usize = 32;
 /// Of the texts of one batch; a single row may exceed it.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 
@@ -25,7 +26,9 @@ const BATCH_BYTES_MAX: usize = 16 << 20;
 pub(super) fn batches(store: DynamoNearline, request: ScanRequest) -> BoxStream<'static, Result<RecordBatch>> {
     let batches = try_stream! {
         let hours = store.hours(&request.tenant, &request.metric, request.time).await?;
-        let begun = stream::iter(hours).map(|hour| begin(&store, &request, hour)).buffered(HOURS_AT_ONCE);
+        let spread = hours.iter().map(|hour| hour.spread).max().unwrap_or(1);
+        let at_once = (PARTITIONS_AT_ONCE / spread as usize).max(2);
+        let begun = stream::iter(hours).map(|hour| begin(&store, &request, hour)).buffered(at_once);
         futures::pin_mut!(begun);
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while let Some(mut cursors) = begun.try_next().await? {
@@ -64,7 +67,8 @@ fn is_wanted(request: &ScanRequest, row: &FoundRow) -> bool {
 
 /// Reads one partition of an hour on.
 struct Cursor {
-    query: Query,
+    partition: String,
+    queries: query::Queries,
     items: VecDeque<Item>,
     next: Option<Item>,
 }
@@ -73,9 +77,9 @@ struct Cursor {
 async fn begin(store: &DynamoNearline, request: &ScanRequest, hour: Hour) -> Result<Vec<Cursor>> {
     let cursors = (0..hour.spread).map(|part| async move {
         let partition = key::rows(&request.tenant, &request.metric, hour.number, part);
-        let query = query::of_rows(request, partition);
-        let page = store.table.page(&query, None).await?;
-        let mut cursor = Cursor { query, items: page.items.into(), next: page.next };
+        let queries = query::of_rows(request, &partition);
+        let mut cursor = Cursor { partition, queries, items: VecDeque::new(), next: None };
+        cursor.ask(store, None).await?;
         cursor.fill(store).await?;
         Result::Ok(cursor)
     });
@@ -83,14 +87,18 @@ async fn begin(store: &DynamoNearline, request: &ScanRequest, hour: Hour) -> Res
 }
 
 impl Cursor {
+    async fn ask(&mut self, store: &DynamoNearline, from: Option<Item>) -> Result<()> {
+        let page = page::page(&store.table, &self.queries, &self.partition, from).await?;
+        (self.items, self.next) = (page.items.into(), page.next);
+        Ok(())
+    }
+
     /// Asks for pages until there is an item or no further page. A page may be empty and have a successor.
     async fn fill(&mut self, store: &DynamoNearline) -> Result<()> {
         while self.items.is_empty()
             && let Some(from) = self.next.take()
         {
-            let page = store.table.page(&self.query, Some(from)).await?;
-            self.items = page.items.into();
-            self.next = page.next;
+            self.ask(store, Some(from)).await?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What can be said without DynamoDB: names, keys, sizes, queries, verdicts.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::CancellationReason;
 use fineo_core::{
     ContentHash, EventId, MetricId, Outcome, Position, ShardId, TenantId, TimeRange, Timestamp,
@@ -13,7 +15,7 @@ use super::{
     scan,
     write::verdict,
 };
-use crate::dynamo::{Item, binary, item_bytes};
+use crate::dynamo::{Item, Query, binary, item_bytes};
 
 fn rows_of(cells: &[(&str, &str)]) -> Rows {
     let mut rows = Rows::new(ShardId::new("s0").unwrap());
@@ -67,7 +69,17 @@ fn a_row_that_fits_is_one_item() {
     let row = rows.get(0).unwrap();
     let split = split(row_item(&rows, &row, "r".to_owned()), &row, || unreachable!("it fits"));
     assert!(split.parts.is_empty());
-    assert_eq!(split.item["a"].as_s().unwrap(), "1");
+    assert_eq!(split.item["a"].as_n().unwrap(), "1");
+}
+
+#[test]
+fn a_row_of_many_small_numbers_is_not_larger_than_it_was_taken_for() {
+    let names: Vec<String> = (0..90_000).map(|number| format!("{number:x}")).collect();
+    let cells: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let rows = rows_of(&cells);
+    let row = rows.get(0).unwrap();
+    let split = split(row_item(&rows, &row, "r".to_owned()), &row, || "p".to_owned());
+    assert!(split.parts.iter().chain([&split.item]).all(|item| item_bytes(item) < 400_000));
 }
 
 #[test]
@@ -85,28 +97,61 @@ fn request() -> ScanRequest {
     ScanRequest::new(TenantId::new("acme").unwrap(), MetricId::numbered(1)).with_time(TimeRange { from: 0, to: 5 })
 }
 
-#[test]
-fn a_query_names_only_what_it_uses() {
-    let predicate = Predicate::AnyText { names: vec!["site".into()], texts: vec!["north".into()] };
-    let query =
-        scan::query::of_rows(&request().with_names(["temp", "select"]).with_predicate(predicate), "r".to_owned());
-    let expressions = [Some(query.condition), query.filter, query.projection].into_iter().flatten().collect::<String>();
-    for placeholder in query.names.keys().chain(query.values.keys()) {
-        assert!(expressions.contains(placeholder.as_str()), "{placeholder} is not used in {expressions}");
-    }
-    assert!(query.names.values().any(|name| name == "temp") && query.names.values().any(|name| name == "site"));
+fn assert_names_only_what_it_uses(query: &Query) {
+    let expressions = [Some(&query.condition), query.filter.as_ref(), query.projection.as_ref()];
+    let expressions: Vec<&str> = expressions.into_iter().flatten().map(String::as_str).collect();
+    let is_placeholder = |character: char| character.is_ascii_alphanumeric() || "#:_".contains(character);
+    let used: BTreeSet<&str> = expressions.iter().flat_map(|text| text.split(|one| !is_placeholder(one))).collect();
+    let used: BTreeSet<&str> = used.into_iter().filter(|word| word.starts_with(['#', ':'])).collect();
+    let named: BTreeSet<&str> = query.names.keys().chain(query.values.keys()).map(String::as_str).collect();
+    assert_eq!(used, named);
+    assert!(expressions.iter().all(|expression| expression.len() <= 4_096));
 }
 
 #[test]
-fn a_query_too_long_for_dynamodb_reads_whole_items() {
-    let names: Vec<String> = (0..2000).map(|number| format!("field {number}")).collect();
-    let query = scan::query::of_rows(&request().with_names(names), "r".to_owned());
-    assert_eq!(query.projection, None);
+fn a_query_names_only_what_it_uses() {
+    let predicate =
+        Predicate::AnyText { names: vec!["site".into()], texts: vec!["north".into(), "7".into(), "true".into()] };
+    let asked = scan::query::of_rows(&request().with_names(["temp", "select"]).with_predicate(predicate), "r");
+    assert!(asked.others.is_empty());
+    assert_names_only_what_it_uses(&asked.first);
+    assert!(["temp", "select", "site"].iter().all(|name| asked.first.names.values().any(|known| known == name)));
+    // As texts, as they were stored before; and in their own types.
+    let mut kinds: Vec<String> = asked
+        .first
+        .values
+        .iter()
+        .filter(|(name, _)| name.starts_with(":v"))
+        .map(|(_, value)| format!("{value:?}"))
+        .collect();
+    kinds.sort();
+    assert_eq!(kinds, ["Bool(true)", "N(\"7\")", "S(\"7\")", "S(\"north\")", "S(\"true\")"]);
+}
+
+fn named(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("field {number}")).collect()
+}
+
+#[test]
+fn a_projection_too_long_for_dynamodb_is_split_over_queries_that_miss_no_name() {
+    let asked = scan::query::of_rows(&request().with_names(named(2_500)), "r");
+    assert_eq!(asked.others.len(), 2);
+    let queries: Vec<&Query> = [&asked.first].into_iter().chain(&asked.others).collect();
+    queries.iter().for_each(|query| assert_names_only_what_it_uses(query));
+    let all: BTreeSet<&String> = queries.iter().flat_map(|query| query.names.values()).collect();
+    assert!(named(2_500).iter().all(|name| all.contains(name)));
+}
+
+#[test]
+fn more_names_than_are_worth_it_and_too_long_a_filter_are_left_to_us() {
+    let asked = scan::query::of_rows(&request().with_names(named(10_000)), "r");
+    assert!(asked.first.projection.is_none() && asked.others.is_empty());
+    assert_names_only_what_it_uses(&asked.first);
     let texts = (0..101).map(|number| number.to_string().into()).collect();
     let wide = Predicate::AnyText { names: vec!["site".into()], texts };
-    let query = scan::query::of_rows(&request().with_predicate(wide), "r".to_owned());
-    assert_eq!(query.filter, None);
-    assert!(query.names.values().any(|name| name == "site"), "it is still read, to be tested here");
+    let asked = scan::query::of_rows(&request().with_predicate(wide), "r");
+    assert_eq!(asked.first.filter, None);
+    assert!(asked.first.names.values().any(|name| name == "site"), "it is still read, to be tested here");
 }
 
 // N1, I2, I5: the content that stands decides; a busy or a throttled row is tried again.

@@ -1,6 +1,6 @@
 //! Writing rows: guard and row in one transaction, so that the first position wins and nobody sees a half.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
@@ -84,15 +84,19 @@ impl<'a> Writer<'a> {
 
     /// Writes rows whose event ids differ.
     async fn write_fresh(&self, fresh: Vec<usize>, met: &mut [Option<Met>]) {
-        let refused = self.note_hours(&fresh).await;
+        let noted = self.note_hours(&fresh).await;
         let (mut chunks, mut chunk, mut bytes): (Vec<Vec<Pending>>, Vec<Pending>, usize) = (Vec::new(), Vec::new(), 0);
         for index in fresh {
             let Some(row) = self.rows.get(index) else { continue };
-            if let Some(error) = refused.get(&key::hour(row.head().timestamp)) {
-                met[index] = Some(Met { outcome: Outcome::of_error(error.clone()), content: None });
-                continue;
-            }
-            let pending = match self.pending(index, &row).await {
+            let spread = match noted.get(&key::hour(row.head().timestamp)) {
+                Some(Ok(spread)) => *spread,
+                Some(Err(error)) => {
+                    met[index] = Some(Met { outcome: Outcome::of_error(error.clone()), content: None });
+                    continue;
+                }
+                None => continue,
+            };
+            let pending = match self.pending(index, &row, spread).await {
                 Ok(pending) => pending,
                 Err(error) => {
                     met[index] = Some(Met { outcome: Outcome::NotDone(error), content: None });
@@ -117,21 +121,22 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Puts the hours of the rows into the directory; answers those where it failed.
-    async fn note_hours(&self, fresh: &[usize]) -> HashMap<u64, Error> {
-        let rows = fresh.iter().filter_map(|index| self.rows.get(*index));
-        let hours: BTreeSet<u64> = rows.map(|row| key::hour(row.head().timestamp)).collect();
-        let notes = hours.into_iter().map(|hour| async move {
-            let noted = self.store.note_hour(self.tenant, self.metric, hour).await;
-            noted.err().map(|error| (hour, error))
+    /// Puts the hours of the rows into the directory; answers how far each is spread, or why it could not be noted.
+    async fn note_hours(&self, fresh: &[usize]) -> HashMap<u64, Result<u32>> {
+        let mut hours: HashMap<u64, usize> = HashMap::new();
+        for row in fresh.iter().filter_map(|index| self.rows.get(*index)) {
+            *hours.entry(key::hour(row.head().timestamp)).or_default() += 1;
+        }
+        let notes = hours.into_iter().map(|(hour, rows)| async move {
+            (hour, self.store.note_hour(self.tenant, self.metric, hour, rows).await)
         });
-        stream::iter(notes).buffer_unordered(TRANSACTIONS_AT_ONCE).filter_map(|failed| async { failed }).collect().await
+        stream::iter(notes).buffer_unordered(TRANSACTIONS_AT_ONCE).collect().await
     }
 
     /// The items of a row; what does not fit into one is written at once.
-    async fn pending(&self, index: usize, row: &Row<'_>) -> Result<Pending> {
+    async fn pending(&self, index: usize, row: &Row<'_>, spread: u32) -> Result<Pending> {
         let head = row.head();
-        let part = key::part(head.id, self.store.spread);
+        let part = key::part(head.id, spread);
         let partition = key::rows(self.tenant, self.metric, key::hour(head.timestamp), part);
         let item = cells::row_item(self.rows, row, partition);
         let parts = || key::parts(self.tenant, self.metric, head.id, &self.store.table.nonce());

@@ -1,21 +1,16 @@
-//! What only this backend has: shards that split and merge under load, large segments, a whole place and its doctor.
+//! What only this backend has: shards that split and merge under load, a whole place and its doctor.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fineo_backend_aws::{Aws, Endpoints, Resource, SinkEntry, read_delivered};
+use fineo_backend_aws::{Aws, Endpoints, Resource, TableUnits};
 use fineo_core::{
-    Archive, Clock, ErrorKind, Outcome, Position, Result, ShardId, Stream, SystemClock, TenantId, Timestamp,
-    archive::{Created, SegmentKind, SegmentName, Stage},
-    stream::{Delivery, Entry, ReadFrom},
+    Clock, ErrorKind, Position, Result, ShardId, Stream, SystemClock, TenantId, Timestamp,
+    stream::{Entry, ReadFrom},
 };
 use futures::{StreamExt, future::BoxFuture};
 use libtest_mimic::{Completion, Failed, Trial};
 use object_store::{ObjectStoreExt, path::Path};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 use crate::place::{endpoint, options};
 
@@ -23,17 +18,12 @@ pub(crate) type Run = fn() -> BoxFuture<'static, Result<()>>;
 
 /// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Run); 11] = [
+    let cases: [(&str, Run); 9] = [
         ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(polled())),
         ("aws, O3: nor does it when its records are pushed", || Box::pin(pushed())),
-        (
-            "aws, N11: a segment beyond one request is created once, whoever else writes it",
-            || Box::pin(large_segment()),
-        ),
         ("aws: what is pushed goes on when the connection of a subscription is lost without a word", || {
             Box::pin(crate::silent::subscription())
         }),
-        ("aws: the segments of a cold archive bear its storage class", || Box::pin(cold())),
         ("aws: the end of a shard is found after a quiet time, and by a clock that is ahead", || {
             Box::pin(quiet("FINEO_TEST_KINESIS_URL"))
         }),
@@ -41,8 +31,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             Box::pin(quiet("FINEO_TEST_KINESALITE_URL"))
         }),
         ("aws, D8: a read behind a record that is gone names the first that is left", || Box::pin(gone())),
-        ("aws: what a sink sends through Firehose is read once and in order, kind by kind", || Box::pin(sunk())),
         ("aws: a folder of a bucket has its own objects and no others", || Box::pin(folder())),
+        ("aws: a table of rows takes what comes, or so many units as were asked for", || Box::pin(provisioned())),
         ("aws: a place is made once, found good by its doctor, and deleted", || Box::pin(whole_place())),
     ];
     cases.into_iter().map(trial).collect()
@@ -68,60 +58,6 @@ pub(crate) async fn everywhere() -> Result<Aws> {
         .with_kinesis(endpoint("FINEO_TEST_KINESALITE_URL")?)
         .with_dynamodb(endpoint("FINEO_TEST_DYNAMODB_URL")?);
     Aws::connect(options(endpoints)).await
-}
-
-/// An entry of stage raw, as its tap or its errors have it.
-fn sink_entry(kind: SegmentKind, position: u64) -> SinkEntry {
-    let payload = format!("{} {position} {}", kind.as_str(), "x".repeat(1_000));
-    let tenant = TenantId::new("acme").unwrap();
-    let delivery = Delivery { tenant, position: Position::from(position), payload: payload.into() };
-    SinkEntry { stage: Stage::Raw, kind, shard: ShardId::new("s0").unwrap(), delivery }
-}
-
-async fn sunk() -> Result<()> {
-    let url = endpoint("FINEO_TEST_S3_URL")?;
-    let aws = Aws::connect(options(Endpoints::default().with_s3(&url).with_firehose(&url))).await?;
-    aws.bootstrap(&[Resource::Bucket]).await?;
-    let name = aws.options().prefix.clone();
-    delivery_stream(&url, &name, aws.bucket().name()).await;
-    let sink = aws.sink(&name);
-    // In disorder, kinds mixed, and everything from 1,000 on twice, as after a lost answer.
-    let mut entries: Vec<SinkEntry> = (0..3_000).rev().map(|n| sink_entry(SegmentKind::Received, n)).collect();
-    entries.extend((1_000..3_000).map(|n| sink_entry(SegmentKind::Received, n)));
-    entries.extend((0..10).map(|n| sink_entry(SegmentKind::Malformed, n)));
-    let outcomes = sink.send(&entries).await;
-    assert_eq!((outcomes.len(), outcomes.iter().all(Outcome::is_done)), (5_010, true));
-    for (kind, count) in [(SegmentKind::Received, 3_000), (SegmentKind::Malformed, 10), (SegmentKind::Commit, 0)] {
-        let read = read_delivered(&*aws.bucket().store(), "sunk", (Stage::Raw, kind)).await?;
-        let positions: Vec<Position> = read.iter().map(|entry| entry.delivery.position).collect();
-        assert_eq!(positions, (0..count).map(Position::from).collect::<Vec<_>>(), "{kind:?}");
-        let expected = |(entry, n): (&SinkEntry, u64)| entry.delivery.payload == sink_entry(kind, n).delivery.payload;
-        assert!(read.iter().zip(0..).all(expected));
-    }
-    let missing = aws.sink("nobody").send(&entries[..1]).await.remove(0).into_result().unwrap_err();
-    assert_eq!(missing.kind(), ErrorKind::NotFound);
-    Ok(())
-}
-
-/// Makes a delivery stream into the folder `sunk` of `bucket`.
-async fn delivery_stream(url: &str, name: &str, bucket: &str) {
-    use aws_sdk_firehose::{Client, config, types};
-    let credentials = config::Credentials::new("test", "test", None, None, "test");
-    let http = aws_smithy_http_client::Builder::new().build_http();
-    let config = config::Builder::new()
-        .http_client(http)
-        .behavior_version_latest()
-        .endpoint_url(url)
-        .credentials_provider(credentials);
-    let client = Client::from_conf(config.region(config::Region::new("us-east-1")).build());
-    let destination = types::ExtendedS3DestinationConfiguration::builder()
-        .role_arn("arn:aws:iam::000000000000:role/firehose")
-        .bucket_arn(format!("arn:aws:s3:::{bucket}"))
-        .prefix("sunk/")
-        .compression_format(types::CompressionFormat::Uncompressed);
-    let call = client.create_delivery_stream().delivery_stream_name(name);
-    let made = call.extended_s3_destination_configuration(destination.build().unwrap()).send();
-    Box::pin(made).await.unwrap();
 }
 
 async fn folder() -> Result<()> {
@@ -243,46 +179,6 @@ async fn quiet(variable: &str) -> Result<()> {
     Ok(())
 }
 
-async fn large_segment() -> Result<()> {
-    let aws = everywhere().await?;
-    aws.bootstrap(&[Resource::Bucket]).await?;
-    let (archive, other) = (aws.archive(), aws.archive());
-    let name = SegmentName {
-        stage: Stage::Raw,
-        kind: SegmentKind::Received,
-        time: Timestamp::default(),
-        shard: ShardId::new("s0")?,
-        first: Position::from(1u64),
-        last: Position::from(2u64),
-    };
-    let large = Bytes::from(vec![7; 65 << 20]);
-    assert_eq!(archive.write(&name, large.clone()).await.into_result()?, Created::New);
-    assert_eq!(other.write(&name, large.clone()).await.into_result()?, Created::Same);
-    assert_eq!(other.write(&name, "short".into()).await.into_result()?, Created::Conflict);
-    assert!(archive.read(&name, None).await? == large, "the segment differs");
-    Ok(())
-}
-
-async fn cold() -> Result<()> {
-    let url = endpoint("FINEO_TEST_S3_URL")?;
-    let options = options(Endpoints::default().with_s3(&url)).with_archive_class(Some("STANDARD_IA".to_owned()));
-    let aws = Aws::connect(options).await?;
-    aws.bootstrap(&[Resource::Bucket]).await?;
-    let (stage, kind, shard) = (Stage::Raw, SegmentKind::Received, ShardId::new("s0")?);
-    let (first, last) = (Position::from(1u64), Position::from(2u64));
-    let name = SegmentName { stage, kind, time: Timestamp::default(), shard, first, last };
-    assert_eq!(aws.archive().write(&name, "x".into()).await.into_result()?, Created::New);
-    // The store of objects does not tell classes: its service does.
-    let path = format!("/{0}/{0}/archive/{1}", aws.options().prefix, name.path());
-    let mut service = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
-    let request = format!("HEAD {path} HTTP/1.1\r\nhost: s3\r\nconnection: close\r\n\r\n");
-    service.write_all(request.as_bytes()).await.unwrap();
-    let mut head = String::new();
-    service.read_to_string(&mut head).await.unwrap();
-    assert!(head.to_lowercase().contains("x-amz-storage-class: standard_ia"), "{head}");
-    Ok(())
-}
-
 async fn gone() -> Result<()> {
     let aws = everywhere().await?;
     aws.bootstrap(&[Resource::Stream("raw".to_owned())]).await?;
@@ -319,5 +215,28 @@ async fn whole_place() -> Result<()> {
     assert_eq!(diagnosis.findings.len(), 8);
     aws.delete_everything().await?;
     assert!(!aws.doctor().await.is_good());
+    Ok(())
+}
+
+async fn provisioned() -> Result<()> {
+    let options = everywhere().await?.options().clone();
+    let told = async |aws: Aws| {
+        let diagnosis = aws.doctor().await.to_string();
+        diagnosis.lines().find(|line| line.contains("-rows:")).unwrap().rsplit("; ").next().unwrap().to_owned()
+    };
+    let units = Some(TableUnits { reads: 7, writes: 40 });
+    let aws = Aws::connect(options.clone().with_rows_units(units)).await?;
+    aws.bootstrap(&[Resource::Rows]).await?;
+    assert_eq!(told(aws.clone()).await, "takes 7 units of reading and 40 of writing a second");
+    // What is there keeps its capacity.
+    let later = Aws::connect(options.clone()).await?;
+    later.bootstrap(&[Resource::Rows]).await?;
+    assert_eq!(told(later).await, "takes 7 units of reading and 40 of writing a second");
+    aws.delete_everything().await?;
+    let aws = Aws::connect(options.clone()).await?;
+    aws.bootstrap(&[Resource::Rows]).await?;
+    assert_eq!(told(aws).await, "takes what comes, charged by request");
+    let refused = Aws::connect(options.with_rows_units(Some(TableUnits { reads: 0, writes: 1 }))).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
     Ok(())
 }

@@ -33,10 +33,14 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
 }
 
 /// A place whose every service is the stub. Credentials stand for themselves: the environment may have none.
-async fn place(answer: Answer) -> Result<(Aws, Stub)> {
+pub(crate) async fn place(answer: Answer) -> Result<(Aws, Stub)> {
     crate::place::endpoint("AWS_ACCESS_KEY_ID")?;
     let stub = Stub::start(answer).await;
-    let endpoints = Endpoints::default().with_kinesis(&stub.url).with_dynamodb(&stub.url).with_s3(&stub.url);
+    let endpoints = Endpoints::default()
+        .with_kinesis(&stub.url)
+        .with_dynamodb(&stub.url)
+        .with_s3(&stub.url)
+        .with_firehose(&stub.url);
     Ok((Aws::connect(options(endpoints)).await?, stub))
 }
 
@@ -60,7 +64,7 @@ async fn denied() -> Result<()> {
 }
 
 async fn credulous() -> Result<()> {
-    let (aws, _) = place(Box::new(|_, _| (200, json!({})))).await?;
+    let (aws, _) = place(Box::new(|_, _| (200, json!({ "Table": {} })))).await?;
     let diagnosis = aws.doctor().await.to_string();
     let told = diagnosis.lines().find(|line| line.contains("-repo:")).unwrap();
     assert!(told.starts_with("BAD") && told.contains("does not keep the conditions of writes"), "{diagnosis}");

@@ -8,7 +8,10 @@ mod cases;
 mod faults;
 mod patient;
 mod place;
+mod rows;
+mod segments;
 mod silent;
+mod sinks;
 mod stub;
 mod sweep;
 
@@ -77,6 +80,9 @@ fn main() -> ExitCode {
     // A case of a contract that an emulator does not speak is nobody's case.
     trials.retain(|trial| place::is_asked(trial.name()) && !place::takes_minutes(trial.name()));
     trials.extend(cases::trials());
+    trials.extend(rows::trials());
+    trials.extend(segments::trials());
+    trials.extend(sinks::trials());
     trials.extend(faults::trials());
     trials.extend(sweep::trials());
     run(&arguments, trials).exit_code()

@@ -34,7 +34,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
 }
 
 /// A place of its own. Each process connects anew: it knows nothing of the one before.
-struct OnAws(Aws);
+pub(crate) struct OnAws(pub(crate) Aws);
 
 #[async_trait]
 impl Stores for OnAws {

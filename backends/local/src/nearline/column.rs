@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, PrimitiveArray, StringViewArray, UInt32Array, builder::make_view, types};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringViewArray, UInt32Array, builder::make_view, types,
+};
 use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, ScalarBuffer};
-use arrow_select::take::take;
+use arrow_select::{interleave::interleave, take::take};
 use fineo_core::{Error, Result};
 
 use super::{
@@ -170,25 +172,34 @@ impl ColumnReader {
 
     /// Gives the rows from `from` on that have no number in `numbers` yet that of their text: `first` and its code.
     pub(super) fn number(&self, from: usize, numbers: &mut [u32], first: u32) -> Result<()> {
-        let to = from + numbers.len();
-        let texts = self.place.texts;
-        let give = |number: &mut u32, code: u32| {
-            if *number == ABSENT && code < texts {
-                *number = first + code;
+        self.visit(from, from + numbers.len(), |place, code| {
+            if numbers[place] == ABSENT {
+                numbers[place] = first + code;
             }
-        };
+        })
+    }
+
+    /// Visits the rows from `from` to before `to` that have a text: how far behind `from` each is, and its code.
+    fn visit(&self, from: usize, to: usize, mut visit: impl FnMut(usize, u32)) -> Result<()> {
+        let texts = self.place.texts;
         if self.is_sparse() {
-            self.sparse_cells(from, to)?.iter().for_each(|(row, code)| give(&mut numbers[row - from], code));
+            let cells = self.sparse_cells(from, to)?;
+            cells.iter().filter(|(_, code)| *code < texts).for_each(|(row, code)| visit(row - from, code));
             return Ok(());
         }
         if self.place.width == 0 {
-            numbers.iter_mut().for_each(|number| give(number, 0));
+            (0..to - from).for_each(|place| visit(place, 0));
             return Ok(());
         }
+        let mut check = |place: usize, code: u32| {
+            if code < texts {
+                visit(place, code);
+            }
+        };
         match self.codes(from, to)? {
-            Codes::One(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, (*code).into())),
-            Codes::Two(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, (*code).into())),
-            Codes::Four(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, *code)),
+            Codes::One(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, (*code).into())),
+            Codes::Two(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, (*code).into())),
+            Codes::Four(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, *code)),
         }
         Ok(())
     }
@@ -239,12 +250,12 @@ impl ColumnReader {
         }
     }
 
-    fn take<T: arrow_array::ArrowPrimitiveType>(&self, indices: &PrimitiveArray<T>) -> Result<ArrayRef> {
+    fn take<T: ArrowPrimitiveType<Native: Ord>>(&self, indices: &PrimitiveArray<T>) -> Result<ArrayRef> {
         // Where no row is without a cell the null is left off, so that nobody looks for nulls.
         let has_absent = self.place.cells as usize != self.segment.rows();
         let texts = self.place.texts as usize + usize::from(has_absent);
-        let largest = indices.values().iter().copied().map(ArrowNativeType::as_usize).max();
-        if largest.is_some_and(|largest| largest >= texts) {
+        let largest = indices.values().iter().copied().max();
+        if largest.is_some_and(|largest| largest.as_usize() >= texts) {
             return Err(failure::corrupt(&self.segment.pack.path, "code without a text"));
         }
         let taken = take(&self.dictionary.slice(0, texts), indices, None);
@@ -258,6 +269,23 @@ impl ColumnReader {
             _ => Codes::Four(self.segment.numbers(self.reach, self.place.codes, from, to)?),
         })
     }
+}
+
+/// Of the rows that `selection` names, the first text that they have in one of `columns`.
+pub(super) fn first_of(columns: &[ColumnReader], selection: &Selection) -> Result<ArrayRef> {
+    let (from, to) = selection.bounds();
+    let [first, ..] = columns else { return Ok(Arc::new(StringViewArray::new_null(selection.len()))) };
+    // Behind the texts of each is a null.
+    let nothing = (0, first.place.texts as usize);
+    let mut found = vec![nothing; to - from];
+    for (number, column) in columns.iter().enumerate().rev() {
+        column.visit(from, to, |place, code| found[place] = (number, code as usize))?;
+    }
+    if let Selection::Rows(rows) = selection {
+        found = rows.iter().map(|row| found[*row as usize - from]).collect();
+    }
+    let dictionaries: Vec<&dyn Array> = columns.iter().map(|column| &*column.dictionary as &dyn Array).collect();
+    interleave(&dictionaries, &found).map_err(|source| Error::internal("texts could not be taken").with_source(source))
 }
 
 fn widen(codes: &Codes) -> Vec<u32> {

@@ -2,17 +2,17 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use fineo_core::{
     Error, ErrorKind, Position, Result,
     nearline::{Latest, Predicate},
 };
 
-use super::{Request, WINDOW_ROWS, batch, newest::Newest, positions, sixteens, timestamps};
+use super::{Request, WINDOW_ROWS, batch, newest::Newest, positions, push_cells, sixteens, timestamps};
 use crate::nearline::{
     cache::Thing,
-    column::{ColumnReader, Selection},
+    column::{ColumnReader, Selection, first_of},
     footer::Footer,
     segment::{Reach, Segment},
     text::ABSENT,
@@ -54,7 +54,8 @@ struct Key {
 struct Columns {
     alias: Option<ColumnReader>,
     shard: Option<ColumnReader>,
-    cells: Vec<Option<ColumnReader>>,
+    /// Of each thing that is asked for, the columns of its names.
+    cells: Vec<Vec<ColumnReader>>,
 }
 
 /// A predicate over this segment: columns, and the codes of the texts wanted, or none for any text.
@@ -199,9 +200,9 @@ impl StoredScan {
             let open = |thing: Thing, place| ColumnReader::open(&self.segment, self.reach, thing, place);
             let system = request.scan.system;
             let mut cells = Vec::with_capacity(request.scan.names.len());
-            for name in &request.scan.names {
-                let found = self.footer.column(name);
-                cells.push(found.map(|(number, place)| open(Thing::Column(number), place)).transpose()?);
+            for names in &request.names {
+                let found = names.clone().filter_map(|name| self.footer.column(&request.scan.names[name]));
+                cells.push(found.map(|(number, place)| open(Thing::Column(number), place)).collect::<Result<_>>()?);
             }
             self.columns = Some(Columns {
                 alias: system.alias.then(|| open(Thing::Alias, &self.footer.alias)).transpose()?,
@@ -240,12 +241,12 @@ impl StoredScan {
         if system.content {
             arrays.push(sixteens(select_sixteens(&segment.contents(reach, footer, from, to)?, selection))?);
         }
-        for column in &columns.cells {
-            arrays.push(match column {
-                Some(column) => column.array(selection)?,
-                None => Arc::new(StringViewArray::new_null(selection.len())),
-            });
-        }
+        let cells = columns.cells.iter().map(|columns| match columns.as_slice() {
+            [] => Ok(None),
+            [only] => only.array(selection).map(Some),
+            several => first_of(several, selection).map(Some),
+        });
+        push_cells(request, cells, selection.len(), &mut arrays)?;
         batch(request, arrays)
     }
 }

@@ -5,6 +5,7 @@ mod fault_disk;
 mod faults;
 mod fixture;
 mod journal;
+mod nearline_faults;
 mod nearline_model;
 mod objects;
 mod recovery;

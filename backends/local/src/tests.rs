@@ -7,5 +7,6 @@ mod fixture;
 mod journal;
 mod nearline_faults;
 mod nearline_model;
+mod nearline_reads;
 mod objects;
 mod recovery;

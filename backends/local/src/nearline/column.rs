@@ -12,9 +12,8 @@ use fineo_core::{Error, Result};
 use super::{
     cache::Thing,
     footer::ColumnPlace,
-    heads::{Contents, Positions},
-    segment::{Reach, Segment, content_hash, event_id, sixteens},
-    source::{Cells, RowSource, Which},
+    reading::Reading,
+    segment::Segment,
     text::{ABSENT, is_one_of},
 };
 use crate::failure;
@@ -51,8 +50,7 @@ impl Selection {
 /// A column, ready to be read.
 #[derive(Debug)]
 pub(super) struct ColumnReader {
-    segment: Arc<Segment>,
-    reach: Reach,
+    reading: Reading,
     place: ColumnPlace,
     /// The texts, then a null.
     dictionary: Arc<StringViewArray>,
@@ -72,18 +70,31 @@ impl SparseCells {
 }
 
 /// Codes as they lie in the file.
-enum Codes {
+pub(super) enum Codes {
     One(ScalarBuffer<u8>),
     Two(ScalarBuffer<u16>),
     Four(ScalarBuffer<u32>),
 }
 
+impl Codes {
+    /// All of them in four bytes.
+    pub(super) fn widen(&self) -> Vec<u32> {
+        match self {
+            Self::One(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
+            Self::Two(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
+            Self::Four(codes) => codes.to_vec(),
+        }
+    }
+}
+
 impl ColumnReader {
-    /// Opens the column `thing` of `segment`.
-    pub(super) fn open(segment: &Arc<Segment>, reach: Reach, thing: Thing, place: &ColumnPlace) -> Result<Self> {
-        let load = || load_dictionary(segment, reach, place);
+    /// Opens the column `thing` of what `reading` reads.
+    pub(super) fn open(reading: &Reading, thing: Thing) -> Result<Self> {
+        let segment = &reading.segment;
+        let place = reading.place(thing).ok_or_else(|| Error::internal("that is no column"))?;
+        let load = || load_dictionary(reading, place);
         let dictionary = segment.cache.dictionary(segment.number(), thing, load)?;
-        Ok(Self { segment: Arc::clone(segment), reach, place: place.clone(), dictionary })
+        Ok(Self { reading: reading.clone(), place: place.clone(), dictionary })
     }
 
     fn is_sparse(&self) -> bool {
@@ -94,11 +105,11 @@ impl ColumnReader {
     /// spread evenly, and reads more where it was another.
     fn sparse_cells(&self, from: usize, to: usize) -> Result<SparseCells> {
         const MARGIN: usize = 256;
-        let (cells, all) = (self.place.cells as usize, self.segment.rows().max(1));
+        let (cells, all) = (self.place.cells as usize, self.reading.segment.rows().max(1));
         let guess = |row: usize| (row as u128 * cells as u128 / all as u128) as usize;
         let (mut first, mut last) = (guess(from).saturating_sub(MARGIN), (guess(to) + MARGIN).min(cells));
         let rows = loop {
-            let rows: ScalarBuffer<u32> = self.segment.numbers(self.reach, self.place.rows, first, last)?;
+            let rows: ScalarBuffer<u32> = self.reading.numbers(self.place.rows, first, last)?;
             let is_low_enough = first == 0 || rows.first().is_some_and(|row| (*row as usize) < from);
             let is_high_enough = last == cells || rows.last().is_some_and(|row| *row as usize >= to);
             if is_low_enough && is_high_enough {
@@ -113,7 +124,7 @@ impl ColumnReader {
         if begin >= end {
             return Ok(SparseCells::default());
         }
-        let codes = widen(&self.codes(first + begin, first + end)?);
+        let codes = self.codes(first + begin, first + end)?.widen();
         Ok(SparseCells { rows: rows[begin..end].to_vec(), codes })
     }
 
@@ -154,7 +165,7 @@ impl ColumnReader {
             (Codes::Two(codes), Some([one])) => mark_equal(&codes, u16::try_from(*one).ok(), mask),
             (Codes::Four(codes), Some([one])) => mark_equal(&codes, Some(*one), mask),
             (codes, _) => {
-                mask.iter_mut().zip(widen(&codes)).for_each(|(marked, code)| *marked |= matches(code));
+                mask.iter_mut().zip(codes.widen()).for_each(|(marked, code)| *marked |= matches(code));
             }
         }
         Ok(())
@@ -252,11 +263,11 @@ impl ColumnReader {
 
     fn take<T: ArrowPrimitiveType<Native: Ord>>(&self, indices: &PrimitiveArray<T>) -> Result<ArrayRef> {
         // Where no row is without a cell the null is left off, so that nobody looks for nulls.
-        let has_absent = self.place.cells as usize != self.segment.rows();
+        let has_absent = self.place.cells as usize != self.reading.segment.rows();
         let texts = self.place.texts as usize + usize::from(has_absent);
         let largest = indices.values().iter().copied().max();
         if largest.is_some_and(|largest| largest.as_usize() >= texts) {
-            return Err(failure::corrupt(&self.segment.pack.path, "code without a text"));
+            return Err(failure::corrupt(&self.reading.segment.pack.path, "code without a text"));
         }
         let taken = take(&self.dictionary.slice(0, texts), indices, None);
         taken.map_err(|source| Error::internal("texts could not be taken").with_source(source))
@@ -264,9 +275,9 @@ impl ColumnReader {
 
     fn codes(&self, from: usize, to: usize) -> Result<Codes> {
         Ok(match self.place.width {
-            1 => Codes::One(self.segment.numbers(self.reach, self.place.codes, from, to)?),
-            2 => Codes::Two(self.segment.numbers(self.reach, self.place.codes, from, to)?),
-            _ => Codes::Four(self.segment.numbers(self.reach, self.place.codes, from, to)?),
+            1 => Codes::One(self.reading.numbers(self.place.codes, from, to)?),
+            2 => Codes::Two(self.reading.numbers(self.place.codes, from, to)?),
+            _ => Codes::Four(self.reading.numbers(self.place.codes, from, to)?),
         })
     }
 }
@@ -288,24 +299,19 @@ pub(super) fn first_of(columns: &[ColumnReader], selection: &Selection) -> Resul
     interleave(&dictionaries, &found).map_err(|source| Error::internal("texts could not be taken").with_source(source))
 }
 
-fn widen(codes: &Codes) -> Vec<u32> {
-    match codes {
-        Codes::One(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
-        Codes::Two(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
-        Codes::Four(codes) => codes.to_vec(),
-    }
-}
-
 fn mark_equal<T: PartialEq + Copy>(codes: &[T], wanted: Option<T>, mask: &mut [bool]) {
     let Some(wanted) = wanted else { return };
     mask.iter_mut().zip(codes).for_each(|(marked, code)| *marked |= *code == wanted);
 }
 
-/// Where each text ends, and the bytes of all of them.
-fn dictionary_parts(segment: &Segment, reach: Reach, place: &ColumnPlace) -> Result<(ScalarBuffer<u32>, Buffer)> {
+/// Where each text ends, and the bytes of all of them, of the dictionary `bytes` of the column at `place`.
+pub(super) fn dictionary_parts(
+    segment: &Segment,
+    bytes: Buffer,
+    place: &ColumnPlace,
+) -> Result<(ScalarBuffer<u32>, Buffer)> {
     let damaged = || failure::corrupt(&segment.pack.path, "dictionary is damaged");
     let texts = place.texts as usize;
-    let bytes = segment.read_all(reach, place.dictionary)?;
     let text_bytes = bytes.len().checked_sub(4 * texts).ok_or_else(damaged)?;
     let ends = ScalarBuffer::<u32>::new(bytes.clone(), 0, texts);
     let text = bytes.slice_with_length(4 * texts, text_bytes);
@@ -316,8 +322,9 @@ fn dictionary_parts(segment: &Segment, reach: Reach, place: &ColumnPlace) -> Res
     Ok((ends, text))
 }
 
-fn load_dictionary(segment: &Segment, reach: Reach, place: &ColumnPlace) -> Result<StringViewArray> {
-    let (ends, text) = dictionary_parts(segment, reach, place)?;
+fn load_dictionary(reading: &Reading, place: &ColumnPlace) -> Result<StringViewArray> {
+    let segment = &*reading.segment;
+    let (ends, text) = dictionary_parts(segment, reading.read_all(place.dictionary)?, place)?;
     let mut start = 0;
     let mut views = Vec::with_capacity(ends.len() + 1);
     for end in ends.iter().copied() {
@@ -328,66 +335,4 @@ fn load_dictionary(segment: &Segment, reach: Reach, place: &ColumnPlace) -> Resu
     let nulls = NullBuffer::from_iter((0..views.len()).map(|number| number < ends.len()));
     let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![text], Some(nulls));
     array.map_err(|source| failure::corrupt(&segment.pack.path, "dictionary is damaged").with_source(source))
-}
-
-impl RowSource for Arc<Segment> {
-    fn timestamps(&self) -> Result<Vec<i64>> {
-        Ok(self.numbers::<i64>(Reach::Disk, self.footer(Reach::Disk)?.timestamps, 0, self.rows())?.to_vec())
-    }
-
-    fn ingested(&self) -> Result<Vec<i64>> {
-        Ok(self.numbers::<i64>(Reach::Disk, self.footer(Reach::Disk)?.ingested, 0, self.rows())?.to_vec())
-    }
-
-    fn ids(&self) -> Result<Vec<fineo_core::EventId>> {
-        Ok(sixteens(&Segment::ids(self, Reach::Disk, &*self.footer(Reach::Disk)?, 0, self.rows())?, event_id))
-    }
-
-    fn contents(&self) -> Result<Contents> {
-        let footer = self.footer(Reach::Disk)?;
-        if footer.contents.bytes == 0 {
-            return Ok(Contents::default());
-        }
-        Ok(Contents::of(sixteens(&Segment::contents(self, Reach::Disk, &footer, 0, self.rows())?, content_hash)))
-    }
-
-    fn positions(&self) -> Result<Positions> {
-        Segment::positions(self, Reach::Disk, &*self.footer(Reach::Disk)?, 0, self.rows())
-    }
-
-    fn names(&self) -> Result<Vec<Arc<str>>> {
-        Ok(self.footer(Reach::Disk)?.columns.iter().map(|column| Arc::clone(&column.name)).collect())
-    }
-
-    fn cells(&self, which: Which<'_>) -> Result<Option<Cells>> {
-        let footer = self.footer(Reach::Disk)?;
-        let found = match which {
-            Which::Alias => Some(&footer.alias),
-            Which::Shard => Some(&footer.shard),
-            Which::Name(name) => footer.column(name).map(|(_, place)| place),
-        };
-        let Some(place) = found else { return Ok(None) };
-        let reach = if place.is_within_a_block() { Reach::Kept } else { Reach::Disk };
-        let damaged = || failure::corrupt(&self.pack.path, "dictionary is damaged");
-        let (ends, text) = dictionary_parts(self, reach, place)?;
-        let text = String::from_utf8(text.to_vec()).map_err(|source| damaged().with_source(source))?;
-        let count = if place.rows.bytes > 0 { place.cells as usize } else { self.rows() };
-        let codes = match place.width {
-            0 => vec![0; count],
-            1 => widen(&Codes::One(self.numbers(reach, place.codes, 0, count)?)),
-            2 => widen(&Codes::Two(self.numbers(reach, place.codes, 0, count)?)),
-            _ => widen(&Codes::Four(self.numbers(reach, place.codes, 0, count)?)),
-        };
-        let rows: Vec<u32> = if place.rows.bytes > 0 {
-            self.numbers::<u32>(reach, place.rows, 0, count)?.to_vec()
-        } else {
-            (0..self.entry.rows).collect()
-        };
-        if rows.iter().any(|row| *row >= self.entry.rows) {
-            return Err(damaged());
-        }
-        let present = rows.into_iter().zip(codes).filter(|(_, code)| *code < place.texts);
-        let (rows, codes) = present.unzip();
-        Ok(Some(Cells { text, ends: ends.to_vec(), rows, codes }))
-    }
 }

@@ -152,7 +152,7 @@ impl Scan {
         let rest = match part {
             Part::Memory(mut scan) => scan.step(&self.request, &mut self.done)?.then_some(Part::Memory(scan)),
             Part::Segment(segment) => {
-                let opened = StoredScan::on_disk(Arc::clone(&segment), &self.request);
+                let opened = StoredScan::on_disk(&segment, &self.request);
                 opened.inspect_err(|error| segment.set_aside(error))?.map(|scan| Part::Stored(Box::new(scan)))
             }
             Part::Stored(mut scan) => {

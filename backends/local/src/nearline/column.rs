@@ -1,11 +1,13 @@
 //! A column of texts of a segment, read as Arrow arrays: a dictionary once, then codes.
 
+mod kept;
+
 use std::sync::Arc;
 
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringViewArray, UInt32Array, builder::make_view, types,
 };
-use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, ScalarBuffer};
 use arrow_select::{interleave::interleave, take::take};
 use fineo_core::{Error, Result};
 
@@ -13,10 +15,12 @@ use super::{
     cache::Thing,
     footer::ColumnPlace,
     reading::Reading,
-    segment::Segment,
     text::{ABSENT, is_one_of},
 };
 use crate::failure;
+
+use kept::SparseCells;
+pub(super) use kept::{Codes, KeptColumn, dictionary_parts};
 
 /// Rows of a segment, ascending.
 #[derive(Debug)]
@@ -52,39 +56,7 @@ impl Selection {
 pub(super) struct ColumnReader {
     reading: Reading,
     place: ColumnPlace,
-    /// The texts, then a null.
-    dictionary: Arc<StringViewArray>,
-}
-
-/// Some cells of a sparse column: their rows, ascending, and their codes.
-#[derive(Debug, Default)]
-struct SparseCells {
-    rows: Vec<u32>,
-    codes: Vec<u32>,
-}
-
-impl SparseCells {
-    fn iter(&self) -> impl Iterator<Item = (usize, u32)> {
-        self.rows.iter().map(|row| *row as usize).zip(self.codes.iter().copied())
-    }
-}
-
-/// Codes as they lie in the file.
-pub(super) enum Codes {
-    One(ScalarBuffer<u8>),
-    Two(ScalarBuffer<u16>),
-    Four(ScalarBuffer<u32>),
-}
-
-impl Codes {
-    /// All of them in four bytes.
-    pub(super) fn widen(&self) -> Vec<u32> {
-        match self {
-            Self::One(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
-            Self::Two(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
-            Self::Four(codes) => codes.to_vec(),
-        }
-    }
+    kept: Arc<KeptColumn>,
 }
 
 impl ColumnReader {
@@ -92,19 +64,25 @@ impl ColumnReader {
     pub(super) fn open(reading: &Reading, thing: Thing) -> Result<Self> {
         let segment = &reading.segment;
         let place = reading.place(thing).ok_or_else(|| Error::internal("that is no column"))?;
-        let load = || load_dictionary(reading, place);
-        let dictionary = segment.cache.dictionary(segment.number(), thing, load)?;
-        Ok(Self { reading: reading.clone(), place: place.clone(), dictionary })
+        let kept = segment.cache.column(segment.number(), thing, || KeptColumn::read(reading, place))?;
+        Ok(Self { reading: reading.clone(), place: place.clone(), kept })
+    }
+
+    fn dictionary(&self) -> &StringViewArray {
+        &self.kept.dictionary
     }
 
     fn is_sparse(&self) -> bool {
         self.place.rows.bytes > 0
     }
 
-    /// The cells of a sparse column in the rows from `from` to before `to`: guesses their place, for cells are mostly
-    /// spread evenly, and reads more where it was another.
+    /// The cells of a sparse column in the rows from `from` to before `to`. Where not all are kept it guesses their place,
+    /// for cells are mostly spread evenly, and reads more where it was another.
     fn sparse_cells(&self, from: usize, to: usize) -> Result<SparseCells> {
         const MARGIN: usize = 256;
+        if let Some(all) = &self.kept.cells {
+            return Ok(all.between(from, to));
+        }
         let (cells, all) = (self.place.cells as usize, self.reading.segment.rows().max(1));
         let guess = |row: usize| (row as u128 * cells as u128 / all as u128) as usize;
         let (mut first, mut last) = (guess(from).saturating_sub(MARGIN), (guess(to) + MARGIN).min(cells));
@@ -119,13 +97,7 @@ impl ColumnReader {
             first = if is_low_enough { first } else { first.saturating_sub(len) };
             last = if is_high_enough { last } else { (last + len).min(cells) };
         };
-        let begin = rows.partition_point(|row| (*row as usize) < from);
-        let end = rows.partition_point(|row| (*row as usize) < to);
-        if begin >= end {
-            return Ok(SparseCells::default());
-        }
-        let codes = self.codes(first + begin, first + end)?.widen();
-        Ok(SparseCells { rows: rows[begin..end].to_vec(), codes })
+        Ok(SparseCells { rows, codes: self.codes(first, last)?.widen().into() }.between(from, to))
     }
 
     /// The codes of the texts that `wanted` names, ascending. A text may have several.
@@ -133,12 +105,12 @@ impl ColumnReader {
         let mut codes = Vec::new();
         for text in wanted {
             let view = make_view(text.as_bytes(), 0, 0);
-            let views = &self.dictionary.views()[..self.place.texts as usize];
+            let views = &self.dictionary().views()[..self.place.texts as usize];
             // Texts of up to twelve bytes are their views; of longer ones the lower half is length and beginning.
             let is_short = text.len() <= 12;
             let same = |known: &u128| if is_short { *known == view } else { *known << 64 == view << 64 };
             let found = views.iter().enumerate().filter(|(_, known)| same(known)).map(|(code, _)| code);
-            let found = found.filter(|code| is_short || self.dictionary.value(*code) == text.as_ref());
+            let found = found.filter(|code| is_short || self.dictionary().value(*code) == text.as_ref());
             codes.extend(found.filter_map(|code| u32::try_from(code).ok()));
         }
         codes.sort_unstable();
@@ -173,12 +145,12 @@ impl ColumnReader {
 
     /// The texts, by code.
     pub(super) fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
-        (0..self.place.texts as usize).map(|code| self.dictionary.value(code))
+        (0..self.place.texts as usize).map(|code| self.dictionary().value(code))
     }
 
     /// The text of `code`.
     pub(super) fn text(&self, code: u32) -> &str {
-        self.dictionary.value(code as usize)
+        self.dictionary().value(code as usize)
     }
 
     /// Gives the rows from `from` on that have no number in `numbers` yet that of their text: `first` and its code.
@@ -269,16 +241,12 @@ impl ColumnReader {
         if largest.is_some_and(|largest| largest.as_usize() >= texts) {
             return Err(failure::corrupt(&self.reading.segment.pack.path, "code without a text"));
         }
-        let taken = take(&self.dictionary.slice(0, texts), indices, None);
+        let taken = take(&self.dictionary().slice(0, texts), indices, None);
         taken.map_err(|source| Error::internal("texts could not be taken").with_source(source))
     }
 
     fn codes(&self, from: usize, to: usize) -> Result<Codes> {
-        Ok(match self.place.width {
-            1 => Codes::One(self.reading.numbers(self.place.codes, from, to)?),
-            2 => Codes::Two(self.reading.numbers(self.place.codes, from, to)?),
-            _ => Codes::Four(self.reading.numbers(self.place.codes, from, to)?),
-        })
+        Codes::read(&self.reading, &self.place, from, to)
     }
 }
 
@@ -295,44 +263,11 @@ pub(super) fn first_of(columns: &[ColumnReader], selection: &Selection) -> Resul
     if let Selection::Rows(rows) = selection {
         found = rows.iter().map(|row| found[*row as usize - from]).collect();
     }
-    let dictionaries: Vec<&dyn Array> = columns.iter().map(|column| &*column.dictionary as &dyn Array).collect();
+    let dictionaries: Vec<&dyn Array> = columns.iter().map(|column| column.dictionary() as &dyn Array).collect();
     interleave(&dictionaries, &found).map_err(|source| Error::internal("texts could not be taken").with_source(source))
 }
 
 fn mark_equal<T: PartialEq + Copy>(codes: &[T], wanted: Option<T>, mask: &mut [bool]) {
     let Some(wanted) = wanted else { return };
     mask.iter_mut().zip(codes).for_each(|(marked, code)| *marked |= *code == wanted);
-}
-
-/// Where each text ends, and the bytes of all of them, of the dictionary `bytes` of the column at `place`.
-pub(super) fn dictionary_parts(
-    segment: &Segment,
-    bytes: Buffer,
-    place: &ColumnPlace,
-) -> Result<(ScalarBuffer<u32>, Buffer)> {
-    let damaged = || failure::corrupt(&segment.pack.path, "dictionary is damaged");
-    let texts = place.texts as usize;
-    let text_bytes = bytes.len().checked_sub(4 * texts).ok_or_else(damaged)?;
-    let ends = ScalarBuffer::<u32>::new(bytes.clone(), 0, texts);
-    let text = bytes.slice_with_length(4 * texts, text_bytes);
-    let is_ascending = ends.windows(2).all(|pair| pair[0] <= pair[1]);
-    if !is_ascending || ends.last().is_some_and(|last| *last as usize > text.len()) {
-        return Err(damaged());
-    }
-    Ok((ends, text))
-}
-
-fn load_dictionary(reading: &Reading, place: &ColumnPlace) -> Result<StringViewArray> {
-    let segment = &*reading.segment;
-    let (ends, text) = dictionary_parts(segment, reading.read_all(place.dictionary)?, place)?;
-    let mut start = 0;
-    let mut views = Vec::with_capacity(ends.len() + 1);
-    for end in ends.iter().copied() {
-        views.push(make_view(&text[start as usize..end as usize], 0, start));
-        start = end;
-    }
-    views.push(0);
-    let nulls = NullBuffer::from_iter((0..views.len()).map(|number| number < ends.len()));
-    let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![text], Some(nulls));
-    array.map_err(|source| failure::corrupt(&segment.pack.path, "dictionary is damaged").with_source(source))
 }

@@ -45,17 +45,22 @@ impl Names {
     }
 }
 
-/// Guesses names by place: events of one kind of device name their fields in one order.
+/// Guesses names by the ones before: events of one kind of device name their fields in one order, and leave some out.
 #[derive(Debug, Default)]
 pub(crate) struct Guesses {
-    places: Vec<u32>,
-    at: usize,
+    /// By the place of a name, the number of the one that followed it last.
+    followers: Vec<u32>,
+    /// The place of the name before: its number plus one, 0 where a record begins.
+    before: usize,
 }
+
+/// The number of no name.
+const NOBODY: u32 = u32::MAX;
 
 impl Guesses {
     /// Begins a record.
     pub(crate) fn begin(&mut self) {
-        self.at = 0;
+        self.before = 0;
     }
 
     /// The number of the next name; a new one for a name that is new.
@@ -72,12 +77,12 @@ impl Guesses {
 
     /// The number of the next name; none for a name that is new.
     pub(crate) fn find(&mut self, names: &Names, name: &str) -> Option<u32> {
-        let at = self.at;
-        self.at += 1;
-        if let Some(guess) = self.places.get(at)
-            && **names.text(*guess) == *name
+        let guess = self.followers.get(self.before).copied().filter(|guess| *guess != NOBODY);
+        if let Some(guess) = guess
+            && **names.text(guess) == *name
         {
-            return Some(*guess);
+            self.before = guess as usize + 1;
+            return Some(guess);
         }
         let number = names.find(name)?;
         self.remember(number);
@@ -86,11 +91,11 @@ impl Guesses {
 
     /// Notes that the name just asked for has this number.
     fn remember(&mut self, number: u32) {
-        let at = self.at - 1;
-        match self.places.get_mut(at) {
-            Some(place) => *place = number,
-            // Places come in order, unless a new name was left out before.
-            None => self.places.push(number),
+        let place = number as usize + 1;
+        if self.followers.len() <= self.before.max(place) {
+            self.followers.resize(self.before.max(place) + 1, NOBODY);
         }
+        self.followers[self.before] = number;
+        self.before = place;
     }
 }

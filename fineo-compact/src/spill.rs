@@ -10,6 +10,11 @@ use std::{
 
 use fineo_core::{Error, ErrorKind, Result};
 
+/// A part of a group in memory grows to this; then it is left alone, for to grow it is to copy it.
+const PART_BYTES: usize = 64 << 10;
+/// Where a part has less room, the next one begins.
+const ROOM_BYTES: usize = 1 << 10;
+
 /// Where scratch files are made. They have no name there and vanish with the process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scratch(pub(crate) Option<PathBuf>);
@@ -30,7 +35,8 @@ pub(crate) struct Spill<K> {
     scratch: Scratch,
     bytes_max: usize,
     held: usize,
-    open: BTreeMap<K, Vec<u8>>,
+    /// Each group in parts, which hold all of what was appended at once.
+    open: BTreeMap<K, Vec<Vec<u8>>>,
     runs: Vec<Run<K>>,
 }
 
@@ -53,13 +59,20 @@ impl<K: Ord + Clone> Spill<K> {
     ///
     /// When a scratch file cannot be written.
     pub(crate) fn append(&mut self, key: &K, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
-        let group = match self.open.get_mut(key) {
-            Some(group) => group,
-            None => self.open.entry(key.clone()).or_default(),
+        let parts = match self.open.get_mut(key) {
+            Some(parts) => parts,
+            None => self.open.entry(key.clone()).or_insert_with(|| vec![Vec::new()]),
         };
-        let before = group.capacity();
-        write(group);
-        self.held += group.capacity() - before;
+        let is_full = |part: &Vec<u8>| part.capacity() >= PART_BYTES && part.capacity() - part.len() < ROOM_BYTES;
+        if parts.last().is_none_or(is_full) {
+            self.held += PART_BYTES;
+            parts.push(Vec::with_capacity(PART_BYTES));
+        }
+        if let Some(part) = parts.last_mut() {
+            let before = part.capacity();
+            write(part);
+            self.held += part.capacity() - before;
+        }
         if self.held > self.bytes_max { self.flush() } else { Ok(()) }
     }
 
@@ -67,10 +80,11 @@ impl<K: Ord + Clone> Spill<K> {
         let mut file = self.scratch.file()?;
         let mut places = BTreeMap::new();
         let mut at = 0;
-        for (key, bytes) in std::mem::take(&mut self.open) {
-            file.write_all(&bytes).map_err(failed)?;
-            places.insert(key, (at, bytes.len()));
-            at += bytes.len() as u64;
+        for (key, parts) in std::mem::take(&mut self.open) {
+            parts.iter().try_for_each(|part| file.write_all(part)).map_err(failed)?;
+            let length = length_of(&parts);
+            places.insert(key, (at, length));
+            at += length as u64;
         }
         self.runs.push(Run { file, places });
         self.held = 0;
@@ -81,7 +95,7 @@ impl<K: Ord + Clone> Spill<K> {
     pub(crate) fn groups(&self) -> BTreeMap<K, usize> {
         let mut groups = BTreeMap::new();
         let spilled = self.runs.iter().flat_map(|run| run.places.iter().map(|(key, (_, length))| (key, *length)));
-        for (key, length) in spilled.chain(self.open.iter().map(|(key, bytes)| (key, bytes.len()))) {
+        for (key, length) in spilled.chain(self.open.iter().map(|(key, parts)| (key, length_of(parts)))) {
             *groups.entry(key.clone()).or_insert(0) += length;
         }
         groups
@@ -96,7 +110,7 @@ impl<K: Ord + Clone> Spill<K> {
     /// The size of a group; 0 for one that was taken or never was.
     pub(crate) fn size(&self, key: &K) -> usize {
         let spilled = self.runs.iter().filter_map(|run| run.places.get(key)).map(|(_, length)| *length);
-        spilled.sum::<usize>() + self.open.get(key).map_or(0, Vec::len)
+        spilled.sum::<usize>() + self.open.get(key).map_or(0, |parts| length_of(parts))
     }
 
     /// Takes a group's bytes out, part by part in the order of appending.
@@ -111,14 +125,16 @@ impl<K: Ord + Clone> Spill<K> {
             run.file.seek(SeekFrom::Start(at)).and_then(|_| run.file.read_exact(&mut bytes)).map_err(failed)?;
             visit(bytes)?;
         }
-        match self.open.remove(key) {
-            Some(bytes) => {
-                self.held = self.held.saturating_sub(bytes.capacity());
-                visit(bytes)
-            }
-            None => Ok(()),
+        for part in self.open.remove(key).unwrap_or_default() {
+            self.held = self.held.saturating_sub(part.capacity());
+            visit(part)?;
         }
+        Ok(())
     }
+}
+
+fn length_of(parts: &[Vec<u8>]) -> usize {
+    parts.iter().map(Vec::len).sum()
 }
 
 fn failed(source: std::io::Error) -> Error {
@@ -135,12 +151,14 @@ mod tests {
 
     #[test]
     fn groups_come_back_in_order_however_little_memory_there_is() {
-        for bytes_max in [0, 100, 10_000, usize::MAX] {
+        for (bytes_max, numbers) in
+            [(0, 1_000), (100, 1_000), (10_000, 1_000), (300_000, 200_000), (usize::MAX, 200_000)]
+        {
             let mut spill = Spill::new(Scratch::default(), bytes_max);
-            for number in 0..1_000_u32 {
-                spill.append(&(number % 7), |out| out.extend_from_slice(&number.to_le_bytes())).unwrap();
+            for number in 0..numbers {
+                spill.append(&(number % 7), |out| out.extend_from_slice(&u32::to_le_bytes(number))).unwrap();
             }
-            assert_eq!(spill.groups().values().sum::<usize>(), 4_000);
+            assert_eq!(spill.groups().values().sum::<usize>(), 4 * numbers as usize);
             for key in 0..7 {
                 let mut read = Vec::new();
                 spill
@@ -150,7 +168,7 @@ mod tests {
                     })
                     .unwrap();
                 let expected: Vec<u8> =
-                    (0..1_000_u32).filter(|number| number % 7 == key).flat_map(u32::to_le_bytes).collect();
+                    (0..numbers).filter(|number| number % 7 == key).flat_map(u32::to_le_bytes).collect();
                 assert_eq!(read, expected, "{bytes_max}");
             }
         }

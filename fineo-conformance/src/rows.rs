@@ -69,6 +69,18 @@ impl TestRow {
         self.cells.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
+    /// With only the first of the cells that `request` ranks, under the first of their names.
+    pub(crate) fn ranked(mut self, request: &ScanRequest) -> Self {
+        for names in request.ranked.iter().map(|range| &request.names[range.clone()]) {
+            let first = names.iter().find_map(|name| self.cell(name)).map(str::to_owned);
+            self.cells.retain(|(name, _)| !names.iter().any(|ranked| **ranked == **name));
+            if let (Some(name), Some(text)) = (names.first(), first) {
+                self = self.with_cell(name, &text);
+            }
+        }
+        self
+    }
+
     fn add_to(&self, rows: &mut Rows) {
         let head = RowHead {
             timestamp: at(self.time),

@@ -68,6 +68,8 @@ pub struct NearlineCapabilities {
 /// 14. **Damage.** What cannot be read as it was written is set aside: [`damages`](Self::damages) tells of it. A scan that
 ///     may need it fails with [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt); other scans, all writes and all other
 ///     metrics go on. Writes do not see what is set aside. Once [`mended`](Self::mended) is done it is gone.
+/// 15. **Ranks.** Of the names of a range in [`ScanRequest::ranked`], a scan may answer a row's first text under the first
+///     of them, and null under the others; the first text in their order stays the same.
 #[async_trait]
 pub trait NearlineStore: Debug + Display + Send + Sync + 'static {
     /// Limits and powers.

@@ -41,6 +41,21 @@ pub(crate) fn missing_column(error: &DataFusionError) -> Option<Column> {
     }
 }
 
+/// Whether the planner stopped at two result columns that it would give one name. Where expressions have that name it has
+/// no error for it but a text.
+pub(crate) fn is_of_equal_names(error: &DataFusionError) -> bool {
+    match root(error) {
+        DataFusionError::SchemaError(error, _) => {
+            matches!(
+                **error,
+                SchemaError::DuplicateQualifiedField { .. } | SchemaError::DuplicateUnqualifiedField { .. }
+            )
+        }
+        DataFusionError::Plan(said) => said.contains("require unique expression names"),
+        _ => false,
+    }
+}
+
 /// The innermost error that says something.
 fn root(error: &DataFusionError) -> &DataFusionError {
     match error {

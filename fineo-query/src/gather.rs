@@ -68,19 +68,22 @@ fn later(mut parts: Vec<SendableRecordBatchStream>) -> Option<SendableRecordBatc
     }
     let schema = parts.first()?.schema();
     let mut tasks = RecordBatchReceiverStreamBuilder::new(schema, BATCHES_AHEAD * parts.len());
-    for mut part in parts {
-        let sender = tasks.tx();
-        tasks.spawn(async move {
-            while let Some(batch) = part.next().await {
-                // Whoever read is gone.
-                if sender.send(batch).await.is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        });
-    }
+    parts.into_iter().for_each(|part| pass_on(part, &mut tasks));
     Some(tasks.build())
+}
+
+/// Passes `part` on in one of `tasks`.
+pub(crate) fn pass_on(mut part: SendableRecordBatchStream, tasks: &mut RecordBatchReceiverStreamBuilder) {
+    let sender = tasks.tx();
+    tasks.spawn(async move {
+        while let Some(batch) = part.next().await {
+            // Whoever read is gone.
+            if sender.send(batch).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod kept;
 mod latest;
 mod literals;
 mod open;
+mod passing;
 mod planners;
 mod stoppable;
 
@@ -38,7 +39,7 @@ use crate::{
     Description, Parameter, QueryLimits,
     catalog::{Catalog, Sources},
     engine::Inner,
-    error::{classify, exceeded, missing_column, refused},
+    error::{classify, exceeded, is_of_equal_names, missing_column, refused},
     reader::Granted,
     sql::{
         apart::tell_apart,
@@ -271,12 +272,6 @@ fn logical(
     let plan = SqlToRel::new_with_options(&context, options).sql_statement_to_plan(statement)?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
     Ok(plan)
-}
-
-/// Whether the planner stopped at two result columns that it would give one name.
-fn is_of_equal_names(error: &DataFusionError) -> bool {
-    let said = error.strip_backtrace();
-    said.contains("require unique expression names") || said.contains("Schema contains duplicate")
 }
 
 /// Says which names a column that was not found is like.

@@ -16,7 +16,7 @@ pub struct LocalOptions {
     pub memtable_bytes: usize,
     /// The nearline journal starts anew beyond this many bytes.
     pub journal_bytes: u64,
-    /// The most bytes of segments of rows that are kept in memory: footers, dictionaries, and what look-ups read.
+    /// The most bytes of segments of rows that are kept in memory: footers, dictionaries, rare cells, and what look-ups read.
     pub cache_bytes: usize,
     /// Space held back for checkpoints and shutdown when the disk is full.
     pub ballast_bytes: u64,
@@ -78,7 +78,7 @@ impl LocalOptions {
         self
     }
 
-    /// Keeps at most `bytes` of segments of rows in memory: footers, dictionaries, and what look-ups read.
+    /// Keeps at most `bytes` of segments of rows in memory: footers, dictionaries, rare cells, and what look-ups read.
     #[must_use]
     pub fn with_cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;

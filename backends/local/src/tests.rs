@@ -5,6 +5,8 @@ mod fault_disk;
 mod faults;
 mod fixture;
 mod journal;
+mod nearline_faults;
 mod nearline_model;
+mod nearline_reads;
 mod objects;
 mod recovery;

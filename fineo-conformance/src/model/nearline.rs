@@ -116,6 +116,10 @@ fn random_request(trace: &mut Trace, table: &Table) -> ScanRequest {
     if trace.one_in(3) {
         request.beyond = [(crate::support::shard("s0"), Position::from(trace.below(100)))].into_iter().collect();
     }
+    if trace.one_in(2) {
+        let middle = trace.index(NAMES.len());
+        request = request.with_ranked(vec![0..middle, middle..NAMES.len()]);
+    }
     let arcs = |texts: &[&str]| texts.iter().map(|text| Arc::from(*text)).collect();
     while trace.one_in(2) {
         let names = arcs(&NAMES[trace.index(5)..]);
@@ -145,7 +149,11 @@ async fn write_both(model: &mut Model, table: &Table, rows: &[TestRow]) -> Resul
 }
 
 async fn scan_both(model: &Model, table: &Table, request: ScanRequest) -> Result<()> {
-    let found = table.scan(request.clone()).await?;
+    let mut found = table.scan(request.clone()).await?;
+    if !request.ranked.is_empty() {
+        found = found.into_iter().map(|row| row.ranked(&request)).collect();
+        found.sort();
+    }
     let exact = |predicate: &&Predicate| table.store.pushdown(predicate) == Pushdown::Exact;
     let in_time = |row: &&TestRow| request.time.from <= row.time && row.time < request.time.to;
     let mut at_least: Vec<TestRow> = Vec::new();
@@ -153,10 +161,10 @@ async fn scan_both(model: &Model, table: &Table, request: ScanRequest) -> Result
     let is_beyond = |row: &&TestRow| !request.beyond.contains(&crate::support::shard(&row.shard), row.position);
     for row in model.rows.values().filter(in_time).filter(is_beyond) {
         if request.predicates.iter().all(|predicate| holds(predicate, row)) {
-            at_least.push(row.clone());
+            at_least.push(row.clone().ranked(&request));
         }
         if request.predicates.iter().filter(exact).all(|predicate| holds(predicate, row)) {
-            at_most.push(row.clone());
+            at_most.push(row.clone().ranked(&request));
         }
     }
     at_least.sort();

@@ -1,6 +1,6 @@
 //! What a scan asks for and the form of what it answers.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
@@ -77,6 +77,9 @@ pub struct ScanRequest {
     pub time: TimeRange,
     /// The stored names whose cells are wanted, each once; they become columns in this order.
     pub names: Vec<Arc<str>>,
+    /// Places in `names` of names that stand for one thing: of each range, the first that a row has a text under answers
+    /// for it, and who asks does not look at the others.
+    pub ranked: Vec<Range<usize>>,
     /// What else is wanted.
     pub system: SystemColumns,
     /// All of them hold for a row that is wanted.
@@ -97,6 +100,7 @@ impl ScanRequest {
             metric,
             time: TimeRange::ALL,
             names: Vec::new(),
+            ranked: Vec::new(),
             system: SystemColumns::default(),
             predicates: Vec::new(),
             beyond: Cover::default(),
@@ -116,6 +120,13 @@ impl ScanRequest {
     #[must_use]
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
         self.names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Of the names at each of these places, which do not overlap, only the first that a row has a text under.
+    #[must_use]
+    pub fn with_ranked(mut self, ranked: Vec<Range<usize>>) -> Self {
+        self.ranked = ranked;
         self
     }
 

@@ -27,15 +27,15 @@ use datafusion::{
     },
     common::{
         config::ConfigOptions,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TreeNode},
     },
     error::{DataFusionError, Result},
-    execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext},
+    execution::{RecordBatchStream, SendableRecordBatchStream},
     logical_expr::ColumnarValue,
     physical_expr::PhysicalExpr,
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+        ExecutionPlan,
         coop::CooperativeExec,
         joins::{
             CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, PiecewiseMergeJoinExec,
@@ -48,6 +48,9 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt};
 use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::passing::{Pass, Passing};
+use crate::gather::pass_on;
 
 pub(crate) use aggregates::WindowsLook;
 
@@ -81,7 +84,7 @@ impl PhysicalOptimizerRule for StopsWhenUnwanted {
             Ok(Transformed::yes(Arc::new(CooperativeExec::new(looks.unwrap_or(node))) as _))
         })?;
         Ok(match watched.transformed {
-            true => Arc::new(Stoppable { input: watched.data, unwanted: looked_at.into() }),
+            true => Arc::new(Passing { input: watched.data, pass: Stops { unwanted: looked_at.into() } }),
             false => watched.data,
         })
     }
@@ -256,61 +259,20 @@ impl PhysicalExpr for Looks {
     }
 }
 
-/// Runs its input in a task of its own, which ends with whoever reads.
-#[derive(Debug)]
-struct Stoppable {
-    input: Arc<dyn ExecutionPlan>,
+/// Makes rows in a task of its own, which ends with whoever reads.
+#[derive(Debug, Clone)]
+struct Stops {
     /// What looks at it as it works.
     unwanted: Arc<[Unwanted]>,
 }
 
-impl DisplayAs for Stoppable {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoppableExec")
-    }
-}
+impl Pass for Stops {
+    const NAME: &'static str = "StoppableExec";
 
-impl ExecutionPlan for Stoppable {
-    fn name(&self) -> &'static str {
-        "StoppableExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self { input, unwanted: Arc::clone(&self.unwanted) })),
-            _ => Err(DataFusionError::Internal("one child is expected".to_owned())),
-        }
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let mut rows = self.input.execute(partition, context)?;
-        let mut builder = RecordBatchReceiverStreamBuilder::new(rows.schema(), BATCHES_AHEAD);
-        let sender = builder.tx();
-        builder.spawn(async move {
-            while let Some(batch) = rows.next().await {
-                // Whoever read is gone.
-                if sender.send(batch).await.is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        });
-        Ok(Box::pin(Reader { rows: builder.build(), unwanted: Arc::clone(&self.unwanted), is_done: false }))
+    fn pass(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        let mut task = RecordBatchReceiverStreamBuilder::new(rows.schema(), BATCHES_AHEAD);
+        pass_on(rows, &mut task);
+        Box::pin(Reader { rows: task.build(), unwanted: Arc::clone(&self.unwanted), is_done: false })
     }
 }
 

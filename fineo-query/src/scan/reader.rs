@@ -1,6 +1,6 @@
 //! Knows which stored columns a scan needs and makes the asked columns of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use datafusion::arrow::{
     array::{
@@ -121,7 +121,24 @@ impl Reader {
     pub(super) fn request(&self, tenant: &TenantId, metric: &MetricId, batch_rows_max: usize) -> ScanRequest {
         let mut request = ScanRequest::new(tenant.clone(), metric.clone());
         request.batch_rows_max = batch_rows_max;
-        request.with_names(self.names.iter().cloned()).with_system(self.system)
+        request.with_names(self.names.iter().cloned()).with_ranked(self.ranked()).with_system(self.system)
+    }
+
+    /// Where the names of columns stand that only want a row's first text. A name that several ask for is in none.
+    fn ranked(&self) -> Vec<Range<usize>> {
+        let mut asked = vec![0; self.names.len()];
+        self.sources.iter().flatten().for_each(|name| asked[*name] += 1);
+        let columns = self.columns.iter().zip(&self.sources);
+        let only_texts = columns.filter(|(column, _)| match &column.content {
+            Content::Cells(logical) => !needs_position(logical) && !has_conversions(logical),
+            _ => false,
+        });
+        let range = |(_, names): (&Column, &Vec<usize>)| {
+            let first = *names.first()?;
+            let is_range = names.iter().zip(first..).all(|(name, place)| *name == place && asked[place] == 1);
+            (is_range && names.len() > 1).then(|| first..first + names.len())
+        };
+        only_texts.filter_map(range).collect()
     }
 
     /// The repairs of errors, where a column shows them.

@@ -7,6 +7,7 @@ use fineo_core::{
     nearline::{Row, Rows},
     repo::Version,
 };
+use foldhash::fast::RandomState;
 
 use crate::{FieldType, NameStats, SeenNames, coerce};
 
@@ -20,7 +21,7 @@ const TRIED_EVERY: u64 = 64;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tracker {
     pub(crate) names: Vec<Tracked>,
-    pub(crate) numbers: HashMap<Arc<str>, u32>,
+    pub(crate) numbers: HashMap<Arc<str>, u32, RandomState>,
     /// Bit `b` of entry `a`: both were in one event.
     pub(crate) together: Vec<u128>,
     /// The last staged position that was counted.

@@ -1,17 +1,16 @@
-//! Footers, dictionaries and lately read blocks of segments, kept as long as there is room.
+//! Footers, dictionaries, few cells and lately read blocks of segments, kept as long as there is room.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use arrow_array::StringViewArray;
 use arrow_buffer::Buffer;
 use fineo_core::Result;
 
-use super::footer::Footer;
+use super::{column::KeptColumn, footer::Footer};
 
-/// A thing of a segment: the footer, the dictionary of one of its columns, or a block.
+/// A thing of a segment: the footer, what is kept of one of its columns, or a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Thing {
     Footer,
@@ -25,7 +24,7 @@ pub(super) enum Thing {
 #[derive(Debug, Clone)]
 enum Kept {
     Footer(Arc<Footer>),
-    Dictionary(Arc<StringViewArray>),
+    Column(Arc<KeptColumn>),
     Block(Buffer),
 }
 
@@ -67,21 +66,19 @@ impl Cache {
         Ok(footer)
     }
 
-    /// The dictionary `thing` of `segment`, which `load` reads when it is not here.
-    pub(super) fn dictionary(
+    /// What is kept of the column `thing` of `segment`, which `load` reads when it is not here.
+    pub(super) fn column(
         &self,
         segment: u64,
         thing: Thing,
-        load: impl FnOnce() -> Result<StringViewArray>,
-    ) -> Result<Arc<StringViewArray>> {
-        if let Some(Kept::Dictionary(dictionary)) = self.find(segment, thing) {
-            return Ok(dictionary);
+        load: impl FnOnce() -> Result<KeptColumn>,
+    ) -> Result<Arc<KeptColumn>> {
+        if let Some(Kept::Column(column)) = self.find(segment, thing) {
+            return Ok(column);
         }
-        let dictionary = Arc::new(load()?);
-        let texts: usize = dictionary.data_buffers().iter().map(|buffer| buffer.capacity()).sum();
-        let bytes = texts + 17 * dictionary.views().len() + 256;
-        self.keep((segment, thing), Kept::Dictionary(Arc::clone(&dictionary)), bytes);
-        Ok(dictionary)
+        let column = Arc::new(load()?);
+        self.keep((segment, thing), Kept::Column(Arc::clone(&column)), column.memory_bytes());
+        Ok(column)
     }
 
     /// The checked block `number` of `segment`, if it is here.

@@ -1,21 +1,26 @@
 //! A column of texts of a segment, read as Arrow arrays: a dictionary once, then codes.
 
+mod kept;
+
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, PrimitiveArray, StringViewArray, UInt32Array, builder::make_view, types};
-use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, ScalarBuffer};
-use arrow_select::take::take;
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringViewArray, UInt32Array, builder::make_view, types,
+};
+use arrow_buffer::{ArrowNativeType, ScalarBuffer};
+use arrow_select::{interleave::interleave, take::take};
 use fineo_core::{Error, Result};
 
 use super::{
     cache::Thing,
     footer::ColumnPlace,
-    heads::{Contents, Positions},
-    segment::{Reach, Segment, content_hash, event_id, sixteens},
-    source::{Cells, RowSource, Which},
+    reading::Reading,
     text::{ABSENT, is_one_of},
 };
 use crate::failure;
+
+use kept::SparseCells;
+pub(super) use kept::{Codes, KeptColumn, dictionary_parts};
 
 /// Rows of a segment, ascending.
 #[derive(Debug)]
@@ -49,54 +54,40 @@ impl Selection {
 /// A column, ready to be read.
 #[derive(Debug)]
 pub(super) struct ColumnReader {
-    segment: Arc<Segment>,
-    reach: Reach,
+    reading: Reading,
     place: ColumnPlace,
-    /// The texts, then a null.
-    dictionary: Arc<StringViewArray>,
-}
-
-/// Some cells of a sparse column: their rows, ascending, and their codes.
-#[derive(Debug, Default)]
-struct SparseCells {
-    rows: Vec<u32>,
-    codes: Vec<u32>,
-}
-
-impl SparseCells {
-    fn iter(&self) -> impl Iterator<Item = (usize, u32)> {
-        self.rows.iter().map(|row| *row as usize).zip(self.codes.iter().copied())
-    }
-}
-
-/// Codes as they lie in the file.
-enum Codes {
-    One(ScalarBuffer<u8>),
-    Two(ScalarBuffer<u16>),
-    Four(ScalarBuffer<u32>),
+    kept: Arc<KeptColumn>,
 }
 
 impl ColumnReader {
-    /// Opens the column `thing` of `segment`.
-    pub(super) fn open(segment: &Arc<Segment>, reach: Reach, thing: Thing, place: &ColumnPlace) -> Result<Self> {
-        let load = || load_dictionary(segment, reach, place);
-        let dictionary = segment.cache.dictionary(segment.number(), thing, load)?;
-        Ok(Self { segment: Arc::clone(segment), reach, place: place.clone(), dictionary })
+    /// Opens the column `thing` of what `reading` reads.
+    pub(super) fn open(reading: &Reading, thing: Thing) -> Result<Self> {
+        let segment = &reading.segment;
+        let place = reading.place(thing).ok_or_else(|| Error::internal("that is no column"))?;
+        let kept = segment.cache.column(segment.number(), thing, || KeptColumn::read(reading, place))?;
+        Ok(Self { reading: reading.clone(), place: place.clone(), kept })
+    }
+
+    fn dictionary(&self) -> &StringViewArray {
+        &self.kept.dictionary
     }
 
     fn is_sparse(&self) -> bool {
         self.place.rows.bytes > 0
     }
 
-    /// The cells of a sparse column in the rows from `from` to before `to`: guesses their place, for cells are mostly
-    /// spread evenly, and reads more where it was another.
+    /// The cells of a sparse column in the rows from `from` to before `to`. Where not all are kept it guesses their place,
+    /// for cells are mostly spread evenly, and reads more where it was another.
     fn sparse_cells(&self, from: usize, to: usize) -> Result<SparseCells> {
         const MARGIN: usize = 256;
-        let (cells, all) = (self.place.cells as usize, self.segment.rows().max(1));
+        if let Some(all) = &self.kept.cells {
+            return Ok(all.between(from, to));
+        }
+        let (cells, all) = (self.place.cells as usize, self.reading.segment.rows().max(1));
         let guess = |row: usize| (row as u128 * cells as u128 / all as u128) as usize;
         let (mut first, mut last) = (guess(from).saturating_sub(MARGIN), (guess(to) + MARGIN).min(cells));
         let rows = loop {
-            let rows: ScalarBuffer<u32> = self.segment.numbers(self.reach, self.place.rows, first, last)?;
+            let rows: ScalarBuffer<u32> = self.reading.numbers(self.place.rows, first, last)?;
             let is_low_enough = first == 0 || rows.first().is_some_and(|row| (*row as usize) < from);
             let is_high_enough = last == cells || rows.last().is_some_and(|row| *row as usize >= to);
             if is_low_enough && is_high_enough {
@@ -106,13 +97,7 @@ impl ColumnReader {
             first = if is_low_enough { first } else { first.saturating_sub(len) };
             last = if is_high_enough { last } else { (last + len).min(cells) };
         };
-        let begin = rows.partition_point(|row| (*row as usize) < from);
-        let end = rows.partition_point(|row| (*row as usize) < to);
-        if begin >= end {
-            return Ok(SparseCells::default());
-        }
-        let codes = widen(&self.codes(first + begin, first + end)?);
-        Ok(SparseCells { rows: rows[begin..end].to_vec(), codes })
+        Ok(SparseCells { rows, codes: self.codes(first, last)?.widen().into() }.between(from, to))
     }
 
     /// The codes of the texts that `wanted` names, ascending. A text may have several.
@@ -120,12 +105,12 @@ impl ColumnReader {
         let mut codes = Vec::new();
         for text in wanted {
             let view = make_view(text.as_bytes(), 0, 0);
-            let views = &self.dictionary.views()[..self.place.texts as usize];
+            let views = &self.dictionary().views()[..self.place.texts as usize];
             // Texts of up to twelve bytes are their views; of longer ones the lower half is length and beginning.
             let is_short = text.len() <= 12;
             let same = |known: &u128| if is_short { *known == view } else { *known << 64 == view << 64 };
             let found = views.iter().enumerate().filter(|(_, known)| same(known)).map(|(code, _)| code);
-            let found = found.filter(|code| is_short || self.dictionary.value(*code) == text.as_ref());
+            let found = found.filter(|code| is_short || self.dictionary().value(*code) == text.as_ref());
             codes.extend(found.filter_map(|code| u32::try_from(code).ok()));
         }
         codes.sort_unstable();
@@ -152,7 +137,7 @@ impl ColumnReader {
             (Codes::Two(codes), Some([one])) => mark_equal(&codes, u16::try_from(*one).ok(), mask),
             (Codes::Four(codes), Some([one])) => mark_equal(&codes, Some(*one), mask),
             (codes, _) => {
-                mask.iter_mut().zip(widen(&codes)).for_each(|(marked, code)| *marked |= matches(code));
+                mask.iter_mut().zip(codes.widen()).for_each(|(marked, code)| *marked |= matches(code));
             }
         }
         Ok(())
@@ -160,35 +145,44 @@ impl ColumnReader {
 
     /// The texts, by code.
     pub(super) fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
-        (0..self.place.texts as usize).map(|code| self.dictionary.value(code))
+        (0..self.place.texts as usize).map(|code| self.dictionary().value(code))
     }
 
     /// The text of `code`.
     pub(super) fn text(&self, code: u32) -> &str {
-        self.dictionary.value(code as usize)
+        self.dictionary().value(code as usize)
     }
 
     /// Gives the rows from `from` on that have no number in `numbers` yet that of their text: `first` and its code.
     pub(super) fn number(&self, from: usize, numbers: &mut [u32], first: u32) -> Result<()> {
-        let to = from + numbers.len();
-        let texts = self.place.texts;
-        let give = |number: &mut u32, code: u32| {
-            if *number == ABSENT && code < texts {
-                *number = first + code;
+        self.visit(from, from + numbers.len(), |place, code| {
+            if numbers[place] == ABSENT {
+                numbers[place] = first + code;
             }
-        };
+        })
+    }
+
+    /// Visits the rows from `from` to before `to` that have a text: how far behind `from` each is, and its code.
+    fn visit(&self, from: usize, to: usize, mut visit: impl FnMut(usize, u32)) -> Result<()> {
+        let texts = self.place.texts;
         if self.is_sparse() {
-            self.sparse_cells(from, to)?.iter().for_each(|(row, code)| give(&mut numbers[row - from], code));
+            let cells = self.sparse_cells(from, to)?;
+            cells.iter().filter(|(_, code)| *code < texts).for_each(|(row, code)| visit(row - from, code));
             return Ok(());
         }
         if self.place.width == 0 {
-            numbers.iter_mut().for_each(|number| give(number, 0));
+            (0..to - from).for_each(|place| visit(place, 0));
             return Ok(());
         }
+        let mut check = |place: usize, code: u32| {
+            if code < texts {
+                visit(place, code);
+            }
+        };
         match self.codes(from, to)? {
-            Codes::One(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, (*code).into())),
-            Codes::Two(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, (*code).into())),
-            Codes::Four(codes) => numbers.iter_mut().zip(&codes).for_each(|(number, code)| give(number, *code)),
+            Codes::One(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, (*code).into())),
+            Codes::Two(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, (*code).into())),
+            Codes::Four(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, *code)),
         }
         Ok(())
     }
@@ -239,127 +233,41 @@ impl ColumnReader {
         }
     }
 
-    fn take<T: arrow_array::ArrowPrimitiveType>(&self, indices: &PrimitiveArray<T>) -> Result<ArrayRef> {
+    fn take<T: ArrowPrimitiveType<Native: Ord>>(&self, indices: &PrimitiveArray<T>) -> Result<ArrayRef> {
         // Where no row is without a cell the null is left off, so that nobody looks for nulls.
-        let has_absent = self.place.cells as usize != self.segment.rows();
+        let has_absent = self.place.cells as usize != self.reading.segment.rows();
         let texts = self.place.texts as usize + usize::from(has_absent);
-        let largest = indices.values().iter().copied().map(ArrowNativeType::as_usize).max();
-        if largest.is_some_and(|largest| largest >= texts) {
-            return Err(failure::corrupt(&self.segment.pack.path, "code without a text"));
+        let largest = indices.values().iter().copied().max();
+        if largest.is_some_and(|largest| largest.as_usize() >= texts) {
+            return Err(failure::corrupt(&self.reading.segment.pack.path, "code without a text"));
         }
-        let taken = take(&self.dictionary.slice(0, texts), indices, None);
+        let taken = take(&self.dictionary().slice(0, texts), indices, None);
         taken.map_err(|source| Error::internal("texts could not be taken").with_source(source))
     }
 
     fn codes(&self, from: usize, to: usize) -> Result<Codes> {
-        Ok(match self.place.width {
-            1 => Codes::One(self.segment.numbers(self.reach, self.place.codes, from, to)?),
-            2 => Codes::Two(self.segment.numbers(self.reach, self.place.codes, from, to)?),
-            _ => Codes::Four(self.segment.numbers(self.reach, self.place.codes, from, to)?),
-        })
+        Codes::read(&self.reading, &self.place, from, to)
     }
 }
 
-fn widen(codes: &Codes) -> Vec<u32> {
-    match codes {
-        Codes::One(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
-        Codes::Two(codes) => codes.iter().map(|code| u32::from(*code)).collect(),
-        Codes::Four(codes) => codes.to_vec(),
+/// Of the rows that `selection` names, the first text that they have in one of `columns`.
+pub(super) fn first_of(columns: &[ColumnReader], selection: &Selection) -> Result<ArrayRef> {
+    let (from, to) = selection.bounds();
+    let [first, ..] = columns else { return Ok(Arc::new(StringViewArray::new_null(selection.len()))) };
+    // Behind the texts of each is a null.
+    let nothing = (0, first.place.texts as usize);
+    let mut found = vec![nothing; to - from];
+    for (number, column) in columns.iter().enumerate().rev() {
+        column.visit(from, to, |place, code| found[place] = (number, code as usize))?;
     }
+    if let Selection::Rows(rows) = selection {
+        found = rows.iter().map(|row| found[*row as usize - from]).collect();
+    }
+    let dictionaries: Vec<&dyn Array> = columns.iter().map(|column| column.dictionary() as &dyn Array).collect();
+    interleave(&dictionaries, &found).map_err(|source| Error::internal("texts could not be taken").with_source(source))
 }
 
 fn mark_equal<T: PartialEq + Copy>(codes: &[T], wanted: Option<T>, mask: &mut [bool]) {
     let Some(wanted) = wanted else { return };
     mask.iter_mut().zip(codes).for_each(|(marked, code)| *marked |= *code == wanted);
-}
-
-/// Where each text ends, and the bytes of all of them.
-fn dictionary_parts(segment: &Segment, reach: Reach, place: &ColumnPlace) -> Result<(ScalarBuffer<u32>, Buffer)> {
-    let damaged = || failure::corrupt(&segment.pack.path, "dictionary is damaged");
-    let texts = place.texts as usize;
-    let bytes = segment.read_all(reach, place.dictionary)?;
-    let text_bytes = bytes.len().checked_sub(4 * texts).ok_or_else(damaged)?;
-    let ends = ScalarBuffer::<u32>::new(bytes.clone(), 0, texts);
-    let text = bytes.slice_with_length(4 * texts, text_bytes);
-    let is_ascending = ends.windows(2).all(|pair| pair[0] <= pair[1]);
-    if !is_ascending || ends.last().is_some_and(|last| *last as usize > text.len()) {
-        return Err(damaged());
-    }
-    Ok((ends, text))
-}
-
-fn load_dictionary(segment: &Segment, reach: Reach, place: &ColumnPlace) -> Result<StringViewArray> {
-    let (ends, text) = dictionary_parts(segment, reach, place)?;
-    let mut start = 0;
-    let mut views = Vec::with_capacity(ends.len() + 1);
-    for end in ends.iter().copied() {
-        views.push(make_view(&text[start as usize..end as usize], 0, start));
-        start = end;
-    }
-    views.push(0);
-    let nulls = NullBuffer::from_iter((0..views.len()).map(|number| number < ends.len()));
-    let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![text], Some(nulls));
-    array.map_err(|source| failure::corrupt(&segment.pack.path, "dictionary is damaged").with_source(source))
-}
-
-impl RowSource for Arc<Segment> {
-    fn timestamps(&self) -> Result<Vec<i64>> {
-        Ok(self.numbers::<i64>(Reach::Disk, self.footer(Reach::Disk)?.timestamps, 0, self.rows())?.to_vec())
-    }
-
-    fn ingested(&self) -> Result<Vec<i64>> {
-        Ok(self.numbers::<i64>(Reach::Disk, self.footer(Reach::Disk)?.ingested, 0, self.rows())?.to_vec())
-    }
-
-    fn ids(&self) -> Result<Vec<fineo_core::EventId>> {
-        Ok(sixteens(&Segment::ids(self, Reach::Disk, &*self.footer(Reach::Disk)?, 0, self.rows())?, event_id))
-    }
-
-    fn contents(&self) -> Result<Contents> {
-        let footer = self.footer(Reach::Disk)?;
-        if footer.contents.bytes == 0 {
-            return Ok(Contents::default());
-        }
-        Ok(Contents::of(sixteens(&Segment::contents(self, Reach::Disk, &footer, 0, self.rows())?, content_hash)))
-    }
-
-    fn positions(&self) -> Result<Positions> {
-        Segment::positions(self, Reach::Disk, &*self.footer(Reach::Disk)?, 0, self.rows())
-    }
-
-    fn names(&self) -> Result<Vec<Arc<str>>> {
-        Ok(self.footer(Reach::Disk)?.columns.iter().map(|column| Arc::clone(&column.name)).collect())
-    }
-
-    fn cells(&self, which: Which<'_>) -> Result<Option<Cells>> {
-        let footer = self.footer(Reach::Disk)?;
-        let found = match which {
-            Which::Alias => Some(&footer.alias),
-            Which::Shard => Some(&footer.shard),
-            Which::Name(name) => footer.column(name).map(|(_, place)| place),
-        };
-        let Some(place) = found else { return Ok(None) };
-        let reach = if place.is_within_a_block() { Reach::Kept } else { Reach::Disk };
-        let damaged = || failure::corrupt(&self.pack.path, "dictionary is damaged");
-        let (ends, text) = dictionary_parts(self, reach, place)?;
-        let text = String::from_utf8(text.to_vec()).map_err(|source| damaged().with_source(source))?;
-        let count = if place.rows.bytes > 0 { place.cells as usize } else { self.rows() };
-        let codes = match place.width {
-            0 => vec![0; count],
-            1 => widen(&Codes::One(self.numbers(reach, place.codes, 0, count)?)),
-            2 => widen(&Codes::Two(self.numbers(reach, place.codes, 0, count)?)),
-            _ => widen(&Codes::Four(self.numbers(reach, place.codes, 0, count)?)),
-        };
-        let rows: Vec<u32> = if place.rows.bytes > 0 {
-            self.numbers::<u32>(reach, place.rows, 0, count)?.to_vec()
-        } else {
-            (0..self.entry.rows).collect()
-        };
-        if rows.iter().any(|row| *row >= self.entry.rows) {
-            return Err(damaged());
-        }
-        let present = rows.into_iter().zip(codes).filter(|(_, code)| *code < place.texts);
-        let (rows, codes) = present.unzip();
-        Ok(Some(Cells { text, ends: ends.to_vec(), rows, codes }))
-    }
 }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::{
     codec::{Put, Take},
-    image::{BLOCK_BYTES, Section},
+    image::Section,
 };
+
+/// A column of an empty name takes so many bytes.
+const COLUMN_BYTES_MIN: usize = 3 * 4 + 1 + 3 * 16;
 
 /// A column of texts in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,16 +29,9 @@ pub(super) struct ColumnPlace {
     pub(super) width: u8,
 }
 
-impl ColumnPlace {
-    /// Whether it is so small that other columns mostly lie in the same block.
-    pub(super) fn is_within_a_block(&self) -> bool {
-        self.dictionary.bytes + self.rows.bytes + self.codes.bytes <= BLOCK_BYTES as u64
-    }
-}
-
-/// The directory of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Footer {
+/// Where what rows have beside their cells lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HeadPlaces {
     pub(super) rows: u32,
     pub(super) timestamps: Section,
     pub(super) ingested: Section,
@@ -48,6 +44,35 @@ pub(super) struct Footer {
     pub(super) hashes: Section,
     /// The row of each of them.
     pub(super) hash_rows: Section,
+}
+
+impl HeadPlaces {
+    /// How many bytes of a footer they are, at its beginning.
+    pub(super) const BYTES: u64 = 4 + 7 * 16;
+
+    fn put(&self, bytes: &mut Vec<u8>) {
+        bytes.put_u32(self.rows);
+        let sections =
+            [self.timestamps, self.ingested, self.ids, self.contents, self.positions, self.hashes, self.hash_rows];
+        sections.into_iter().for_each(|section| put_section(bytes, section));
+    }
+
+    /// Reads the beginning of what [`Footer::encode`] made.
+    pub(super) fn take(take: &mut Take<'_>) -> Option<Self> {
+        let rows = take.u32()?;
+        let mut sections = [Section::default(); 7];
+        for section in &mut sections {
+            *section = take_section(take)?;
+        }
+        let [timestamps, ingested, ids, contents, positions, hashes, hash_rows] = sections;
+        Some(Self { rows, timestamps, ingested, ids, contents, positions, hashes, hash_rows })
+    }
+}
+
+/// The directory of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Footer {
+    pub(super) heads: HeadPlaces,
     pub(super) alias: ColumnPlace,
     pub(super) shard: ColumnPlace,
     /// In order of names.
@@ -58,10 +83,7 @@ impl Footer {
     /// The bytes to store.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        bytes.put_u32(self.rows);
-        let sections =
-            [self.timestamps, self.ingested, self.ids, self.contents, self.positions, self.hashes, self.hash_rows];
-        sections.into_iter().for_each(|section| put_section(&mut bytes, section));
+        self.heads.put(&mut bytes);
         put_column(&mut bytes, &self.alias);
         put_column(&mut bytes, &self.shard);
         bytes.put_u32(u32::try_from(self.columns.len()).expect("columns are bounded"));
@@ -72,19 +94,16 @@ impl Footer {
     /// Reads what [`Footer::encode`] made.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut take = Take(bytes);
-        let rows = take.u32()?;
-        let mut sections = [Section::default(); 7];
-        for section in &mut sections {
-            *section = take_section(&mut take)?;
-        }
-        let [timestamps, ingested, ids, contents, positions, hashes, hash_rows] = sections;
+        let heads = HeadPlaces::take(&mut take)?;
         let alias = take_column(&mut take)?;
         let shard = take_column(&mut take)?;
-        let mut columns = Vec::new();
-        for _ in 0..take.u32()? {
+        let count = take.u32()? as usize;
+        // There may be many: no room is left for more.
+        let mut columns = Vec::with_capacity(count.min(take.0.len() / COLUMN_BYTES_MIN));
+        for _ in 0..count {
             columns.push(take_column(&mut take)?);
         }
-        Some(Self { rows, timestamps, ingested, ids, contents, positions, hashes, hash_rows, alias, shard, columns })
+        Some(Self { heads, alias, shard, columns })
     }
 
     /// The number and place of the column of `name`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     codec::Put,
-    footer::{ColumnPlace, Footer},
+    footer::{ColumnPlace, Footer, HeadPlaces},
     image::Section,
     journal::{self, Record},
     manifest::SegmentEntry,
@@ -24,7 +24,7 @@ pub fn footers() -> Vec<Vec<u8>> {
         codes: section,
         width: 1,
     };
-    let footer = Footer {
+    let heads = HeadPlaces {
         rows: 1,
         timestamps: section,
         ingested: section,
@@ -33,11 +33,8 @@ pub fn footers() -> Vec<Vec<u8>> {
         positions: section,
         hashes: section,
         hash_rows: section,
-        alias: column(""),
-        shard: column(""),
-        columns: vec![column("temp")],
     };
-    vec![footer.encode()]
+    vec![Footer { heads, alias: column(""), shard: column(""), columns: vec![column("temp")] }.encode()]
 }
 
 /// A footer that is read is written as it was.

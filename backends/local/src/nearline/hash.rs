@@ -1,6 +1,6 @@
 //! Hashes of ids and texts.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use fineo_core::EventId;
 
@@ -67,6 +67,35 @@ impl Hasher for IdHasher {
     }
 
     fn write_usize(&mut self, _len: usize) {}
+}
+
+/// Hashes names for a map; tenants choose names, so it begins with chance.
+#[derive(Debug)]
+pub(super) struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = text_hash(bytes, self.0);
+    }
+
+    /// The byte that ends a text: its length was hashed.
+    fn write_u8(&mut self, _end: u8) {}
+}
+
+/// Builds [`NameHasher`]s that begin with this.
+#[derive(Debug)]
+pub(super) struct BuildNameHasher(pub(super) u64);
+
+impl BuildHasher for BuildNameHasher {
+    type Hasher = NameHasher;
+
+    fn build_hasher(&self) -> NameHasher {
+        NameHasher(self.0)
+    }
 }
 
 /// Builds [`IdHasher`]s.

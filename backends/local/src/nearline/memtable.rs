@@ -11,7 +11,7 @@ use fineo_core::{
 };
 
 use super::{
-    hash::BuildIdHasher,
+    hash::{BuildIdHasher, BuildNameHasher},
     heads::{Contents, Positions},
     text::TextColumn,
 };
@@ -54,7 +54,7 @@ pub(super) struct MemRows {
     pub(super) shards: TextColumn,
     /// The cells, each name's in its own column.
     pub(super) columns: Vec<(Arc<str>, TextColumn)>,
-    names: HashMap<Arc<str>, u32>,
+    names: HashMap<Arc<str>, u32, BuildNameHasher>,
     by_id: HashMap<EventId, u32, BuildIdHasher>,
     /// How many rows the journal has.
     pub(super) journaled: usize,
@@ -73,7 +73,7 @@ impl MemRows {
             aliases: TextColumn::new(seed),
             shards: TextColumn::new(seed),
             columns: Vec::new(),
-            names: HashMap::new(),
+            names: HashMap::with_hasher(BuildNameHasher(seed)),
             by_id: HashMap::default(),
             journaled: 0,
             seed,

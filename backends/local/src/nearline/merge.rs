@@ -13,6 +13,7 @@ use super::{
     pack::Pack,
     segment::Segment,
     segment_writer::{self, Input, Target},
+    sequential::Sequential,
     source::{RowSource, Which},
     store::{Store, Stored, Table},
 };
@@ -38,8 +39,7 @@ impl Store {
             let rows: u64 = old.iter().map(|segment| segment.rows() as u64).sum();
             let bytes: u64 = old.iter().map(|segment| segment.entry.tail.offset).sum();
             if rows <= ROWS_MAX && bytes <= BYTES_MAX {
-                let inputs: Vec<_> = old.iter().map(|segment| Input { rows: segment, is_gone: Vec::new() }).collect();
-                let merged = match self.rewrite(table, &inputs) {
+                let merged = match self.merged(table, &old) {
                     Ok(merged) => merged,
                     // They stay as they are; what is damaged is told by `damages`.
                     Err(error) if old.iter().any(|segment| segment.damage().is_some()) => {
@@ -53,6 +53,13 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Writes the rows of `segments` as one segment.
+    fn merged(&self, table: &Table, segments: &[Arc<Segment>]) -> Result<Arc<Segment>> {
+        let sources: Vec<Sequential> = segments.iter().map(Sequential::open).collect::<Result<_>>()?;
+        let inputs: Vec<_> = sources.iter().map(|rows| Input { rows, is_gone: Vec::new() }).collect();
+        self.rewrite(table, &inputs)
     }
 
     /// Writes `inputs` as one segment of a pack of its own.
@@ -96,14 +103,15 @@ impl Store {
                 (Some(_), _) if all => removed += u64::from(stored.entry().rows),
                 (Some(error), _) | (None, Stored::Damaged(_, error)) => return Err(error.clone()),
                 (None, Stored::Whole(segment)) => {
-                    let is_gone = covered_rows(segment, cover)?;
+                    let source = Sequential::open(segment)?;
+                    let is_gone = covered_rows(&source, cover)?;
                     let gone = is_gone.iter().filter(|gone| **gone).count();
                     if gone == 0 {
                         continue;
                     }
                     removed += gone as u64;
                     if gone < segment.rows() {
-                        new.push(self.rewrite(&table, &[Input { rows: segment, is_gone }])?);
+                        new.push(self.rewrite(&table, &[Input { rows: &source, is_gone }])?);
                     }
                 }
             }
@@ -159,16 +167,16 @@ fn covered(stored: &Stored, cover: &Cover) -> Result<(bool, bool)> {
     Ok((all, some))
 }
 
-fn covered_rows(segment: &Arc<Segment>, cover: &Cover) -> Result<Vec<bool>> {
-    let positions = RowSource::positions(segment)?;
-    let shards = segment.cells(Which::Shard)?.unwrap_or_default();
-    let mut is_gone = vec![false; segment.rows()];
+fn covered_rows(source: &Sequential, cover: &Cover) -> Result<Vec<bool>> {
+    let positions = source.positions()?;
+    let shards = source.cells(Which::Shard)?.unwrap_or_default();
+    let mut is_gone = vec![false; source.rows()];
     let mut lasts = Vec::new();
     for code in 0..u32::try_from(shards.ends.len()).expect("few shards") {
         let shard = shards.text(code).map(ShardId::new).transpose()?;
         lasts.push(shard.and_then(|shard| cover.last(&shard)));
     }
-    for (row, code) in shards.rows.iter().zip(&shards.codes) {
+    for (row, code) in shards.rows.iter().zip(&*shards.codes) {
         let last = lasts.get(*code as usize).copied().flatten();
         is_gone[*row as usize] = last.is_some_and(|last| positions.get(*row as usize) <= last);
     }

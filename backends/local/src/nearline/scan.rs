@@ -4,9 +4,9 @@ mod memory;
 mod newest;
 mod stored;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{cell::LazyCell, collections::VecDeque, ops::Range, sync::Arc};
 
-use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_schema::SchemaRef;
 use fineo_core::{
@@ -38,7 +38,7 @@ pub(super) fn batches(request: ScanRequest, snapshot: Result<Snapshot>) -> BoxSt
         Ok(snapshot) => snapshot,
         Err(error) => return Box::pin(stream::iter([Err(error)])),
     };
-    let request = Request { schema: scan_schema(&request), scan: request };
+    let request = Request { schema: scan_schema(&request), names: things(&request), scan: request };
     if request.scan.latest.is_some() {
         // What was written last is mostly the newest.
         snapshot.memtables.reverse();
@@ -89,7 +89,22 @@ pub(super) fn batches(request: ScanRequest, snapshot: Result<Snapshot>) -> BoxSt
 #[derive(Debug)]
 struct Request {
     scan: ScanRequest,
+    /// Places in the scan's names: of each thing that is asked for, those of its names in their order.
+    names: Vec<Range<usize>>,
     schema: SchemaRef,
+}
+
+/// The ranges of names of `request` that stand for one thing, and each of the others alone.
+fn things(request: &ScanRequest) -> Vec<Range<usize>> {
+    let mut things = Vec::with_capacity(request.names.len());
+    let mut next = 0;
+    while next < request.names.len() {
+        let ranked = request.ranked.iter().find(|range| range.start == next && !range.is_empty());
+        let thing = ranked.map_or(next..next + 1, |range| next..range.end.min(request.names.len()));
+        next = thing.end;
+        things.push(thing);
+    }
+    things
 }
 
 #[derive(Debug)]
@@ -137,7 +152,7 @@ impl Scan {
         let rest = match part {
             Part::Memory(mut scan) => scan.step(&self.request, &mut self.done)?.then_some(Part::Memory(scan)),
             Part::Segment(segment) => {
-                let opened = StoredScan::on_disk(Arc::clone(&segment), &self.request);
+                let opened = StoredScan::on_disk(&segment, &self.request);
                 opened.inspect_err(|error| segment.set_aside(error))?.map(|scan| Part::Stored(Box::new(scan)))
             }
             Part::Stored(mut scan) => {
@@ -168,6 +183,21 @@ fn positions(positions: impl Iterator<Item = Position>) -> Result<ArrayRef> {
 fn fixed(width: i32, bytes: Buffer) -> Result<ArrayRef> {
     let array = FixedSizeBinaryArray::try_new(width, bytes, None).map_err(arrow_error)?;
     Ok(Arc::new(array))
+}
+
+/// Adds the cells of each thing that `request` asks for, or none where there are none: they stand under its first name.
+fn push_cells(
+    request: &Request,
+    cells: impl Iterator<Item = Result<Option<ArrayRef>>>,
+    rows: usize,
+    arrays: &mut Vec<ArrayRef>,
+) -> Result<()> {
+    let nothing = LazyCell::new(|| Arc::new(StringViewArray::new_null(rows)) as ArrayRef);
+    for (cells, names) in cells.zip(&request.names) {
+        arrays.push(cells?.unwrap_or_else(|| Arc::clone(&nothing)));
+        arrays.extend(names.clone().skip(1).map(|_| Arc::clone(&nothing)));
+    }
+    Ok(())
 }
 
 fn batch(request: &Request, columns: Vec<ArrayRef>) -> Result<RecordBatch> {

@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use arrow_buffer::{Buffer, MutableBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, Buffer, MutableBuffer, ScalarBuffer};
 use fineo_core::{
-    ContentHash, Error, ErrorKind, EventId, Position, Result, ShardId,
+    Error, ErrorKind, Position, Result, ShardId,
     nearline::{RowHead, Written},
 };
 
@@ -15,9 +15,8 @@ use super::{
     bloom::Bloom,
     cache::Cache,
     codec::Take,
-    footer::Footer,
+    footer::{Footer, HeadPlaces},
     hash::id_hash,
-    heads::Positions,
     image::{BLOCK_BYTES, Section},
     manifest::SegmentEntry,
     pack::Pack,
@@ -51,6 +50,7 @@ pub(super) struct Segment {
     pub(super) cache: Arc<Cache>,
     /// What the first read found that met damage: from then on nothing of it is read.
     damage: OnceLock<Error>,
+    heads: OnceLock<HeadPlaces>,
 }
 
 impl Segment {
@@ -72,7 +72,8 @@ impl Segment {
         let covered =
             entry.positions()?.into_iter().map(|(shard, first, last)| Ok((ShardId::new(shard)?, first, last)));
         let covered = covered.collect::<Result<_>>()?;
-        Ok(Self { entry, covered, pack, checksums, bloom, marks, cache: Arc::clone(cache), damage: OnceLock::new() })
+        let (cache, damage, heads) = (Arc::clone(cache), OnceLock::new(), OnceLock::new());
+        Ok(Self { entry, covered, pack, checksums, bloom, marks, cache, damage, heads })
     }
 
     /// Its number; never used again.
@@ -97,7 +98,8 @@ impl Segment {
         }
     }
 
-    fn damaged(&self) -> Error {
+    /// The error of one that is.
+    pub(super) fn damaged(&self) -> Error {
         failure::corrupt(&self.pack.path, "segment is damaged")
             .with("segment", self.entry.number)
             .with("tenant", &self.entry.tenant)
@@ -158,13 +160,18 @@ impl Segment {
         Some(bytes.into())
     }
 
+    /// The bytes of all blocks.
+    pub(super) fn blocks_bytes(&self) -> u64 {
+        (self.checksums.len() * BLOCK_BYTES) as u64
+    }
+
     /// The whole `section`.
     pub(super) fn read_all(&self, reach: Reach, section: Section) -> Result<Buffer> {
         self.read(reach, section, 0, section.bytes)
     }
 
     /// Numbers of `section` from the place `from` to before `to`.
-    pub(super) fn numbers<T: arrow_buffer::ArrowNativeType>(
+    pub(super) fn numbers<T: ArrowNativeType>(
         &self,
         reach: Reach,
         section: Section,
@@ -177,26 +184,25 @@ impl Segment {
     }
 
     /// Where everything is.
-    pub(super) fn footer(&self, reach: Reach) -> Result<Arc<Footer>> {
-        self.cache.footer(self.number(), || {
-            let bytes = self.read_all(reach, self.entry.footer)?;
-            Footer::decode(&bytes).filter(|footer| footer.rows == self.entry.rows).ok_or_else(|| self.damaged())
-        })
+    pub(super) fn footer(&self, reach: Reach) -> Result<Footer> {
+        let bytes = self.read_all(reach, self.entry.footer)?;
+        Footer::decode(&bytes).filter(|footer| footer.heads.rows == self.entry.rows).ok_or_else(|| self.damaged())
     }
 
-    /// The first row at or behind `instant`.
-    pub(super) fn row_at(&self, reach: Reach, footer: &Footer, instant: i64) -> Result<usize> {
-        if instant <= self.entry.time_min {
-            return Ok(0);
+    /// Where what rows have beside their cells is. It is read once: the footer may be large, and look-ups need no more.
+    fn heads(&self) -> Result<&HeadPlaces> {
+        if let Some(heads) = self.heads.get() {
+            return Ok(heads);
         }
-        if instant > self.entry.time_max {
-            return Ok(self.rows());
-        }
-        let mark = self.marks.partition_point(|mark| *mark < instant);
-        let from = mark.saturating_sub(1) * ROWS_PER_MARK;
-        let to = (mark * ROWS_PER_MARK).min(self.rows());
-        let timestamps: ScalarBuffer<i64> = self.numbers(reach, footer.timestamps, from, to)?;
-        Ok(from + timestamps.partition_point(|timestamp| *timestamp < instant))
+        let bytes = self.read(Reach::Disk, self.entry.footer, 0, HeadPlaces::BYTES)?;
+        let heads = HeadPlaces::take(&mut Take(&bytes)).filter(|heads| heads.rows == self.entry.rows);
+        let heads = heads.ok_or_else(|| self.damaged())?;
+        Ok(self.heads.get_or_init(|| heads))
+    }
+
+    /// Which of the timestamps every [`ROWS_PER_MARK`] rows is the first at or behind `instant`.
+    pub(super) fn mark_at(&self, instant: i64) -> usize {
+        self.marks.partition_point(|mark| *mark < instant)
     }
 
     /// Whether the id of `hash` may be here.
@@ -214,18 +220,18 @@ impl Segment {
     }
 
     fn find_whole(&self, head: &RowHead) -> Result<Option<Written>> {
-        let footer = self.footer(Reach::Disk)?;
+        let places = self.heads()?;
         let hash = id_hash(&head.id);
-        for row in self.rows_of_hash(&footer, hash)? {
+        for row in self.rows_of_hash(places, hash)? {
             let row = row as usize;
-            let id = self.read(Reach::Disk, footer.ids, 16 * row as u64, 16 * (row as u64 + 1))?;
+            let id = self.read(Reach::Disk, places.ids, 16 * row as u64, 16 * (row as u64 + 1))?;
             if id.as_slice() != head.id.0 {
                 continue;
             }
-            let content = if footer.contents.bytes == 0 {
+            let content = if places.contents.bytes == 0 {
                 id
             } else {
-                self.read(Reach::Disk, footer.contents, 16 * row as u64, 16 * (row as u64 + 1))?
+                self.read(Reach::Disk, places.contents, 16 * row as u64, 16 * (row as u64 + 1))?
             };
             let is_same = content.as_slice() == head.content.0;
             return Ok(Some(if is_same { Written::Duplicate } else { Written::Conflict }));
@@ -234,14 +240,14 @@ impl Segment {
     }
 
     /// The rows whose ids have `hash`: guesses the place, for hashes are spread evenly.
-    fn rows_of_hash(&self, footer: &Footer, hash: u64) -> Result<Vec<u32>> {
+    fn rows_of_hash(&self, places: &HeadPlaces, hash: u64) -> Result<Vec<u32>> {
         const HALF_WINDOW: usize = 256;
         let rows = self.rows();
         let guess = usize::try_from((u128::from(hash) * rows as u128) >> 64).map_err(|_| self.damaged())?;
         let mut from = guess.saturating_sub(HALF_WINDOW);
         let mut to = (guess + HALF_WINDOW).min(rows);
         let hashes = loop {
-            let hashes: ScalarBuffer<u64> = self.numbers(Reach::Disk, footer.hashes, from, to)?;
+            let hashes: ScalarBuffer<u64> = self.numbers(Reach::Disk, places.hashes, from, to)?;
             let is_low_enough = from == 0 || hashes.first().is_some_and(|first| *first < hash);
             let is_high_enough = to == rows || hashes.last().is_some_and(|last| *last > hash);
             if is_low_enough && is_high_enough {
@@ -256,34 +262,11 @@ impl Segment {
         if begin == end {
             return Ok(Vec::new());
         }
-        let found: ScalarBuffer<u32> = self.numbers(Reach::Disk, footer.hash_rows, begin, end)?;
+        let found: ScalarBuffer<u32> = self.numbers(Reach::Disk, places.hash_rows, begin, end)?;
         if found.iter().any(|row| *row as usize >= rows) {
             return Err(self.damaged());
         }
         Ok(found.to_vec())
-    }
-
-    /// The ids of the rows from `from` to before `to`.
-    pub(super) fn ids(&self, reach: Reach, footer: &Footer, from: usize, to: usize) -> Result<Buffer> {
-        self.read(reach, footer.ids, 16 * from as u64, 16 * to as u64)
-    }
-
-    /// Likewise the contents.
-    pub(super) fn contents(&self, reach: Reach, footer: &Footer, from: usize, to: usize) -> Result<Buffer> {
-        let section = if footer.contents.bytes == 0 { footer.ids } else { footer.contents };
-        self.read(reach, section, 16 * from as u64, 16 * to as u64)
-    }
-
-    /// Likewise the positions.
-    pub(super) fn positions(&self, reach: Reach, footer: &Footer, from: usize, to: usize) -> Result<Positions> {
-        if footer.positions.bytes == 8 * self.rows() as u64 {
-            let numbers: ScalarBuffer<u64> = self.numbers(reach, footer.positions, from, to)?;
-            return Ok(Positions::Narrow(numbers.to_vec()));
-        }
-        let width = Position::LEN as u64;
-        let bytes = self.read(reach, footer.positions, from as u64 * width, to as u64 * width)?;
-        let position = |bytes: &[u8]| Position::from_bytes(bytes.try_into().expect("a chunk of that length"));
-        Ok(Positions::Wide(bytes.chunks_exact(Position::LEN).map(position).collect()))
     }
 }
 
@@ -301,19 +284,4 @@ pub(super) fn parse_tail(tail: &[u8], entry: &SegmentEntry) -> Option<(Vec<u32>,
         marks.push(take.i64()?);
     }
     Some((checksums, bloom, marks))
-}
-
-/// Sixteen bytes at a time.
-pub(super) fn sixteens<T>(bytes: &[u8], make: impl Fn([u8; 16]) -> T) -> Vec<T> {
-    bytes.chunks_exact(16).map(|id| make(id.try_into().expect("a chunk of that length"))).collect()
-}
-
-/// An id from its bytes.
-pub(super) fn event_id(bytes: [u8; 16]) -> EventId {
-    EventId(bytes)
-}
-
-/// A content from its bytes.
-pub(super) fn content_hash(bytes: [u8; 16]) -> ContentHash {
-    ContentHash(bytes)
 }

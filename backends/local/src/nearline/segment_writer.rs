@@ -1,12 +1,12 @@
 //! Writes a segment: the rows of one or more sources, sorted by time and id.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use fineo_core::{Error, EventId, Position, Result};
 
 use super::{
     bloom::Bloom,
-    footer::{ColumnPlace, Footer},
+    footer::{ColumnPlace, Footer, HeadPlaces},
     hash::id_hash,
     heads::{Contents, narrow},
     image::{ImageWriter, Section},
@@ -52,7 +52,7 @@ pub(super) fn write(target: &Target<'_>, inputs: &[Input<'_>]) -> Result<(Segmen
     let hashes: Vec<u64> = order.ids.iter().map(id_hash).collect();
     let (hash_section, hash_rows) = write_hashes(&mut image, &hashes)?;
     let (position_section, positions) = write_positions(&mut image, &order, inputs)?;
-    let footer = Footer {
+    let heads = HeadPlaces {
         rows,
         timestamps: write_numbers(&mut image, &order.timestamps)?,
         ingested: write_ingested(&mut image, &order, inputs)?,
@@ -61,6 +61,9 @@ pub(super) fn write(target: &Target<'_>, inputs: &[Input<'_>]) -> Result<(Segmen
         positions: position_section,
         hashes: hash_section,
         hash_rows,
+    };
+    let footer = Footer {
+        heads,
         alias: write_column(&mut image, &order, inputs, Which::Alias)?,
         shard: write_column(&mut image, &order, inputs, Which::Shard)?,
         columns: write_columns(&mut image, &order, inputs)?,
@@ -168,7 +171,7 @@ fn write_positions(image: &mut ImageWriter, order: &Order, inputs: &[Input<'_>])
     for ((input, positions), new_rows) in inputs.iter().zip(&by_input).zip(&order.new_rows) {
         let shards = input.rows.cells(Which::Shard)?.unwrap_or_default();
         let mut by_code: Vec<Option<(Position, Position)>> = vec![None; shards.ends.len()];
-        for (row, code) in shards.rows.iter().zip(&shards.codes) {
+        for (row, code) in shards.rows.iter().zip(&*shards.codes) {
             let Some(bound) = by_code.get_mut(*code as usize) else { continue };
             if new_rows[*row as usize] != ABSENT {
                 let position = positions.get(*row as usize);
@@ -227,26 +230,26 @@ fn write_columns(image: &mut ImageWriter, order: &Order, inputs: &[Input<'_>]) -
 }
 
 /// The cells of all inputs under one numbering of texts, as new row and number.
-struct Merged {
-    text: String,
-    ends: Vec<u32>,
+struct Merged<'a> {
+    text: Cow<'a, str>,
+    ends: Cow<'a, [u32]>,
     cells: Vec<(u32, u32)>,
 }
 
-fn merged(order: &Order, inputs: &[Input<'_>], which: Which<'_>) -> Result<Merged> {
+fn merged<'a>(order: &Order, inputs: &'a [Input<'_>], which: Which<'_>) -> Result<Merged<'a>> {
     if let ([input], [new_rows]) = (inputs, order.new_rows.as_slice())
         && input.is_gone.is_empty()
     {
         let cells = input.rows.cells(which)?.unwrap_or_default();
-        let pairs = cells.rows.iter().map(|row| new_rows[*row as usize]).zip(cells.codes).collect();
+        let pairs = cells.rows.iter().map(|row| new_rows[*row as usize]).zip(cells.codes.iter().copied()).collect();
         return Ok(Merged { text: cells.text, ends: cells.ends, cells: pairs });
     }
     let mut texts = Texts::new(0);
     let mut pairs = Vec::new();
     for (input, new_rows) in inputs.iter().zip(&order.new_rows) {
-        let cells: Cells = input.rows.cells(which)?.unwrap_or_default();
+        let cells: Cells<'_> = input.rows.cells(which)?.unwrap_or_default();
         let mut numbers = vec![ABSENT; cells.ends.len()];
-        for (row, code) in cells.rows.iter().zip(&cells.codes) {
+        for (row, code) in cells.rows.iter().zip(&*cells.codes) {
             let new_row = new_rows[*row as usize];
             if new_row == ABSENT {
                 continue;
@@ -260,7 +263,7 @@ fn merged(order: &Order, inputs: &[Input<'_>], which: Which<'_>) -> Result<Merge
         }
     }
     let (text, ends) = texts.parts();
-    Ok(Merged { text: text.to_owned(), ends: ends.to_vec(), cells: pairs })
+    Ok(Merged { text: text.to_owned().into(), ends: ends.to_vec().into(), cells: pairs })
 }
 
 fn write_column(image: &mut ImageWriter, order: &Order, inputs: &[Input<'_>], which: Which<'_>) -> Result<ColumnPlace> {

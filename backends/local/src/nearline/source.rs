@@ -1,6 +1,6 @@
 //! Where the rows of a new segment come from: memtables and older segments look the same to the writer.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use fineo_core::{EventId, Result};
 
@@ -21,20 +21,20 @@ pub(super) enum Which<'a> {
     Name(&'a str),
 }
 
-/// The cells of a column, copied out of their source.
+/// The cells of a column.
 #[derive(Debug, Default)]
-pub(super) struct Cells {
+pub(super) struct Cells<'a> {
     /// The texts, one behind the other.
-    pub(super) text: String,
+    pub(super) text: Cow<'a, str>,
     /// Where each of them ends.
-    pub(super) ends: Vec<u32>,
+    pub(super) ends: Cow<'a, [u32]>,
     /// The row of each cell.
-    pub(super) rows: Vec<u32>,
+    pub(super) rows: Cow<'a, [u32]>,
     /// The number of each cell's text.
-    pub(super) codes: Vec<u32>,
+    pub(super) codes: Cow<'a, [u32]>,
 }
 
-impl Cells {
+impl Cells<'_> {
     /// The text of `code`; none when there is no such text.
     pub(super) fn text(&self, code: u32) -> Option<&str> {
         let code = code as usize;
@@ -58,7 +58,7 @@ pub(super) trait RowSource {
     /// The stored names that have cells.
     fn names(&self) -> Result<Vec<Arc<str>>>;
     /// The cells of a column; none when it has none.
-    fn cells(&self, which: Which<'_>) -> Result<Option<Cells>>;
+    fn cells(&self, which: Which<'_>) -> Result<Option<Cells<'_>>>;
 }
 
 impl RowSource for MemRows {
@@ -86,7 +86,7 @@ impl RowSource for MemRows {
         Ok(self.columns.iter().map(|(name, _)| Arc::clone(name)).collect())
     }
 
-    fn cells(&self, which: Which<'_>) -> Result<Option<Cells>> {
+    fn cells(&self, which: Which<'_>) -> Result<Option<Cells<'_>>> {
         let column = match which {
             Which::Alias => Some(&self.aliases),
             Which::Shard => Some(&self.shards),
@@ -96,7 +96,7 @@ impl RowSource for MemRows {
     }
 }
 
-fn cells_of(column: &TextColumn) -> Cells {
+fn cells_of(column: &TextColumn) -> Cells<'_> {
     let (text, ends) = column.texts.parts();
-    Cells { text: text.to_owned(), ends: ends.to_vec(), rows: column.rows.clone(), codes: column.codes.clone() }
+    Cells { text: text.into(), ends: ends.into(), rows: (&column.rows).into(), codes: (&column.codes).into() }
 }

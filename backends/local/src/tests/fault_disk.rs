@@ -19,6 +19,10 @@ struct State {
     /// The number of the sync that fails, counted from 0.
     failing_sync: Option<u64>,
     is_dead: bool,
+    /// Whether the next sync of a file panics.
+    is_panicking: bool,
+    /// How often was read.
+    reads: u64,
     /// Writes since the last sync of the file, oldest first: offset, what was there, length before.
     unsynced: BTreeMap<PathBuf, Vec<Undo>>,
     /// Files whose names are not on disk yet.
@@ -77,6 +81,16 @@ impl FaultDisk {
     pub(super) fn has_failed(&self) -> bool {
         let state = self.state();
         state.failing_sync.is_some_and(|failing| state.syncs > failing)
+    }
+
+    /// The next sync of a file panics.
+    pub(super) fn panic_at_sync(&self) {
+        self.state().is_panicking = true;
+    }
+
+    /// How often something was read.
+    pub(super) fn reads(&self) -> u64 {
+        self.state().reads
     }
 
     /// Turns the machine off: of what was not synced some is lost, as `chance` says (a number below its argument).
@@ -173,11 +187,16 @@ impl DiskFile for FaultFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.disk.state().reads += 1;
         self.file.read_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.alive()?;
+        if std::mem::take(&mut state.is_panicking) {
+            drop(state);
+            panic!("a defect");
+        }
         let result = state.count_sync();
         // Linux marks the pages clean, whether the sync failed or not.
         if result.is_ok() {

@@ -9,14 +9,14 @@ use std::{
 use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
     common::tree_node::{TreeNode, TreeNodeRecursion},
-    error::{DataFusionError, Result},
-    execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext},
-    physical_expr::{PhysicalExpr, ScalarFunctionExpr},
-    physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execution_plan::replace_children_if_necessary,
-    },
+    error::Result,
+    execution::{RecordBatchStream, SendableRecordBatchStream},
+    physical_expr::ScalarFunctionExpr,
+    physical_plan::{ExecutionPlan, execution_plan::replace_children_if_necessary},
 };
 use futures::{Stream, StreamExt};
+
+use crate::plan::passing::{Pass, Passing};
 
 /// How many rows are taken at a time.
 const ROWS_AT_ONCE: usize = 64;
@@ -33,7 +33,8 @@ pub(super) fn sliced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Exe
     if !is_slow {
         return Ok(None);
     }
-    let slices = node.children().into_iter().map(|child| Arc::new(Slices(Arc::clone(child))) as _).collect();
+    let sliced = |child: &Arc<dyn ExecutionPlan>| Arc::new(Passing { input: Arc::clone(child), pass: Slices }) as _;
+    let slices = node.children().into_iter().map(sliced).collect();
     replace_children_if_necessary(Arc::clone(node), slices).map(Some)
 }
 
@@ -42,50 +43,15 @@ fn takes_long(function: &str) -> bool {
     function.starts_with("regexp_") || function == "levenshtein"
 }
 
-/// The rows of its input, a slice at a time.
-#[derive(Debug)]
-struct Slices(Arc<dyn ExecutionPlan>);
+/// Rows pass a slice at a time.
+#[derive(Debug, Clone)]
+struct Slices;
 
-impl DisplayAs for Slices {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SlicesExec")
-    }
-}
+impl Pass for Slices {
+    const NAME: &'static str = "SlicesExec";
 
-impl ExecutionPlan for Slices {
-    fn name(&self) -> &'static str {
-        "SlicesExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.0.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.0]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self(input))),
-            _ => Err(DataFusionError::Internal("one child is expected".to_owned())),
-        }
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = self.0.execute(partition, context)?;
-        Ok(Box::pin(Slicer { rows, rest: None, is_turn_of_others: false }))
+    fn pass(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        Box::pin(Slicer { rows, rest: None, is_turn_of_others: false })
     }
 }
 

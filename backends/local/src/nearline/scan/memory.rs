@@ -2,14 +2,17 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use arrow_array::{ArrayRef, RecordBatch, builder::StringViewBuilder};
+use arrow_array::{
+    ArrayRef, RecordBatch, StringViewArray,
+    builder::{ArrayBuilder, StringViewBuilder},
+};
 use arrow_buffer::Buffer;
 use fineo_core::{
     Result,
     nearline::{Latest, Predicate},
 };
 
-use super::{Request, batch, positions, sixteens, timestamps};
+use super::{Request, batch, positions, push_cells, sixteens, timestamps};
 use crate::nearline::{
     memtable::{MemRows, Memtable},
     text::{TextColumn, is_one_of},
@@ -120,39 +123,62 @@ fn make(rows: &MemRows, request: &Request, selected: &[u32]) -> Result<RecordBat
         arrays.push(sixteens(bytes(&|row| rows.ids[row].0))?);
     }
     if system.alias {
-        arrays.push(texts(Some(&rows.aliases), selected));
+        arrays.push(texts(&rows.aliases, selected));
     }
     if system.ingested_at {
         arrays.push(micros(&rows.ingested));
     }
     if system.position {
-        arrays.push(texts(Some(&rows.shards), selected));
+        arrays.push(texts(&rows.shards, selected));
         arrays.push(positions(selected.iter().map(|row| rows.positions.get(*row as usize)))?);
     }
     if system.content {
         arrays.push(sixteens(bytes(&|row| rows.contents.get(row, rows.ids[row]).0))?);
     }
-    for name in &request.scan.names {
-        arrays.push(texts(rows.column(name), selected));
-    }
+    let cells = request.names.iter().map(|names| {
+        let columns: Vec<&TextColumn> =
+            request.scan.names[names.clone()].iter().filter_map(|name| rows.column(name)).collect();
+        Ok(match columns.as_slice() {
+            [] => None,
+            [only] => Some(texts(only, selected)),
+            several => Some(first_of(several, selected)),
+        })
+    });
+    push_cells(request, cells, selected.len(), &mut arrays)?;
     batch(request, arrays)
 }
 
-fn texts(column: Option<&TextColumn>, selected: &[u32]) -> ArrayRef {
+/// The texts of `column` in the `selected` rows.
+fn texts(column: &TextColumn, selected: &[u32]) -> ArrayRef {
     let mut builder = StringViewBuilder::with_capacity(selected.len());
-    let (first, last) = (selected.first().copied().unwrap_or(0), selected.last().copied().unwrap_or(0));
-    let mut wanted = selected.iter().peekable();
-    if let Some(column) = column {
-        for place in column.places(first, last + 1) {
-            let row = column.rows[place];
-            while wanted.next_if(|next| **next < row).is_some() {
-                builder.append_null();
-            }
-            if wanted.next_if(|next| **next == row).is_some() {
-                builder.append_value(column.texts.text(column.codes[place]));
-            }
+    visit(column, selected, |place, code| {
+        (builder.len()..place).for_each(|_| builder.append_null());
+        builder.append_value(column.texts.text(code));
+    });
+    (builder.len()..selected.len()).for_each(|_| builder.append_null());
+    Arc::new(builder.finish())
+}
+
+/// The first text that the `selected` rows have in one of `columns`.
+fn first_of(columns: &[&TextColumn], selected: &[u32]) -> ArrayRef {
+    let mut found: Vec<Option<&str>> = vec![None; selected.len()];
+    for column in columns.iter().rev() {
+        visit(column, selected, |place, code| found[place] = Some(column.texts.text(code)));
+    }
+    Arc::new(StringViewArray::from_iter(found))
+}
+
+/// Visits those of the `selected` rows that have a text in `column`: their places, ascending, and codes.
+fn visit(column: &TextColumn, selected: &[u32], mut visit: impl FnMut(usize, u32)) {
+    let (Some(first), Some(last)) = (selected.first(), selected.last()) else { return };
+    let mut at = 0;
+    for place in column.places(*first, last + 1) {
+        let row = column.rows[place];
+        while selected[at] < row {
+            at += 1;
+        }
+        if selected[at] == row {
+            visit(at, column.codes[place]);
         }
     }
-    wanted.for_each(|_| builder.append_null());
-    Arc::new(builder.finish())
 }

@@ -2,18 +2,18 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use fineo_core::{
     Error, ErrorKind, Position, Result,
     nearline::{Latest, Predicate},
 };
 
-use super::{Request, WINDOW_ROWS, batch, newest::Newest, positions, sixteens, timestamps};
+use super::{Request, WINDOW_ROWS, batch, newest::Newest, positions, push_cells, sixteens, timestamps};
 use crate::nearline::{
     cache::Thing,
-    column::{ColumnReader, Selection},
-    footer::Footer,
+    column::{ColumnReader, Selection, first_of},
+    reading::Reading,
     segment::{Reach, Segment},
     text::ABSENT,
 };
@@ -26,10 +26,7 @@ const WINDOW_BACK_ROWS: usize = 4096;
 /// Goes through the rows of a segment that lie in the time range, from the last one back for who wants the newest.
 #[derive(Debug)]
 pub(super) struct StoredScan {
-    segment: Arc<Segment>,
-    /// How far it goes for what it reads.
-    reach: Reach,
-    footer: Arc<Footer>,
+    reading: Reading,
     next: usize,
     end: usize,
     tests: Vec<Test>,
@@ -54,7 +51,8 @@ struct Key {
 struct Columns {
     alias: Option<ColumnReader>,
     shard: Option<ColumnReader>,
-    cells: Vec<Option<ColumnReader>>,
+    /// Of each thing that is asked for, the columns of its names.
+    cells: Vec<Vec<ColumnReader>>,
 }
 
 /// A predicate over this segment: columns, and the codes of the texts wanted, or none for any text.
@@ -74,26 +72,26 @@ impl StoredScan {
     pub(super) fn at_once(segment: &Arc<Segment>, request: &Request) -> Option<VecDeque<RecordBatch>> {
         // Where something is missing or wrong, who may wait for the disk finds out.
         let mut done = VecDeque::new();
-        if let Some(mut scan) = Self::open(Arc::clone(segment), Reach::Memory, request).ok()? {
+        if let Some(mut scan) = Self::open(segment, Reach::Memory, request).ok()? {
             while scan.step(request, &mut done).ok()? {}
         }
         Some(done)
     }
 
     /// A scan of `segment` that goes to the disk; none when no row of it can be wanted.
-    pub(super) fn on_disk(segment: Arc<Segment>, request: &Request) -> Result<Option<Self>> {
+    pub(super) fn on_disk(segment: &Arc<Segment>, request: &Request) -> Result<Option<Self>> {
         Self::open(segment, Reach::Kept, request)
     }
 
-    fn open(segment: Arc<Segment>, mut reach: Reach, request: &Request) -> Result<Option<Self>> {
+    fn open(segment: &Arc<Segment>, reach: Reach, request: &Request) -> Result<Option<Self>> {
         let beyond = &request.scan.beyond;
         if segment.covered.iter().all(|(shard, _, last)| beyond.contains(shard, *last)) {
             return Ok(None);
         }
-        let footer = segment.footer(reach)?;
+        let mut reading = Reading::open(segment, reach)?;
         let time = request.scan.time;
-        let next = segment.row_at(reach, &footer, time.from)?;
-        let end = if time.to == i64::MAX { segment.rows() } else { segment.row_at(reach, &footer, time.to)? };
+        let next = reading.row_at(time.from)?;
+        let end = if time.to == i64::MAX { segment.rows() } else { reading.row_at(time.to)? };
         if next >= end {
             return Ok(None);
         }
@@ -101,11 +99,11 @@ impl StoredScan {
             if reach == Reach::Memory {
                 return Err(Error::new(ErrorKind::Unavailable, "the rows are many"));
             }
-            reach = Reach::Disk;
+            reading.reach = Reach::Disk;
         }
         let mut tests = Vec::new();
         for predicate in &request.scan.predicates {
-            let test = Test::open(&segment, reach, &footer, predicate)?;
+            let test = Test::open(&reading, predicate)?;
             if test.0.is_empty() {
                 return Ok(None);
             }
@@ -114,24 +112,23 @@ impl StoredScan {
         let mut hidden = Vec::new();
         for (shard, first, _) in &segment.covered {
             let Some(last) = beyond.last(shard).filter(|last| first <= last) else { continue };
-            let reader = ColumnReader::open(&segment, reach, Thing::Shard, &footer.shard)?;
+            let reader = ColumnReader::open(&reading, Thing::Shard)?;
             let codes = reader.codes_of(&[shard.as_str().into()]);
             hidden.push(Hidden { shard: reader, codes, last });
         }
-        let newest = request.scan.latest.as_ref().map(|latest| newest(&segment, reach, &footer, latest)).transpose()?;
+        let newest = request.scan.latest.as_ref().map(|latest| newest(&reading, latest)).transpose()?;
         let passed = VecDeque::new();
-        Ok(Some(Self { segment, reach, footer, next, end, tests, hidden, columns: None, passed, newest }))
+        Ok(Some(Self { reading, next, end, tests, hidden, columns: None, passed, newest }))
     }
 
     /// Goes windows back to the next rows of keys that are still wanted; answers whether there may be more.
     fn step_back(&mut self, request: &Request, done: &mut VecDeque<RecordBatch>) -> Result<bool> {
         let (Some((keys, newest)), Some(latest)) = (&mut self.newest, &request.scan.latest) else { return Ok(false) };
         newest.refresh(latest, |number| text(keys, number));
-        let timestamps = |from, to| self.segment.numbers::<i64>(self.reach, self.footer.timestamps, from, to);
         while self.next < self.end {
             let (to, rows) = (self.end, WINDOW_BACK_ROWS.min(request.scan.batch_rows_max.max(1)));
             let from = to.saturating_sub(rows).max(self.next);
-            let last = timestamps(to - 1, to)?[0];
+            let last = self.reading.timestamps(to - 1, to)?[0];
             if !newest.may_want(last) {
                 self.end = self.next;
                 break;
@@ -142,9 +139,9 @@ impl StoredScan {
             // A row that is not wanted at the window's last instant is not at its own.
             let Some(first) = numbers.iter().position(|key| newest.wants(*key, last)) else { continue };
             let (from, numbers) = (from + first, &numbers[first..]);
-            let micros = timestamps(from, to)?;
+            let micros = self.reading.timestamps(from, to)?;
             let wanted = |place: usize| newest.wants(numbers[place], micros[place]);
-            let is_passed = tested((&self.segment, self.reach, &self.footer), (&self.tests, &self.hidden), from, to)?;
+            let is_passed = tested(&self.reading, (&self.tests, &self.hidden), from, to)?;
             let places: Vec<usize> = (0..to - from).filter(|place| is_passed[*place] && wanted(*place)).collect();
             if places.is_empty() {
                 continue;
@@ -159,7 +156,7 @@ impl StoredScan {
 
     /// What it goes through.
     pub(super) fn segment(&self) -> &Segment {
-        &self.segment
+        &self.reading.segment
     }
 
     /// Makes a batch or goes a window on; answers whether there may be more.
@@ -187,7 +184,7 @@ impl StoredScan {
 
     fn test_window(&mut self) -> Result<()> {
         let to = (self.next + WINDOW_ROWS).min(self.end);
-        let all = tested((&self.segment, self.reach, &self.footer), (&self.tests, &self.hidden), self.next, to)?;
+        let all = tested(&self.reading, (&self.tests, &self.hidden), self.next, to)?;
         let passed = all.iter().enumerate().filter(|(_, passed)| **passed);
         self.passed.extend(passed.map(|(place, _)| row_number(self.next + place)));
         self.next = to;
@@ -196,16 +193,16 @@ impl StoredScan {
 
     fn columns(&mut self, request: &Request) -> Result<&Columns> {
         if self.columns.is_none() {
-            let open = |thing: Thing, place| ColumnReader::open(&self.segment, self.reach, thing, place);
+            let open = |thing| ColumnReader::open(&self.reading, thing);
             let system = request.scan.system;
             let mut cells = Vec::with_capacity(request.scan.names.len());
-            for name in &request.scan.names {
-                let found = self.footer.column(name);
-                cells.push(found.map(|(number, place)| open(Thing::Column(number), place)).transpose()?);
+            for names in &request.names {
+                let found = names.clone().filter_map(|name| self.reading.column(&request.scan.names[name]));
+                cells.push(found.map(open).collect::<Result<_>>()?);
             }
             self.columns = Some(Columns {
-                alias: system.alias.then(|| open(Thing::Alias, &self.footer.alias)).transpose()?,
-                shard: system.position.then(|| open(Thing::Shard, &self.footer.shard)).transpose()?,
+                alias: system.alias.then(|| open(Thing::Alias)).transpose()?,
+                shard: system.position.then(|| open(Thing::Shard)).transpose()?,
                 cells,
             });
         }
@@ -215,48 +212,42 @@ impl StoredScan {
     fn batch(&mut self, request: &Request, selection: &Selection) -> Result<RecordBatch> {
         self.columns(request)?;
         let columns = self.columns.as_ref().expect("they were just opened");
-        let (segment, reach, footer) = (&self.segment, self.reach, &*self.footer);
+        let reading = &self.reading;
         let system = request.scan.system;
         let (from, to) = selection.bounds();
-        let numbers = |section| Ok(select(segment.numbers::<i64>(reach, section, from, to)?, selection));
-        let mut arrays: Vec<ArrayRef> = vec![timestamps(numbers(footer.timestamps)?)];
+        let mut arrays: Vec<ArrayRef> = vec![timestamps(select(reading.timestamps(from, to)?, selection))];
         if system.event_id {
-            arrays.push(sixteens(select_sixteens(&segment.ids(reach, footer, from, to)?, selection))?);
+            arrays.push(sixteens(select_sixteens(&reading.ids(from, to)?, selection))?);
         }
         if let Some(alias) = &columns.alias {
             arrays.push(alias.array(selection)?);
         }
         if system.ingested_at {
-            arrays.push(timestamps(numbers(footer.ingested)?));
+            arrays.push(timestamps(select(reading.ingested(from, to)?, selection)));
         }
         if let Some(shard) = &columns.shard {
             arrays.push(shard.array(selection)?);
-            let all = segment.positions(reach, footer, from, to)?;
+            let all = reading.positions(from, to)?;
             arrays.push(match selection {
                 Selection::Range(..) => positions(all.range(0..to - from))?,
                 Selection::Rows(rows) => positions(rows.iter().map(|row| all.get(*row as usize - from)))?,
             });
         }
         if system.content {
-            arrays.push(sixteens(select_sixteens(&segment.contents(reach, footer, from, to)?, selection))?);
+            arrays.push(sixteens(select_sixteens(&reading.contents(from, to)?, selection))?);
         }
-        for column in &columns.cells {
-            arrays.push(match column {
-                Some(column) => column.array(selection)?,
-                None => Arc::new(StringViewArray::new_null(selection.len())),
-            });
-        }
+        let cells = columns.cells.iter().map(|columns| match columns.as_slice() {
+            [] => Ok(None),
+            [only] => only.array(selection).map(Some),
+            several => first_of(several, selection).map(Some),
+        });
+        push_cells(request, cells, selection.len(), &mut arrays)?;
         batch(request, arrays)
     }
 }
 
 /// Which of the rows from `from` to before `to` pass all tests and are not hidden.
-fn tested(
-    (segment, reach, footer): (&Segment, Reach, &Footer),
-    (tests, hidden): (&[Test], &[Hidden]),
-    from: usize,
-    to: usize,
-) -> Result<Vec<bool>> {
+fn tested(reading: &Reading, (tests, hidden): (&[Test], &[Hidden]), from: usize, to: usize) -> Result<Vec<bool>> {
     let mut all = vec![true; to - from];
     let mut any = vec![false; to - from];
     for test in tests {
@@ -267,7 +258,7 @@ fn tested(
         all.iter_mut().zip(&any).for_each(|(all, any)| *all &= *any);
     }
     if !hidden.is_empty() {
-        let positions = segment.positions(reach, footer, from, to)?;
+        let positions = reading.positions(from, to)?;
         for hidden in hidden {
             any.fill(false);
             hidden.shard.mark(from, &mut any, Some(&hidden.codes))?;
@@ -279,13 +270,15 @@ fn tested(
     Ok(all)
 }
 
-/// The keys of `segment` that `latest` asks for, and what is known of them.
-fn newest(segment: &Arc<Segment>, reach: Reach, footer: &Footer, latest: &Latest) -> Result<(Vec<Key>, Newest)> {
+/// The keys of a segment that `latest` asks for, and what is known of them.
+fn newest(reading: &Reading, latest: &Latest) -> Result<(Vec<Key>, Newest)> {
     let mut keys: Vec<Key> = Vec::new();
     let mut first = 0;
-    for (number, place) in latest.names().iter().filter_map(|name| footer.column(name)) {
-        keys.push(Key { column: ColumnReader::open(segment, reach, Thing::Column(number), place)?, first });
-        first += place.texts;
+    for thing in latest.names().iter().filter_map(|name| reading.column(name)) {
+        let column = ColumnReader::open(reading, thing)?;
+        let texts = column.texts().len();
+        keys.push(Key { column, first });
+        first += row_number(texts);
     }
     let newest = Newest::of(latest, keys.iter().flat_map(|key| key.column.texts()));
     Ok((keys, newest))
@@ -304,14 +297,14 @@ fn row_number(row: usize) -> u32 {
 
 impl Test {
     /// Opens what `predicate` looks at. A test without columns is one that no row passes.
-    fn open(segment: &Arc<Segment>, reach: Reach, footer: &Footer, predicate: &Predicate) -> Result<Self> {
+    fn open(reading: &Reading, predicate: &Predicate) -> Result<Self> {
         let (names, texts) = match predicate {
             Predicate::AnyText { names, texts } => (names, Some(texts)),
             Predicate::AnyPresent { names } => (names, None),
         };
         let mut columns = Vec::new();
-        for (number, place) in names.iter().filter_map(|name| footer.column(name)) {
-            let column = ColumnReader::open(segment, reach, Thing::Column(number), place)?;
+        for thing in names.iter().filter_map(|name| reading.column(name)) {
+            let column = ColumnReader::open(reading, thing)?;
             match texts.map(|texts| column.codes_of(texts)) {
                 Some(codes) if codes.is_empty() => {}
                 codes => columns.push((column, codes)),

@@ -3,12 +3,24 @@
 //! Every error of a query has a context `code`: lower snake case and stable. Where there is something to do
 //! about it, a context `hint` says what; `position` says where in the text, where that is known.
 
+use std::{collections::BTreeSet, sync::LazyLock};
+
 use arrow::error::ArrowError;
 use datafusion::{
-    common::{Column, SchemaError, Span},
+    common::{Column, SchemaError, Span, utils::datafusion_strsim::levenshtein},
     error::DataFusionError,
+    execution::SessionStateDefaults,
 };
 use fineo_core::{Error, ErrorKind};
+
+/// The names of all functions.
+static FUNCTIONS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let scalar = SessionStateDefaults::default_scalar_functions();
+    let aggregate = SessionStateDefaults::default_aggregate_functions();
+    let window = SessionStateDefaults::default_window_functions();
+    let names = scalar.iter().map(|function| function.name()).chain(aggregate.iter().map(|function| function.name()));
+    names.chain(window.iter().map(|function| function.name())).map(str::to_owned).collect()
+});
 
 /// An error of the caller's with a stable code.
 pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Error {
@@ -126,7 +138,9 @@ fn planning(whole: &str) -> Error {
     let text = first_line(whole);
     if let Some(name) = text.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next()) {
         let refused = refused("unknown_function", "no such function").with("function", name);
-        let near = whole.split_once("Did you mean '").and_then(|(_, rest)| rest.split('\'').next());
+        // The engine names any of several that are as near, another one each time.
+        let distance = |known: &&String| levenshtein(&name.to_lowercase(), known);
+        let near = FUNCTIONS.iter().min_by_key(distance).filter(|near| 2 * distance(near) <= name.len());
         return match near {
             Some(near) => refused.with("hint", format!("did you mean {near}?")),
             None => refused,

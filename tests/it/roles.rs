@@ -135,12 +135,7 @@ async fn filled(fineo: &Fineo, is_whole: bool) -> Session {
 async fn told(session: &Session, sql: &str) -> String {
     match try_rows(session, sql).await {
         Ok(lines) => lines.join("\n"),
-        Err(error) => {
-            let told = format!("{error:?}");
-            // Of several functions that are as near, the engine names any.
-            let Some((before, rest)) = told.split_once("hint=did you mean to_") else { return told };
-            format!("{before}{}", rest.split_once('?').map_or("", |(_, after)| after))
-        }
+        Err(error) => format!("{error:?}"),
     }
 }
 

@@ -194,5 +194,5 @@ async fn who_counts_with_a_text_hears_how_to_read_it_as_a_number() {
         assert!(told.contains("CAST(field AS DOUBLE)") && !told.contains("Internal error"), "{sql}: {told}");
     }
     let told = desk.refuses("SELECT averge(1)", "unknown_function").await;
-    assert!(told.contains("did you mean"), "{told}");
+    assert!(told.contains("did you mean avg?"), "{told}");
 }

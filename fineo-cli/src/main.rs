@@ -96,7 +96,7 @@ fn run(arguments: Arguments) -> LocalBoxFuture<'static, Result<(), Failure>> {
             Verb::Restore(args) => backup::restore(args, &opener).await,
             Verb::Status(args) => report::status(args, &opener).await,
             Verb::Capabilities(args) => report::capabilities(args, &opener).await,
-            Verb::Bootstrap(args) => opener.place.bootstrap(&args).await,
+            Verb::Bootstrap(args) => opener.place.bootstrap(args).await,
             Verb::Doctor => opener.place.doctor().await,
             Verb::Demo => demo::run(arguments.chosen_directory()).await,
         }

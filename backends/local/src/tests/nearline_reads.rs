@@ -25,7 +25,7 @@ fn open(disk: &FaultDisk, path: &Path) -> LocalDirectory {
 async fn write(store: &Arc<dyn NearlineStore>, metric: u64, number: u64, more: u64) {
     let mut rows = Rows::new(s0());
     for row in 0..ROWS {
-        let id = u128::from(metric << 32 | number * ROWS + row);
+        let id = u128::from((metric << 32) | (number * ROWS + row));
         rows.row(head(id, id, row.cast_signed(), number * ROWS + row + 1), "alias");
         rows.cell("temp", "a text that is longer than twelve bytes");
         for name in row..=row + more {

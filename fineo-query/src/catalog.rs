@@ -51,7 +51,11 @@ impl Sources {
     /// The names that the rows of `metric` bore so far, as far as the reader may know them.
     pub(crate) fn seen(&self, metric: &Metric) -> Arc<SeenNames> {
         let seen = self.discovery.seen(self.schema.tenant(), metric.row_metrics());
-        if metric.is_closed() { Arc::new(seen.only(|name| metric.field_named(name).is_some())) } else { seen }
+        if !metric.is_closed() {
+            return seen;
+        }
+        let granted = metric.fields().iter().flat_map(|field| &field.names);
+        Arc::new(seen.only(granted.map(|name| &**name)))
     }
 
     /// The rows of `metric`.

@@ -78,10 +78,10 @@ impl SeenNames {
         seen
     }
 
-    /// Those of these names that `is_wanted`, as if no others had been sent.
+    /// Those of these names that are `wanted`, as if no others had been sent.
     #[must_use]
-    pub fn only(&self, is_wanted: impl Fn(&str) -> bool) -> Self {
-        Self::new(self.stats.iter().filter(|stats| is_wanted(&stats.name)).cloned(), false)
+    pub fn only<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::new(wanted.into_iter().filter_map(|name| self.stats_of(name)).cloned(), false)
     }
 
     /// These names, seen once at the epoch: for tests and for callers without statistics.

@@ -13,7 +13,7 @@ use fineo_schema::{Discovery, SchemaStore};
 /// |---|---|
 /// | `FINEO_AWS_PREFIX` | what the names of streams and tables begin with |
 /// | `FINEO_AWS_BUCKET` | the bucket of archive, tables and manifests; the prefix without it |
-/// | `FINEO_AWS_SPREAD` | over how many partitions an hour of a metric's rows spreads; 4 without it |
+/// | `FINEO_AWS_SPREAD` | over how many partitions a day of a metric's rows spreads; 4 without it |
 /// | `FINEO_INBOX` | the folder that files are imported from: `inbox` without it |
 /// | `FINEO_TENANT` | whose the events of every file are; without it the folder in the inbox says so |
 /// | `FINEO_TENANT_FIELD` | the field of each event that says whose it is |

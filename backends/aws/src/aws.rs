@@ -110,7 +110,7 @@ impl Aws {
 
     /// The nearline store.
     pub fn nearline(&self) -> Arc<DynamoNearline> {
-        Arc::new(DynamoNearline::new(self.table("rows"), self.options.spread))
+        Arc::new(DynamoNearline::new(self.table("rows"), &self.options))
     }
 
     /// The repository of schemas, checkpoints and leases.

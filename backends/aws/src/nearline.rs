@@ -1,8 +1,8 @@
 //! A nearline store in one DynamoDB table.
 //!
-//! A row is two items that are written in one transaction: the row itself, under its hour and in order of time, and a
+//! A row is two items that are written in one transaction: the row itself, under its day and in order of time, and a
 //! *guard* under its event id, which makes the first position win. Cells are attributes of the row under the names
-//! that were sent, of native types where their texts survive it. A directory says which hours have rows, so that a scan
+//! that were sent, of native types where their texts survive it. A directory says which days have rows, so that a scan
 //! asks only for those.
 
 mod batch;
@@ -25,7 +25,7 @@ use fineo_core::{
 };
 use futures::stream::BoxStream;
 
-use crate::dynamo::Table;
+use crate::{AwsOptions, dynamo::Table};
 use directory::Directory;
 pub(crate) use key::{PARTITION, SORT};
 
@@ -37,11 +37,12 @@ pub struct DynamoNearline {
     table: Table,
     directory: Arc<Directory>,
     spread: u32,
+    unspread_max: usize,
 }
 
 impl DynamoNearline {
-    pub(crate) fn new(table: Table, spread: u32) -> Self {
-        Self { table, directory: Arc::default(), spread }
+    pub(crate) fn new(table: Table, options: &AwsOptions) -> Self {
+        Self { table, directory: Arc::default(), spread: options.spread, unspread_max: options.unspread_max }
     }
 }
 

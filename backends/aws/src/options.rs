@@ -79,8 +79,10 @@ pub struct AwsOptions {
     pub poll_every: Duration,
     /// The name of the consumer that Kinesis pushes records to (enhanced fan-out), for a price; none for polling.
     pub fan_out: Option<String>,
-    /// Over how many partitions the rows of one metric and hour are spread.
+    /// Over how many partitions the rows of one metric and day are spread.
     pub spread: u32,
+    /// How many rows of one metric and day a process writes into one partition before it spreads them.
+    pub unspread_max: usize,
     /// The capacity of the table of rows, if it is created; none for one that AWS charges by request.
     pub rows_units: Option<TableUnits>,
     /// The storage class of archived segments, such as `STANDARD_IA`; none for that of the bucket.
@@ -92,7 +94,7 @@ pub struct AwsOptions {
 }
 
 impl AwsOptions {
-    /// The most partitions that the rows of one metric and hour are spread over.
+    /// The most partitions that the rows of one metric and day are spread over.
     pub const SPREAD_MAX: u32 = 100;
 
     /// An instance whose streams, tables and bucket bear `prefix`.
@@ -109,6 +111,7 @@ impl AwsOptions {
             poll_every: Duration::from_millis(500),
             fan_out: None,
             spread: 4,
+            unspread_max: 4_096,
             rows_units: None,
             archive_class: None,
             clock: Arc::new(SystemClock),
@@ -178,6 +181,8 @@ with! {
     with_fan_out(fan_out: Option<String>);
     /// Another spread of rows.
     with_spread(spread: u32);
+    /// Other numbers of rows that are not spread.
+    with_unspread_max(unspread_max: usize);
     /// Another capacity of a new table of rows.
     with_rows_units(rows_units: Option<TableUnits>);
     /// Another storage class of segments.

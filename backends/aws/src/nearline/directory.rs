@@ -1,6 +1,6 @@
-//! Which hours of a metric have rows, and which metrics a tenant has.
+//! Which days of a metric have rows, and which metrics a tenant has.
 //!
-//! An entry is written before the first row of its hour, and only taken out long after anybody wrote to it: a writer
+//! An entry is written before the first row of its day, and only taken out long after anybody wrote to it: a writer
 //! that still believes in an entry must never find it gone.
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::{error::ProvideErrorMetadata, types::ReturnValue};
 use fineo_core::{Error, MetricId, Result, TenantId, TimeRange, Timestamp};
 
 use super::{DynamoNearline, key};
@@ -17,9 +17,9 @@ use crate::{
     failure,
 };
 
-/// How many partitions an hour has.
+/// How many partitions a day has.
 const SPREAD: &str = "_fineo_spread";
-/// When somebody last wrote to an hour, in microseconds.
+/// When somebody last wrote to a day, in microseconds.
 const TOUCHED: &str = "_fineo_touched";
 
 /// How long a process believes that an entry is there.
@@ -28,8 +28,6 @@ const BELIEVED_MICROS: i64 = 3_600_000_000;
 const KEPT_MICROS: i64 = 24 * BELIEVED_MICROS;
 /// How many entries a process remembers.
 const REMEMBERED_MAX: usize = 100_000;
-/// How many rows of an hour a process writes into one partition before it spreads them: fewer are read by one query.
-const UNSPREAD_ROWS_MAX: usize = 256;
 
 /// What this process knows of the directory.
 #[derive(Debug, Default)]
@@ -39,16 +37,16 @@ pub(super) struct Directory {
 
 #[derive(Debug, Default)]
 struct Known {
-    hours: BTreeMap<HourName, Noted>,
+    days: BTreeMap<DayName, Noted>,
     metrics: HashSet<(TenantId, MetricId)>,
 }
 
-type HourName = (TenantId, MetricId, u64);
+type DayName = (TenantId, MetricId, u64);
 
-/// What this process wrote of an hour.
+/// What this process wrote of a day.
 #[derive(Debug, Clone, Copy, Default)]
 struct Noted {
-    /// When it noted the hour, and the spread that it noted; none before it did.
+    /// When it noted the day, and the spread that it noted; none before it did.
     as_spread: Option<(Timestamp, u32)>,
     rows: usize,
 }
@@ -58,26 +56,28 @@ impl Directory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts `rows` that are to be written to an hour, and says what is known of it then.
-    fn count(&self, hour: &HourName, rows: usize) -> Noted {
+    /// Counts `rows` that are to be written to a day, and says what is known of it then.
+    fn count(&self, day: &DayName, rows: usize) -> Noted {
         let mut state = self.state();
-        if state.hours.len() >= REMEMBERED_MAX {
-            state.hours.clear();
+        if state.days.len() >= REMEMBERED_MAX {
+            state.days.clear();
         }
-        let noted = state.hours.entry(hour.clone()).or_default();
+        let noted = state.days.entry(day.clone()).or_default();
         noted.rows = noted.rows.saturating_add(rows);
         *noted
     }
 
-    fn note(&self, hour: &HourName, now: Timestamp, spread: u32) {
-        self.state().hours.entry(hour.clone()).or_default().as_spread = Some((now, spread));
+    fn note(&self, day: &DayName, now: Timestamp, spread: u32) {
+        self.state().days.entry(day.clone()).or_default().as_spread = Some((now, spread));
     }
 }
 
 impl Noted {
-    /// Over how many partitions this process spreads the hour's rows from now on.
-    fn spread(&self, spread_max: u32) -> u32 {
-        if self.rows > UNSPREAD_ROWS_MAX { spread_max } else { 1 }
+    /// Over how many partitions this process spreads the day's rows from now on: as far as it did, or as it was told when it
+    /// has `unspread_max` of them.
+    fn spread(&self, spread: u32, unspread_max: usize) -> u32 {
+        let before = self.as_spread.map_or(1, |(_, spread)| spread);
+        if self.rows > unspread_max { spread.max(before) } else { before }
     }
 
     /// Whether the entry is there for sure, and wide enough.
@@ -88,15 +88,15 @@ impl Noted {
     }
 }
 
-/// An hour of the directory.
+/// A day of the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hour {
+pub(super) struct Day {
     pub(super) number: u64,
     pub(super) spread: u32,
     pub(super) touched: i64,
 }
 
-impl Hour {
+impl Day {
     /// Whether nobody can believe in the entry any more who does not touch it first.
     pub(super) fn is_forgettable(&self, now: Timestamp) -> bool {
         now.micros().saturating_sub(self.touched) >= KEPT_MICROS
@@ -104,13 +104,13 @@ impl Hour {
 }
 
 impl DynamoNearline {
-    /// Makes sure that an hour is in the directory before `rows` rows go there; answers over how many of its partitions
+    /// Makes sure that a day is in the directory before `rows` rows go there; answers over how many of its partitions
     /// they may be spread.
-    pub(super) async fn note_hour(&self, tenant: &TenantId, metric: &MetricId, hour: u64, rows: usize) -> Result<u32> {
+    pub(super) async fn note_day(&self, tenant: &TenantId, metric: &MetricId, day: u64, rows: usize) -> Result<u32> {
         let now = self.table.clock.now();
-        let known = (tenant.clone(), metric.clone(), hour);
+        let known = (tenant.clone(), metric.clone(), day);
         let noted = self.directory.count(&known, rows);
-        let spread = noted.spread(self.spread);
+        let spread = noted.spread(self.spread, self.unspread_max);
         if noted.is_believed(spread, now) {
             return Ok(spread);
         }
@@ -120,25 +120,29 @@ impl DynamoNearline {
                 .client
                 .update_item()
                 .table_name(&self.table.name)
-                .set_key(Some(key::item(key::directory(tenant, metric), key::hour_name(hour))))
+                .set_key(Some(key::item(key::directory(tenant, metric), key::day_name(day))))
                 .update_expression(update)
                 .set_condition_expression(condition.map(str::to_owned))
                 .expression_attribute_names("#touched", TOUCHED)
                 .expression_attribute_values(":now", number(now.micros()))
         };
-        // The spread of an hour only grows: rows under a wider one must stay in sight.
+        // The spread of a day only grows: rows under a wider one must stay in sight.
         let wider = touch(
             Some("attribute_not_exists(#spread) OR #spread <= :spread"),
             "SET #touched = :now, #spread = :spread",
         )
         .expression_attribute_names("#spread", SPREAD)
         .expression_attribute_values(":spread", number(spread));
-        if let Err(error) = wider.send().await {
-            if failure::code(&error) != Some("ConditionalCheckFailedException") {
-                return Err(failure::dynamodb(error));
+        let spread = match wider.send().await {
+            Ok(_) => spread,
+            Err(error) if is_condition(&error) => {
+                // Others spread it further: so do we from now on.
+                let touched = touch(None, "SET #touched = :now").return_values(ReturnValue::AllNew).send().await;
+                let touched = touched.map_err(failure::dynamodb)?;
+                number_of(&touched.attributes.unwrap_or_default(), SPREAD)?
             }
-            touch(None, "SET #touched = :now").send().await.map_err(failure::dynamodb)?;
-        }
+            Err(error) => return Err(failure::dynamodb(error)),
+        };
         self.directory.note(&known, now, spread);
         Ok(spread)
     }
@@ -153,35 +157,35 @@ impl DynamoNearline {
         Ok(())
     }
 
-    /// The hours of `time` that may have rows, in order.
-    pub(super) async fn hours(&self, tenant: &TenantId, metric: &MetricId, time: TimeRange) -> Result<Vec<Hour>> {
+    /// The days of `time` that may have rows, in order.
+    pub(super) async fn days(&self, tenant: &TenantId, metric: &MetricId, time: TimeRange) -> Result<Vec<Day>> {
         if time.is_empty() || time.from > Timestamp::MAX.micros() || time.to <= Timestamp::MIN.micros() {
             return Ok(Vec::new());
         }
-        let hour_of = |micros: i64| key::hour_name(key::hour(Timestamp::saturating_from_micros(micros)));
+        let day_of = |micros: i64| key::day_name(key::day(Timestamp::saturating_from_micros(micros)));
         let mut query =
             Query { condition: "#pk = :pk AND #sk BETWEEN :first AND :last".to_owned(), ..Query::default() };
         query.names.insert("#pk".to_owned(), key::PARTITION.to_owned());
         query.names.insert("#sk".to_owned(), key::SORT.to_owned());
         query.values.insert(":pk".to_owned(), text(key::directory(tenant, metric)));
-        query.values.insert(":first".to_owned(), text(hour_of(time.from)));
-        query.values.insert(":last".to_owned(), text(hour_of(time.to.saturating_sub(1))));
+        query.values.insert(":first".to_owned(), text(day_of(time.from)));
+        query.values.insert(":last".to_owned(), text(day_of(time.to.saturating_sub(1))));
         let found = self.table.all(&query, usize::MAX).await?;
-        found.iter().map(read_hour).collect()
+        found.iter().map(read_day).collect()
     }
 
-    /// Takes an hour without rows out of the directory that is [forgettable](Hour::is_forgettable), unless somebody
+    /// Takes a day without rows out of the directory that is [forgettable](Day::is_forgettable), unless somebody
     /// touched it since.
-    pub(super) async fn forget_hour(&self, tenant: &TenantId, metric: &MetricId, hour: Hour) -> Result<()> {
+    pub(super) async fn forget_day(&self, tenant: &TenantId, metric: &MetricId, day: Day) -> Result<()> {
         let call = self
             .table
             .client
             .delete_item()
             .table_name(&self.table.name)
-            .set_key(Some(key::item(key::directory(tenant, metric), key::hour_name(hour.number))))
+            .set_key(Some(key::item(key::directory(tenant, metric), key::day_name(day.number))))
             .condition_expression("#touched = :touched")
             .expression_attribute_names("#touched", TOUCHED)
-            .expression_attribute_values(":touched", number(hour.touched));
+            .expression_attribute_values(":touched", number(day.touched));
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_condition(&error) => Ok(()),
@@ -200,20 +204,20 @@ impl DynamoNearline {
 
     /// Whether a metric has a row now.
     pub(super) async fn has_rows(&self, tenant: &TenantId, metric: &MetricId) -> Result<bool> {
-        for hour in self.hours(tenant, metric, TimeRange::ALL).await? {
-            if self.hour_has_rows(tenant, metric, hour).await? {
+        for day in self.days(tenant, metric, TimeRange::ALL).await? {
+            if self.day_has_rows(tenant, metric, day).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether an hour has a row now.
-    pub(super) async fn hour_has_rows(&self, tenant: &TenantId, metric: &MetricId, hour: Hour) -> Result<bool> {
-        for part in 0..hour.spread {
+    /// Whether a day has a row now.
+    pub(super) async fn day_has_rows(&self, tenant: &TenantId, metric: &MetricId, day: Day) -> Result<bool> {
+        for part in 0..day.spread {
             let mut query = Query { condition: "#pk = :pk".to_owned(), limit: Some(1), ..Query::default() };
             query.names.insert("#pk".to_owned(), key::PARTITION.to_owned());
-            query.values.insert(":pk".to_owned(), text(key::rows(tenant, metric, hour.number, part)));
+            query.values.insert(":pk".to_owned(), text(key::rows(tenant, metric, day.number, part)));
             if !self.table.all(&query, 1).await?.is_empty() {
                 return Ok(true);
             }
@@ -228,8 +232,8 @@ fn is_condition<E: ProvideErrorMetadata>(
     failure::code(error) == Some("ConditionalCheckFailedException")
 }
 
-fn read_hour(item: &Item) -> Result<Hour> {
+fn read_day(item: &Item) -> Result<Day> {
     let name = text_of(item, key::SORT)?;
-    let number = name.parse().map_err(|_| Error::corrupt("not an hour of the directory").with("key", name))?;
-    Ok(Hour { number, spread: number_of(item, SPREAD)?, touched: number_of(item, TOUCHED)? })
+    let number = name.parse().map_err(|_| Error::corrupt("not a day of the directory").with("key", name))?;
+    Ok(Day { number, spread: number_of(item, SPREAD)?, touched: number_of(item, TOUCHED)? })
 }

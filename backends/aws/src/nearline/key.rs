@@ -9,20 +9,20 @@ pub(crate) const PARTITION: &str = "_fineo_pk";
 /// The sort key.
 pub(crate) const SORT: &str = "_fineo_sk";
 
-const HOUR: i64 = 3_600_000_000;
+const DAY: i64 = 24 * 3_600_000_000;
 
-/// The hour that a row stands in, counted from the year 1.
-pub(super) fn hour(timestamp: Timestamp) -> u64 {
-    micros(timestamp) / HOUR.unsigned_abs()
+/// The day that a row stands in, counted from the first of the year 1.
+pub(super) fn day(timestamp: Timestamp) -> u64 {
+    micros(timestamp) / DAY.unsigned_abs()
 }
 
 fn micros(timestamp: Timestamp) -> u64 {
     timestamp.micros().abs_diff(Timestamp::MIN.micros())
 }
 
-/// The directory of a metric's hours.
+/// The directory of a metric's days.
 pub(super) fn directory(tenant: &TenantId, metric: &MetricId) -> String {
-    format!("h:{tenant}:{metric}")
+    format!("d:{tenant}:{metric}")
 }
 
 /// The list of a tenant's metrics.
@@ -30,17 +30,17 @@ pub(super) fn metrics(tenant: &TenantId) -> String {
     format!("m:{tenant}")
 }
 
-/// An hour in the directory; hours order as their texts do.
-pub(super) fn hour_name(hour: u64) -> String {
-    format!("{hour:010}")
+/// A day in the directory; days order as their texts do.
+pub(super) fn day_name(day: u64) -> String {
+    format!("{day:010}")
 }
 
-/// The rows of an hour that fall to one of its partitions.
-pub(super) fn rows(tenant: &TenantId, metric: &MetricId, hour: u64, part: u32) -> String {
-    format!("r:{tenant}:{metric}:{hour:010}:{part:03}")
+/// The rows of a day that fall to one of its partitions.
+pub(super) fn rows(tenant: &TenantId, metric: &MetricId, day: u64, part: u32) -> String {
+    format!("r:{tenant}:{metric}:{day:010}:{part:03}")
 }
 
-/// The partition of its hour that a row falls to.
+/// The partition of its day that a row falls to.
 pub(super) fn part(id: EventId, spread: u32) -> u32 {
     let [first, second, ..] = id.0;
     // Ids may be counted numbers in tests and keys: all bytes take part.

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 use fineo_core::{Cover, Error, MetricId, Outcome, Position, Result, ShardId, TenantId, TimeRange};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use super::{DynamoNearline, cells, directory::Hour, key};
+use super::{DynamoNearline, cells, directory::Day, key};
 use crate::{
     dynamo::{Item, Query, TRANSACTION_ITEMS_MAX, binary, built, bytes_of, text, text_of},
     failure,
@@ -43,13 +43,13 @@ impl<'a> Remover<'a> {
         if self.cover.is_empty() {
             return Outcome::Done(0);
         }
-        let hours = match self.store.hours(self.tenant, self.metric, TimeRange::ALL).await {
-            Ok(hours) => hours,
+        let days = match self.store.days(self.tenant, self.metric, TimeRange::ALL).await {
+            Ok(days) => days,
             Err(error) => return Outcome::of_error(error),
         };
-        let removed = self.remove_rows_of(&hours).await;
+        let removed = self.remove_rows_of(&days).await;
         let forgotten = match removed {
-            Ok(removed) => self.forget(&hours).await.map(|()| removed),
+            Ok(removed) => self.forget(&days).await.map(|()| removed),
             Err(error) => Err(error),
         };
         match forgotten {
@@ -59,12 +59,12 @@ impl<'a> Remover<'a> {
         }
     }
 
-    /// Removes the rows of `hours`, whose partitions are read at the same time so that few rows of many hours share a
+    /// Removes the rows of `days`, whose partitions are read at the same time so that few rows of many days share a
     /// transaction.
-    async fn remove_rows_of(&self, hours: &[Hour]) -> Result<u64> {
+    async fn remove_rows_of(&self, days: &[Day]) -> Result<u64> {
         let mut partitions = Vec::new();
-        for hour in hours {
-            partitions.extend((0..hour.spread).map(|part| key::rows(self.tenant, self.metric, hour.number, part)));
+        for day in days {
+            partitions.extend((0..day.spread).map(|part| key::rows(self.tenant, self.metric, day.number, part)));
         }
         let covered = stream::iter(partitions).map(|partition| Box::pin(self.covered_of(partition)));
         let removals = covered
@@ -75,15 +75,15 @@ impl<'a> Remover<'a> {
         removals.try_fold(0, |sum, removed| async move { Ok(sum + removed) }).await
     }
 
-    /// Takes those of `hours` out of the directory that have no rows.
-    async fn forget(&self, hours: &[Hour]) -> Result<()> {
+    /// Takes those of `days` out of the directory that have no rows.
+    async fn forget(&self, days: &[Day]) -> Result<()> {
         let now = self.store.table.clock.now();
-        let old: Vec<Hour> = hours.iter().copied().filter(|hour| hour.is_forgettable(now)).collect();
-        let forgotten = old.into_iter().map(|hour| async move {
-            if self.store.hour_has_rows(self.tenant, self.metric, hour).await? {
+        let old: Vec<Day> = days.iter().copied().filter(|day| day.is_forgettable(now)).collect();
+        let forgotten = old.into_iter().map(|day| async move {
+            if self.store.day_has_rows(self.tenant, self.metric, day).await? {
                 return Ok(());
             }
-            self.store.forget_hour(self.tenant, self.metric, hour).await
+            self.store.forget_day(self.tenant, self.metric, day).await
         });
         stream::iter(forgotten).buffer_unordered(AT_ONCE).try_collect().await
     }

@@ -1,4 +1,4 @@
-//! Scanning: hour by hour, the partitions of an hour at once, merged in order of time.
+//! Scanning: day by day, the partitions of a day at once, merged in order of time.
 
 mod page;
 pub(super) mod query;
@@ -14,10 +14,10 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{DynamoNearline, batch::batch, cells::FoundRow, directory::Hour, key};
+use super::{DynamoNearline, batch::batch, cells::FoundRow, directory::Day, key};
 use crate::dynamo::Item;
 
-/// How many partitions are asked for at a time, those of the hour that is read and of the next.
+/// How many partitions are asked for at a time, those of the day that is read and of the next.
 const PARTITIONS_AT_ONCE: usize = 32;
 /// Of the texts of one batch; a single row may exceed it.
 const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -25,10 +25,10 @@ const BATCH_BYTES_MAX: usize = 16 << 20;
 /// The batches that answer `request`.
 pub(super) fn batches(store: DynamoNearline, request: ScanRequest) -> BoxStream<'static, Result<RecordBatch>> {
     let batches = try_stream! {
-        let hours = store.hours(&request.tenant, &request.metric, request.time).await?;
-        let spread = hours.iter().map(|hour| hour.spread).max().unwrap_or(1);
+        let days = store.days(&request.tenant, &request.metric, request.time).await?;
+        let spread = days.iter().map(|day| day.spread).max().unwrap_or(1);
         let at_once = (PARTITIONS_AT_ONCE / spread as usize).max(2);
-        let begun = stream::iter(hours).map(|hour| begin(&store, &request, hour)).buffered(at_once);
+        let begun = stream::iter(days).map(|day| begin(&store, &request, day)).buffered(at_once);
         futures::pin_mut!(begun);
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while let Some(mut cursors) = begun.try_next().await? {
@@ -65,7 +65,7 @@ fn is_wanted(request: &ScanRequest, row: &FoundRow) -> bool {
         && request.predicates.iter().all(|predicate| row.satisfies(predicate))
 }
 
-/// Reads one partition of an hour on.
+/// Reads one partition of a day on.
 struct Cursor {
     partition: String,
     queries: query::Queries,
@@ -73,10 +73,10 @@ struct Cursor {
     next: Option<Item>,
 }
 
-/// The first page of every partition of an hour, all at once.
-async fn begin(store: &DynamoNearline, request: &ScanRequest, hour: Hour) -> Result<Vec<Cursor>> {
-    let cursors = (0..hour.spread).map(|part| async move {
-        let partition = key::rows(&request.tenant, &request.metric, hour.number, part);
+/// The first page of every partition of a day, all at once.
+async fn begin(store: &DynamoNearline, request: &ScanRequest, day: Day) -> Result<Vec<Cursor>> {
+    let cursors = (0..day.spread).map(|part| async move {
+        let partition = key::rows(&request.tenant, &request.metric, day.number, part);
         let queries = query::of_rows(request, &partition);
         let mut cursor = Cursor { partition, queries, items: VecDeque::new(), next: None };
         cursor.ask(store, None).await?;

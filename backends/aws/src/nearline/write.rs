@@ -84,11 +84,11 @@ impl<'a> Writer<'a> {
 
     /// Writes rows whose event ids differ.
     async fn write_fresh(&self, fresh: Vec<usize>, met: &mut [Option<Met>]) {
-        let noted = self.note_hours(&fresh).await;
+        let noted = self.note_days(&fresh).await;
         let (mut chunks, mut chunk, mut bytes): (Vec<Vec<Pending>>, Vec<Pending>, usize) = (Vec::new(), Vec::new(), 0);
         for index in fresh {
             let Some(row) = self.rows.get(index) else { continue };
-            let spread = match noted.get(&key::hour(row.head().timestamp)) {
+            let spread = match noted.get(&key::day(row.head().timestamp)) {
                 Some(Ok(spread)) => *spread,
                 Some(Err(error)) => {
                     met[index] = Some(Met { outcome: Outcome::of_error(error.clone()), content: None });
@@ -121,15 +121,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Puts the hours of the rows into the directory; answers how far each is spread, or why it could not be noted.
-    async fn note_hours(&self, fresh: &[usize]) -> HashMap<u64, Result<u32>> {
-        let mut hours: HashMap<u64, usize> = HashMap::new();
+    /// Puts the days of the rows into the directory; answers how far each is spread, or why it could not be noted.
+    async fn note_days(&self, fresh: &[usize]) -> HashMap<u64, Result<u32>> {
+        let mut days: HashMap<u64, usize> = HashMap::new();
         for row in fresh.iter().filter_map(|index| self.rows.get(*index)) {
-            *hours.entry(key::hour(row.head().timestamp)).or_default() += 1;
+            *days.entry(key::day(row.head().timestamp)).or_default() += 1;
         }
-        let notes = hours.into_iter().map(|(hour, rows)| async move {
-            (hour, self.store.note_hour(self.tenant, self.metric, hour, rows).await)
-        });
+        let notes = days
+            .into_iter()
+            .map(|(day, rows)| async move { (day, self.store.note_day(self.tenant, self.metric, day, rows).await) });
         stream::iter(notes).buffer_unordered(TRANSACTIONS_AT_ONCE).collect().await
     }
 
@@ -137,7 +137,7 @@ impl<'a> Writer<'a> {
     async fn pending(&self, index: usize, row: &Row<'_>, spread: u32) -> Result<Pending> {
         let head = row.head();
         let part = key::part(head.id, spread);
-        let partition = key::rows(self.tenant, self.metric, key::hour(head.timestamp), part);
+        let partition = key::rows(self.tenant, self.metric, key::day(head.timestamp), part);
         let item = cells::row_item(self.rows, row, partition);
         let parts = || key::parts(self.tenant, self.metric, head.id, &self.store.table.nonce());
         let Split { item, parts } = split(item, row, parts);

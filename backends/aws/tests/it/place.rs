@@ -88,6 +88,7 @@ pub(crate) fn options(endpoints: Endpoints) -> AwsOptions {
         .with_endpoints(endpoints)
         .with_shards(Some(3))
         .with_spread(2)
+        .with_unspread_max(4)
         .with_poll_every(Duration::from_millis(10))
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("aws: what was stored as text before is found and read beside what is typed", || Box::pin(texts_of_before())),
         ("aws: more names than one expression takes are read by several queries", || Box::pin(wide())),
         ("aws: a row that is written anew between two queries is read from one answer", || Box::pin(torn())),
-        ("aws: an hour of few rows is one partition, and one of many is spread", || Box::pin(spread())),
+        ("aws: a day of few rows is one partition, and one of many is spread", || Box::pin(spread())),
     ];
     cases.into_iter().map(trial).collect()
 }
@@ -239,9 +239,9 @@ async fn torn() -> Result<()> {
         let is_first = arguments["ProjectionExpression"].as_str().is_some_and(|asked| asked.len() > 3_000);
         match (operation, is_first) {
             ("GetItem", _) => (200, json!({ "Item": row("B", &[("field 0", "new"), ("field 1199", "new")]) })),
-            _ if partition.starts_with("h:") => {
-                let hour = json!({ "_fineo_sk": { "S": "0017259888" }, "_fineo_spread": { "N": "1" }, "_fineo_touched": { "N": "0" } });
-                (200, json!({ "Items": [hour] }))
+            _ if partition.starts_with("d:") => {
+                let day = json!({ "_fineo_sk": { "S": "0000719162" }, "_fineo_spread": { "N": "1" }, "_fineo_touched": { "N": "0" } });
+                (200, json!({ "Items": [day] }))
             }
             (_, true) => (200, json!({ "Items": [row("A", &[("field 0", "old")])] })),
             (_, false) => (200, json!({ "Items": [row("B", &[("field 1199", "new")])] })),
@@ -258,7 +258,7 @@ async fn torn() -> Result<()> {
 
 async fn spread() -> Result<()> {
     let table = Table::new().await?;
-    for (rows_before, rows_after, partitions) in [(0, 50, 1), (50, 400, 2)] {
+    for (rows_before, rows_after, partitions) in [(0, 4, 1), (4, 50, 2)] {
         let mut rows = rows();
         for number in rows_before..rows_after {
             rows.row(head(number), "pump");

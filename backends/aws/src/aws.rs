@@ -72,6 +72,7 @@ impl Aws {
         aws.bucket.try_out().await?;
         if aws.clients.is_emulated {
             aws.repo().try_out(aws.options.clock.now()).await?;
+            aws.nearline().try_out().await?;
         }
         Ok(aws)
     }

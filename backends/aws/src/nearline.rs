@@ -12,6 +12,7 @@ mod key;
 mod parts;
 mod remove;
 mod scan;
+mod tried;
 mod value;
 mod write;
 

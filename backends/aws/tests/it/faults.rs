@@ -68,6 +68,8 @@ async fn credulous() -> Result<()> {
     let diagnosis = aws.doctor().await.to_string();
     let told = diagnosis.lines().find(|line| line.contains("-repo:")).unwrap();
     assert!(told.starts_with("BAD") && told.contains("does not keep the conditions of writes"), "{diagnosis}");
+    let told = diagnosis.lines().find(|line| line.contains("-rows:")).unwrap();
+    assert!(told.starts_with("BAD") && told.contains("does not keep numbers as they are written"), "{diagnosis}");
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! Rows as DynamoDB has them: what other tools find, and what of it a scan reads.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use arrow_array::{Array, RecordBatch, StringViewArray};
 use aws_sdk_dynamodb::{
@@ -257,17 +260,21 @@ async fn torn() -> Result<()> {
 }
 
 async fn spread() -> Result<()> {
-    let table = Table::new().await?;
-    for (rows_before, rows_after, partitions) in [(0, 4, 1), (4, 50, 2)] {
+    let mut table = Table::new().await?;
+    // The last by another process, which spreads none by itself but learns that others do.
+    for (rows_before, rows_after, others, partitions) in [(0, 4, 0, 1), (4, 50, 1, 2), (50, 90, 30, 2)] {
+        if rows_before == 50 {
+            table.aws = Aws::connect(table.aws.options().clone().with_unspread_max(1_000)).await?;
+        }
         let mut rows = rows();
         for number in rows_before..rows_after {
             rows.row(head(number), "pump");
         }
         table.write(rows).await?;
         let items = table.items("r:").await;
-        let found: std::collections::BTreeSet<&String> =
-            items.iter().map(|item| item["_fineo_pk"].as_s().unwrap()).collect();
-        assert_eq!(found.len(), partitions, "{rows_after} rows: {found:?}");
+        let found: BTreeSet<&String> = items.iter().map(|item| item["_fineo_pk"].as_s().unwrap()).collect();
+        let in_others = items.iter().filter(|item| item["_fineo_pk"].as_s().unwrap().ends_with(":001")).count();
+        assert_eq!((found.len(), in_others > others), (partitions, partitions > 1), "{rows_after} rows: {found:?}");
         let read: usize = table.scan(request()).await?.iter().map(RecordBatch::num_rows).sum();
         assert_eq!(u64::try_from(read).unwrap(), rows_after);
     }

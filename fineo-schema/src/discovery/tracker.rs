@@ -129,6 +129,10 @@ impl Tracker {
             range: None,
         };
         self.numbers.insert(Arc::clone(name), number);
+        if self.names.len() == self.names.capacity() {
+            // There may be thousands: as much again would be left empty.
+            self.names.reserve_exact(self.names.len() / 4 + 16);
+        }
         self.names.push(Tracked { stats, is_dirty: true });
         if self.together.len() < PAIRED_NAMES_MAX {
             self.together.push(0);

@@ -117,6 +117,10 @@ impl MemRows {
             return *number;
         }
         let number = u32::try_from(self.columns.len()).expect("a memtable is bounded");
+        if self.columns.len() == self.columns.capacity() {
+            // There may be thousands: as much again would be left empty.
+            self.columns.reserve_exact(self.columns.len() / 4 + 16);
+        }
         self.columns.push((Arc::clone(name), TextColumn::new(self.seed)));
         self.names.insert(Arc::clone(name), number);
         number

@@ -9,6 +9,9 @@ pub(super) const ABSENT: u32 = u32::MAX;
 /// So many texts are looked at before looking for twins is given up.
 const LOOKED_AT_MIN: usize = 1024;
 
+/// So few texts are looked at one by one: rare names have few, and there may be many rare names.
+const FEW_MAX: usize = 4;
+
 /// Texts, numbered in order of first sight.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Texts {
@@ -16,6 +19,7 @@ pub(super) struct Texts {
     /// Where each text ends in `bytes`.
     ends: Vec<u32>,
     /// The upper half of a text's hash and its number plus one, at or behind the place that the hash says; 0 is free.
+    /// Empty where each text is looked at.
     table: Vec<u64>,
     seed: u64,
     twins: Twins,
@@ -70,15 +74,20 @@ impl Texts {
 
     /// The numbers of `text`, ascending: one mostly, none if it was not seen.
     pub(super) fn find(&self, text: &str) -> Vec<u32> {
-        match self.twins {
-            Twins::Kept => {
-                let numbers = 0..u32::try_from(self.ends.len()).expect("a memtable is bounded");
-                numbers.filter(|number| is_same(self.text(*number).as_bytes(), text.as_bytes())).collect()
-            }
-            Twins::None | Twins::Watched(_) => {
-                self.slot(text_hash(text.as_bytes(), self.seed), text).ok().into_iter().collect()
-            }
+        if self.table.is_empty() {
+            return self.each().filter(|number| self.is_text(*number, text)).collect();
         }
+        self.slot(text_hash(text.as_bytes(), self.seed), text).ok().into_iter().collect()
+    }
+
+    /// All numbers.
+    fn each(&self) -> impl Iterator<Item = u32> + use<> {
+        0..u32::try_from(self.ends.len()).expect("a memtable is bounded")
+    }
+
+    #[inline]
+    fn is_text(&self, number: u32, text: &str) -> bool {
+        is_same(&self.bytes.as_bytes()[self.range(number)], text.as_bytes())
     }
 
     /// A number of `text`.
@@ -96,11 +105,30 @@ impl Texts {
             }
             Twins::Kept => return self.push(text),
         }
+        if self.table.is_empty() {
+            if let Some(number) = self.each().find(|number| self.is_text(*number, text)) {
+                return number;
+            }
+            if self.ends.len() < FEW_MAX {
+                return self.push(text);
+            }
+            self.begin_table();
+        }
         let hash = text_hash(text.as_bytes(), self.seed);
         match self.slot(hash, text) {
             Ok(number) => number,
             Err(slot) => self.add(slot, hash, text),
         }
+    }
+
+    /// Puts the first texts into a table, where there is room for one more.
+    fn begin_table(&mut self) {
+        let mut table = vec![0; 2 * FEW_MAX];
+        for number in self.each() {
+            let hash = text_hash(self.text(number).as_bytes(), self.seed);
+            put(&mut table, hash & HASH_HALF | u64::from(number + 1));
+        }
+        self.table = table;
     }
 
     /// Adds a text that is not here; `slot` is free for it.
@@ -123,12 +151,9 @@ impl Texts {
         number
     }
 
-    /// The number of `text`, or the free slot for it.
+    /// The number of `text`, or the free slot for it, once there is a table.
     #[inline]
     fn slot(&self, hash: u64, text: &str) -> Result<u32, usize> {
-        if self.table.is_empty() {
-            return Err(0);
-        }
         let mask = self.table.len() - 1;
         let mut slot = home(hash, mask);
         loop {
@@ -139,7 +164,7 @@ impl Texts {
             // Halves of hashes that are the same are mostly of one text, so others are not looked at.
             if taken & HASH_HALF == hash & HASH_HALF {
                 let number = low_half(taken) - 1;
-                if is_same(&self.bytes.as_bytes()[self.range(number)], text.as_bytes()) {
+                if self.is_text(number, text) {
                     return Ok(number);
                 }
             }
@@ -149,18 +174,21 @@ impl Texts {
 
     /// Doubles the table and puts `more` into it: slots know their place, so that no text is hashed again.
     fn grow(&mut self, more: u64) {
-        let len = (self.table.len() * 2).max(8);
-        let mask = len - 1;
-        let mut table = vec![0; len];
-        for taken in self.table.iter().copied().filter(|taken| *taken != 0).chain([more]) {
-            let mut slot = home(taken, mask);
-            while table[slot] != 0 {
-                slot = (slot + 1) & mask;
-            }
-            table[slot] = taken;
-        }
+        let mut table = vec![0; 2 * self.table.len()];
+        let taken = self.table.iter().copied().filter(|taken| *taken != 0);
+        taken.chain([more]).for_each(|taken| put(&mut table, taken));
         self.table = table;
     }
+}
+
+/// Takes a slot of `table`, which has a free one.
+fn put(table: &mut [u64], taken: u64) {
+    let mask = table.len() - 1;
+    let mut slot = home(taken, mask);
+    while table[slot] != 0 {
+        slot = (slot + 1) & mask;
+    }
+    table[slot] = taken;
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "half of it is asked for")]

@@ -1,9 +1,13 @@
 //! Who asks: a tenant as a whole, or in a role.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use fineo_core::{Error, Result, TenantId};
+use fineo_core::{Clock, Error, Result, TenantId};
 use fineo_schema::{SchemaStore, TenantSchema};
+use futures::future::BoxFuture;
+
+/// How long a grant may still count in a process that did not take it back itself.
+pub(crate) const GRANTS_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// Who asks. What is kept for one reader is of no use to another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,6 +40,17 @@ impl Granted {
     pub(crate) fn by(whole: &Arc<TenantSchema>, reader: &Reader, schemas: &SchemaStore) -> Option<Self> {
         let granted = || Self { reader: reader.clone(), whole: Arc::clone(whole), schemas: schemas.clone() };
         reader.role.is_some().then(granted)
+    }
+
+    /// Completes when the schema was read again, once it is as old as a grant may be.
+    pub(crate) fn renewed(&self, clock: &Arc<dyn Clock>) -> BoxFuture<'static, ()> {
+        let (clock, schemas, tenant) = (Arc::clone(clock), self.schemas.clone(), self.reader.tenant.clone());
+        Box::pin(async move {
+            clock.sleep(GRANTS_AGE_MAX).await;
+            if let Err(error) = schemas.refresh(&tenant).await {
+                tracing::warn!(%tenant, %error, "whether grants were taken back cannot be told now");
+            }
+        })
     }
 
     /// Refuses to go on when something of it was taken back since, as far as this process knows.

@@ -1,6 +1,6 @@
 //! A tenant's way to SQL, as a whole or in a role.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
     arrow::{
@@ -27,13 +27,10 @@ use crate::{
     gather::gathered,
     pins::{Pins, SNAPSHOT_TOO_OLD},
     plan::{Known, Planned, Question, Repeated, Values, describe, lifted, panicked, plan},
-    reader::{Granted, Reader},
+    reader::{GRANTS_AGE_MAX, Granted, Reader},
     stream::took_too_long,
     view::error_columns,
 };
-
-/// How long a grant may still count in a process that did not take it back itself.
-const GRANTS_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// A session of one tenant. Cloning is cheap.
 #[derive(Clone)]
@@ -130,7 +127,8 @@ impl Session {
                 session.run(planned)
             })
         };
-        let rows = QueryStream::new(schema, batches, time_is_up, limits).with_granted(granted);
+        let rows = QueryStream::new(schema, batches, time_is_up, limits);
+        let rows = rows.with_granted(granted, &self.engine.parts.clock);
         Ok(rows.with_again(Box::new(again)))
     }
 

@@ -4,6 +4,7 @@ use std::{
     fmt,
     panic::AssertUnwindSafe,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,7 +15,7 @@ use datafusion::{
     },
     execution::SendableRecordBatchStream,
 };
-use fineo_core::{Error, ErrorKind, Result};
+use fineo_core::{Clock, Error, ErrorKind, Result};
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 
 use crate::{
@@ -35,7 +36,14 @@ pub struct QueryStream {
     rows_left: u64,
     bytes_left: u64,
     again: Again,
-    granted: Option<Granted>,
+    granted: Option<Watched>,
+}
+
+/// What the reader was granted, looked at as rows come.
+struct Watched {
+    granted: Granted,
+    clock: Arc<dyn Clock>,
+    renewed: BoxFuture<'static, ()>,
 }
 
 /// Plans and starts the same query anew.
@@ -59,8 +67,10 @@ impl QueryStream {
     }
 
     /// Ends it when what its reader was granted is taken back.
-    pub(crate) fn with_granted(self, granted: Option<Granted>) -> Self {
-        Self { granted, ..self }
+    pub(crate) fn with_granted(mut self, granted: Option<Granted>, clock: &Arc<dyn Clock>) -> Self {
+        let watched = |granted: Granted| Watched { renewed: granted.renewed(clock), clock: Arc::clone(clock), granted };
+        self.granted = granted.map(watched);
+        self
     }
 
     pub(crate) fn new(
@@ -131,6 +141,11 @@ impl QueryStream {
             .map_err(|source| defect("a result does not fit its schema").with_source(source))
     }
 
+    /// Refuses to go on when what the reader was granted was taken back.
+    fn granted(&self) -> Result<()> {
+        self.granted.as_ref().map_or(Ok(()), |watched| watched.granted.check())
+    }
+
     /// Counts `batch` against the limits of the result.
     fn count(&mut self, batch: &RecordBatch) -> Result<()> {
         let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
@@ -161,6 +176,9 @@ impl Stream for QueryStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let Some(batches) = &mut this.batches else { return Poll::Ready(None) };
+        if let Some(watched) = &mut this.granted {
+            watched.poll_renewed(context);
+        }
         if this.time_is_up.as_mut().poll(context).is_ready() {
             this.batches = None;
             return Poll::Ready(Some(Err(took_too_long())));
@@ -183,10 +201,11 @@ impl Stream for QueryStream {
             Ok(Poll::Ready(Some(Ok(batch)))) => {
                 // What was shown cannot be taken back.
                 this.again.restart = None;
-                Some(this.granted.as_ref().map_or(Ok(()), Granted::check).and_then(|()| this.counted(&batch)))
+                Some(this.granted().and_then(|()| this.counted(&batch)))
             }
             Ok(Poll::Ready(Some(Err(error)))) => match this.again.restarted(classify(&error)) {
-                Some(error) => Some(Err(error)),
+                // What went wrong may tell of what may not be read any more.
+                Some(error) => Some(Err(this.granted().err().unwrap_or(error))),
                 None => return self.poll_next(context),
             },
             Err(panic) => Some(Err(panicked(panic.as_ref()))),
@@ -201,6 +220,15 @@ impl Stream for QueryStream {
 impl fmt::Debug for QueryStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueryStream").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Watched {
+    /// Reads the schema again when it is old.
+    fn poll_renewed(&mut self, context: &mut Context<'_>) {
+        while self.renewed.poll_unpin(context).is_ready() {
+            self.renewed = self.granted.renewed(&self.clock);
+        }
     }
 }
 

@@ -272,7 +272,7 @@ impl TenantSchema {
         &self.state
     }
 
-    /// By name, the metric that had it first of those that were merged one into the other, where that still has it.
+    /// By name, the metric that had it last before it was merged, where what it was merged into still has it.
     fn former_holders(&self) -> HashMap<Arc<str>, MetricId> {
         let merged = || {
             let entries = self.state.tenant.metrics.iter().filter(|(_, entry)| entry.deleted.is_none());
@@ -286,7 +286,8 @@ impl TenantSchema {
         let mut holders: HashMap<Arc<str>, MetricId> = HashMap::new();
         for (number, entry, _) in merged() {
             for name in entry.names.iter().filter(|name| !brought.contains(&(number, *name))) {
-                holders.entry(Arc::clone(name)).or_insert_with(|| MetricId::numbered(number));
+                // One that was discovered anew after the name was taken away has the higher number.
+                holders.insert(Arc::clone(name), MetricId::numbered(number));
             }
         }
         holders.retain(|name, id| self.metric_named(name).is_some_and(|holder| holder.row_metrics().contains(id)));

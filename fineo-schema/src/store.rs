@@ -72,10 +72,12 @@ impl SchemaStore {
     /// A failure of the repository, or `Corrupt`.
     pub async fn snapshot_within(&self, tenant: &TenantId, age: Duration) -> Result<Arc<TenantSchema>> {
         let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
-        let oldest = self.0.clock.now().plus_micros(-micros);
-        let is_young = |cached: &&Cached| cached.asked_at.is_some_and(|at| at >= oldest);
-        let young = self.cache().get(tenant).filter(is_young).and_then(|cached| cached.latest.clone());
-        match young {
+        let now = self.0.clock.now();
+        // A clock that was set back makes nothing young.
+        let young = now.plus_micros(-micros)..=now;
+        let is_young = |cached: &&Cached| cached.asked_at.is_some_and(|at| young.contains(&at));
+        let found = self.cache().get(tenant).filter(is_young).and_then(|cached| cached.latest.clone());
+        match found {
             Some(schema) => Ok(schema),
             None => self.refresh(tenant).await,
         }

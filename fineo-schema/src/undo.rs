@@ -74,8 +74,15 @@ pub(crate) fn undone(state: &State, entry: &HistoryEntry, later: &[HistoryEntry]
     if entry.changes.iter().any(|change| matches!(change, Change::DiscoverMetrics { .. })) {
         return Err(Error::invalid("events brought the metric in; that cannot be undone").with("change", entry.id));
     }
+    if let Some(root) = deleted_since_merge(state, entry) {
+        let error = Error::invalid("of the merged metric something was deleted since, and a deletion is for ever");
+        return Err(error.with("change", entry.id).with("metric", root));
+    }
     let mut undone = state.clone();
-    for delta in &entry.deltas {
+    // A grant that fell with its field or metric is given anew by whoever may, or not at all.
+    let is_of_roles = entry.changes.iter().any(Change::is_of_roles);
+    let counts = |delta: &&Delta| is_of_roles || !is_of_role(delta) || is_undo(entry);
+    for delta in entry.deltas.iter().filter(counts) {
         take_back(&mut undone, delta, now).map_err(|refused| refused.explained(entry, delta, later))?;
     }
     for delta in entry.deltas.iter().filter(|delta| is_declaration(delta)) {
@@ -87,6 +94,35 @@ pub(crate) fn undone(state: &State, entry: &HistoryEntry, later: &[HistoryEntry]
         }
     }
     Ok(undone)
+}
+
+/// The metric that a merge of `entry` brought rows to and of which something was deleted since.
+fn deleted_since_merge(state: &State, entry: &HistoryEntry) -> Option<String> {
+    let merged = entry.deltas.iter().filter_map(|delta| match delta.path.as_slice() {
+        [_, _, number, last] if last == "merged_into" && delta.after.is_some() => number.parse::<u64>().ok(),
+        _ => None,
+    });
+    for mut number in merged {
+        // Neither of two metrics has deletions when they are merged.
+        for _ in 0..state.tenant.metrics.len() {
+            let metric = state.tenant.metrics.get(&number)?;
+            let document = state.metrics.get(&number);
+            if metric.deleted.is_some() || document.is_some_and(|document| !document.deletions.is_empty()) {
+                return metric.names.first().map(ToString::to_string);
+            }
+            let Some(into) = metric.merged_into else { break };
+            number = into;
+        }
+    }
+    None
+}
+
+fn is_of_role(delta: &Delta) -> bool {
+    matches!(delta.path.as_slice(), [tenant, roles, ..] if tenant == "tenant" && roles == "roles")
+}
+
+fn is_undo(entry: &HistoryEntry) -> bool {
+    entry.changes.iter().any(|change| matches!(change, Change::Undo { .. }))
 }
 
 /// Whether the delta made a metric declared.
@@ -138,10 +174,8 @@ fn overlaps(left: &[String], right: &[String]) -> bool {
 
 fn take_back(state: &mut State, delta: &Delta, now: Timestamp) -> Result<(), Refused> {
     let path: Vec<&str> = delta.path.iter().map(String::as_str).collect();
-    if path.contains(&"deletions") || path.last() == Some(&"deleted") {
-        return Err(Refused::IsDeletion);
-    }
     match path.as_slice() {
+        ["metrics", _, "deletions", ..] | ["tenant", "metrics", _, "deleted"] => return Err(Refused::IsDeletion),
         ["tenant", "settings", "identity"] => {
             return take_back_identity(&mut state.tenant.settings.identity, delta, now);
         }

@@ -188,6 +188,29 @@ async fn a_replay_of_either_stage_in_either_mode_changes_no_answer() {
     }
 }
 
+// I5
+#[tokio::test]
+async fn one_key_under_two_names_of_a_metric_is_one_event() {
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        fineo
+            .schema(&acme)
+            .apply(vec![change(r#"{"op":"set_identity","metric":null,"identity":"key"}"#)])
+            .await
+            .unwrap();
+        for metric in ["m0", "m1"] {
+            ingest(fineo, &acme, format!(r#"{{"metrictype":"{metric}","timestamp":1,"event_id":"{metric}"}}"#)).await;
+        }
+        let merge = change(r#"{"op":"merge_metric","from":"m1","into":"m0"}"#);
+        fineo.schema(&acme).apply(vec![merge]).await.unwrap();
+        for metric in ["m1", "m0", "m1"] {
+            ingest(fineo, &acme, format!(r#"{{"metrictype":"{metric}","timestamp":2,"event_id":"k","v":1}}"#)).await;
+        }
+        let counted = rows(fineo, &acme, "SELECT count(*), count(DISTINCT _fineo_event_id) FROM m0").await;
+        assert_eq!(counted, ["3|3"], "{}", instance.backend);
+    }
+}
+
 // D2, F1, F2
 #[tokio::test]
 async fn what_is_known_of_how_far_the_stages_came_includes_every_receipt_that_was_waited_for() {

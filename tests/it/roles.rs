@@ -153,7 +153,7 @@ async fn what_a_role_may_not_read_is_told_like_what_was_never_sent() {
             for attack in attacks() {
                 let answer = told(&analyst, &attack).await;
                 assert!(!answer.contains(CANARY), "{} {is_compacted}: {attack}: {answer}", instance.backend);
-                // Of files, the plan tells sizes; they hold more where more was sent.
+                // The plan tells how many files there are and how far the stream is, which is more where more was sent.
                 if !(is_compacted && attack.starts_with("EXPLAIN")) {
                     let expected = told(&other, &attack).await;
                     assert_eq!(answer, expected, "{} {is_compacted}: {attack}", instance.backend);

@@ -239,7 +239,9 @@ impl TenantState {
         let time = time_of(plan.time, event, metric, envelope.arrived_at)?;
         let key = plan.event_id.map(|cell| event.cell_text(cell));
         let id = event_id(policy, plan.time.is_some(), key, content, envelope.arrival_id, schema.tenant());
-        payload::write_head(roles.row_metric(number), schema.version(), id, envelope.arrived_at, out);
+        // A key is one event's whatever name its metric is called by, so that all of them stand in one place.
+        let row_metric = if policy == Identity::Key { metric.id() } else { roles.row_metric(number) };
+        payload::write_head(row_metric, schema.version(), id, envelope.arrived_at, out);
         let head = RecordHead { alias, timestamp: time, written_at: envelope.arrived_at, id, content };
         metric.layout().write(&head, &Planned { cells: &plan.cells, event, names }, out);
         Ok(())

@@ -18,6 +18,7 @@ pub(crate) struct Desk {
     pub(crate) engine: Engine,
     pub(crate) nearline: Arc<MemoryNearline>,
     pub(crate) clock: Arc<ManualClock>,
+    repo: Arc<MemoryRepo>,
     schemas: SchemaStore,
     discovery: Arc<Discovery>,
     written: u64,
@@ -36,7 +37,7 @@ impl Desk {
         let repo = Arc::new(MemoryRepo::new());
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(NEW_YEAR + 3_600_000_000).unwrap()));
         let schemas = SchemaStore::new(repo.clone(), clock.clone());
-        let discovery = Arc::new(Discovery::new(repo, clock.clone()));
+        let discovery = Arc::new(Discovery::new(repo.clone(), clock.clone()));
         let nearline = Arc::new(MemoryNearline::new());
         let parts = EngineParts {
             nearline: nearline.clone(),
@@ -45,16 +46,28 @@ impl Desk {
             tables: None,
             clock: clock.clone(),
         };
-        Self { engine: Engine::new(parts, limits), nearline, clock, schemas, discovery, written: 0, changes: 0 }
+        let engine = Engine::new(parts, limits);
+        Self { engine, nearline, clock, repo, schemas, discovery, written: 0, changes: 0 }
     }
 
     /// Makes `changes` to the schema of `tenant`.
     pub(crate) async fn apply(&mut self, tenant: &str, changes: Vec<Change>) {
+        let schemas = self.schemas.clone();
+        self.apply_to(&schemas, tenant, changes).await;
+    }
+
+    /// As [`Desk::apply`], in another process.
+    pub(crate) async fn apply_elsewhere(&mut self, tenant: &str, changes: Vec<Change>) {
+        let schemas = SchemaStore::new(self.repo.clone(), self.clock.clone());
+        self.apply_to(&schemas, tenant, changes).await;
+    }
+
+    async fn apply_to(&mut self, schemas: &SchemaStore, tenant: &str, changes: Vec<Change>) {
         self.changes += 1;
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.changes.to_be_bytes());
         let request = ChangeRequest::new(ChangeId::of_bytes(id), changes);
-        self.schemas.apply(&TenantId::new(tenant).unwrap(), request).await.unwrap();
+        schemas.apply(&TenantId::new(tenant).unwrap(), request).await.unwrap();
     }
 
     /// Stores rows of `metric` (any of its names), one second apart from [`NEW_YEAR`] on.

@@ -10,5 +10,6 @@ mod isolation;
 mod kept;
 mod latest;
 mod names;
+mod roles;
 mod values;
 mod views;

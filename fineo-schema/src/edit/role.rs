@@ -4,13 +4,15 @@ use fineo_core::{Error, ErrorKind, Result};
 
 use super::{Edit, not_found, too_many};
 use crate::{
-    document::{GrantDocument, Name, RoleDocument},
+    document::{GrantDocument, Name, RoleDocument, State},
     name,
     role::{ERRORS, EVERY},
 };
 
 /// The most roles of a tenant.
 const ROLES_MAX: usize = 1_000;
+/// The most fields that a role may read by name, give or take the last grant.
+const GRANTS_MAX: usize = 10_000;
 
 impl Edit {
     pub(super) fn create_role(&mut self, role: &str) -> Result<()> {
@@ -40,28 +42,14 @@ impl Edit {
         later: Option<bool>,
     ) -> Result<()> {
         self.role(role)?;
-        let is_every = is_every(fields)?;
-        if later.is_some() && metric != EVERY && !is_every {
-            return Err(Error::invalid("only a grant of * can be for what comes later"));
-        }
-        if metric == ERRORS && self.holder_of_metric_name(metric).is_none() {
+        if metric == ERRORS {
             return self.grant_errors(role, fields);
         }
+        let is_every = is_every(fields)?;
         if metric == EVERY {
-            return match (is_every || fields.is_empty(), chosen(later)?) {
-                (false, _) => {
-                    Err(Error::invalid("of every metric, only every field can be granted").with("role", role))
-                }
-                (true, true) => {
-                    self.role(role)?.is_for_all = true;
-                    self.note(format!("role {role}: may read every metric, those too that come later"))
-                }
-                (true, false) => {
-                    let entries = self.state.tenant.metrics.iter();
-                    let live: Vec<u64> =
-                        entries.filter(|(_, entry)| entry.is_live()).map(|(number, _)| *number).collect();
-                    live.into_iter().try_for_each(|number| self.grant_declared(role, number))
-                }
+            return match is_every || fields.is_empty() {
+                true => self.grant_every_metric(role, chosen(later)?),
+                false => Err(Error::invalid("of every metric, only every field can be granted").with("role", role)),
             };
         }
         let number = self.metric_number(metric)?;
@@ -69,6 +57,9 @@ impl Edit {
             return Err(Error::invalid("say which fields may be read: their names, or *").with("metric", metric));
         }
         if !is_every {
+            if later.is_some() {
+                return Err(Error::invalid("only a grant of * can be for what comes later"));
+            }
             return fields.iter().try_for_each(|field| self.grant_field(role, metric, field));
         }
         if !chosen(later)? {
@@ -81,40 +72,64 @@ impl Edit {
         ))
     }
 
+    fn grant_every_metric(&mut self, role: &str, is_for_later: bool) -> Result<()> {
+        if is_for_later {
+            self.role(role)?.is_for_all = true;
+            return self.note(format!("role {role}: may read every metric, those too that come later"));
+        }
+        let entries = self.state.tenant.metrics.iter();
+        let live: Vec<u64> = entries.filter(|(_, entry)| entry.is_live()).map(|(number, _)| *number).collect();
+        live.into_iter().try_for_each(|number| self.grant_declared(role, number))
+    }
+
     pub(super) fn revoke_read(&mut self, role: &str, metric: &str, fields: &[String]) -> Result<()> {
         let document = self.role(role)?;
-        if metric == EVERY && (is_every(fields)? || fields.is_empty()) {
+        if metric == ERRORS {
+            if !std::mem::take(&mut document.is_for_errors) {
+                return Err(no_grant(role, ERRORS));
+            }
+            return self.note(format!("role {role}: may not read {ERRORS} any more"));
+        }
+        let is_every = fields.is_empty() || is_every(fields)?;
+        if metric == EVERY && is_every {
             document.is_for_all = false;
             document.metrics.clear();
             return self.note(format!("role {role}: may read no metric any more"));
         }
-        let is_for_all = document.is_for_all;
-        if metric == ERRORS && self.holder_of_metric_name(metric).is_none() {
-            return match self.role(role)? {
-                document if document.is_for_errors => {
-                    document.is_for_errors = false;
-                    self.note(format!("role {role}: may not read {ERRORS} any more"))
-                }
-                _ => Err(no_grant(role, ERRORS)),
-            };
-        }
-        let number = self.metric_number(metric)?;
-        if is_for_all {
+        if document.is_for_all {
             return Err(Error::invalid(
                 "the role may read every metric, those too that come later: revoke * and grant the metrics that stay",
             )
             .with("role", role));
         }
-        if fields.is_empty() || is_every(fields)? {
+        let number = self.metric_number(metric)?;
+        if is_every {
             return match self.role(role)?.metrics.remove(&number) {
                 Some(_) => self.note(format!("role {role}: may read nothing of {metric} any more")),
                 None => Err(no_grant(role, metric)),
             };
         }
-        for field in fields {
-            self.revoke_field(role, metric, field)?;
+        fields.iter().try_for_each(|field| self.revoke_field(role, metric, field))
+    }
+
+    /// Takes back grants of fields and metrics that are gone: one that comes again has to be granted anew.
+    pub(crate) fn forget_gone_grants(&mut self) {
+        let State { tenant, metrics } = &mut self.state;
+        for (name, role) in &mut tenant.roles {
+            role.metrics.retain(|number, grant| {
+                let entry = tenant.metrics.get(number).filter(|entry| entry.is_live());
+                let display = entry.map_or_else(|| format!("n{number}"), |entry| entry.names[0].to_string());
+                let fields = metrics.get(number).map(|document| &document.fields);
+                let before = grant.fields.len();
+                grant.fields.retain(|field| fields.is_some_and(|fields| fields.contains_key(field)));
+                let is_kept = entry.is_some() && (grant.is_for_all || !grant.fields.is_empty());
+                if !is_kept || grant.fields.len() < before {
+                    self.summary
+                        .push(format!("role {name}: what it could read of {display} is gone, and so is the grant"));
+                }
+                is_kept
+            });
         }
-        Ok(())
     }
 
     fn revoke_field(&mut self, role: &str, metric: &str, field: &str) -> Result<()> {
@@ -188,7 +203,11 @@ impl Edit {
     }
 
     fn grant(&mut self, role: &str, metric: u64) -> Result<&mut GrantDocument> {
-        Ok(self.role(role)?.metrics.entry(metric).or_default())
+        let metrics = &mut self.role(role)?.metrics;
+        if metrics.values().map(|grant| grant.fields.len().max(1)).sum::<usize>() >= GRANTS_MAX {
+            return Err(too_many("grants of a role", GRANTS_MAX));
+        }
+        Ok(metrics.entry(metric).or_default())
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) fn edited(schema: &TenantSchema, changes: &[Change], now: Timestamp) 
         edit.apply(change).map_err(|error| if changes.len() > 1 { error.with("step", number + 1) } else { error })?;
     }
     check_names(&edit.state)?;
+    edit.forget_gone_grants();
     Ok(edit)
 }
 
@@ -26,6 +27,7 @@ pub(super) fn undone(
     let state = undo::undone(schema.state(), entry, later, now)?;
     check_names(&state).map_err(|error| error.with("change", entry.id))?;
     let mut edit = Edit::new(state, now);
+    edit.forget_gone_grants();
     edit.summary.push(format!("undo change {} of version {}: {}", entry.id, entry.version, entry.summary.join("; ")));
     Ok(edit)
 }

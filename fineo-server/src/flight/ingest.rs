@@ -10,7 +10,7 @@ use arrow::{
 };
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use fineo::{ImportOptions, Receipt, Routing, TenantId};
+use fineo::{ImportOptions, Receipt, Routing};
 use futures::{StreamExt, stream::BoxStream};
 use tonic::Status;
 
@@ -31,7 +31,7 @@ pub(super) async fn ingest(
     mut batches: BoxStream<'static, Result<RecordBatch, Status>>,
 ) -> Result<i64, Status> {
     let tenant = principal.tenant();
-    check(shared, tenant, command).await?;
+    check(shared, principal, command).await?;
     let schema = shared.fineo.schema(tenant).snapshot().await.map_err(|error| status(&error))?;
     let key = schema.settings().metric_keys.first().map_or(METRIC_KEY, |key| &**key).to_owned();
     let options = ImportOptions::new(Routing::Tenant(tenant.clone()));
@@ -90,7 +90,7 @@ impl Summary {
 }
 
 /// That `command` asks for nothing but to add events.
-async fn check(shared: &Shared, tenant: &TenantId, command: &CommandStatementIngest) -> Result<(), Status> {
+async fn check(shared: &Shared, principal: &Principal, command: &CommandStatementIngest) -> Result<(), Status> {
     let is_elsewhere = command.catalog.as_deref().is_some_and(|catalog| !["", "fineo"].contains(&catalog))
         || command.schema.as_deref().is_some_and(|schema| !["", "public"].contains(&schema));
     if is_elsewhere || command.temporary || command.transaction_id.is_some() {
@@ -106,7 +106,10 @@ async fn check(shared: &Shared, tenant: &TenantId, command: &CommandStatementIng
     let fails_if_exists = options.if_exists == i32::from(TableExistsOption::Fail);
     let fails_if_missing = options.if_not_exist == i32::from(TableNotExistOption::Fail);
     if fails_if_exists || fails_if_missing {
-        let schema = shared.fineo.schema(tenant).snapshot().await.map_err(|error| status(&error))?;
+        let schema = shared.fineo.schema(principal.tenant()).snapshot().await.map_err(|error| status(&error))?;
+        // What the caller may not read is not there for it.
+        let schema = principal.role().map_or(Ok(Arc::clone(&schema)), |role| schema.seen_in(role));
+        let schema = schema.map_err(|error| status(&error))?;
         let exists = schema.metric_named(&command.table).is_some();
         if exists && fails_if_exists {
             return Err(Status::already_exists("there is such a metric"));

@@ -137,8 +137,13 @@ impl DynamoNearline {
             Ok(_) => spread,
             Err(error) if is_condition(&error) => {
                 // Others spread it further: so do we from now on.
-                let touched = touch(None, "SET #touched = :now").return_values(ReturnValue::AllNew).send().await;
-                let touched = touched.map_err(failure::dynamodb)?;
+                let touched = touch(Some("attribute_exists(#spread)"), "SET #touched = :now")
+                    .expression_attribute_names("#spread", SPREAD)
+                    .return_values(ReturnValue::AllNew);
+                let touched = touched.send().await.map_err(|error| match is_condition(&error) {
+                    true => Error::unavailable("a day was taken out of the directory meanwhile: try again"),
+                    false => failure::dynamodb(error),
+                })?;
                 number_of(&touched.attributes.unwrap_or_default(), SPREAD)?
             }
             Err(error) => return Err(failure::dynamodb(error)),

@@ -299,4 +299,25 @@ async fn a_merge_does_not_change_under_which_id_events_of_a_name_are_stored() {
     desk.discover(&["vane"]).await;
     assert_eq!(desk.now().row_metric("vane"), Some(&MetricId::numbered(4)));
     assert!(desk.undo(&first).await.is_err());
+    desk.apply(merge("vane", "pump")).await;
+    assert_eq!(desk.now().row_metric("vane"), Some(&MetricId::numbered(4)), "where its latest events are");
+}
+
+#[tokio::test]
+async fn undoing_a_merge_does_not_bring_back_what_was_deleted_since() {
+    for is_of_field in [true, false] {
+        let mut desk = Desk::new();
+        desk.apply(create("pump", &[])).await;
+        desk.discover(&["fan", "vane"]).await;
+        let merge = |from: &str, into: &str| Change::MergeMetric { from: from.into(), into: into.into() };
+        let merged = desk.apply(merge("vane", "fan")).await;
+        desk.apply(merge("fan", "pump")).await;
+        desk.apply(match is_of_field {
+            true => Change::DeleteField { metric: "pump".into(), field: "note".into(), through: cover(20) },
+            false => Change::DeleteMetric { metric: "pump".into(), through: cover(20) },
+        })
+        .await;
+        let refused = desk.undo(&merged).await.unwrap_err().to_string();
+        assert!(refused.contains("for ever") && refused.contains("pump"), "{refused}");
+    }
 }

@@ -191,3 +191,37 @@ async fn a_grant_that_another_process_took_back_counts_no_longer_than_was_said()
     desk.clock.advance(within);
     assert!(columns(&other.snapshot_within(&desk.tenant, within).await.unwrap()).is_empty());
 }
+
+#[tokio::test]
+async fn a_grant_falls_with_its_field_and_no_undo_of_a_modeller_brings_it_back() {
+    let mut desk = desk().await;
+    desk.apply(grant("pump", &["owner", "pressure"], None)).await;
+    let undeclared = desk.apply(undeclare("pump", "owner")).await;
+    assert!(undeclared.summary.iter().any(|line| line.contains("role analyst")), "{:?}", undeclared.summary);
+    desk.undo(&undeclared).await.unwrap();
+    assert_eq!(columns(&desk.now()), ["pump.pressure"]);
+    let merged = desk.apply(Change::MergeMetric { from: "pump".into(), into: "room".into() }).await;
+    assert!(desk.refuses(revoke("pump", &["pressure"])).await.to_string().contains("no such grant"));
+    desk.undo(&merged).await.unwrap();
+    assert!(columns(&desk.now()).is_empty());
+}
+
+#[tokio::test]
+async fn names_that_events_choose_do_not_get_between_a_role_and_its_grants() {
+    let mut desk = desk().await;
+    desk.discover(&["errors.stream"]).await;
+    desk.apply(grant("errors.stream", &[], None)).await;
+    assert!(desk.now().seen_in("analyst").unwrap().has_errors());
+    desk.apply(revoke("errors.stream", &[])).await;
+    assert!(!desk.now().seen_in("analyst").unwrap().has_errors());
+    // A role may be called like a part of a document.
+    for name in ["deletions", "deleted"] {
+        let made = desk.apply(role(name)).await;
+        let fields = vec!["psi".to_owned()];
+        let granted = Change::GrantRead { role: name.into(), metric: "pump".into(), fields, later: None };
+        let granted = desk.apply(granted).await;
+        desk.undo(&granted).await.unwrap();
+        desk.undo(&made).await.unwrap();
+        assert!(desk.now().role(name).is_none());
+    }
+}

@@ -252,19 +252,24 @@ impl ColumnReader {
 
 /// Of the rows that `selection` names, the first text that they have in one of `columns`.
 pub(super) fn first_of(columns: &[ColumnReader], selection: &Selection) -> Result<ArrayRef> {
-    let (from, to) = selection.bounds();
     let [first, ..] = columns else { return Ok(Arc::new(StringViewArray::new_null(selection.len()))) };
+    let failed = |source| Error::internal("texts could not be taken").with_source(source);
+    let Selection::Range(from, to) = *selection else {
+        // A few rows of many: what lies between them is not visited.
+        let arrays: Vec<ArrayRef> = columns.iter().map(|column| column.array(selection)).collect::<Result<_>>()?;
+        let found = |row: usize| (arrays.iter().position(|array| array.is_valid(row)).unwrap_or(0), row);
+        let found: Vec<(usize, usize)> = (0..selection.len()).map(found).collect();
+        let arrays: Vec<&dyn Array> = arrays.iter().map(|array| &**array).collect();
+        return interleave(&arrays, &found).map_err(failed);
+    };
     // Behind the texts of each is a null.
     let nothing = (0, first.place.texts as usize);
     let mut found = vec![nothing; to - from];
     for (number, column) in columns.iter().enumerate().rev() {
         column.visit(from, to, |place, code| found[place] = (number, code as usize))?;
     }
-    if let Selection::Rows(rows) = selection {
-        found = rows.iter().map(|row| found[*row as usize - from]).collect();
-    }
     let dictionaries: Vec<&dyn Array> = columns.iter().map(|column| column.dictionary() as &dyn Array).collect();
-    interleave(&dictionaries, &found).map_err(|source| Error::internal("texts could not be taken").with_source(source))
+    interleave(&dictionaries, &found).map_err(failed)
 }
 
 fn mark_equal<T: PartialEq + Copy>(codes: &[T], wanted: Option<T>, mask: &mut [bool]) {

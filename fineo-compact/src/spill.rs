@@ -10,7 +10,7 @@ use std::{
 
 use fineo_core::{Error, ErrorKind, Result};
 
-/// A part of a group in memory grows to this; then it is left alone, for to grow it is to copy it.
+/// A part of a group in memory grows to this, further only for an entry that does not fit: to grow it is to copy it.
 const PART_BYTES: usize = 64 << 10;
 /// Where a part has less room, the next one begins.
 const ROOM_BYTES: usize = 1 << 10;

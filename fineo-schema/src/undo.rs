@@ -80,8 +80,8 @@ pub(crate) fn undone(state: &State, entry: &HistoryEntry, later: &[HistoryEntry]
     }
     let mut undone = state.clone();
     // A grant that fell with its field or metric is given anew by whoever may, or not at all.
-    let is_of_roles = entry.changes.iter().any(Change::is_of_roles);
-    let counts = |delta: &&Delta| is_of_roles || !is_of_role(delta) || is_undo(entry);
+    let is_of_roles = entry.changes.iter().any(Change::is_of_roles) || entry.deltas.iter().all(is_of_role);
+    let counts = |delta: &&Delta| is_of_roles || !is_of_role(delta);
     for delta in entry.deltas.iter().filter(counts) {
         take_back(&mut undone, delta, now).map_err(|refused| refused.explained(entry, delta, later))?;
     }
@@ -119,10 +119,6 @@ fn deleted_since_merge(state: &State, entry: &HistoryEntry) -> Option<String> {
 
 fn is_of_role(delta: &Delta) -> bool {
     matches!(delta.path.as_slice(), [tenant, roles, ..] if tenant == "tenant" && roles == "roles")
-}
-
-fn is_undo(entry: &HistoryEntry) -> bool {
-    entry.changes.iter().any(|change| matches!(change, Change::Undo { .. }))
 }
 
 /// Whether the delta made a metric declared.

@@ -200,6 +200,15 @@ async fn a_grant_falls_with_its_field_and_no_undo_of_a_modeller_brings_it_back()
     assert!(undeclared.summary.iter().any(|line| line.contains("role analyst")), "{:?}", undeclared.summary);
     desk.undo(&undeclared).await.unwrap();
     assert_eq!(columns(&desk.now()), ["pump.pressure"]);
+    // Nor does the undo of an undo, but where it is about grants alone.
+    let declared = desk.apply(add("pump", "flow", "long", &[])).await;
+    let granted = desk.apply(grant("pump", &["flow"], None)).await;
+    let undone = desk.undo(&granted).await.unwrap();
+    desk.undo(&undone).await.unwrap();
+    assert_eq!(columns(&desk.now()), ["pump.pressure", "pump.flow"]);
+    let undone = desk.undo(&declared).await.unwrap();
+    desk.undo(&undone).await.unwrap();
+    assert_eq!(columns(&desk.now()), ["pump.pressure"]);
     let merged = desk.apply(Change::MergeMetric { from: "pump".into(), into: "room".into() }).await;
     assert!(desk.refuses(revoke("pump", &["pressure"])).await.to_string().contains("no such grant"));
     desk.undo(&merged).await.unwrap();

@@ -172,7 +172,7 @@ fn tank() -> CommandStatementIngest {
 }
 
 /// A batch of `count` rows, each with a text of `length` characters.
-fn texts(count: i64, length: usize) -> RecordBatch {
+pub(crate) fn texts(count: i64, length: usize) -> RecordBatch {
     let columns: [(&str, Arc<dyn arrow::array::Array>); 2] = [
         ("timestamp", Arc::new(TimestampMicrosecondArray::from_iter_values(0..count).with_timezone("UTC"))),
         ("text", Arc::new(StringArray::from_iter_values((0..count).map(|_| "x".repeat(length))))),

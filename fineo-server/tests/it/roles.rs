@@ -1,6 +1,8 @@
 //! Tokens that read in a role, at every door.
 
-use arrow_flight::sql::CommandGetTables;
+use arrow_flight::sql::{
+    CommandGetTables, CommandStatementIngest, TableDefinitionOptions, TableExistsOption, TableNotExistOption,
+};
 use fineo::{TenantId, schema::Change};
 use fineo_server::{Scope, auth::TokenRequest};
 use hyper::Method;
@@ -120,4 +122,41 @@ async fn catalogs_list_what_the_role_may_read() {
     assert!(tables.contains("thermostat") && !tables.contains("stream") && !tables.contains("device"), "{tables}");
     let error = client.execute("SELECT device FROM thermostat".to_owned(), None).await.unwrap_err().to_string();
     assert!(error.contains("unknown_column"), "{error}");
+}
+
+// P2, T4
+#[tokio::test]
+async fn a_bulk_ingest_does_not_tell_which_metrics_there_are_beside_those_of_the_role() {
+    let desk = Desk::open().await;
+    let acme = TenantId::new("acme").unwrap();
+    let tank = desk.shared.fineo.ingest(&acme, r#"{"metrictype":"tank","timestamp":1,"v":1}"#).await.unwrap();
+    desk.shared.fineo.wait_until_queryable(&tank).await.unwrap();
+    let grant = Change::GrantRead {
+        role: "analyst".to_owned(),
+        metric: "thermostat".to_owned(),
+        fields: vec!["temp".to_owned()],
+        later: None,
+    };
+    let changes = vec![Change::CreateRole { role: "analyst".to_owned() }, grant];
+    desk.shared.fineo.schema(&acme).apply(changes).await.unwrap();
+    let scopes = [Scope::Query, Scope::Ingest];
+    let token = desk.shared.credentials.create(request("acme", "analyst", &scopes)).await.unwrap().0;
+    let mut client = flight::acme(&desk).await;
+    client.set_token(token.reveal().to_owned());
+    let mut told = Vec::new();
+    for table in ["tank", "nonesuch", "thermostat"] {
+        let options = TableDefinitionOptions {
+            if_not_exist: TableNotExistOption::Fail.into(),
+            if_exists: TableExistsOption::Fail.into(),
+        };
+        let command = CommandStatementIngest {
+            table_definition_options: Some(options),
+            table: table.to_owned(),
+            ..CommandStatementIngest::default()
+        };
+        let rows = futures::stream::iter([Ok(flight::texts(1, 1))]);
+        told.push(client.execute_ingest(command, rows).await.unwrap_err().to_string());
+    }
+    assert!(told[0].contains("there is no such metric") && told[0] == told[1], "{told:?}");
+    assert!(told[2].contains("there is such a metric"), "{told:?}");
 }

@@ -148,7 +148,7 @@ impl Fineo {
     ///
     /// When a segment cannot be read, or a failure of a store.
     pub async fn replay(&self, request: ReplayRequest) -> Result<ReplayReport> {
-        self.pipeline.replay(request).await
+        self.pipeline.replay(request, self).await
     }
 
     /// As [`Fineo::replay`], of the events whose open errors satisfy `predicate`: SQL over the columns of `errors.stream`.

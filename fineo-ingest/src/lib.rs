@@ -39,5 +39,5 @@ pub use limits::Limits;
 pub use object::Object;
 pub use pieces::Pieces;
 pub use pipeline::{Pipeline, PipelineStatus, ShardStatus};
-pub use replay::{ReplayMode, ReplayReport, ReplayRequest, SentReport, Speed};
+pub use replay::{FiledEvents, NoFiles, ReplayMode, ReplayReport, ReplayRequest, SentReport, Speed};
 pub use tap::Tap;

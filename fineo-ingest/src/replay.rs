@@ -1,6 +1,7 @@
 //! Replay: passes what is archived through a stage again, into the live stores. What was there stays there once.
 
 mod into;
+mod moved;
 mod request;
 pub(crate) mod source;
 
@@ -12,13 +13,13 @@ use std::{
 
 use arrow_array::cast::AsArray;
 use fineo_core::{
-    ContentHash, Cover, Error, EventId, MetricId, Position, Result, ShardId, TenantId, Timestamp,
+    ContentHash, Cover, Error, EventId, MetricId, Position, Result, ShardId, TenantId, TimeRange, Timestamp,
     archive::Stage,
     nearline::{RowHead, Rows, ScanRequest, SystemColumns},
     repo::Version,
     stream::Delivery,
 };
-use fineo_schema::TenantSchema;
+use fineo_schema::{SchemaStore, TenantSchema};
 use futures::TryStreamExt;
 
 use crate::{
@@ -35,6 +36,8 @@ use crate::{
     },
 };
 pub use into::{SentReport, Speed};
+use moved::Moved;
+pub use moved::{FiledEvents, NoFiles};
 pub use request::{ReplayMode, ReplayReport, ReplayRequest};
 use source::Source;
 
@@ -48,14 +51,18 @@ const ROUNDS_MAX: usize = 3;
 impl Pipeline {
     /// Passes archived events, and those not archived yet, through a stage again. Doing so twice changes nothing.
     ///
+    /// It adds what is missing and moves nothing: an event that is a row already, nearline or in `files`, stays where it is, at its
+    /// time and under its metric, whatever the schema would read from it now. Of two replays at once, one of which began
+    /// before a change of how events are read, neither sees yet what the other one adds.
+    ///
     /// # Errors
     ///
     /// `NotFound` when the tenant has no such metric; `Corrupt` when a segment cannot be read, or when segments are missing,
     /// after all that is there was passed on; or a failure of a store, after which the replay can be begun again.
-    pub async fn replay(&self, request: ReplayRequest) -> Result<ReplayReport> {
+    pub async fn replay(&self, request: ReplayRequest, files: &dyn FiledEvents) -> Result<ReplayReport> {
         let shared = self.shared();
         let before = shared.counters.tenant(&request.tenant);
-        let mut replay = Replay::begin(shared, &request).await?;
+        let mut replay = Replay::begin(self, &request, files).await?;
         let mut source = Source::new(shared, &request);
         while let Some((shard, records)) = source.next(BATCH_EVENTS).await? {
             replay.pass(&shard, records).await?;
@@ -69,7 +76,7 @@ impl Pipeline {
         let counts = shared.counters.tenant(&request.tenant).since(&before);
         report.rows = counts.rows;
         report.expired_until = source.expired_until().await?;
-        report.duplicates = counts.duplicates;
+        report.duplicates += counts.duplicates;
         Ok(report)
     }
 }
@@ -84,13 +91,15 @@ struct Replay<'a> {
     open_errors: HashSet<EventId>,
     repaired: Vec<EventId>,
     raw: RawStage,
+    moved: Moved<'a>,
     staged: HashMap<ShardId, StagedWork>,
     forwarded: Cover,
     report: ReplayReport,
 }
 
 impl<'a> Replay<'a> {
-    async fn begin(shared: &'a Arc<Shared>, request: &'a ReplayRequest) -> Result<Self> {
+    async fn begin(pipeline: &'a Pipeline, request: &'a ReplayRequest, files: &'a dyn FiledEvents) -> Result<Self> {
+        let shared = pipeline.shared();
         let schema = shared.parts.schemas.refresh(&request.tenant).await?;
         let metrics = match &request.metric {
             None => None,
@@ -103,6 +112,7 @@ impl<'a> Replay<'a> {
         };
         Ok(Self {
             open_errors: open_errors(shared, request).await?,
+            moved: Moved::new(pipeline, files, (&request.tenant, request.mode), &schema),
             shared,
             request,
             schema,
@@ -121,13 +131,13 @@ impl<'a> Replay<'a> {
             Stage::Raw => {
                 let mut rest = wanted.as_slice();
                 while let Some(first) = rest.first() {
-                    let (schema, count) = match self.request.mode {
-                        ReplayMode::ReDerive => (Arc::clone(&self.schema), rest.len()),
+                    let (schema, during) = match self.request.mode {
+                        ReplayMode::ReDerive => (Arc::clone(&self.schema), TimeRange::ALL),
                         ReplayMode::AsRecorded => {
-                            let same = rest.iter().take_while(|record| record.arrived_at == first.arrived_at).count();
-                            (self.shared.parts.schemas.at_time(&self.request.tenant, first.arrived_at).await?, same)
+                            self.shared.parts.schemas.at_time(&self.request.tenant, first.arrived_at).await?
                         }
                     };
+                    let count = 1 + rest[1..].iter().take_while(|record| during.contains(record.arrived_at)).count();
                     let (now, later) = rest.split_at(count);
                     self.pass_raw(shard, schema, now).await?;
                     rest = later;
@@ -178,12 +188,16 @@ impl<'a> Replay<'a> {
         for round in 0..ROUNDS_MAX {
             let may_discover = round + 1 < ROUNDS_MAX;
             let outcome = self.raw.apply(&schemas, &deliveries, wanted.iter().copied(), 0, may_discover);
+            let rows = self.moved.among(&deliveries, &schemas[&self.request.tenant], &outcome).await?;
             let mut entries = Vec::with_capacity(outcome.forward.len());
             for (index, entry) in outcome.passed.into_iter().zip(outcome.forward) {
                 if !self.is_of_metric(&entry.payload) {
                     continue;
                 }
-                entries.push(entry);
+                match rows.contains(&index) {
+                    true => self.report.duplicates += 1,
+                    false => entries.push(entry),
+                }
                 self.went_on(&deliveries[index]);
             }
             for outcome in self.shared.retry.append(&*self.shared.parts.staged, entries).await {
@@ -217,19 +231,12 @@ impl<'a> Replay<'a> {
     }
 
     /// The schema under which an event is read whose metric `before` does not know.
-    ///
-    /// As recorded, that is the first one that knows it: the event's own arrival brought it about.
     async fn schema_that_knows(&self, names: &[Arc<str>], before: Version) -> Result<Arc<TenantSchema>> {
         let (store, tenant) = (&self.shared.parts.schemas, &self.request.tenant);
-        if self.request.mode == ReplayMode::AsRecorded {
-            let mut version = before.next();
-            while version <= self.schema.version() {
-                let schema = store.at(tenant, version).await?;
-                if names.iter().all(|name| schema.metric_named(name).is_some()) {
-                    return Ok(schema);
-                }
-                version = version.next();
-            }
+        if self.request.mode == ReplayMode::AsRecorded
+            && let Some(schema) = first_that_knows(store, tenant, names, before, &self.schema).await?
+        {
+            return Ok(schema);
         }
         store.discover_metrics(tenant, names).await
     }
@@ -279,6 +286,25 @@ impl<'a> Replay<'a> {
         self.report.repaired = self.repaired.len() as u64;
         Ok(())
     }
+}
+
+/// The first schema after `before`, up to `today`'s, that knows metrics: the arrival of events that name them brought it about.
+async fn first_that_knows(
+    store: &SchemaStore,
+    tenant: &TenantId,
+    names: &[Arc<str>],
+    before: Version,
+    today: &TenantSchema,
+) -> Result<Option<Arc<TenantSchema>>> {
+    let mut version = before.next();
+    while version <= today.version() {
+        let schema = store.at(tenant, version).await?;
+        if names.iter().all(|name| schema.metric_named(name).is_some()) {
+            return Ok(Some(schema));
+        }
+        version = version.next();
+    }
+    Ok(None)
 }
 
 fn repair_head(error: EventId, now: Timestamp) -> RowHead {

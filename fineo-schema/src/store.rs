@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use fineo_core::{Clock, Error, ErrorKind, Result, SchemaRepo, TenantId, Timestamp, repo::Version};
+use fineo_core::{Clock, Error, ErrorKind, Result, SchemaRepo, TenantId, TimeRange, Timestamp, repo::Version};
 
 use crate::{Applied, Change, ChangeId, ChangeRequest, HistoryEntry, TenantSchema, edit, name};
 
@@ -125,15 +125,15 @@ impl SchemaStore {
         Ok(schema)
     }
 
-    /// The schema of `tenant` that was the latest at `time`.
+    /// The schema of `tenant` that was the latest at `time`, and all the time during which it was, as far as is known now.
     ///
     /// # Errors
     ///
     /// As [`SchemaStore::at`].
-    pub async fn at_time(&self, tenant: &TenantId, time: Timestamp) -> Result<Arc<TenantSchema>> {
+    pub async fn at_time(&self, tenant: &TenantId, time: Timestamp) -> Result<(Arc<TenantSchema>, TimeRange)> {
         let latest = self.refresh(tenant).await?.version();
-        let version = load::version_at(&*self.0.repo, tenant, latest, time).await?;
-        self.at(tenant, version).await
+        let (version, during) = load::version_at(&*self.0.repo, tenant, latest, time).await?;
+        Ok((self.at(tenant, version).await?, during))
     }
 
     /// Makes a change, whole or not at all. Asking again with the same change id has no second effect.

@@ -1,7 +1,7 @@
 //! Promises of `docs/promises.md` that only the whole system can keep, each by its id.
 
 use fineo::{
-    Fineo, ReplayMode, ReplayRequest, Stage,
+    CompactOptions, Fineo, ReplayMode, ReplayRequest, Stage,
     schema::{Change, StatedConversion},
 };
 
@@ -182,6 +182,67 @@ async fn a_replay_of_either_stage_in_either_mode_changes_no_answer() {
                 assert_eq!((report.rows, report.repaired), (0, 0), "{} {stage} {mode:?}", instance.backend);
                 for (question, before) in questions.iter().zip(&before) {
                     assert_eq!(rows(fineo, &acme, question).await, *before, "{} {stage} {mode:?}", instance.backend);
+                }
+            }
+        }
+    }
+}
+
+// U6, R3
+#[tokio::test]
+async fn a_replay_doubles_and_moves_no_row_that_todays_schema_reads_otherwise() {
+    let set = |formats: &str| format!(r#"{{"op":"set_timestamp_formats","metric":null,"formats":[{formats}]}}"#);
+    let identity =
+        |metric: &str, identity: &str| format!(r#"{{"op":"set_identity","metric":{metric},"identity":"{identity}"}}"#);
+    for instance in instances().await {
+        let (fineo, acme, backend) = (&instance.fineo, tenant("acme"), &instance.backend);
+        let apply = async |ops: &[String]| {
+            let changes = ops.iter().map(|op| change(op)).collect();
+            fineo.schema(&acme).apply(changes).await.unwrap();
+        };
+        apply(&[set(r#""%d/%m/%Y""#)]).await;
+        let events = [
+            r#"{"metrictype":"m","timestamp":"03/04/2026","v":1}"#,
+            r#"{"metrictype":"m","kind":"k","timestamp":"05/06/2026","v":2}"#,
+            r#"{"metrictype":"k","timestamp":"05/06/2026","v":3}"#,
+            r#"{"metrictype":"m","timestamp":"10-11-12","v":4}"#,
+        ];
+        for event in events {
+            ingest(fineo, &acme, event.to_owned()).await;
+        }
+        let mut expected = vec!["m|2026-04-03T00:00:00Z|1", "m|2026-06-05T00:00:00Z|2", "k|2026-06-05T00:00:00Z|3"];
+        let question = "SELECT 'm', timestamp, v FROM m UNION ALL SELECT 'k', timestamp, v FROM k ORDER BY v";
+        let changes = [
+            (vec![], 0),
+            // Other times, and now the fourth one is read, too: that makes a row of it.
+            (vec![set(r#""%m/%d/%Y", "%y-%m-%d""#)], 1),
+            (vec![set(r#""%m/%d/%Y", "%d-%m-%y""#)], 0),
+            (vec![r#"{"op":"set_metric_keys","keys":["kind","metrictype"]}"#.to_owned()], 0),
+            (vec![identity("\"k\"", "arrival"), r#"{"op":"merge_metric","from":"m","into":"k"}"#.to_owned()], 0),
+        ];
+        for (round, (ops, new_rows)) in changes.into_iter().enumerate() {
+            if !ops.is_empty() {
+                apply(&ops).await;
+            }
+            if new_rows > 0 {
+                expected.push("m|2010-11-12T00:00:00Z|4");
+            }
+            let is_merged = round == 4;
+            for step in 0..3 {
+                // Nearline, in files alone, and in both.
+                if step == 1 {
+                    fineo.compact(CompactOptions::default()).await.unwrap();
+                }
+                for mode in [ReplayMode::ReDerive, ReplayMode::AsRecorded] {
+                    let request = ReplayRequest::new(Stage::Raw, acme.clone()).with_mode(mode);
+                    let report = fineo.replay(request).await.unwrap();
+                    let is_first = step == 0 && mode == ReplayMode::ReDerive;
+                    assert_eq!(report.rows, if is_first { new_rows } else { 0 }, "{backend} {round} {step} {mode:?}");
+                    let found = match is_merged {
+                        false => rows(fineo, &acme, question).await,
+                        true => rows(fineo, &acme, "SELECT _fineo_alias, timestamp, v FROM k ORDER BY v").await,
+                    };
+                    assert_eq!(found, expected, "{backend} {round} {step} {mode:?}");
                 }
             }
         }

@@ -13,7 +13,7 @@ use fineo_core::{
     Archive, Clock, ErrorKind, SystemClock, TimeRange, Timestamp,
     archive::{SegmentKind, SegmentQuery, Stage},
 };
-use fineo_ingest::{Pipeline, PipelineOptions, ReplayRequest};
+use fineo_ingest::{NoFiles, Pipeline, PipelineOptions, ReplayRequest};
 use futures::{TryStreamExt, future::BoxFuture};
 
 use crate::support::{World, acme, at_once, metric};
@@ -108,14 +108,14 @@ async fn a_replay_passes_what_is_left_and_says_until_when_the_archive_is_gone() 
 
     let pipeline = Pipeline::start(world.pipeline_parts(), PipelineOptions::default()).await.unwrap();
     for stage in [Stage::Staged, Stage::Raw] {
-        let report = pipeline.replay(ReplayRequest::new(stage, acme())).await.unwrap();
+        let report = pipeline.replay(ReplayRequest::new(stage, acme()), &NoFiles).await.unwrap();
         assert_eq!(report.passed, 1, "{stage}");
         let until = report.expired_until.expect("it says so");
         assert!(until <= gone_until && until.micros() > 0, "{until}");
     }
     // Who asks for nothing of what is gone need not hear of it.
     let since = TimeRange { from: gone_until.micros() + 1, to: i64::MAX };
-    let report = pipeline.replay(ReplayRequest::new(Stage::Raw, acme()).with_time(since)).await.unwrap();
+    let report = pipeline.replay(ReplayRequest::new(Stage::Raw, acme()).with_time(since), &NoFiles).await.unwrap();
     assert_eq!((report.passed, report.expired_until), (1, None));
     pipeline.stop().await.unwrap();
     assert_eq!(values(&world).await, ["old", "young"]);
@@ -148,7 +148,7 @@ async fn what_somebody_took_away_is_still_missed() {
     let left: Vec<_> = world.archive.segments(query).try_collect().await.unwrap();
     world.archive.remove(&left[0].name).await.into_result().unwrap();
     let pipeline = Pipeline::start(world.pipeline_parts(), PipelineOptions::default()).await.unwrap();
-    let error = pipeline.replay(ReplayRequest::new(Stage::Raw, acme())).await.unwrap_err();
+    let error = pipeline.replay(ReplayRequest::new(Stage::Raw, acme()), &NoFiles).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     pipeline.stop().await.unwrap();
     // Nothing goes behind a gap.

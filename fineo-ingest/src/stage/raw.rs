@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use fineo_core::{
-    Code, ContentHash, Rejection, TenantId,
+    Code, ContentHash, Rejection, TenantId, Timestamp,
     stream::{Delivery, Entry},
 };
 use fineo_schema::{Identity, RecordHead, TenantSchema, UnknownMetric, name};
@@ -42,6 +42,8 @@ pub(crate) struct RawOutcome {
     pub(crate) forward: Vec<Entry>,
     /// Which delivery each of them is, by index.
     pub(crate) passed: Vec<usize>,
+    /// When each of them happened.
+    pub(crate) times: Vec<Timestamp>,
     /// The events that go no further.
     pub(crate) errors: Vec<ErrorRow>,
     /// Metrics to be discovered before the events of `deferred` can be read.
@@ -121,6 +123,7 @@ impl RawStage {
     ) -> RawOutcome {
         let mut outcome = RawOutcome::default();
         let mut places: Vec<(usize, std::ops::Range<usize>)> = Vec::with_capacity(deliveries.len());
+        outcome.times.reserve(deliveries.len());
         self.scratch.out.clear();
         let mut wanted = wanted.peekable();
         while let Some(first) = wanted.peek().copied() {
@@ -133,7 +136,10 @@ impl RawStage {
                 let start = self.scratch.out.len();
                 let read = state.read(&deliveries[index], &mut self.scratch, self.fields_max, may_discover);
                 match read {
-                    Ok(()) => places.push((index, start..self.scratch.out.len())),
+                    Ok(time) => {
+                        places.push((index, start..self.scratch.out.len()));
+                        outcome.times.push(time);
+                    }
                     Err(stop) => {
                         self.scratch.out.truncate(start);
                         let content = state.content_of(&deliveries[index], &mut self.scratch, self.fields_max);
@@ -211,14 +217,14 @@ impl TenantState {
         }
     }
 
-    /// Appends the staged entry of the event to `scratch.out`.
+    /// Appends the staged entry of the event to `scratch.out`; answers when it happened.
     fn read(
         &mut self,
         delivery: &Delivery,
         scratch: &mut Scratch,
         fields_max: usize,
         may_discover: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<Timestamp, Stop> {
         let envelope = envelope::read(&delivery.payload).map_err(|error| {
             Stop::Failed(Rejection::new(Code::Internal, format!("the stored envelope cannot be read: {error}")))
         })?;
@@ -244,7 +250,7 @@ impl TenantState {
         payload::write_head(row_metric, schema.version(), id, envelope.arrived_at, out);
         let head = RecordHead { alias, timestamp: time, written_at: envelope.arrived_at, id, content };
         metric.layout().write(&head, &Planned { cells: &plan.cells, event, names }, out);
-        Ok(())
+        Ok(time)
     }
 
     /// Finds the cells that every event may have.

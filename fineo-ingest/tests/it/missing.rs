@@ -5,7 +5,7 @@ use fineo_core::{
     Archive as _, ErrorKind, TimeRange,
     archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
 };
-use fineo_ingest::{Pipeline, ReplayRequest, SegmentReader};
+use fineo_ingest::{NoFiles, Pipeline, ReplayRequest, SegmentReader};
 use futures::TryStreamExt as _;
 
 use crate::support::{SOON, World, tenant};
@@ -44,7 +44,7 @@ async fn without(world: &World, stage: Stage, is_gone: &[usize]) -> World {
 
 async fn replay(pipeline: &Pipeline, stage: Stage, time: TimeRange) -> fineo_core::Result<u64> {
     let request = ReplayRequest::new(stage, tenant("acme")).with_time(time);
-    Ok(pipeline.replay(request).await?.passed)
+    Ok(pipeline.replay(request, &NoFiles).await?.passed)
 }
 
 // D8, S22

@@ -197,7 +197,7 @@ async fn a_key_that_is_taken_is_a_conflict_and_both_are_kept() {
 async fn a_replay_repairs_errors_once_and_changes_nothing_twice() {
     // I2, semantics 5.4
     use fineo_core::archive::Stage;
-    use fineo_ingest::ReplayRequest;
+    use fineo_ingest::{NoFiles, ReplayRequest};
     use fineo_schema::{Change, ChangeId, ChangeRequest};
     let world = World::new();
     let parts = world.parts();
@@ -211,7 +211,7 @@ async fn a_replay_repairs_errors_once_and_changes_nothing_twice() {
     schemas.apply(&tenant("acme"), ChangeRequest::new(ChangeId::of_bytes([1; 16]), vec![change])).await.unwrap();
     for (repaired, rows) in [(1, 1), (0, 0)] {
         let request = ReplayRequest::new(Stage::Raw, tenant("acme")).with_errors_only(true);
-        let report = pipeline.replay(request).await.unwrap();
+        let report = pipeline.replay(request, &NoFiles).await.unwrap();
         assert_eq!((report.repaired, report.rows), (repaired, rows), "{report:?}");
     }
     assert_eq!(world.rows("acme", "n1", &["a"]).await, ["1000 m a=1", "2000 m a=2"]);
@@ -219,7 +219,7 @@ async fn a_replay_repairs_errors_once_and_changes_nothing_twice() {
     // From the archive now; whole, through both stages.
     let pipeline = world.start().await;
     for stage in Stage::ALL {
-        let report = pipeline.replay(ReplayRequest::new(stage, tenant("acme"))).await.unwrap();
+        let report = pipeline.replay(ReplayRequest::new(stage, tenant("acme")), &NoFiles).await.unwrap();
         assert_eq!((report.rows, report.repaired), (0, 0), "{report:?}");
         assert!(report.events >= 2, "{report:?}");
     }

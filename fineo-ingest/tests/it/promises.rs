@@ -12,7 +12,7 @@ use fineo_core::{
     stream::{Entry, ReadFrom},
 };
 use fineo_ingest::{
-    Counters, Edge, EventResult, Limits, Pipeline, PipelineOptions, PipelineParts, ReplayMode, ReplayRequest,
+    Counters, Edge, EventResult, Limits, NoFiles, Pipeline, PipelineOptions, PipelineParts, ReplayMode, ReplayRequest,
 };
 use fineo_schema::{Change, ChangeId, ChangeRequest, Identity, SchemaStore};
 use futures::StreamExt as _;
@@ -215,7 +215,7 @@ async fn the_same_stream_makes_the_same_rows_however_its_batches_are_cut() {
         // The archive alone makes the same rows again.
         let rebuilt = World { nearline: fineo_backend_memory::MemoryNearline::new(), ..world.clone() };
         let pipeline = rebuilt.start().await;
-        pipeline.replay(ReplayRequest::new(Stage::Raw, tenant("acme"))).await.unwrap();
+        pipeline.replay(ReplayRequest::new(Stage::Raw, tenant("acme")), &NoFiles).await.unwrap();
         answers.push((cut, everything(&world).await));
         answers.push((cut, everything(&rebuilt).await));
         pipeline.stop().await.unwrap();
@@ -247,7 +247,8 @@ async fn a_replay_selects_the_ids_again_that_were_in_force_at_arrival() {
     let ids = world.ids("acme", "n1").await;
     for stage in Stage::ALL {
         for mode in [ReplayMode::AsRecorded, ReplayMode::ReDerive] {
-            let report = pipeline.replay(ReplayRequest::new(stage, tenant("acme")).with_mode(mode)).await.unwrap();
+            let report =
+                pipeline.replay(ReplayRequest::new(stage, tenant("acme")).with_mode(mode), &NoFiles).await.unwrap();
             // Replays of stage raw sent their records to stage staged again.
             assert!(report.events >= 8 && report.rows == 0, "{stage} {mode:?}: {report:?}");
             assert_eq!(world.ids("acme", "n1").await, ids, "{stage} {mode:?}");
@@ -262,10 +263,12 @@ async fn as_recorded_an_event_is_read_as_it_was_and_re_derived_as_it_would_be_to
     let world = World::new();
     let parts = world.parts();
     let schemas = parts.schemas.clone();
+    let events = format!("{MIXED}\n{{\"kind\":\"k\",\"timestamp\":5}}");
     let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
-    let receipt = pipeline.edge().ingest(&tenant("acme"), MIXED.into()).await.unwrap();
+    let receipt = pipeline.edge().ingest(&tenant("acme"), events.into()).await.unwrap();
     pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
     let before = everything(&world).await;
+    let raw = |mode| ReplayRequest::new(Stage::Raw, tenant("acme")).with_mode(mode);
     let field = |name: &str, field_type: &str| Change::AddField {
         metric: "m".to_owned(),
         name: name.to_owned(),
@@ -273,22 +276,20 @@ async fn as_recorded_an_event_is_read_as_it_was_and_re_derived_as_it_would_be_to
         aliases: vec![],
         unit: None,
     };
-    let declare = vec![
-        Change::CreateMetric { name: "m".to_owned(), aliases: vec!["mm".to_owned()] },
-        field("a", "int"),
-        Change::RenameMetric { metric: "m".to_owned(), to: "meter".to_owned() },
-    ];
-    apply(&schemas, 1, declare).await;
+    let create = Change::CreateMetric { name: "m".to_owned(), aliases: vec!["mm".to_owned()] };
+    let rename = Change::RenameMetric { metric: "m".to_owned(), to: "meter".to_owned() };
+    apply(&schemas, 1, vec![create, field("a", "int"), rename]).await;
     for mode in [ReplayMode::AsRecorded, ReplayMode::ReDerive] {
-        let report = pipeline.replay(ReplayRequest::new(Stage::Raw, tenant("acme")).with_mode(mode)).await.unwrap();
-        assert_eq!((report.events, report.rows), (8, 0), "{mode:?}: {report:?}");
+        let report = pipeline.replay(raw(mode), &NoFiles).await.unwrap();
+        assert_eq!((report.events, report.rows), (9, 0), "{mode:?}: {report:?}");
         assert_eq!(everything(&world).await, before, "{mode:?}");
     }
-    // From today on `kind` names the metric: that is read from old events only when they are derived again.
+    // From today on `kind` names the metric: that is read from old events only when they are derived again, and only
+    // from what is no row yet. The event of `n` that has a `kind`, too, stays where it is.
     apply(&schemas, 2, vec![Change::SetMetricKeys { keys: vec!["kind".to_owned()] }]).await;
     for (mode, rows) in [(ReplayMode::AsRecorded, 0), (ReplayMode::ReDerive, 1)] {
-        let report = pipeline.replay(ReplayRequest::new(Stage::Raw, tenant("acme")).with_mode(mode)).await.unwrap();
-        assert_eq!((report.events, report.rows), (8, rows), "{mode:?}: {report:?}");
+        let report = pipeline.replay(raw(mode), &NoFiles).await.unwrap();
+        assert_eq!((report.events, report.rows), (9, rows), "{mode:?}: {report:?}");
     }
     pipeline.stop().await.unwrap();
 }

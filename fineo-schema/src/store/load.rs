@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use fineo_core::{
-    Error, MetricId, Result, SchemaRepo, TenantId, Timestamp,
+    Error, MetricId, Result, SchemaRepo, TenantId, TimeRange, Timestamp,
     repo::{Keep, Subject, Version, Versioned},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -133,24 +133,27 @@ pub(super) async fn history(repo: &dyn SchemaRepo, tenant: &TenantId, first: Ver
     }
 }
 
-/// The last version, up to `latest`, that was made at or before `time`. Times of versions never decrease.
+/// The last version, up to `latest`, that was made at or before `time`, and until when no other one was made. Times of
+/// versions never decrease.
 pub(super) async fn version_at(
     repo: &dyn SchemaRepo,
     tenant: &TenantId,
     latest: Version,
     time: Timestamp,
-) -> Result<Version> {
+) -> Result<(Version, TimeRange)> {
     let subject = tenant_subject(tenant)?;
     let (mut known, mut beyond) = (0, latest.0 + 1);
+    let mut during = TimeRange::ALL;
     while known + 1 < beyond {
         let middle = known + (beyond - known) / 2;
         let found = exactly(repo, &subject, Version(middle)).await?;
         let found = found.ok_or_else(|| Error::corrupt("a version of a schema is missing").with("version", middle))?;
-        if TenantVersion::decode(&found.body, tenant, found.version)?.change.at <= time {
-            known = middle;
+        let made_at = TenantVersion::decode(&found.body, tenant, found.version)?.change.at;
+        if made_at <= time {
+            (known, during.from) = (middle, made_at.micros());
         } else {
-            beyond = middle;
+            (beyond, during.to) = (middle, made_at.micros());
         }
     }
-    Ok(Version(known))
+    Ok((Version(known), during))
 }

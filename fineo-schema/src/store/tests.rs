@@ -209,9 +209,19 @@ async fn any_former_version_is_read_by_number_and_by_time() {
     let other = desk.other();
     let fields = |schema: &TenantSchema| schema.metric_named("pump").map(|metric| metric.fields().len());
     assert_eq!(fields(&other.at(&desk.tenant, Version(2)).await.unwrap()), Some(1));
-    assert_eq!(fields(&other.at_time(&desk.tenant, noon).await.unwrap()), Some(0));
-    assert_eq!(fields(&other.at_time(&desk.tenant, Timestamp::MIN).await.unwrap()), None);
-    assert_eq!(fields(&other.at_time(&desk.tenant, Timestamp::MAX).await.unwrap()), Some(2));
+    for (time, found) in [(noon, Some(0)), (Timestamp::MIN, None), (Timestamp::MAX, Some(2))] {
+        let (schema, during) = other.at_time(&desk.tenant, time).await.unwrap();
+        assert_eq!(fields(&schema), found);
+        // Throughout that time it is this one, and before and after it is another one.
+        for at in [during.from, during.to.saturating_sub(1)] {
+            let at = Timestamp::from_micros(at.clamp(Timestamp::MIN.micros(), Timestamp::MAX.micros())).unwrap();
+            assert_eq!(other.at_time(&desk.tenant, at).await.unwrap().0.version(), schema.version());
+        }
+        for at in [during.from.checked_sub(1), Some(during.to).filter(|to| *to < i64::MAX)].into_iter().flatten() {
+            let at = Timestamp::from_micros(at).unwrap();
+            assert_ne!(other.at_time(&desk.tenant, at).await.unwrap().0.version(), schema.version());
+        }
+    }
     assert_eq!(other.at(&desk.tenant, Version(9)).await.unwrap_err().kind(), ErrorKind::NotFound);
     let history = other.history(&desk.tenant).await.unwrap();
     assert_eq!(history.len(), 3);

@@ -42,7 +42,7 @@ impl RawWork {
                 None => self.stage.apply(&schemas, batch, 0..batch.len(), self.key, may_discover),
                 Some(wanted) => self.stage.apply(&schemas, batch, wanted.iter().copied(), self.key, may_discover),
             };
-            let RawOutcome { forward, passed: indexes, errors, missing_metrics, deferred } = outcome;
+            let RawOutcome { forward, passed: indexes, errors, missing_metrics, deferred, .. } = outcome;
             passed.errors.extend(errors);
             self.forward(forward, &indexes, batch, &mut passed).await?;
             if deferred.is_empty() {

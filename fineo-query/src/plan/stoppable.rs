@@ -1,5 +1,6 @@
 //! Work that goes on for long before it shows anything: joins that make many rows of few, or look at many to find none, and
-//! windows, which know nothing before they have seen all rows of a partition, and functions that take long of a row.
+//! windows, which know nothing before they have seen all rows of a partition, functions that take long of a row, and heaps of
+//! very many rows.
 //!
 //! The engine gives others a turn when it reads, and such work reads little. So it runs in a task of its own, where nobody
 //! who may cancel it waits behind it, and looks as it goes whether anybody still wants its rows. Where as many such tasks
@@ -7,6 +8,7 @@
 
 mod aggregates;
 mod functions;
+mod offsets;
 mod slices;
 
 use std::{
@@ -71,7 +73,10 @@ impl PhysicalOptimizerRule for StopsWhenUnwanted {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let unwanted = Unwanted::default();
         let mut looked_at = vec![unwanted.clone()];
-        let sliced = plan
+        let sorted = plan
+            .transform_up(|node| Ok(offsets::sorted(&node).map_or_else(|| Transformed::no(node), Transformed::yes)))?;
+        let sliced = sorted
+            .data
             .transform_up(|node| Ok(slices::sliced(&node)?.map_or_else(|| Transformed::no(node), Transformed::yes)))?;
         let watched = sliced.data.transform_up(|node| {
             let looks = match looking(&node, &unwanted)? {

@@ -11,5 +11,6 @@ mod kept;
 mod latest;
 mod names;
 mod roles;
+mod stopping;
 mod values;
 mod views;

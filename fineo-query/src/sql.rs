@@ -6,6 +6,7 @@ pub(crate) mod lift;
 pub(crate) mod rewrite;
 pub(crate) mod text;
 
+mod dialect;
 mod grouped;
 mod star;
 

@@ -10,6 +10,7 @@ mod aggregates;
 mod functions;
 mod offsets;
 mod slices;
+mod steps;
 
 use std::{
     fmt,
@@ -73,8 +74,10 @@ impl PhysicalOptimizerRule for StopsWhenUnwanted {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let unwanted = Unwanted::default();
         let mut looked_at = vec![unwanted.clone()];
-        let sorted = plan
-            .transform_up(|node| Ok(offsets::sorted(&node).map_or_else(|| Transformed::no(node), Transformed::yes)))?;
+        let sorted = plan.transform_up(|node| {
+            let instead = offsets::sorted(&node).or_else(|| steps::apart(&node));
+            Ok(instead.map_or_else(|| Transformed::no(node), Transformed::yes))
+        })?;
         let sliced = sorted
             .data
             .transform_up(|node| Ok(slices::sliced(&node)?.map_or_else(|| Transformed::no(node), Transformed::yes)))?;

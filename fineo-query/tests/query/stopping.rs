@@ -60,6 +60,18 @@ async fn the_rows_behind_very_many_others_are_found_by_sorting() {
 }
 
 #[tokio::test]
+async fn aggregates_that_sort_in_one_step_hand_their_thread_over() {
+    let desk = small().await;
+    for (aggregate, has_steps) in
+        [("array_agg", true), ("string_agg", true), ("first_value", false), ("last_value", false)]
+    {
+        let separator = if aggregate == "string_agg" { ", ','" } else { "" };
+        let plan = desk.explain(&format!("SELECT {aggregate}(c{separator} ORDER BY v) FROM t")).await;
+        assert_eq!(plan.contains("StepsExec"), has_steps, "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn what_ends_with_its_reader_answers_as_ever() {
     // Windows over whole partitions and over frames, in more than one partition, with filters; rows in slices.
     let desk = small().await;
@@ -72,6 +84,7 @@ async fn what_ends_with_its_reader_answers_as_ever() {
         ("max(rank() OVER (PARTITION BY k ORDER BY v))", "334"),
         ("max(nth_value(v, 2) OVER (ORDER BY v ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING))", "1000"),
         ("max(lag(v, 1, 0) OVER (ORDER BY v))", "999"),
+        ("array_length(array_agg(v ORDER BY k DESC, v)) + (array_agg(v ORDER BY k DESC, v))[2]", "1005"),
         ("max(v) FILTER (WHERE regexp_like(CAST(v AS VARCHAR), '^9+$'))", "999"),
     ] {
         let (outer, inner) = match sql.strip_prefix("max(").and_then(|inner| inner.strip_suffix(')')) {

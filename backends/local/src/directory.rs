@@ -18,7 +18,10 @@ use crate::{
     nearline::LocalNearline,
     objects::LocalObjects,
     options::LocalOptions,
-    repo::{LocalRepo, database},
+    repo::{
+        LocalRepo,
+        database::{self, SharedDatabase},
+    },
     root::Root,
 };
 
@@ -34,6 +37,7 @@ use crate::{
 /// 5. Damaged bytes are reported with their place and never served.
 pub struct LocalDirectory {
     root: Arc<Root>,
+    database: Arc<SharedDatabase>,
     epoch: u64,
     streams: Mutex<BTreeMap<String, Arc<Log>>>,
     archive: Arc<LocalArchive>,
@@ -80,7 +84,7 @@ impl LocalDirectory {
         let archive = Arc::new(LocalArchive::open(&root)?);
         let nearline = Arc::new(LocalNearline::open(&root, &database)?);
         let objects = Arc::new(LocalObjects::open(&root)?);
-        Ok(Self { root, epoch, streams: Mutex::default(), archive, nearline, objects, repo })
+        Ok(Self { root, database, epoch, streams: Mutex::default(), archive, nearline, objects, repo })
     }
 
     /// The stream `name` with `shards` shards; opened once, then always the same.
@@ -151,6 +155,9 @@ impl LocalDirectory {
         let sealed = tokio::task::spawn_blocking(move || logs.iter().try_for_each(|log| log.seal())).await;
         let sealed = sealed
             .unwrap_or_else(|error| Err(Error::new(ErrorKind::Cancelled, "closing was cut off").with_source(error)));
+        // Before the lock is let go: the file is the next one's then.
+        let database = Arc::clone(&self.database);
+        let _ended = tokio::task::spawn_blocking(move || database.close()).await;
         root.close();
         rows.and(sealed)
     }

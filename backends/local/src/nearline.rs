@@ -43,9 +43,8 @@ use fineo_core::{
     nearline::{Damage, NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
 };
 use futures::stream::BoxStream;
-use redb::Database;
 
-use crate::{log::Log, root::Root};
+use crate::{log::Log, repo::database::SharedDatabase, root::Root};
 use keeper::Keeper;
 use store::Store;
 
@@ -61,7 +60,7 @@ pub(crate) struct LocalNearline {
 
 impl LocalNearline {
     /// Opens the store of a directory.
-    pub(crate) fn open(root: &Arc<Root>, database: &Arc<Database>) -> Result<Self> {
+    pub(crate) fn open(root: &Arc<Root>, database: &Arc<SharedDatabase>) -> Result<Self> {
         let store = Arc::new(Store::open(root, database)?);
         let keeper = Keeper::start(&store)?;
         Ok(Self { store, keeper, is_relieving: Arc::default() })

@@ -13,8 +13,9 @@ use fineo_core::{
     Error, ErrorKind, Outcome, Result, SchemaRepo, TenantId, Timestamp,
     repo::{Compared, Keep, RepoCapabilities, Subject, Version, Versioned, Write},
 };
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
+use self::database::SharedDatabase;
 use crate::{failure::database_error, root::Root};
 use recent::Recent;
 
@@ -34,7 +35,7 @@ pub(crate) struct LocalRepo {
 
 struct Shared {
     root: Arc<Root>,
-    database: Arc<Database>,
+    database: Arc<SharedDatabase>,
     recent: Recent,
 }
 
@@ -46,8 +47,8 @@ impl fmt::Debug for Shared {
 
 impl LocalRepo {
     /// The repository in `database`.
-    pub(crate) fn open(root: &Arc<Root>, database: &Arc<Database>) -> Result<Self> {
-        let transaction = database.begin_write().map_err(database_error)?;
+    pub(crate) fn open(root: &Arc<Root>, database: &Arc<SharedDatabase>) -> Result<Self> {
+        let transaction = database.begin_write()?;
         transaction.open_table(LATEST).map_err(database_error)?;
         transaction.open_table(HISTORY).map_err(database_error)?;
         transaction.commit().map_err(database_error)?;
@@ -82,7 +83,7 @@ impl Shared {
     }
 
     fn read_latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
-        let transaction = self.database.begin_read().map_err(database_error)?;
+        let transaction = self.database.begin_read()?;
         let table = transaction.open_table(LATEST).map_err(database_error)?;
         let found = table.get(&*key::of(subject)).map_err(database_error)?;
         found.map(|found| value::decode(found.value(), subject)).transpose()
@@ -95,7 +96,7 @@ impl Shared {
                 Ok(latest.into_iter().filter(|latest| latest.version >= first).take(count_max).collect())
             }
             Keep::History => {
-                let transaction = self.database.begin_read().map_err(database_error)?;
+                let transaction = self.database.begin_read()?;
                 let table = transaction.open_table(HISTORY).map_err(database_error)?;
                 let (from, to) = (key::version(subject, first), key::version(subject, Version(u64::MAX)));
                 let mut versions = Vec::new();
@@ -117,7 +118,7 @@ impl Shared {
     }
 
     fn write(&self, writes: &[Write], now: Timestamp) -> Result<Compared> {
-        let transaction = self.database.begin_write().map_err(database_error)?;
+        let transaction = self.database.begin_write()?;
         if let Some(conflict) = write_all(&transaction, writes, now)? {
             transaction.abort().map_err(database_error)?;
             return Ok(conflict);
@@ -131,7 +132,7 @@ impl Shared {
     }
 
     fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
-        let transaction = self.database.begin_read().map_err(database_error)?;
+        let transaction = self.database.begin_read()?;
         let table = transaction.open_table(LATEST).map_err(database_error)?;
         let from = key::prefix(owner, prefix);
         let mut subjects = Vec::new();
@@ -146,7 +147,7 @@ impl Shared {
     }
 
     fn tenants(&self) -> Result<Vec<TenantId>> {
-        let transaction = self.database.begin_read().map_err(database_error)?;
+        let transaction = self.database.begin_read()?;
         let table = transaction.open_table(LATEST).map_err(database_error)?;
         let mut tenants = Vec::new();
         let mut from = key::first_of_tenants();

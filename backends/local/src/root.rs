@@ -64,10 +64,15 @@ impl Root {
                 Error::unavailable("the directory is poisoned: close it and open it again").with("cause", cause)
             );
         }
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Error::unavailable("the directory is closed"));
         }
         Ok(())
+    }
+
+    /// Whether somebody else may have the directory.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Refuses all further changes until the directory is opened again: after a failed fsync nobody knows what

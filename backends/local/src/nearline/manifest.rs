@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fineo_core::{Error, MetricId, Position, Result, TenantId};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{ReadableTable, TableDefinition};
 
 use super::{image::Section, reach::Reach};
-use crate::failure::database_error;
+use crate::{failure::database_error, repo::database::SharedDatabase};
 
 /// Number of a segment to its entry.
 const SEGMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("nearline_segments");
@@ -85,7 +85,7 @@ impl SegmentEntry {
 
 /// The live segments.
 pub(super) struct Manifest {
-    database: Arc<Database>,
+    database: Arc<SharedDatabase>,
 }
 
 impl std::fmt::Debug for Manifest {
@@ -128,8 +128,8 @@ fn key_of(bytes: &[u8]) -> Result<TableKey> {
 
 impl Manifest {
     /// The manifest in `database`.
-    pub(super) fn open(database: &Arc<Database>) -> Result<Self> {
-        let transaction = database.begin_write().map_err(database_error)?;
+    pub(super) fn open(database: &Arc<SharedDatabase>) -> Result<Self> {
+        let transaction = database.begin_write()?;
         transaction.open_table(SEGMENTS).map_err(database_error)?;
         transaction.open_table(CUTS).map_err(database_error)?;
         transaction.open_table(REACHES).map_err(database_error)?;
@@ -139,7 +139,7 @@ impl Manifest {
 
     /// Everything in it.
     pub(super) fn load(&self) -> Result<Loaded> {
-        let transaction = self.database.begin_read().map_err(database_error)?;
+        let transaction = self.database.begin_read()?;
         let mut loaded = Loaded::default();
         for found in transaction.open_table(SEGMENTS).map_err(database_error)?.iter().map_err(database_error)? {
             let (number, entry) = found.map_err(database_error)?;
@@ -163,7 +163,7 @@ impl Manifest {
 
     /// Makes `change`, durably and at once. A failure may have made it.
     pub(super) fn commit(&self, change: &Change) -> Result<()> {
-        let transaction = self.database.begin_write().map_err(database_error)?;
+        let transaction = self.database.begin_write()?;
         {
             let mut segments = transaction.open_table(SEGMENTS).map_err(database_error)?;
             for number in &change.removed {

@@ -13,7 +13,6 @@ use fineo_core::{
     Entropy, Error, MetricId, Outcome, Result, SystemEntropy, TenantId,
     nearline::{RowHead, Rows, ScanRequest, Written},
 };
-use redb::Database;
 
 use super::{
     cache::Cache,
@@ -27,7 +26,7 @@ use super::{
     scan::Snapshot,
     segment::Segment,
 };
-use crate::{disk, failure, log::Log, root::Root};
+use crate::{disk, failure, log::Log, repo::database::SharedDatabase, root::Root};
 
 /// Everything of the nearline store of a directory.
 #[derive(Debug)]
@@ -127,7 +126,7 @@ impl Table {
 
 impl Store {
     /// Opens the store: live segments, and the journal's rows in memory.
-    pub(super) fn open(root: &Arc<Root>, database: &Arc<Database>) -> Result<Self> {
+    pub(super) fn open(root: &Arc<Root>, database: &Arc<SharedDatabase>) -> Result<Self> {
         let folder = root.path.join("nearline");
         root.create_directories(&folder)?;
         let manifest = Manifest::open(database)?;

@@ -7,7 +7,9 @@ use std::{
 };
 
 use fineo_core::{Error, ErrorKind, Result};
-use redb::{Database, ReadableTable, StorageBackend, TableDefinition};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
+};
 
 use crate::{
     disk::DiskFile,
@@ -21,6 +23,37 @@ const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("directory"
 const CACHE_BYTES: usize = 16 << 20;
 /// The format of the whole directory.
 const FORMAT: u64 = 1;
+
+/// The database of a directory, until that is closed: whoever still holds a part of it then must not write to a file that another
+/// process has by now, not even when the part is let go.
+#[derive(Debug)]
+pub(crate) struct SharedDatabase(RwLock<Option<Database>>);
+
+impl SharedDatabase {
+    pub(crate) fn begin_read(&self) -> Result<ReadTransaction> {
+        self.of_open(|database| database.begin_read().map_err(database_error))
+    }
+
+    pub(crate) fn begin_write(&self) -> Result<WriteTransaction> {
+        self.of_open(|database| database.begin_write().map_err(database_error))
+    }
+
+    fn of_open<T>(&self, begin: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(database) => begin(database),
+            None => Err(closed()),
+        }
+    }
+
+    /// Writes what makes the next start quick, and lets the file go.
+    pub(crate) fn close(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn closed() -> Error {
+    Error::unavailable("the directory is closed")
+}
 
 /// A file that redb writes; a full disk releases the ballast and is asked again, so that checkpoints go on.
 struct EssentialFile {
@@ -38,6 +71,9 @@ impl std::fmt::Debug for EssentialFile {
 
 impl EssentialFile {
     fn with_ballast(&self, deed: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        if self.root.is_closed() {
+            return Err(io::Error::other(closed()));
+        }
         match deed() {
             Err(error) if failure::is_full(&error) && self.root.ballast.release() => deed(),
             other => other,
@@ -72,7 +108,7 @@ impl StorageBackend for EssentialFile {
 }
 
 /// Opens the database of the directory and begins a new epoch, greater than any before.
-pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<Database>, u64)> {
+pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
     let path = root.path.join("repo.redb");
     let failed = |source| failure::disk_error("open", &path, source);
     let file = root.disk.open(&path, true).map_err(failed)?;
@@ -85,7 +121,7 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<Database>, u64)> {
     let opened = builder.create_with_backend(backend);
     let database = opened.map_err(|source| database_error(source).with("path", path.display()))?;
     let epoch = begin_epoch(&database, least_epoch(root)?)?;
-    Ok((Arc::new(database), epoch))
+    Ok((Arc::new(SharedDatabase(RwLock::new(Some(database)))), epoch))
 }
 
 /// The least epoch whose positions lie behind those that are to be left behind.

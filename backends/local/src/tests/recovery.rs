@@ -84,6 +84,34 @@ async fn parts_that_are_still_held_refuse_changes_after_closing() {
     assert_eq!(texts(&read_all(&stream, ReadFrom::Start).await.unwrap()), ["a"]);
 }
 
+// D1, D2
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_are_still_held_harm_nothing_of_the_directory_that_was_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let subject = Subject::system("numbers", Keep::History).unwrap();
+    let other = Subject::system("others", Keep::Latest).unwrap();
+    let write = |expected: u64| Write {
+        subject: subject.clone(),
+        expected: Version(expected),
+        body: Some(Bytes::from(vec![7; 100_000])),
+    };
+    let now = Timestamp::from_micros(1).unwrap();
+    let mut held = Vec::new();
+    for version in 0..4 {
+        let directory = open(folder.path());
+        let repo = directory.repo();
+        assert_eq!(repo.latest(&subject).await.unwrap().map_or(0, |latest| latest.version.0), version);
+        assert_eq!(repo.append(vec![write(version)], now).await.into_result().unwrap(), Compared::Written);
+        // What is let go only now is of the directory as it was before.
+        held.clear();
+        directory.close().await.unwrap();
+        let refused = repo.append(vec![write(version + 1)], now).await.into_result().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        assert_eq!(repo.latest(&other).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        held.push(repo);
+    }
+}
+
 fn segment(first: u64, last: u64) -> SegmentName {
     SegmentName {
         stage: Stage::Raw,

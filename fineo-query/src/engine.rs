@@ -175,7 +175,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_optimizer_rule(Arc::new(WindowsLook))
         .with_physical_optimizer_rule(Arc::new(NewestFirst))
-        .with_physical_optimizer_rule(Arc::new(StopsWhenUnwanted))
+        .with_physical_optimizer_rule(Arc::new(StopsWhenUnwanted { may_spill: limits.spill_directory.is_some() }))
         .build();
     // Otherwise every call of a function in a plan makes settings of its own.
     let options = Arc::clone(state.config_options());

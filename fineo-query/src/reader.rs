@@ -6,8 +6,8 @@ use fineo_core::{Clock, Error, Result, TenantId};
 use fineo_schema::{SchemaStore, TenantSchema};
 use futures::future::BoxFuture;
 
-/// How long a grant may still count in a process that did not take it back itself.
-pub(crate) const GRANTS_AGE_MAX: Duration = Duration::from_secs(10);
+/// How long a schema, and a grant in it, may still count in a process that did not change it itself.
+pub(crate) const SCHEMA_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// Who asks. What is kept for one reader is of no use to another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ impl Granted {
     pub(crate) fn renewed(&self, clock: &Arc<dyn Clock>) -> BoxFuture<'static, ()> {
         let (clock, schemas, tenant) = (Arc::clone(clock), self.schemas.clone(), self.reader.tenant.clone());
         Box::pin(async move {
-            clock.sleep(GRANTS_AGE_MAX).await;
+            clock.sleep(SCHEMA_AGE_MAX).await;
             if let Err(error) = schemas.refresh(&tenant).await {
                 tracing::warn!(%tenant, %error, "whether grants were taken back cannot be told now");
             }

@@ -27,7 +27,7 @@ use crate::{
     gather::gathered,
     pins::{Pins, SNAPSHOT_TOO_OLD},
     plan::{Known, Planned, Question, Repeated, Values, describe, lifted, panicked, plan},
-    reader::{GRANTS_AGE_MAX, Granted, Reader},
+    reader::{Granted, Reader, SCHEMA_AGE_MAX},
     stream::took_too_long,
     view::error_columns,
 };
@@ -223,12 +223,17 @@ impl Session {
         Ok(visible_columns(metric, &seen).into_iter().map(column).collect())
     }
 
-    /// The tenant's schema, as far as this process knows it; a role's grants are never old.
+    /// The tenant's schema, whoever changed it, as it was some seconds ago at most. Where it cannot be read again, what is known
+    /// serves; but not for a role, whose grants are never old.
     async fn whole(&self) -> Result<Arc<TenantSchema>> {
         let (schemas, tenant) = (&self.engine.parts.schemas, &self.reader.tenant);
-        match self.reader.role {
-            None => schemas.snapshot(tenant).await,
-            Some(_) => schemas.snapshot_within(tenant, GRANTS_AGE_MAX).await,
+        let found = schemas.snapshot_within(tenant, SCHEMA_AGE_MAX).await;
+        match (found, schemas.cached(tenant)) {
+            (Err(error), Some(known)) if self.reader.role.is_none() => {
+                tracing::warn!(%error, %tenant, "the schema could not be looked at");
+                Ok(known)
+            }
+            (found, _) => found,
         }
     }
 
@@ -258,7 +263,7 @@ impl Session {
 
     /// The plan for `sql` from one that was made before and still holds.
     async fn kept_plan(&self, sql: &str, parameters: &[Parameter]) -> Option<Planned> {
-        let Inner { parts, kept: plans, limits, states, .. } = &*self.engine;
+        let Inner { kept: plans, limits, states, .. } = &*self.engine;
         let Repeated { kept, texts } = match plans.repeated(&self.reader, sql) {
             Some(repeated) => repeated,
             None => {
@@ -268,10 +273,7 @@ impl Session {
                 Repeated { kept, texts: lifted.texts }
             }
         };
-        let schema = match self.reader.role {
-            None => parts.schemas.cached(&self.reader.tenant)?,
-            Some(_) => self.whole().await.ok()?,
-        };
+        let schema = self.whole().await.ok()?;
         let values = Values { parameters, texts: &texts };
         kept.planned(&self.sources(&schema).ok()?, values, states).await
     }

@@ -68,14 +68,18 @@ const ROWS_PER_TURN: usize = 1021;
 
 /// The rule. It changes no answer.
 #[derive(Debug)]
-pub(crate) struct StopsWhenUnwanted;
+pub(crate) struct StopsWhenUnwanted {
+    /// Whether a sort may put on disk what does not fit into memory.
+    pub(crate) may_spill: bool,
+}
 
 impl PhysicalOptimizerRule for StopsWhenUnwanted {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let unwanted = Unwanted::default();
         let mut looked_at = vec![unwanted.clone()];
         let sorted = plan.transform_up(|node| {
-            let instead = offsets::sorted(&node).or_else(|| steps::apart(&node));
+            let sorted = if self.may_spill { offsets::sorted(&node) } else { None };
+            let instead = sorted.or_else(|| steps::apart(&node));
             Ok(instead.map_or_else(|| Transformed::no(node), Transformed::yes))
         })?;
         let sliced = sorted

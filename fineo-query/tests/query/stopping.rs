@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::bad_inputs::small;
+use fineo_query::QueryLimits;
+
+use crate::{bad_inputs::small, desk::Desk};
 
 #[tokio::test]
 async fn a_result_that_nobody_reads_stops_and_its_stream_can_be_dropped() {
@@ -49,14 +51,18 @@ async fn what_takes_long_ends_when_nobody_wants_its_rows() {
 }
 
 #[tokio::test]
-async fn the_rows_behind_very_many_others_are_found_by_sorting() {
-    let desk = small().await;
+async fn the_rows_behind_very_many_others_are_found_by_sorting_where_there_is_room() {
+    // So few rows do not touch it.
+    let spilling = QueryLimits::default().with_spill_directory(std::env::temp_dir());
     let behind = "FROM generate_series(1, 200000) ORDER BY (value * 7919) % 200003 DESC LIMIT 2 OFFSET 150000";
-    desk.check(&format!("SELECT (value * 7919) % 200003 AS m {behind}"), &["m", "50000", "49999"]).await;
-    let plan = desk.explain(&format!("SELECT value {behind}")).await;
-    assert!(plan.contains("LocalLimitExec: fetch=150002") && !plan.contains("TopK"), "{plan}");
-    let plan = desk.explain("SELECT value FROM generate_series(1, 200000) ORDER BY value % 7 LIMIT 2").await;
-    assert!(plan.contains("TopK(fetch=2)"), "{plan}");
+    for (limits, node) in [(spilling, "LocalLimitExec: fetch=150002"), (QueryLimits::default(), "StepsExec")] {
+        let desk = Desk::with_limits(limits);
+        desk.check(&format!("SELECT (value * 7919) % 200003 AS m {behind}"), &["m", "50000", "49999"]).await;
+        let plan = desk.explain(&format!("SELECT value {behind}")).await;
+        assert!(plan.contains(node) && plan.contains("TopK") == (node == "StepsExec"), "{plan}");
+        let few = desk.explain("SELECT value FROM generate_series(1, 200000) ORDER BY value % 7 LIMIT 2").await;
+        assert!(few.contains("TopK(fetch=2)") && !few.contains("StepsExec"), "{few}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Aggregates that sort what they hold in one step, such as `array_agg(… ORDER BY …)`: nobody can break it off, so the thread is
-//! handed over while it lasts.
+//! What sorts all that it holds in one step, such as `array_agg(… ORDER BY …)`: nobody can break it off, so the thread is handed
+//! over while it lasts.
 
 use std::{
     pin::Pin,
@@ -15,17 +15,19 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt};
 
-use super::by_turns;
+use super::{by_turns, offsets};
 use crate::plan::passing::{Pass, Passing};
 
 /// Those with an order that keep but one value each.
 const KEEP_ONE: [&str; 2] = ["first_value", "last_value"];
 
-/// `node` with its steps apart, where it aggregates in an order.
+/// `node` with its steps apart, where it aggregates in an order or keeps very many rows in a heap.
 pub(super) fn apart(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
-    let aggregates = node.downcast_ref::<AggregateExec>()?.aggr_expr();
-    let mut ordered = aggregates.iter().filter(|expr| !expr.order_bys().is_empty());
-    let has_steps = ordered.any(|expr| !KEEP_ONE.contains(&expr.fun().name()));
+    let has_steps = |aggregate: &AggregateExec| {
+        let mut ordered = aggregate.aggr_expr().iter().filter(|expr| !expr.order_bys().is_empty());
+        ordered.any(|expr| !KEEP_ONE.contains(&expr.fun().name()))
+    };
+    let has_steps = node.downcast_ref::<AggregateExec>().is_some_and(has_steps) || offsets::of_many(node).is_some();
     has_steps.then(|| Arc::new(Passing { input: Arc::clone(node), pass: Steps }) as _)
 }
 

@@ -144,6 +144,7 @@ impl Pipeline {
     pub(crate) async fn wait_until_staged(&self, forwarded: &Cover, within: Duration) -> Result<()> {
         let mut changed = self.shared.progress.subscribe();
         let mut timeout = self.shared.parts.clock.sleep(within);
+        let mut look = Box::pin(self.look_at_others());
         loop {
             changed.mark_unchanged();
             if self.shared.progress.waiting(forwarded, Some(forwarded)).is_none() {
@@ -151,6 +152,7 @@ impl Pipeline {
             }
             tokio::select! {
                 _ = changed.changed() => {}
+                () = &mut look => look = Box::pin(self.look_at_others()),
                 () = &mut timeout => return Err(self.too_late(forwarded, Some(forwarded))),
             }
         }

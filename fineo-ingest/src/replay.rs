@@ -1,7 +1,7 @@
 //! Replay: passes what is archived through a stage again, into the live stores. What was there stays there once.
 
+mod doubts;
 mod into;
-mod moved;
 mod request;
 pub(crate) mod source;
 
@@ -17,7 +17,7 @@ use fineo_core::{
     archive::Stage,
     nearline::{RowHead, Rows, ScanRequest, SystemColumns},
     repo::Version,
-    stream::Delivery,
+    stream::{Delivery, Entry},
 };
 use fineo_schema::{SchemaStore, TenantSchema};
 use futures::TryStreamExt;
@@ -35,9 +35,9 @@ use crate::{
         raw::{RawStage, Schemas, distinct},
     },
 };
+use doubts::Doubts;
+pub use doubts::{FiledEvents, NoFiles};
 pub use into::{SentReport, Speed};
-use moved::Moved;
-pub use moved::{FiledEvents, NoFiles};
 pub use request::{ReplayMode, ReplayReport, ReplayRequest};
 use source::Source;
 
@@ -67,6 +67,7 @@ impl Pipeline {
         while let Some((shard, records)) = source.next(BATCH_EVENTS).await? {
             replay.pass(&shard, records).await?;
         }
+        replay.settle().await?;
         if !replay.forwarded.is_empty() {
             self.wait_until_staged(&replay.forwarded, STAGED_WITHIN).await?;
         }
@@ -91,7 +92,7 @@ struct Replay<'a> {
     open_errors: HashSet<EventId>,
     repaired: Vec<EventId>,
     raw: RawStage,
-    moved: Moved<'a>,
+    doubts: Doubts<'a>,
     staged: HashMap<ShardId, StagedWork>,
     forwarded: Cover,
     report: ReplayReport,
@@ -112,7 +113,7 @@ impl<'a> Replay<'a> {
         };
         Ok(Self {
             open_errors: open_errors(shared, request).await?,
-            moved: Moved::new(pipeline, files, (&request.tenant, request.mode), &schema),
+            doubts: Doubts::new(pipeline, files, request, &schema),
             shared,
             request,
             schema,
@@ -188,21 +189,21 @@ impl<'a> Replay<'a> {
         for round in 0..ROUNDS_MAX {
             let may_discover = round + 1 < ROUNDS_MAX;
             let outcome = self.raw.apply(&schemas, &deliveries, wanted.iter().copied(), 0, may_discover);
-            let rows = self.moved.among(&deliveries, &schemas[&self.request.tenant], &outcome).await?;
+            let places = self.doubts.places(&deliveries, &schemas[&self.request.tenant], &outcome).await?;
             let mut entries = Vec::with_capacity(outcome.forward.len());
-            for (index, entry) in outcome.passed.into_iter().zip(outcome.forward) {
+            for ((index, entry), places) in outcome.passed.into_iter().zip(outcome.forward).zip(places) {
                 if !self.is_of_metric(&entry.payload) {
                     continue;
                 }
-                match rows.contains(&index) {
-                    true => self.report.duplicates += 1,
-                    false => entries.push(entry),
+                match places.is_empty() {
+                    true => entries.push(entry),
+                    false => self.doubts.hold(entry, places),
                 }
                 self.went_on(&deliveries[index]);
             }
-            for outcome in self.shared.retry.append(&*self.shared.parts.staged, entries).await {
-                let appended = outcome?;
-                self.forwarded.advance(&appended.shard, appended.position);
+            self.forward(entries).await?;
+            if self.doubts.are_many() {
+                self.settle().await?;
             }
             if self.metrics.is_none() {
                 write_errors(self.shared, Stage::Raw, shard, &outcome.errors, deliveries.len()).await?;
@@ -228,6 +229,21 @@ impl<'a> Replay<'a> {
             wanted = outcome.deferred;
         }
         Ok(())
+    }
+
+    async fn forward(&mut self, entries: Vec<Entry>) -> Result<()> {
+        for outcome in self.shared.retry.append(&*self.shared.parts.staged, entries).await {
+            let appended = outcome?;
+            self.forwarded.advance(&appended.shard, appended.position);
+        }
+        Ok(())
+    }
+
+    /// Passes on what is no row after all.
+    async fn settle(&mut self) -> Result<()> {
+        let (entries, known) = self.doubts.settle().await?;
+        self.report.duplicates += known;
+        self.forward(entries).await
     }
 
     /// The schema under which an event is read whose metric `before` does not know.

@@ -1,7 +1,7 @@
 //! Promises of `docs/promises.md` that only the whole system can keep, each by its id.
 
 use fineo::{
-    CompactOptions, Fineo, ReplayMode, ReplayRequest, Stage,
+    Fineo, ReplayMode, ReplayRequest, Stage,
     schema::{Change, StatedConversion},
 };
 
@@ -192,60 +192,76 @@ async fn a_replay_of_either_stage_in_either_mode_changes_no_answer() {
 #[tokio::test]
 async fn a_replay_doubles_and_moves_no_row_that_todays_schema_reads_otherwise() {
     let set = |formats: &str| format!(r#"{{"op":"set_timestamp_formats","metric":null,"formats":[{formats}]}}"#);
-    let identity =
-        |metric: &str, identity: &str| format!(r#"{{"op":"set_identity","metric":{metric},"identity":"{identity}"}}"#);
+    let events = [
+        r#"{"metrictype":"m","timestamp":"03/04/2026","v":1}"#,
+        r#"{"metrictype":"m","kind":"k","timestamp":"05/06/2026","v":2}"#,
+        r#"{"metrictype":"k","timestamp":"05/06/2026","at":"2026-01-01","v":3}"#,
+        r#"{"metrictype":"m","timestamp":"10-11-12","v":4}"#,
+    ];
+    let question = "SELECT 'm', timestamp, v FROM m UNION ALL SELECT 'k', timestamp, v FROM k ORDER BY v";
+    let merged = "SELECT _fineo_alias, timestamp, v FROM k ORDER BY v";
+    let changes = [
+        (vec![], question, 0),
+        // Other times, and now the fourth one is read, too: that makes a row of it.
+        (vec![set(r#""%m/%d/%Y", "%y-%m-%d""#)], question, 1),
+        (vec![set(r#""%m/%d/%Y", "%d-%m-%y""#)], question, 0),
+        (vec![r#"{"op":"set_metric_keys","keys":["kind","metrictype"]}"#.to_owned()], question, 0),
+        (vec![r#"{"op":"set_timestamp_aliases","metric":"k","aliases":["at"]}"#.to_owned()], question, 0),
+        (vec![r#"{"op":"set_identity","metric":"k","identity":"arrival"}"#.to_owned()], question, 0),
+        (vec![r#"{"op":"merge_metric","from":"m","into":"k"}"#.to_owned()], merged, 0),
+    ];
+    for in_files in [false, true] {
+        for mut instance in instances().await {
+            let acme = tenant("acme");
+            instance.fineo.schema(&acme).apply(vec![change(&set(r#""%d/%m/%Y""#))]).await.unwrap();
+            for event in events {
+                ingest(&instance.fineo, &acme, event.to_owned()).await;
+            }
+            let mut expected = vec!["m|2026-04-03T00:00:00Z|1", "m|2026-06-05T00:00:00Z|2", "k|2026-06-05T00:00:00Z|3"];
+            for (round, (ops, question, new_rows)) in changes.iter().enumerate() {
+                if in_files {
+                    instance = instance.compacted(&acme).await;
+                }
+                if !ops.is_empty() {
+                    let ops = ops.iter().map(|op| change(op)).collect();
+                    instance.fineo.schema(&acme).apply(ops).await.unwrap();
+                }
+                expected.extend((*new_rows > 0).then_some("m|2010-11-12T00:00:00Z|4"));
+                for (again, mode) in [ReplayMode::ReDerive, ReplayMode::AsRecorded].into_iter().enumerate() {
+                    let request = ReplayRequest::new(Stage::Raw, acme.clone()).with_mode(mode);
+                    let report = instance.fineo.replay(request).await.unwrap();
+                    let told = format!("{} {in_files} {round} {mode:?}: {report:?}", instance.backend);
+                    if !in_files {
+                        // Rows that came back out of the stream beside those in files are left out by queries.
+                        assert_eq!(report.rows, if again == 0 { *new_rows } else { 0 }, "{told}");
+                    }
+                    assert_eq!(rows(&instance.fineo, &acme, question).await, expected, "{told}");
+                }
+            }
+        }
+    }
+}
+
+// I5, R3
+#[tokio::test]
+async fn a_repair_brings_an_event_whose_key_another_one_has() {
     for instance in instances().await {
-        let (fineo, acme, backend) = (&instance.fineo, tenant("acme"), &instance.backend);
-        let apply = async |ops: &[String]| {
-            let changes = ops.iter().map(|op| change(op)).collect();
-            fineo.schema(&acme).apply(changes).await.unwrap();
-        };
-        apply(&[set(r#""%d/%m/%Y""#)]).await;
-        let events = [
-            r#"{"metrictype":"m","timestamp":"03/04/2026","v":1}"#,
-            r#"{"metrictype":"m","kind":"k","timestamp":"05/06/2026","v":2}"#,
-            r#"{"metrictype":"k","timestamp":"05/06/2026","v":3}"#,
-            r#"{"metrictype":"m","timestamp":"10-11-12","v":4}"#,
-        ];
-        for event in events {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        let by_key = change(r#"{"op":"set_identity","metric":null,"identity":"key"}"#);
+        fineo.schema(&acme).apply(vec![by_key]).await.unwrap();
+        for event in [
+            r#"{"metrictype":"k","timestamp":1000,"event_id":"1","v":1}"#,
+            r#"{"metrictype":"m","timestamp":"03/04/2026","event_id":"1","v":2}"#,
+        ] {
             ingest(fineo, &acme, event.to_owned()).await;
         }
-        let mut expected = vec!["m|2026-04-03T00:00:00Z|1", "m|2026-06-05T00:00:00Z|2", "k|2026-06-05T00:00:00Z|3"];
-        let question = "SELECT 'm', timestamp, v FROM m UNION ALL SELECT 'k', timestamp, v FROM k ORDER BY v";
-        let changes = [
-            (vec![], 0),
-            // Other times, and now the fourth one is read, too: that makes a row of it.
-            (vec![set(r#""%m/%d/%Y", "%y-%m-%d""#)], 1),
-            (vec![set(r#""%m/%d/%Y", "%d-%m-%y""#)], 0),
-            (vec![r#"{"op":"set_metric_keys","keys":["kind","metrictype"]}"#.to_owned()], 0),
-            (vec![identity("\"k\"", "arrival"), r#"{"op":"merge_metric","from":"m","into":"k"}"#.to_owned()], 0),
-        ];
-        for (round, (ops, new_rows)) in changes.into_iter().enumerate() {
-            if !ops.is_empty() {
-                apply(&ops).await;
-            }
-            if new_rows > 0 {
-                expected.push("m|2010-11-12T00:00:00Z|4");
-            }
-            let is_merged = round == 4;
-            for step in 0..3 {
-                // Nearline, in files alone, and in both.
-                if step == 1 {
-                    fineo.compact(CompactOptions::default()).await.unwrap();
-                }
-                for mode in [ReplayMode::ReDerive, ReplayMode::AsRecorded] {
-                    let request = ReplayRequest::new(Stage::Raw, acme.clone()).with_mode(mode);
-                    let report = fineo.replay(request).await.unwrap();
-                    let is_first = step == 0 && mode == ReplayMode::ReDerive;
-                    assert_eq!(report.rows, if is_first { new_rows } else { 0 }, "{backend} {round} {step} {mode:?}");
-                    let found = match is_merged {
-                        false => rows(fineo, &acme, question).await,
-                        true => rows(fineo, &acme, "SELECT _fineo_alias, timestamp, v FROM k ORDER BY v").await,
-                    };
-                    assert_eq!(found, expected, "{backend} {round} {step} {mode:?}");
-                }
-            }
-        }
+        let formats = change(r#"{"op":"set_timestamp_formats","metric":null,"formats":["%d/%m/%Y"]}"#);
+        fineo.schema(&acme).apply(vec![formats]).await.unwrap();
+        let request = ReplayRequest::new(Stage::Raw, acme.clone()).with_errors_only(true);
+        let report = fineo.replay(request).await.unwrap();
+        assert_eq!((report.rows, report.repaired), (1, 1), "{}: {report:?}", instance.backend);
+        let found = rows(fineo, &acme, "SELECT v FROM k UNION ALL SELECT v FROM m ORDER BY v").await;
+        assert_eq!(found, ["1", "2"], "{}", instance.backend);
     }
 }
 

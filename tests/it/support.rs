@@ -1,6 +1,8 @@
 //! What the whole-system tests share: an instance on each backend, and answers as lines.
 
-use fineo::{Fineo, TenantId, query::Session};
+use std::time::Duration;
+
+use fineo::{Fineo, TenantId, compact::CompactOptions, query::Session};
 use tempfile::TempDir;
 
 /// An instance on one backend, with the directory that it lives in.
@@ -10,6 +12,29 @@ pub(crate) struct Instance {
     pub(crate) fineo: Fineo,
     /// Removed with the instance.
     _directory: Option<TempDir>,
+}
+
+impl Instance {
+    /// The instance with all rows of `tenant` in files, and in files alone.
+    pub(crate) async fn compacted(self, tenant: &TenantId) -> Self {
+        let Self { backend, fineo, _directory } = self;
+        // What was taken in is archived when the instance is closed.
+        let parts = fineo.parts().clone();
+        fineo.close().await.unwrap();
+        let builder = match &_directory {
+            Some(directory) => Fineo::local(directory.path()),
+            None => Fineo::with_parts(parts),
+        };
+        let fineo = builder.open().await.unwrap();
+        let at_once = CompactOptions::default().with_pin_for(Duration::ZERO).with_retain_for(Duration::ZERO);
+        let report = fineo.compact(at_once).await.unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+        let files: u64 = fineo.tables(tenant).await.unwrap().iter().map(|table| table.files as u64).sum();
+        let nearline = fineo.parts().nearline.metrics(tenant).await.unwrap();
+        let rows = nearline.iter().filter(|metric| metric.as_str().starts_with('n')).count();
+        assert!(files > 0 && rows == 0, "{backend}: {files} files, {nearline:?}");
+        Self { backend, fineo, _directory }
+    }
 }
 
 /// One fresh instance on every backend that is compiled in.

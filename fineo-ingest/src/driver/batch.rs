@@ -1,15 +1,14 @@
 //! Carries a stage over batches that somebody else read from a shard, such as an event-source mapping of AWS Lambda.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use fineo_core::{Cover, Error, ErrorKind, Position, Result, ShardId, TenantId, archive::Stage, stream::Delivery};
+use fineo_core::{Cover, Error, ErrorKind, Position, Result, ShardId, archive::Stage, stream::Delivery};
 use fineo_schema::Discovery;
-use futures::{StreamExt, stream};
 
 use super::{
     checkpoint::{self, Checkpoint},
@@ -24,8 +23,6 @@ use crate::{Counters, retry::Retry};
 
 /// So many deliveries are passed on together: what fails holds back no more than these and those behind them.
 const CHUNK_MAX: usize = 500;
-/// So many tenants' schemas are looked at at a time.
-const LOOKS_AT_ONCE: usize = 16;
 /// More shards than this are not remembered.
 const SHARDS_MAX: usize = 64;
 /// Whose the leases are, unless the options say another name: all batch drivers are one owner, so that the next batch
@@ -80,6 +77,8 @@ impl BatchDriver {
     /// Carries `stage` over `parts`.
     pub fn new(parts: PipelineParts, options: PipelineOptions, stage: Stage) -> Self {
         let owner = options.owner.clone().unwrap_or_else(|| OWNER.to_owned());
+        // Whoever delivers may do so to other processes, too.
+        let options = options.with_is_alone(false);
         Self { parts, options, stage, owner, counters: Arc::default(), kept: Mutex::default() }
     }
 
@@ -148,9 +147,6 @@ impl BatchDriver {
             _ if checkpoint.is_finished => batch.len(),
             position => batch.partition_point(|delivery| Some(delivery.position) <= position),
         };
-        if self.stage == Stage::Raw {
-            self.look_at_schemas(&batch[redelivered..]).await;
-        }
         let kept = self.kept().remove(shard).filter(|kept| kept.epoch + 1 == lease.epoch());
         let (shared, work) = match kept {
             Some(kept) => (kept.shared, kept.work),
@@ -160,18 +156,6 @@ impl BatchDriver {
         let pending = Pending::new(self.stage, shard);
         let owned = Ownership::new(self.stage, shard.clone(), lease, checkpoint);
         Ok(Turn { shared, work, owned, pending, redelivered, passed: redelivered })
-    }
-
-    /// Takes in what other processes changed of the schemas: an event is read under every change before its arrival. While
-    /// the repository is down, what is cached serves.
-    async fn look_at_schemas(&self, batch: &[Delivery]) {
-        let tenants: BTreeSet<&TenantId> = batch.iter().map(|delivery| &delivery.tenant).collect();
-        let looks = stream::iter(tenants).map(|tenant| async move {
-            if let Err(error) = self.parts.schemas.refresh(tenant).await {
-                tracing::warn!(%error, %tenant, "the schema could not be looked at");
-            }
-        });
-        looks.buffer_unordered(LOOKS_AT_ONCE).for_each(|()| std::future::ready(())).await;
     }
 
     /// The lease of the shard, for as long as the call may take: it is not renewed on the way.

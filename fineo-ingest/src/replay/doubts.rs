@@ -1,8 +1,8 @@
-//! Events that are rows already, elsewhere: where another schema reads another time, metric or identity from an event, neither
+//! Events that may be rows already, elsewhere: where another schema reads another time, metric or identity from an event, neither
 //! the nearline store nor compaction meets the row that it is. A replay adds what is missing; it moves nothing.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -13,12 +13,12 @@ use bytes::Bytes;
 use fineo_core::{
     Error, EventId, MetricId, Result, TenantId, TimeRange, Timestamp,
     nearline::{ScanRequest, SystemColumns},
-    stream::Delivery,
+    stream::{Delivery, Entry},
 };
 use fineo_schema::TenantSchema;
 use futures::TryStreamExt;
 
-use super::{ROUNDS_MAX, ReplayMode, first_that_knows};
+use super::{ROUNDS_MAX, ReplayMode, ReplayRequest, first_that_knows};
 use crate::{
     Pipeline, envelope,
     stage::{
@@ -29,16 +29,19 @@ use crate::{
 
 /// How long the stages may take for what came before.
 const DRAINED_WITHIN: Duration = Duration::from_secs(600);
+/// So many doubts are settled together, or so many bytes of records: rows are looked through once for all of them.
+const HELD_MAX: usize = 65_536;
+const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// Tells which events are rows of files: what a pipeline itself does not know.
 #[async_trait]
 pub trait FiledEvents: Send + Sync {
-    /// Those of `ids` that `tenant` has in files, whatever their metric and time.
+    /// Those of `ids` that files have as rows of `metric`, whatever their time.
     ///
     /// # Errors
     ///
     /// A failure of the store, or `Corrupt`.
-    async fn find(&self, tenant: &TenantId, ids: &[EventId]) -> Result<HashSet<EventId>>;
+    async fn find(&self, tenant: &TenantId, metric: &MetricId, ids: &[EventId]) -> Result<HashSet<EventId>>;
 }
 
 /// There are no files.
@@ -47,9 +50,19 @@ pub struct NoFiles;
 
 #[async_trait]
 impl FiledEvents for NoFiles {
-    async fn find(&self, _tenant: &TenantId, _ids: &[EventId]) -> Result<HashSet<EventId>> {
+    async fn find(&self, _tenant: &TenantId, _metric: &MetricId, _ids: &[EventId]) -> Result<HashSet<EventId>> {
         Ok(HashSet::new())
     }
+}
+
+/// Where an event may be a row.
+type Place = (MetricId, EventId);
+
+/// A record that is passed on unless the event is a row at one of these places.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    entry: Entry,
+    places: Vec<Place>,
 }
 
 /// An event as a schema reads it.
@@ -61,8 +74,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn id(&self) -> Result<EventId> {
-        Ok(payload::read(&self.entry)?.id)
+    fn place(&self) -> Result<Place> {
+        let entry = payload::read(&self.entry)?;
+        Ok((MetricId::new(entry.metric)?, entry.id))
     }
 
     /// Whether the row of `other` is looked for where that of this one is.
@@ -72,74 +86,153 @@ impl Reading {
     }
 }
 
-/// Finds the events of a replay that are rows already.
-pub(super) struct Moved<'a> {
+/// How the other schema reads an event.
+#[derive(Debug, Clone)]
+enum Other {
+    /// It is the same schema.
+    Alike,
+    Refused,
+    Read(Reading),
+}
+
+/// Finds the events of a replay that may be rows already, and then those that are.
+pub(super) struct Doubts<'a> {
     pipeline: &'a Pipeline,
     files: &'a dyn FiledEvents,
-    tenant: &'a TenantId,
-    mode: ReplayMode,
+    request: &'a ReplayRequest,
     today: Arc<TenantSchema>,
     /// Reads events as the replay does not: as they were recorded, or as today.
     raw: RawStage,
-    is_drained: bool,
+    /// The schema that was asked for last, and when it held.
+    recorded: Option<(Arc<TenantSchema>, TimeRange)>,
+    held: Vec<Doubt>,
+    held_bytes: usize,
 }
 
-impl<'a> Moved<'a> {
+impl<'a> Doubts<'a> {
     pub(super) fn new(
         pipeline: &'a Pipeline,
         files: &'a dyn FiledEvents,
-        (tenant, mode): (&'a TenantId, ReplayMode),
+        request: &'a ReplayRequest,
         today: &Arc<TenantSchema>,
     ) -> Self {
         let raw = RawStage::new(pipeline.shared().options.limits.fields_max);
-        Self { pipeline, files, tenant, mode, today: Arc::clone(today), raw, is_drained: false }
+        Self {
+            pipeline,
+            files,
+            request,
+            today: Arc::clone(today),
+            raw,
+            recorded: None,
+            held: Vec::new(),
+            held_bytes: 0,
+        }
     }
 
-    /// Which of `deliveries` that `outcome` passes on, read under `schema`, are rows already that it would double. Events
-    /// that every schema reads alike are not among them: they are known where they stand.
-    pub(super) async fn among(
+    /// Where each event that `outcome` passes on may be a row already that its record would double, in the order of
+    /// `outcome.passed`: nowhere, for one that both modes read alike under `schema`: it is known where it stands.
+    pub(super) async fn places(
         &mut self,
         deliveries: &[Delivery],
         schema: &Arc<TenantSchema>,
         outcome: &RawOutcome,
-    ) -> Result<HashSet<usize>> {
+    ) -> Result<Vec<Vec<Place>>> {
         let others = self.others(deliveries, schema, &outcome.passed).await?;
-        let mut suspects: Vec<(usize, [EventId; 2])> = Vec::new();
-        for ((index, entry), time) in outcome.passed.iter().zip(&outcome.forward).zip(&outcome.times) {
-            let read = Reading { entry: entry.payload.clone(), time: *time };
-            match others.get(index) {
-                Some(None) => {}
-                Some(Some(other)) if read.stands_with(other)? => {}
-                Some(Some(other)) => suspects.push((*index, [read.id()?, other.id()?])),
-                None => suspects.push((*index, [read.id()?; 2])),
+        let read = outcome.passed.iter().zip(&outcome.forward).zip(&outcome.times);
+        let mut places = Vec::with_capacity(others.len());
+        for (((index, entry), time), other) in read.zip(others) {
+            let reading = Reading { entry: entry.payload.clone(), time: *time };
+            let mut found = match &other {
+                Other::Alike => Vec::new(),
+                Other::Read(other) if reading.stands_with(other)? => Vec::new(),
+                Other::Read(other) => vec![reading.place()?, other.place()?],
+                // It may have been read since, by a replay.
+                Other::Refused => vec![reading.place()?],
+            };
+            if !found.is_empty() {
+                let delivery = &deliveries[*index];
+                let content = self.raw.content_of(schema, delivery).map(|content| EventId(content.0));
+                let arrival = envelope::read(&delivery.payload)?.arrival_id;
+                // The client's key is that of other events, too.
+                found.retain(|(_, id)| Some(*id) == content || *id == arrival);
+                // What was deleted is no row.
+                found.retain(|(metric, _)| self.today.metric(metric).is_some());
             }
+            places.push(found);
         }
-        if suspects.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let ids = suspects.iter().flat_map(|(_, ids)| *ids).collect();
-        let stored = self.stored(ids).await?;
-        let is_stored = |ids: &[EventId; 2]| ids.iter().any(|id| stored.contains(id));
-        Ok(suspects.into_iter().filter(|(_, ids)| is_stored(ids)).map(|(index, _)| index).collect())
+        Ok(places)
     }
 
-    /// How the other mode reads the events that `wanted` names, and `None` where its schema is the same. Those that it refuses
-    /// are missing.
+    /// Keeps `entry` until it is known whether its event is a row at one of `places`.
+    pub(super) fn hold(&mut self, entry: Entry, places: Vec<Place>) {
+        self.held_bytes += entry.payload.len();
+        self.held.push(Doubt { entry, places });
+    }
+
+    /// Whether so much is held that it is to be settled now.
+    pub(super) fn are_many(&self) -> bool {
+        self.held.len() >= HELD_MAX || self.held_bytes >= HELD_BYTES_MAX
+    }
+
+    /// What was held of events that are no rows, and how many are.
+    pub(super) async fn settle(&mut self) -> Result<(Vec<Entry>, u64)> {
+        let held = std::mem::take(&mut self.held);
+        self.held_bytes = 0;
+        if held.is_empty() {
+            return Ok((Vec::new(), 0));
+        }
+        // What is under way to the stores is not there to be found.
+        self.pipeline.drain(DRAINED_WITHIN).await?;
+        let mut wanted: BTreeMap<&MetricId, HashSet<EventId>> = BTreeMap::new();
+        for (metric, id) in held.iter().flat_map(|doubt| &doubt.places) {
+            wanted.entry(metric).or_default().insert(*id);
+        }
+        let mut found: HashSet<Place> = HashSet::new();
+        for (metric, ids) in wanted {
+            found.extend(self.rows(metric, ids).await?.into_iter().map(|id| (metric.clone(), id)));
+        }
+        let count = held.len();
+        let missing = held.into_iter().filter(|doubt| !doubt.places.iter().any(|place| found.contains(place)));
+        let missing: Vec<Entry> = missing.map(|doubt| doubt.entry).collect();
+        let known = (count - missing.len()) as u64;
+        Ok((missing, known))
+    }
+
+    /// Those of `ids` that are rows of `metric`.
+    async fn rows(&self, metric: &MetricId, mut ids: HashSet<EventId>) -> Result<HashSet<EventId>> {
+        let tenant = &self.request.tenant;
+        let system = SystemColumns { event_id: true, ..SystemColumns::default() };
+        let request = ScanRequest::new(tenant.clone(), metric.clone()).with_system(system);
+        let mut found = HashSet::new();
+        // Rows go from the nearline store to files, never back.
+        let mut batches = self.pipeline.shared().parts.nearline.scan(request);
+        while let Some(batch) = batches.try_next().await? {
+            for id in batch.column(1).as_fixed_size_binary().iter() {
+                let id = id.and_then(|id| id.try_into().ok()).map(EventId);
+                let id = id.ok_or_else(|| Error::internal("a row has no event id"))?;
+                found.extend(ids.take(&id));
+            }
+        }
+        if !ids.is_empty() {
+            let rest: Vec<EventId> = ids.into_iter().collect();
+            found.extend(self.files.find(tenant, metric, &rest).await?);
+        }
+        Ok(found)
+    }
+
+    /// How the other mode reads each of the events that `wanted` names.
     async fn others(
         &mut self,
         deliveries: &[Delivery],
         schema: &Arc<TenantSchema>,
         wanted: &[usize],
-    ) -> Result<HashMap<usize, Option<Reading>>> {
-        let mut read = HashMap::with_capacity(wanted.len());
+    ) -> Result<Vec<Other>> {
+        let mut others = Vec::with_capacity(wanted.len());
         let mut rest = wanted;
         while let Some(first) = rest.first() {
-            let (other, during) = match self.mode {
+            let (other, during) = match self.request.mode {
                 ReplayMode::AsRecorded => (Arc::clone(&self.today), TimeRange::ALL),
-                ReplayMode::ReDerive => {
-                    let schemas = &self.pipeline.shared().parts.schemas;
-                    schemas.at_time(self.tenant, arrival(&deliveries[*first])?).await?
-                }
+                ReplayMode::ReDerive => self.recorded_at(arrival(&deliveries[*first])?).await?,
             };
             let mut count = 1;
             while let Some(next) = rest.get(count)
@@ -149,12 +242,25 @@ impl<'a> Moved<'a> {
             }
             let (now, later) = rest.split_at(count);
             match other.version() == schema.version() {
-                true => read.extend(now.iter().map(|index| (*index, None))),
-                false => self.read(deliveries, other, now, &mut read).await?,
+                true => others.extend(now.iter().map(|_| Other::Alike)),
+                false => others.extend(self.read(deliveries, other, now).await?),
             }
             rest = later;
         }
-        Ok(read)
+        Ok(others)
+    }
+
+    /// The schema that held when an event arrived, and when it held.
+    async fn recorded_at(&mut self, arrival: Timestamp) -> Result<(Arc<TenantSchema>, TimeRange)> {
+        match &self.recorded {
+            Some((schema, during)) if during.contains(arrival) => Ok((Arc::clone(schema), *during)),
+            _ => {
+                let schemas = &self.pipeline.shared().parts.schemas;
+                let found = schemas.at_time(&self.request.tenant, arrival).await?;
+                self.recorded = Some(found.clone());
+                Ok(found)
+            }
+        }
     }
 
     /// Reads under `schema`, or under the first later one that knows an event's metric: its arrival brought that about.
@@ -163,68 +269,32 @@ impl<'a> Moved<'a> {
         deliveries: &[Delivery],
         schema: Arc<TenantSchema>,
         wanted: &[usize],
-        read: &mut HashMap<usize, Option<Reading>>,
-    ) -> Result<()> {
+    ) -> Result<impl Iterator<Item = Other> + use<>> {
+        let tenant = &self.request.tenant;
+        let mut read: Vec<(usize, Other)> = wanted.iter().map(|index| (*index, Other::Refused)).collect();
         let mut version = schema.version();
-        let mut schemas = Schemas::from_iter([(self.tenant.clone(), schema)]);
-        let mut wanted = wanted.to_vec();
+        let mut schemas = Schemas::from_iter([(tenant.clone(), schema)]);
+        let mut open = wanted.to_vec();
         for _ in 0..ROUNDS_MAX {
-            let outcome = self.raw.apply(&schemas, deliveries, wanted.iter().copied(), 0, true);
-            let readings = outcome.forward.into_iter().zip(outcome.times);
-            let readings = readings.map(|(entry, time)| Some(Reading { entry: entry.payload, time }));
-            read.extend(outcome.passed.into_iter().zip(readings));
+            let outcome = self.raw.apply(&schemas, deliveries, open.iter().copied(), 0, true);
+            for ((index, entry), time) in outcome.passed.into_iter().zip(outcome.forward).zip(outcome.times) {
+                // They come in their order.
+                if let Ok(place) = read.binary_search_by_key(&index, |(index, _)| *index) {
+                    read[place].1 = Other::Read(Reading { entry: entry.payload, time });
+                }
+            }
             let Some(names) = outcome.missing_metrics.into_values().next().map(distinct) else { break };
             if names.iter().any(|name| self.today.metric_named(name).is_none()) {
                 break;
             }
             let store = &self.pipeline.shared().parts.schemas;
-            let knows = first_that_knows(store, self.tenant, &names, version, &self.today).await?;
+            let knows = first_that_knows(store, tenant, &names, version, &self.today).await?;
             let Some(knows) = knows else { break };
             version = knows.version();
-            schemas.insert(self.tenant.clone(), knows);
-            wanted = outcome.deferred;
+            schemas.insert(tenant.clone(), knows);
+            open = outcome.deferred;
         }
-        Ok(())
-    }
-
-    /// Those of `ids` that are rows of the tenant.
-    async fn stored(&mut self, ids: HashSet<EventId>) -> Result<HashSet<EventId>> {
-        if !self.is_drained {
-            // What is under way to the stores is not there to be found.
-            self.pipeline.drain(DRAINED_WITHIN).await?;
-            self.is_drained = true;
-        }
-        let mut found = HashSet::new();
-        // Rows go from the nearline store to files, never back.
-        for metric in self.today.metrics().flat_map(|metric| metric.row_metrics()) {
-            self.find_nearline(metric, &ids, &mut found).await?;
-        }
-        let rest: Vec<EventId> = ids.into_iter().filter(|id| !found.contains(id)).collect();
-        if !rest.is_empty() {
-            found.extend(self.files.find(self.tenant, &rest).await?);
-        }
-        Ok(found)
-    }
-
-    async fn find_nearline(
-        &self,
-        metric: &MetricId,
-        ids: &HashSet<EventId>,
-        found: &mut HashSet<EventId>,
-    ) -> Result<()> {
-        let system = SystemColumns { event_id: true, ..SystemColumns::default() };
-        let request = ScanRequest::new(self.tenant.clone(), metric.clone()).with_system(system);
-        let mut batches = self.pipeline.shared().parts.nearline.scan(request);
-        while let Some(batch) = batches.try_next().await? {
-            for id in batch.column(1).as_fixed_size_binary().iter() {
-                let id = id.and_then(|id| id.try_into().ok()).map(EventId);
-                let id = id.ok_or_else(|| Error::internal("a row has no event id"))?;
-                if ids.contains(&id) {
-                    found.insert(id);
-                }
-            }
-        }
-        Ok(())
+        Ok(read.into_iter().map(|(_, other)| other))
     }
 }
 

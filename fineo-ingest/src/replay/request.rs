@@ -90,7 +90,7 @@ impl ReplayRequest {
 pub struct ReplayReport {
     /// Events that were passed to the stage.
     pub events: u64,
-    /// Of these, those that went on.
+    /// Of these, those that the stage reads: they went on, or were rows already.
     pub passed: u64,
     /// Of these, those that were refused, by code.
     pub rejected: BTreeMap<&'static str, u64>,

@@ -7,6 +7,7 @@ mod damaged;
 mod intake;
 mod lock;
 mod missing;
+mod others;
 mod pipeline;
 mod promises;
 mod support;

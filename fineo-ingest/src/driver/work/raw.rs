@@ -1,8 +1,9 @@
 //! Stage raw in a driver: schemas in, records out.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use fineo_core::{Code, ErrorKind, Rejection, Result, ShardId, archive::Stage, stream::Delivery};
+use fineo_core::{Code, ErrorKind, Rejection, Result, ShardId, TenantId, archive::Stage, stream::Delivery};
+use futures::{StreamExt, stream};
 
 use super::{Passed, write_errors};
 use crate::{
@@ -12,6 +13,8 @@ use crate::{
     stage::raw::{RawOutcome, RawStage, Schemas, distinct},
 };
 
+/// So many tenants' schemas are looked at at a time.
+const LOOKS_AT_ONCE: usize = 16;
 /// Metrics may be missing once more after they were discovered, when somebody deletes them just then.
 const ROUNDS_MAX: usize = 3;
 
@@ -63,6 +66,9 @@ impl RawWork {
 
     async fn schemas(&self, batch: &[Delivery]) -> Result<Schemas> {
         let store = &self.shared.parts.schemas;
+        if !self.shared.options.is_alone {
+            self.look_at_schemas(batch).await;
+        }
         let mut schemas = Schemas::default();
         let mut last = None;
         for delivery in batch {
@@ -80,6 +86,21 @@ impl RawWork {
             schemas.insert(delivery.tenant.clone(), schema);
         }
         Ok(schemas)
+    }
+
+    /// Takes in what other processes changed of the schemas: an event is read under every change before its arrival. While
+    /// the repository is down, what is cached serves.
+    async fn look_at_schemas(&self, batch: &[Delivery]) {
+        let tenants: BTreeSet<TenantId> = batch.iter().map(|delivery| delivery.tenant.clone()).collect();
+        let looks = stream::iter(tenants).map(|tenant| {
+            let schemas = self.shared.parts.schemas.clone();
+            async move {
+                if let Err(error) = schemas.refresh(&tenant).await {
+                    tracing::warn!(%error, %tenant, "the schema could not be looked at");
+                }
+            }
+        });
+        looks.buffer_unordered(LOOKS_AT_ONCE).for_each(|()| std::future::ready(())).await;
     }
 
     /// Appends `entries`, which are those of the deliveries that `indexes` names.

@@ -207,12 +207,13 @@ async fn aws_parts(options: fineo_backend_aws::AwsOptions) -> Result<Parts> {
     let aws = fineo_backend_aws::Aws::open(options).await?;
     let (store, url) = aws.bucket().tables();
     let url = Url::parse(&url).map_err(|source| Error::internal("no URL").with_source(source))?;
+    let fineo_core::Stores { raw, staged, archive, nearline, repo } = aws.stores();
     Ok(Parts {
-        raw: aws.stream("raw"),
-        staged: aws.stream("staged"),
-        archive: aws.archive(),
-        nearline: aws.nearline(),
-        repo: aws.repo(),
+        raw,
+        staged,
+        archive,
+        nearline,
+        repo,
         objects: Objects { store, url, durability: Durability::ZoneLoss },
     })
 }

@@ -147,7 +147,7 @@ async fn resharded(aws: Aws) -> Result<()> {
 
 /// A clock that is ahead of the service's.
 #[derive(Debug)]
-struct Ahead(Duration);
+pub(crate) struct Ahead(pub(crate) Duration);
 
 impl Clock for Ahead {
     fn now(&self) -> Timestamp {

@@ -15,6 +15,7 @@ mod silent;
 mod sinks;
 mod stub;
 mod sweep;
+mod tails;
 mod way;
 
 use std::process::ExitCode;

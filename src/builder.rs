@@ -154,7 +154,8 @@ impl Builder {
                 let options = options.with_clock(Arc::clone(&self.clock)).with_entropy(Arc::clone(&self.entropy));
                 // Other processes may work on the same streams: leases say whose shard it is.
                 self.pipeline = self.pipeline.with_is_alone(false);
-                (aws_parts(options).await?, Directory::None, self.query)
+                // All calls of the SDK that there are to make: too much for the stack of everyone who opens an instance.
+                (Box::pin(aws_parts(options)).await?, Directory::None, self.query)
             }
         };
         let limits = self.limits.carried_by([&*parts.raw, &*parts.staged]);

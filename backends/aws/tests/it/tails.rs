@@ -106,7 +106,7 @@ pub(crate) async fn cheap() -> Result<()> {
         }
     }
     // One who reads on from a record that is there knows the end as soon as he has met it.
-    let reader = Aws::connect(options).await?.stream("raw");
+    let reader = Aws::connect(options.clone()).await?.stream("raw");
     let last = known.tail(&id).await?.unwrap();
     let mut read = reader.read(&id, ReadFrom::After(last));
     let begun = shard.calls.load(Ordering::SeqCst);
@@ -120,8 +120,12 @@ pub(crate) async fn cheap() -> Result<()> {
         () = has_met => {}
     }
     drop(read);
-    let calls = shard.calls.load(Ordering::SeqCst);
-    assert_eq!(reader.tail(&id).await?, Some(last));
-    assert!(shard.calls.load(Ordering::SeqCst) <= calls + 2);
+    // So does one who is told of it, as by a checkpoint.
+    let told = Aws::connect(options).await?.stream("raw");
+    for (stream, known) in [(reader, None), (told, Some(last))] {
+        let calls = shard.calls.load(Ordering::SeqCst);
+        assert_eq!(stream.tail_from(&id, known).await?, Some(last));
+        assert!(shard.calls.load(Ordering::SeqCst) <= calls + 2);
+    }
     Ok(())
 }

@@ -154,7 +154,8 @@ impl Builder {
                 let options = options.with_clock(Arc::clone(&self.clock)).with_entropy(Arc::clone(&self.entropy));
                 // Other processes may work on the same streams: leases say whose shard it is.
                 self.pipeline = self.pipeline.with_is_alone(false);
-                (aws_parts(options).await?, Directory::None, self.query)
+                // All calls of the SDK that there are to make: too much for the stack of everyone who opens an instance.
+                (Box::pin(aws_parts(options)).await?, Directory::None, self.query)
             }
         };
         let limits = self.limits.carried_by([&*parts.raw, &*parts.staged]);
@@ -207,12 +208,13 @@ async fn aws_parts(options: fineo_backend_aws::AwsOptions) -> Result<Parts> {
     let aws = fineo_backend_aws::Aws::open(options).await?;
     let (store, url) = aws.bucket().tables();
     let url = Url::parse(&url).map_err(|source| Error::internal("no URL").with_source(source))?;
+    let fineo_core::Stores { raw, staged, archive, nearline, repo } = aws.stores();
     Ok(Parts {
-        raw: aws.stream("raw"),
-        staged: aws.stream("staged"),
-        archive: aws.archive(),
-        nearline: aws.nearline(),
-        repo: aws.repo(),
+        raw,
+        staged,
+        archive,
+        nearline,
+        repo,
         objects: Objects { store, url, durability: Durability::ZoneLoss },
     })
 }

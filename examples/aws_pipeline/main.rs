@@ -11,8 +11,9 @@ use fineo::{
 
 #[tokio::main]
 async fn main() -> fineo::Result<()> {
-    // Region, credentials and endpoints are the SDK's own affair; names come from the environment.
-    let options = AwsOptions::from_environment("fineo-example").with_shards(Some(2));
+    // Region, credentials and endpoints are the SDK's own affair; names come from the environment. Four shards are what
+    // AWS begins with on demand.
+    let options = AwsOptions::from_environment("fineo-example").with_shards(Some(4));
     let acme = TenantId::new("acme")?;
 
     // Two streams, two tables and a bucket are made where they are missing.

@@ -30,6 +30,7 @@ mod id;
 mod outcome;
 mod position;
 mod rejection;
+mod stores;
 mod tenant;
 mod time;
 
@@ -43,6 +44,7 @@ pub use outcome::Outcome;
 pub use position::{Cover, Position, ShardId};
 pub use rejection::{Code, Rejection};
 pub use repo::SchemaRepo;
+pub use stores::Stores;
 pub use stream::Stream;
 pub use tenant::TenantId;
 pub use time::{TimeRange, Timestamp};

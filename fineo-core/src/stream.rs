@@ -131,6 +131,17 @@ pub trait Stream: Debug + Display + Send + Sync + 'static {
     /// When the stream cannot be reached or has no such shard.
     async fn tail(&self, shard: &ShardId) -> Result<Option<Position>>;
 
+    /// The same, for someone who knows of an entry at `known`: a service that does not tell its last entry looks for it from
+    /// there on.
+    ///
+    /// # Errors
+    ///
+    /// As [`tail`](Self::tail).
+    async fn tail_from(&self, shard: &ShardId, known: Option<Position>) -> Result<Option<Position>> {
+        let _ = known;
+        self.tail(shard).await
+    }
+
     /// Lets go of the entries of `shard` up to `through`. May keep some of them.
     async fn trim(&self, shard: &ShardId, through: Position) -> Outcome<()>;
 }

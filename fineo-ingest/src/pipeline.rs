@@ -178,7 +178,8 @@ impl Pipeline {
     ///
     /// As [`Pipeline::wait_until_queryable`], or when the stream cannot be reached.
     pub async fn drain(&self, within: Duration) -> Result<()> {
-        let tails = tails(&*self.shared.parts.raw).await?;
+        let (passed, _) = self.shared.progress.covers();
+        let tails = tails(&*self.shared.parts.raw, &passed).await?;
         self.wait_until_queryable(&tails, within).await
     }
 
@@ -210,11 +211,11 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// The last positions of every shard of a stream.
-async fn tails(stream: &dyn fineo_core::Stream) -> Result<Cover> {
+/// The last positions of every shard of a stream of which `known` are some.
+async fn tails(stream: &dyn fineo_core::Stream, known: &Cover) -> Result<Cover> {
     // A service may have to search for each.
     let asked = stream.shards().await?.into_iter().map(|shard| async move {
-        let tail = stream.tail(&shard.id).await?;
+        let tail = stream.tail_from(&shard.id, known.last(&shard.id)).await?;
         Result::Ok((shard.id, tail))
     });
     let mut found = futures::stream::iter(asked).buffer_unordered(TAILS_AT_ONCE);
@@ -229,20 +230,27 @@ async fn tails(stream: &dyn fineo_core::Stream) -> Result<Cover> {
 
 /// What an earlier process forwarded is to be waited for too.
 async fn note_tails(shared: &Shared) -> Result<()> {
-    let staged = &shared.parts.staged;
     let retry = shared.retry.clone().with_tries_max(START_TRIES_MAX);
-    let forwarded = retry.until_done(|| async { tails(&**staged).await }).await?;
+    let (mut settled, mut known) = (Vec::new(), Cover::default());
     for stage in Stage::ALL {
         let source = shared.source(stage);
         for shard in retry.until_done(|| async { source.shards().await }).await? {
             let subject = checkpoint::subject(&shared.options.name, stage.as_str(), "stage", &shard.id)?;
             let found =
                 retry.until_done(|| async { Checkpoint::read(&*shared.parts.repo, subject.clone()).await }).await?;
-            if let Some(position) = found.position {
-                shared.progress.passed(stage, &shard.id, position, &forwarded);
-                shared.progress.checkpointed(stage, &shard.id, position);
+            let Some(position) = found.position else { continue };
+            if stage == Stage::Staged {
+                known.advance(&shard.id, position);
             }
+            settled.push((stage, shard.id, position));
         }
+    }
+    // After the checkpoints of stage raw: what these cover is in the staged stream by then.
+    let staged = &shared.parts.staged;
+    let forwarded = retry.until_done(|| async { tails(&**staged, &known).await }).await?;
+    for (stage, shard, position) in settled {
+        shared.progress.passed(stage, &shard, position, &forwarded);
+        shared.progress.checkpointed(stage, &shard, position);
     }
     shared.progress.forwarded_before(&forwarded);
     Ok(())
@@ -253,7 +261,8 @@ async fn note_others(shared: &Shared) -> Result<()> {
     let (parts, name) = (&shared.parts, &shared.options.name);
     let raw = checkpoint::archived(&*parts.repo, name, Stage::Raw).await?;
     // After the checkpoints of stage raw: what these cover is in the staged stream by then.
-    let forwarded = tails(&*parts.staged).await?;
+    let (_, known) = shared.progress.covers();
+    let forwarded = tails(&*parts.staged, &known).await?;
     let staged = checkpoint::archived(&*parts.repo, name, Stage::Staged).await?;
     for (stage, cover) in [(Stage::Raw, &raw), (Stage::Staged, &staged)] {
         for (shard, position) in cover.iter() {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use fineo_backend_aws::{Aws, AwsOptions};
-use fineo_core::{Clock, Entropy, Error, Result, SystemClock, SystemEntropy, TenantId};
+use fineo_core::{Error, Result, SystemClock, SystemEntropy, TenantId};
 use fineo_ingest::{PipelineOptions, PipelineParts, Routing};
-use fineo_schema::{Discovery, SchemaStore};
 
 /// The settings of a function, from variables of its environment.
 ///
@@ -90,20 +89,7 @@ impl Settings {
     /// `Invalid` when a name cannot be, or no region is configured.
     pub async fn connect(&self) -> Result<(Aws, PipelineParts)> {
         let aws = Aws::connect(self.aws.clone()).await?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
-        let repo: Arc<dyn fineo_core::SchemaRepo> = aws.repo();
-        let parts = PipelineParts {
-            raw: aws.stream("raw"),
-            staged: aws.stream("staged"),
-            archive: aws.archive(),
-            nearline: aws.nearline(),
-            schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
-            discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
-            repo,
-            clock,
-            entropy,
-        };
+        let parts = PipelineParts::new(aws.stores(), Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
         Ok((aws, parts))
     }
 

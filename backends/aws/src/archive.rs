@@ -16,7 +16,7 @@ use futures::{
 };
 use object_store::{Attribute, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 
-use crate::{AwsOptions, Bucket, bucket::UPLOADS, failure};
+use crate::{AwsOptions, Bucket, failure};
 use upload::Upload;
 
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -76,7 +76,7 @@ impl S3Archive {
         let checksum = found.attributes.get(&Attribute::Metadata(CHECKSUM.into())).map(|value| value.to_string());
         let size = found.meta.size;
         let bytes = found.bytes().await.map_err(failure::s3)?;
-        // An object that was copied into place has no metadata; its parts had checksums of their own.
+        // An object that was copied to its place, by whomever, may have lost what was said of it.
         let is_right = checksum.is_none_or(|checksum| checksum == format!("{:08x}", crc32c::crc32c(&bytes)));
         if is_right && bytes.len() as u64 == size { Ok(bytes) } else { Err(damaged()) }
     }
@@ -108,9 +108,8 @@ impl Archive for S3Archive {
         }
         let id = u128::from_be_bytes(self.options.entropy.id());
         let upload = Upload {
-            store: self.store(),
+            store: self.bucket.creating(),
             path: self.path_of(name),
-            waiting: Path::from(format!("{UPLOADS}/{id:032x}")),
             nonce: format!("{id:032x}"),
             bytes,
             class: self.options.archive_class.clone(),

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use fineo_core::{Error, Result};
+use fineo_core::{Error, Result, Stores};
 
 use crate::{
     AwsOptions, Bucket, Diagnosis, DynamoNearline, DynamoRepo, FirehoseSink, KinesisStream, S3Archive, bootstrap,
@@ -92,6 +92,17 @@ impl Aws {
     /// Looks at everything that could keep the instance from working, and says what to fix.
     pub async fn doctor(&self) -> Diagnosis {
         doctor::diagnose(self).await
+    }
+
+    /// The stores of an instance.
+    pub fn stores(&self) -> Stores {
+        Stores {
+            raw: self.stream("raw"),
+            staged: self.stream("staged"),
+            archive: self.archive(),
+            nearline: self.nearline(),
+            repo: self.repo(),
+        }
     }
 
     /// The stream of this name, without the prefix.

@@ -1,5 +1,7 @@
 //! The bucket: its object store, and the few calls about the bucket itself.
 
+mod create_only;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use fineo_core::{Entropy, Error, ErrorKind, Result};
 use futures::future::join_all;
 use object_store::{
     ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult, RetryConfig, UpdateVersion,
-    aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, Checksum, S3ConditionalPut, S3CopyIfNotExists},
+    aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, Checksum, S3ConditionalPut},
     client::{HttpClient, HttpConnector, HttpRequest, ReqwestConnector},
     path::Path,
     prefix::PrefixStore,
@@ -18,12 +20,13 @@ use crate::{
     connect::{Clients, Credentials, configured_endpoint},
     failure,
 };
+use create_only::CreateOnly;
 
 /// Where the segments are.
 const ARCHIVE: &str = "archive";
 /// Where columnar tables are.
 const TABLES: &str = "tables";
-/// Where large uploads wait until they are whole, and where the store is tried out.
+/// Where the store is tried out; what is left there ends after a day.
 pub(crate) const UPLOADS: &str = "_uploads";
 
 const RETRIES_MAX: usize = 5;
@@ -47,6 +50,7 @@ const LIFECYCLE: &str = "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com
 #[derive(Clone)]
 pub struct Bucket {
     store: Arc<AmazonS3>,
+    creating: Arc<AmazonS3>,
     control: HttpClient,
     credentials: Arc<Credentials>,
     entropy: Arc<dyn Entropy>,
@@ -72,7 +76,6 @@ impl Bucket {
             .with_region(&clients.region)
             .with_credentials(Arc::clone(&credentials) as _)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
-            .with_copy_if_not_exists(S3CopyIfNotExists::Multipart)
             .with_checksum_algorithm(Checksum::SHA256)
             .with_retry(retry)
             .with_client_options(client.clone());
@@ -83,8 +86,10 @@ impl Bucket {
             Some(endpoint) => format!("{}/{}", endpoint.trim_end_matches('/'), options.bucket),
             None => format!("https://s3.{}.amazonaws.com/{}", clients.region, options.bucket),
         };
+        let creating = builder.clone().with_http_connector(CreateOnly::default());
         Ok(Self {
             store: Arc::new(builder.build().map_err(failure::s3)?),
+            creating: Arc::new(creating.build().map_err(failure::s3)?),
             control: ReqwestConnector::default().connect(&client).map_err(failure::s3)?,
             credentials,
             entropy: Arc::clone(&options.entropy),
@@ -108,6 +113,11 @@ impl Bucket {
     /// Every object of the bucket.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.store) as _
+    }
+
+    /// Every object of the bucket; an upload in parts ends with an object only where there is none, and else is refused.
+    pub(crate) fn creating(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.creating) as _
     }
 
     /// The folder of the instance's archive.
@@ -237,6 +247,7 @@ impl Bucket {
         let update = |racer| put(format!("second {racer}"), PutMode::Update(version.clone()));
         let updated = join_all((0..RACERS).map(update)).await;
         let stale = put("third".to_owned(), PutMode::Update(version.clone())).await;
+        let in_parts = self.upload(&path, "fourth").await;
         let gone = self.store.delete(&path).await;
         let is_refusal = |result: &object_store::Result<PutResult>| {
             use object_store::Error::{AlreadyExists, Precondition};
@@ -246,13 +257,25 @@ impl Bucket {
             results.iter().filter(|result| result.is_ok()).count() == 1
                 && results.iter().filter(|result| is_refusal(result)).count() == RACERS - 1
         };
-        if !has_one_winner(&created) || !has_one_winner(&updated) || !is_refusal(&stale) {
+        let are_kept = has_one_winner(&created) && has_one_winner(&updated);
+        if !are_kept || !is_refusal(&stale) || !is_refusal(&in_parts) {
             let error = Error::new(ErrorKind::Unsupported, "the object store does not keep the conditions of writes");
             return Err(error
                 .with("bucket", &self.name)
                 .with("hint", "choose a store that knows If-None-Match and If-Match, also when writers race"));
         }
         gone.map_err(failure::s3)
+    }
+
+    /// Uploads `text` in one part, to be an object where there is none.
+    async fn upload(&self, path: &Path, text: &str) -> object_store::Result<PutResult> {
+        let mut upload = self.creating.put_multipart(path).await?;
+        upload.put_part(PutPayload::from(text.as_bytes().to_vec())).await?;
+        let completed = upload.complete().await;
+        if completed.is_err() {
+            upload.abort().await?;
+        }
+        completed
     }
 }
 

@@ -125,6 +125,13 @@ impl Stream for KinesisStream {
         tail::tail(self, shard).await
     }
 
+    async fn tail_from(&self, shard: &ShardId, known: Option<Position>) -> Result<Option<Position>> {
+        if let Some(known) = known {
+            self.saw(shard, known);
+        }
+        tail::tail(self, shard).await
+    }
+
     /// Retention is the service's own: nothing is let go of, which the contract allows.
     async fn trim(&self, _shard: &ShardId, _through: Position) -> Outcome<()> {
         Outcome::Done(())

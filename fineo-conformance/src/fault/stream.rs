@@ -94,13 +94,17 @@ impl Stream for FaultyStream {
     }
 
     async fn tail(&self, shard: &ShardId) -> Result<Option<Position>> {
+        self.tail_from(shard, None).await
+    }
+
+    async fn tail_from(&self, shard: &ShardId, known: Option<Position>) -> Result<Option<Position>> {
         let fault = self.faults.next(Operation::StreamTail);
-        let known = self.tails.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied();
-        if let (Some(Fault::Stale), Some(tail)) = (fault, known) {
+        let before = self.tails.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied();
+        if let (Some(Fault::Stale), Some(tail)) = (fault, before) {
             return Ok(tail);
         }
         let (inner, of) = (Arc::clone(&self.inner), shard.clone());
-        let effect = async move { inner.tail(&of).await };
+        let effect = async move { inner.tail_from(&of, known).await };
         let tail = self.faults.call((Operation::StreamTail, fault), 1, effect).await?;
         self.tails.lock().unwrap_or_else(PoisonError::into_inner).insert(shard.clone(), tail);
         Ok(tail)

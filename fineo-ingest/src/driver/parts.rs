@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use fineo_core::{Archive, Clock, Entropy, NearlineStore, SchemaRepo, Stream, archive::Stage};
+use fineo_core::{Archive, Clock, Entropy, NearlineStore, SchemaRepo, Stores, Stream, archive::Stage};
 use fineo_schema::{Discovery, SchemaStore};
 
 use crate::{Counters, Limits, retry::Retry};
@@ -28,6 +28,24 @@ pub struct PipelineParts {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+}
+
+impl PipelineParts {
+    /// The parts over `stores`, whose repository has the schemas and the names.
+    pub fn new(stores: Stores, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let Stores { raw, staged, archive, nearline, repo } = stores;
+        Self {
+            raw,
+            staged,
+            archive,
+            nearline,
+            schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
+            discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
+            repo,
+            clock,
+            entropy,
+        }
+    }
 }
 
 /// How a pipeline works.

@@ -68,7 +68,7 @@ impl Pipeline {
             for shard in source.shards().await? {
                 shards.push(ShardStatus {
                     stage,
-                    tail: source.tail(&shard.id).await?,
+                    tail: source.tail_from(&shard.id, cover.last(&shard.id)).await?,
                     passed: cover.last(&shard.id),
                     checkpoint: shared.progress.checkpoint(stage, &shard.id),
                     failure: shared.progress.failure(stage, &shard.id).map(|error| error.to_string()),

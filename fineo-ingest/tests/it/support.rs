@@ -13,7 +13,7 @@ use arrow_array::{Array, cast::AsArray, types::TimestampMicrosecondType};
 use async_trait::async_trait;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_core::{
-    Archive, Error, MetricId, NearlineStore, Outcome, Result, SchemaRepo, SeededEntropy, ShardId, SystemClock,
+    Archive, Error, MetricId, NearlineStore, Outcome, Result, SchemaRepo, SeededEntropy, ShardId, Stores, SystemClock,
     TenantId, TimeRange, Timestamp,
     archive::{SegmentKind, SegmentQuery, Stage},
     nearline::{ScanRequest, SystemColumns},
@@ -21,7 +21,6 @@ use fineo_core::{
     stream::Delivery,
 };
 use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts, SegmentReader};
-use fineo_schema::{Discovery, SchemaStore};
 use futures::{StreamExt, TryStreamExt};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -52,19 +51,14 @@ impl World {
     }
 
     pub(crate) fn parts(&self) -> PipelineParts {
-        let clock: Arc<dyn fineo_core::Clock> = Arc::new(SystemClock);
-        let repo: Arc<dyn fineo_core::SchemaRepo> = Arc::new(self.repo.clone());
-        PipelineParts {
+        let stores = Stores {
             raw: Arc::new(self.raw.clone()),
             staged: Arc::new(self.staged.clone()),
             archive: Arc::new(self.archive.clone()),
             nearline: Arc::new(self.nearline.clone()),
-            schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
-            discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
-            repo,
-            clock,
-            entropy: Arc::new(SeededEntropy::new(7)),
-        }
+            repo: Arc::new(self.repo.clone()),
+        };
+        PipelineParts::new(stores, Arc::new(SystemClock), Arc::new(SeededEntropy::new(7)))
     }
 
     pub(crate) async fn start(&self) -> Pipeline {

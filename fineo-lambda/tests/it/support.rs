@@ -5,12 +5,11 @@ use std::{sync::Arc, time::Duration};
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_core::{
-    Clock, MetricId, NearlineStore, SchemaRepo, SeededEntropy, Stream, SystemClock, TenantId,
+    MetricId, NearlineStore, SeededEntropy, Stores, Stream, SystemClock, TenantId,
     nearline::ScanRequest,
     stream::{Delivery, ReadFrom},
 };
 use fineo_ingest::{Edge, Limits, PipelineParts};
-use fineo_schema::{Discovery, SchemaStore};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 
@@ -42,19 +41,14 @@ impl World {
     }
 
     pub(crate) fn parts(&self) -> PipelineParts {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let repo: Arc<dyn SchemaRepo> = Arc::new(self.repo.clone());
-        PipelineParts {
+        let stores = Stores {
             raw: Arc::new(self.raw.clone()),
             staged: Arc::new(self.staged.clone()),
             archive: Arc::new(self.archive.clone()),
             nearline: Arc::new(self.nearline.clone()),
-            schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
-            discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
-            repo,
-            clock,
-            entropy: Arc::new(SeededEntropy::new(7)),
-        }
+            repo: Arc::new(self.repo.clone()),
+        };
+        PipelineParts::new(stores, Arc::new(SystemClock), Arc::new(SeededEntropy::new(7)))
     }
 
     pub(crate) async fn send(&self, events: &str) {

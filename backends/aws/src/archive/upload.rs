@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fineo_core::{Error, ErrorKind, Outcome, Result, archive::Created};
 use object_store::{
-    Attribute, Attributes, CopyMode, CopyOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, path::Path,
+    Attribute, Attributes, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, path::Path,
 };
 
 use super::CHECKSUM;
@@ -24,10 +24,9 @@ const TRIES_MAX: u32 = 10;
 /// One object that is to be created.
 #[derive(Debug)]
 pub(super) struct Upload {
+    /// The store that [creates only](crate::Bucket::creating).
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
-    /// Where a large one waits until it is whole.
-    pub(super) waiting: Path,
     pub(super) nonce: String,
     pub(super) bytes: Bytes,
     pub(super) class: Option<String>,
@@ -37,33 +36,27 @@ impl Upload {
     pub(super) async fn create(&self, options: &AwsOptions, multipart_from: usize) -> Outcome<Created> {
         let mut backoff = Backoff::new(&options.clock, &options.entropy, TRIES_MAX);
         let is_large = self.bytes.len() >= multipart_from;
-        if is_large && let Err(error) = self.send_parts().await {
-            return Outcome::NotDone(error);
+        // What is there already is not sent once more.
+        if is_large && let Ok(Some(created)) = self.look().await {
+            return Outcome::Done(created);
         }
-        let created = loop {
-            let sent = if is_large { self.copy_into_place().await } else { self.put().await };
-            let error = match sent {
-                Ok(()) => break Outcome::Done(Created::New),
-                Err(error) => error,
+        loop {
+            let error = match if is_large { self.put_parts().await } else { self.put().await } {
+                Outcome::Done(()) => return Outcome::Done(Created::New),
+                Outcome::NotDone(error) if error.kind() != ErrorKind::AlreadyExists => return Outcome::NotDone(error),
+                Outcome::NotDone(error) | Outcome::Unknown(error) => error,
             };
-            let kind = error.kind();
-            if kind != ErrorKind::AlreadyExists && !error.may_have_applied() {
-                break Outcome::NotDone(error);
-            }
+            let is_refused = error.kind() == ErrorKind::AlreadyExists;
             // AWS says "exists" after a retry of our own too, and "conflict" while another write is under way.
             match self.look().await {
-                Ok(Some(created)) => break Outcome::Done(created),
-                Ok(None) if kind == ErrorKind::AlreadyExists && backoff.wait().await => {}
-                Ok(None) if kind == ErrorKind::AlreadyExists => {
-                    break Outcome::NotDone(Error::unavailable("other writes hold the object"));
+                Ok(Some(created)) => return Outcome::Done(created),
+                Ok(None) if is_refused && backoff.wait().await => {}
+                Ok(None) if is_refused => {
+                    return Outcome::NotDone(Error::unavailable("other writes hold the object"));
                 }
-                Ok(None) | Err(_) => break Outcome::Unknown(error),
+                Ok(None) | Err(_) => return Outcome::Unknown(error),
             }
-        };
-        if is_large {
-            self.clear().await;
         }
-        created
     }
 
     fn attributes(&self) -> Attributes {
@@ -84,42 +77,41 @@ impl Upload {
         blake3::hash(&self.bytes).to_hex().to_string()
     }
 
-    async fn put(&self) -> Result<()> {
+    async fn put(&self) -> Outcome<()> {
         let options = PutOptions { mode: PutMode::Create, attributes: self.attributes(), ..PutOptions::default() };
         let payload = PutPayload::from_bytes(self.bytes.clone());
-        self.store.put_opts(&self.path, payload, options).await.map(|_| ()).map_err(failure::s3)
+        let put = self.store.put_opts(&self.path, payload, options).await;
+        Outcome::from(put.map(|_| ()).map_err(failure::s3))
     }
 
-    /// Sends the bytes in parts to the waiting place. Whatever fails, nothing of it stays.
-    async fn send_parts(&self) -> Result<()> {
+    /// Sends the bytes in parts. Unless they become the object, nothing of them stays.
+    async fn put_parts(&self) -> Outcome<()> {
         let options = PutMultipartOptions { attributes: self.attributes(), ..PutMultipartOptions::default() };
-        let mut upload = self.store.put_multipart_opts(&self.waiting, options).await.map_err(failure::s3)?;
-        let mut sent = Ok(());
-        let mut rest = self.bytes.clone();
-        while !rest.is_empty() && sent.is_ok() {
-            let part = rest.split_to(rest.len().min(PART_BYTES));
-            sent = upload.put_part(PutPayload::from_bytes(part)).await;
-        }
-        let done = match sent {
-            Ok(()) => upload.complete().await.map(|_| ()),
-            Err(error) => Err(error),
+        let mut upload = match self.store.put_multipart_opts(&self.path, options).await {
+            Ok(upload) => upload,
+            Err(error) => return Outcome::NotDone(failure::s3(error)),
         };
-        let Err(error) = done else { return Ok(()) };
-        if let Err(abort) = upload.abort().await {
-            tracing::warn!(%abort, "an upload could not be aborted: the bucket's lifecycle will end it");
+        let sent = self.send_parts(&mut *upload).await;
+        let done = match sent {
+            Ok(()) => completed(upload.complete().await),
+            // Before it is complete there is no object.
+            Err(error) => Outcome::NotDone(failure::s3(error)),
+        };
+        if !matches!(done, Outcome::Done(()))
+            && let Err(abort) = upload.abort().await
+        {
+            tracing::debug!(%abort, "an upload could not be aborted: if it is still there, the bucket's lifecycle ends it");
         }
-        Err(failure::s3(error))
+        done
     }
 
-    async fn copy_into_place(&self) -> Result<()> {
-        let options = CopyOptions { mode: CopyMode::Create, ..CopyOptions::default() };
-        self.store.copy_opts(&self.waiting, &self.path, options).await.map_err(failure::s3)
-    }
-
-    async fn clear(&self) {
-        if let Err(error) = self.store.delete(&self.waiting).await {
-            tracing::debug!(%error, "a waiting upload is left to the bucket's lifecycle");
+    async fn send_parts(&self, upload: &mut dyn MultipartUpload) -> object_store::Result<()> {
+        let mut rest = self.bytes.clone();
+        while !rest.is_empty() {
+            let part = rest.split_to(rest.len().min(PART_BYTES));
+            upload.put_part(PutPayload::from_bytes(part)).await?;
         }
+        Ok(())
     }
 
     /// Whose bytes the object has; none when there is no object.
@@ -146,5 +138,15 @@ impl Upload {
             }
         };
         Ok(Some(if is_same { Created::Same } else { Created::Conflict }))
+    }
+}
+
+/// What the answer to the completion of an upload says.
+fn completed<T>(answer: object_store::Result<T>) -> Outcome<()> {
+    match answer {
+        Ok(_) => Outcome::Done(()),
+        // The upload may be gone because a try was carried out whose answer was lost.
+        Err(error @ object_store::Error::NotFound { .. }) => Outcome::Unknown(failure::s3(error)),
+        Err(error) => Outcome::of_error(failure::s3(error)),
     }
 }

@@ -20,10 +20,11 @@ use super::{KinesisStream, fan_out::Subscription, sequence, shards};
 use crate::{failure, retry::Backoff};
 
 /// The least time between two reads of one shard: AWS grants five a second to all readers together.
-const SPACING: Duration = Duration::from_millis(200);
+pub(super) const SPACING: Duration = Duration::from_millis(200);
 /// The most bytes of one batch of deliveries; a page of Kinesis may have 10 MiB.
 const BATCH_BYTES_MAX: usize = 4 << 20;
-const PAGE_RECORDS_MAX: u16 = 10_000;
+/// The most records of one page.
+pub(super) const PAGE_RECORDS_MAX: u16 = 10_000;
 /// How long an answer may take that costs a search: who asks can do without it.
 const SEARCH_WITHIN: Duration = Duration::from_secs(5);
 /// How long a reader that others crowd out goes on trying.
@@ -86,7 +87,14 @@ impl Begin {
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) deliveries: Vec<Delivery>,
+    /// When the last record arrived, in milliseconds; zero without one.
+    pub(super) arrived: i64,
     pub(super) is_last: bool,
+}
+
+fn arrived(records: &[Record]) -> i64 {
+    let last = records.last().and_then(|record| record.approximate_arrival_timestamp());
+    last.and_then(|arrived| arrived.to_millis().ok()).unwrap_or_default()
 }
 
 /// Reads one shard on.
@@ -159,13 +167,13 @@ impl Reader {
         let is_last = is_closed || (answer.millis_behind_latest.unwrap_or(0) == 0 && !is_full);
         let every = self.stream.options.poll_every;
         self.wait = if is_last && answer.records.is_empty() { every } else { every.min(SPACING) };
-        let deliveries = self.accept(&answer.records)?;
+        let (deliveries, arrived) = (self.accept(&answer.records)?, arrived(&answer.records));
         self.iterator = answer.next_shard_iterator;
         self.is_ended = is_closed;
         // Once it has caught up, and knows where it is, what comes next is pushed.
         let knows_place = self.is_joined || self.begin == Begin::Oldest;
         self.is_pushed = is_last && !is_closed && knows_place && self.subscription.is_some();
-        Ok(Some(Page { deliveries, is_last }))
+        Ok(Some(Page { deliveries, arrived, is_last }))
     }
 
     /// The next page that Kinesis pushes; none when polling must go on where pushing ended.
@@ -174,7 +182,8 @@ impl Reader {
         match subscription.next(&self.stream, self.begin).await {
             Ok(Some(event)) => {
                 let is_last = event.millis_behind_latest == 0;
-                Ok(Some(Page { deliveries: self.accept(&event.records)?, is_last }))
+                let arrived = arrived(&event.records);
+                Ok(Some(Page { deliveries: self.accept(&event.records)?, arrived, is_last }))
             }
             Ok(None) => {
                 self.subscription = None;
@@ -202,6 +211,7 @@ impl Reader {
                 if position <= before {
                     // Something at or before it is still there: so nothing behind it was trimmed.
                     self.is_joined = true;
+                    self.stream.saw(&self.shard, position);
                     continue;
                 }
                 if !self.is_joined {

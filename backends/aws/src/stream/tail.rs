@@ -1,22 +1,23 @@
-//! The last position of a shard, which Kinesis does not tell: it is read, from as late a place as is certain.
+//! The last position of a shard, which Kinesis does not tell: the time in which it is is halved until little is left to read.
 
 use fineo_core::{ErrorKind, Position, Result, ShardId};
 
 use super::{
     KinesisStream,
-    read::{Begin, Reader},
+    read::{Begin, PAGE_RECORDS_MAX, Reader, SPACING},
 };
 
-/// How far back the last record is looked for, in milliseconds, before the whole shard is read: a shard in use has
-/// one within a minute.
-const LOOK_BACK: [i64; 3] = [60_000, 30 * 60_000, 12 * 3_600_000];
-
-/// How many records are few enough to read them all.
-const FEW: u16 = 100;
+/// What arrived within so many milliseconds is read and not searched: a shard in use has something there.
+const READ_MILLIS: i64 = 60_000;
+/// How many records are read at an instant that is tried.
+const TRIED_RECORDS: u16 = 100;
+/// How many instants may go without an answer, which takes its time.
+const UNANSWERED_MAX: usize = 2;
 
 pub(super) async fn tail(stream: &KinesisStream, shard: &ShardId) -> Result<Option<Position>> {
     if let Some(seen) = stream.last_seen(shard) {
-        match last(stream, shard, Begin::Behind(seen)).await {
+        let behind = Reader::new(stream.clone(), shard.clone(), Begin::Behind(seen));
+        match last(stream, shard, behind).await {
             Ok(found) => return Ok(Some(found.unwrap_or(seen).max(seen))),
             // What was seen last is trimmed by now.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -24,37 +25,105 @@ pub(super) async fn tail(stream: &KinesisStream, shard: &ShardId) -> Result<Opti
         }
     }
     // A shard with few records, or none, is known after one page.
-    let mut oldest = Reader::new(stream.clone(), shard.clone(), Begin::Oldest).with_records_max(FEW);
-    if let Some(page) = oldest.next().await?
-        && page.is_last
-    {
-        return Ok(page.deliveries.last().map(|delivery| delivery.position));
-    }
-    let now = stream.options.clock.now().micros() / 1000;
-    for back in LOOK_BACK {
-        match last(stream, shard, Begin::At(now - back)).await {
-            Ok(None) => {}
-            Ok(found) => return Ok(found),
-            // This machine's clock may be ahead, and kinesalite never answers for an instant after the last record: an
-            // earlier one is asked for then, and in the end the whole shard, which says what is wrong.
+    last(stream, shard, tried(stream, shard, Begin::Oldest)).await
+}
+
+fn tried(stream: &KinesisStream, shard: &ShardId, begin: Begin) -> Reader {
+    Reader::new(stream.clone(), shard.clone(), begin).with_records_max(TRIED_RECORDS)
+}
+
+/// The last record that `reader` would come to.
+async fn last(stream: &KinesisStream, shard: &ShardId, reader: Reader) -> Result<Option<Position>> {
+    let Some(mut met) = Met::first_of(reader).await? else { return Ok(None) };
+    let options = &stream.options;
+    let now = options.clock.now().micros() / 1000;
+    let (mut quiet_from, mut unanswered) = (now, 0);
+    while !met.is_last && quiet_from - met.arrived > READ_MILLIS && unanswered < UNANSWERED_MAX {
+        let instant = now - age_between(now - quiet_from, now - met.arrived);
+        options.clock.sleep(SPACING.min(options.poll_every)).await;
+        match Met::first_of(tried(stream, shard, Begin::At(instant))).await {
+            // By every clock it arrived at this instant or later.
+            Ok(Some(later)) => met = Met { arrived: later.arrived.max(instant), ..later },
+            Ok(None) => quiet_from = instant,
+            // Whatever an instant leads to, what is answered is read: this machine's clock may be ahead, and kinesalite
+            // never answers for an instant after the last record.
             Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unavailable) => {
-                tracing::debug!(%error, %shard, back, "no record was found from an instant on");
+                tracing::debug!(%error, %shard, instant, "no record was found from an instant on");
+                quiet_from = instant;
+                unanswered += usize::from(error.kind() == ErrorKind::Unavailable);
             }
             Err(error) => return Err(error),
         }
     }
-    last(stream, shard, Begin::Oldest).await
+    met.read_to_end().await.map(Some)
 }
 
-/// The last record from `begin` on.
-async fn last(stream: &KinesisStream, shard: &ShardId, begin: Begin) -> Result<Option<Position>> {
-    let mut reader = Reader::new(stream.clone(), shard.clone(), begin);
-    let mut last = None;
-    while let Some(page) = reader.next().await? {
-        last = page.deliveries.last().map(|delivery| delivery.position).or(last);
-        if page.is_last {
-            break;
-        }
+/// The age, in milliseconds, to try between two that are known: of the youngest first, then the mean of their orders of
+/// magnitude, because most shards have not been quiet for long.
+fn age_between(younger: i64, older: i64) -> i64 {
+    if younger < READ_MILLIS {
+        return READ_MILLIS;
     }
-    Ok(last)
+    let product = u128::from(younger.unsigned_abs()) * u128::from(older.unsigned_abs());
+    i64::try_from(product.isqrt()).unwrap_or(i64::MAX).clamp(younger + 1, older - 1)
+}
+
+/// A reader, and the last record that it met.
+struct Met {
+    reader: Reader,
+    last: Position,
+    /// When it arrived, in milliseconds.
+    arrived: i64,
+    /// Whether nothing comes behind it.
+    is_last: bool,
+}
+
+impl Met {
+    /// The first records that `reader` comes to; none when it comes to the end before.
+    async fn first_of(mut reader: Reader) -> Result<Option<Self>> {
+        while let Some(page) = reader.next().await? {
+            if let Some(last) = page.deliveries.last().map(|delivery| delivery.position) {
+                return Ok(Some(Self { reader, last, arrived: page.arrived, is_last: page.is_last }));
+            }
+            if page.is_last {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn read_to_end(self) -> Result<Position> {
+        let Self { reader, mut last, mut is_last, .. } = self;
+        let mut reader = reader.with_records_max(PAGE_RECORDS_MAX);
+        while !is_last && let Some(page) = reader.next().await? {
+            last = page.deliveries.last().map_or(last, |delivery| delivery.position);
+            is_last = page.is_last;
+        }
+        Ok(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The ages that are tried.
+
+    use super::{READ_MILLIS, age_between};
+
+    /// How many instants are tried until a last record is found that is `age` old, in a shard that is a day old.
+    fn tries(age: i64) -> usize {
+        let (mut younger, mut older, mut tries) = (0, 24 * 3_600_000, 0);
+        while older - younger > READ_MILLIS {
+            let tried = age_between(younger, older);
+            assert!(younger < tried && tried < older, "{younger} < {tried} < {older}");
+            tries += 1;
+            if tried < age { younger = tried } else { older = tried }
+        }
+        tries
+    }
+
+    #[test]
+    fn a_minute_is_found_within_a_day_after_few_tries() {
+        let found: Vec<usize> = [0, 59_999, 60_001, 600_000, 3 * 3_600_000, 20 * 3_600_000].map(tries).into();
+        assert!(found[..2] == [1, 1] && found.iter().all(|tries| *tries <= 15), "{found:?}");
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) type Run = fn() -> BoxFuture<'static, Result<()>>;
 
 /// The trials of this backend alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    let cases: [(&str, Run); 9] = [
+    let cases: [(&str, Run); 10] = [
         ("aws, O3: a stream split and merged under load loses nothing and doubles nothing", || Box::pin(polled())),
         ("aws, O3: nor does it when its records are pushed", || Box::pin(pushed())),
         ("aws: what is pushed goes on when the connection of a subscription is lost without a word", || {
@@ -29,6 +29,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         ("aws: nor does a service that never answers for such a time keep it from being found", || {
             Box::pin(quiet("FINEO_TEST_KINESALITE_URL"))
+        }),
+        ("aws: the end of a shard is found with little reading, however long it has been quiet", || {
+            Box::pin(crate::tails::cheap())
         }),
         ("aws, D8: a read behind a record that is gone names the first that is left", || Box::pin(gone())),
         ("aws: a folder of a bucket has its own objects and no others", || Box::pin(folder())),
@@ -147,7 +150,7 @@ async fn resharded(aws: Aws) -> Result<()> {
 
 /// A clock that is ahead of the service's.
 #[derive(Debug)]
-struct Ahead(Duration);
+pub(crate) struct Ahead(pub(crate) Duration);
 
 impl Clock for Ahead {
     fn now(&self) -> Timestamp {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cases;
+mod days;
 mod faults;
 mod patient;
 mod place;
@@ -14,6 +15,8 @@ mod silent;
 mod sinks;
 mod stub;
 mod sweep;
+mod tails;
+mod way;
 
 use std::process::ExitCode;
 
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
     trials.retain(|trial| place::is_asked(trial.name()) && !place::takes_minutes(trial.name()));
     trials.extend(cases::trials());
     trials.extend(rows::trials());
+    trials.extend(days::trials());
     trials.extend(segments::trials());
     trials.extend(sinks::trials());
     trials.extend(faults::trials());

@@ -47,15 +47,15 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A table of rows, and what speaks to it without us.
-struct Table {
-    aws: Aws,
+pub(crate) struct Table {
+    pub(crate) aws: Aws,
     client: Client,
 }
 
 const METRIC: u64 = 1;
 
 impl Table {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         let url = endpoint("FINEO_TEST_DYNAMODB_URL")?;
         let aws = Aws::connect(options(Endpoints::default().with_dynamodb(&url))).await?;
         aws.bootstrap(&[Resource::Rows]).await?;
@@ -68,7 +68,7 @@ impl Table {
         Ok(Self { aws, client: Client::from_conf(config.build()) })
     }
 
-    async fn write(&self, rows: Rows) -> Result<()> {
+    pub(crate) async fn write(&self, rows: Rows) -> Result<()> {
         let (tenant, metric) = owner();
         for outcome in self.aws.nearline().write(&tenant, &metric, rows).await {
             outcome.into_result()?;
@@ -76,28 +76,28 @@ impl Table {
         Ok(())
     }
 
-    async fn scan(&self, request: ScanRequest) -> Result<Vec<RecordBatch>> {
+    pub(crate) async fn scan(&self, request: ScanRequest) -> Result<Vec<RecordBatch>> {
         self.aws.nearline().scan(request).try_collect().await
     }
 
     /// Every item whose partition begins with `prefix`.
-    async fn items(&self, prefix: &str) -> Vec<HashMap<String, AttributeValue>> {
+    pub(crate) async fn items(&self, prefix: &str) -> Vec<HashMap<String, AttributeValue>> {
         let call = self.client.scan().table_name(format!("{}-rows", self.aws.options().prefix));
         let items = call.into_paginator().items().send().try_collect().await.unwrap();
         items.into_iter().filter(|item| item["_fineo_pk"].as_s().unwrap().starts_with(prefix)).collect()
     }
 }
 
-fn owner() -> (TenantId, MetricId) {
+pub(crate) fn owner() -> (TenantId, MetricId) {
     (TenantId::new("acme").unwrap(), MetricId::numbered(METRIC))
 }
 
-fn request() -> ScanRequest {
+pub(crate) fn request() -> ScanRequest {
     let (tenant, metric) = owner();
     ScanRequest::new(tenant, metric)
 }
 
-fn head(number: u64) -> RowHead {
+pub(crate) fn head(number: u64) -> RowHead {
     RowHead {
         timestamp: Timestamp::default().plus_micros(i64::try_from(number).unwrap()),
         id: EventId(u128::from(number).to_be_bytes()),
@@ -107,7 +107,7 @@ fn head(number: u64) -> RowHead {
     }
 }
 
-fn rows() -> Rows {
+pub(crate) fn rows() -> Rows {
     Rows::new(ShardId::new("s0").unwrap())
 }
 

@@ -16,17 +16,16 @@ use tokio::{
 };
 
 use crate::{
-    cases::{Run, everywhere, trial},
+    cases::{Run, trial},
     place::{endpoint, options},
 };
 
 /// The trials of segments.
 pub(crate) fn trials() -> Vec<Trial> {
     let cases: [(&str, Run); 3] = [
-        (
-            "aws, N11: a segment beyond one request is created once, whoever else writes it",
-            || Box::pin(large_segment()),
-        ),
+        ("aws, N11: a segment beyond one request is created once, whoever else writes it, and in its class", || {
+            Box::pin(large_segment())
+        }),
         ("aws: an upload whose part is refused is aborted, and leaves nothing", || Box::pin(aborted())),
         ("aws: the segments of a cold archive bear its storage class", || Box::pin(cold())),
     ];
@@ -55,30 +54,45 @@ async fn asked(url: &str, method: &str, path: &str) -> String {
     answer
 }
 
-async fn large_segment() -> Result<()> {
-    let aws = everywhere().await?;
-    aws.bootstrap(&[Resource::Bucket]).await?;
-    let (archive, other) = (aws.archive(), aws.archive());
-    let name = name();
-    let large = Bytes::from(vec![7; 65 << 20]);
-    assert_eq!(archive.write(&name, large.clone()).await.into_result()?, Created::New);
-    assert_eq!(other.write(&name, large.clone()).await.into_result()?, Created::Same);
-    assert_eq!(other.write(&name, "short".into()).await.into_result()?, Created::Conflict);
-    assert!(archive.read(&name, None).await? == large, "the segment differs");
-    Ok(())
-}
-
-async fn cold() -> Result<()> {
+/// An archive whose segments are to be cold, and the URL of its service.
+async fn cold_archive() -> Result<(Aws, String)> {
     let url = endpoint("FINEO_TEST_S3_URL")?;
     let options = options(Endpoints::default().with_s3(&url)).with_archive_class(Some("STANDARD_IA".to_owned()));
     let aws = Aws::connect(options).await?;
     aws.bootstrap(&[Resource::Bucket]).await?;
+    Ok((aws, url))
+}
+
+/// The store of objects does not tell classes: its service does.
+async fn assert_is_cold(aws: &Aws, url: &str, name: &SegmentName) {
+    let path = format!("/{0}/{0}/archive/{1}", aws.options().prefix, name.path());
+    let head = asked(url, "HEAD", &path).await;
+    assert!(head.to_lowercase().contains("x-amz-storage-class: standard_ia"), "{head}");
+}
+
+async fn large_segment() -> Result<()> {
+    let (aws, url) = cold_archive().await?;
+    let (archive, other) = (aws.archive(), aws.archive());
+    let name = name();
+    let (large, longer) = (Bytes::from(vec![7; 65 << 20]), Bytes::from(vec![7; (65 << 20) + 1]));
+    let (one, two) = tokio::join!(archive.write(&name, large.clone()), other.write(&name, longer.clone()));
+    let winner = match (one.into_result()?, two.into_result()?) {
+        (Created::New, Created::Conflict) => large,
+        (Created::Conflict, Created::New) => longer,
+        both => panic!("one creates it, and the other is told: {both:?}"),
+    };
+    assert_eq!(other.write(&name, winner.clone()).await.into_result()?, Created::Same);
+    assert_eq!(other.write(&name, "short".into()).await.into_result()?, Created::Conflict);
+    assert!(archive.read(&name, None).await? == winner, "the segment differs");
+    assert_is_cold(&aws, &url, &name).await;
+    Ok(())
+}
+
+async fn cold() -> Result<()> {
+    let (aws, url) = cold_archive().await?;
     let name = name();
     assert_eq!(aws.archive().write(&name, "x".into()).await.into_result()?, Created::New);
-    // The store of objects does not tell classes: its service does.
-    let path = format!("/{0}/{0}/archive/{1}", aws.options().prefix, name.path());
-    let head = asked(&url, "HEAD", &path).await;
-    assert!(head.to_lowercase().contains("x-amz-storage-class: standard_ia"), "{head}");
+    assert_is_cold(&aws, &url, &name).await;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use futures::{StreamExt, future::BoxFuture};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
-        TcpListener, TcpStream,
+        TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
 };
@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     cases::append,
     place::{endpoint, options},
+    way,
 };
 
 /// Whether what the service says on a connection is kept back.
@@ -35,26 +36,9 @@ struct Way {
 
 impl Way {
     async fn to(service: &str) -> Self {
-        let service = service.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let subscriptions = Arc::<Mutex<Vec<IsSilent>>>::default();
         let all = Arc::clone(&subscriptions);
-        // Ends with the runtime of its test.
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let Ok(service) = TcpStream::connect(&service).await else { continue };
-                let ((asked, answers), (said, questions)) = (client.into_split(), service.into_split());
-                let (is_silent, all) = (IsSilent::default(), Arc::clone(&all));
-                tokio::spawn(async move {
-                    // Whoever hangs up ends both ways.
-                    tokio::select! {
-                        () = ask(asked, questions, Arc::clone(&is_silent), all) => {}
-                        () = answer(said, answers, is_silent) => {}
-                    }
-                });
-            }
-        });
+        let url = way::to(service, move |client, service| carry(client, service, Arc::clone(&all))).await;
         Self { url, subscriptions }
     }
 
@@ -65,6 +49,16 @@ impl Way {
     /// From now on nothing comes through the subscriptions that there are.
     fn silence(&self) {
         self.subscriptions.lock().unwrap().iter().for_each(|is_silent| is_silent.store(true, Ordering::SeqCst));
+    }
+}
+
+async fn carry(client: TcpStream, service: TcpStream, subscriptions: Arc<Mutex<Vec<IsSilent>>>) {
+    let ((asked, answers), (said, questions)) = (client.into_split(), service.into_split());
+    let is_silent = IsSilent::default();
+    // Whoever hangs up ends both ways.
+    tokio::select! {
+        () = ask(asked, questions, Arc::clone(&is_silent), subscriptions) => {}
+        () = answer(said, answers, is_silent) => {}
     }
 }
 

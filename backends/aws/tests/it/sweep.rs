@@ -10,9 +10,8 @@ use fineo_conformance::{
     pipeline::{Stores, interrupted},
     sweep_part,
 };
-use fineo_core::{Clock, Entropy, Result, SchemaRepo, SystemClock, SystemEntropy};
+use fineo_core::{Entropy, Result, SystemClock, SystemEntropy};
 use fineo_ingest::{PipelineOptions, PipelineParts};
-use fineo_schema::{Discovery, SchemaStore};
 
 use crate::cases::{Run, everywhere, trial};
 
@@ -40,18 +39,7 @@ pub(crate) struct OnAws(pub(crate) Aws);
 impl Stores for OnAws {
     async fn parts(&self) -> Result<PipelineParts> {
         let aws = Aws::connect(self.0.options().clone()).await?;
-        let (repo, clock): (Arc<dyn SchemaRepo>, Arc<dyn Clock>) = (aws.repo(), Arc::new(SystemClock));
-        Ok(PipelineParts {
-            raw: aws.stream("raw"),
-            staged: aws.stream("staged"),
-            archive: aws.archive(),
-            nearline: aws.nearline(),
-            schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
-            discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
-            repo,
-            clock,
-            entropy: Arc::new(SystemEntropy::new()),
-        })
+        Ok(PipelineParts::new(aws.stores(), Arc::new(SystemClock), Arc::new(SystemEntropy::new())))
     }
 
     /// AWS keeps what it answered for.

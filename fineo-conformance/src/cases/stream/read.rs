@@ -131,9 +131,15 @@ async fn no_tail(place: Box<dyn Place>) -> Result<Verdict> {
 
 async fn last_tail(place: Box<dyn Place>) -> Result<Verdict> {
     let stream = place.stream().await?;
+    let mut first = None;
     for round in 0..10 {
         let appended = append(&stream, vec![entry(3, format!("{round}")), entry(3, "x")]).await?;
-        assert_eq!(stream.tail(&appended[1].shard).await?, Some(appended[1].position));
+        let last = Some(appended[1].position);
+        assert_eq!(stream.tail(&appended[1].shard).await?, last);
+        let known = *first.get_or_insert(appended[0].position);
+        if round == 9 {
+            assert_eq!(stream.tail_from(&appended[1].shard, Some(known)).await?, last);
+        }
     }
     Ok(Verdict::Passed)
 }

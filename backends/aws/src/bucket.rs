@@ -1,5 +1,7 @@
 //! The bucket: its object store, and the few calls about the bucket itself.
 
+mod answer;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use crate::{
     connect::{Clients, Credentials, configured_endpoint},
     failure,
 };
+pub(crate) use answer::Answer;
 
 /// Where the segments are.
 const ARCHIVE: &str = "archive";
@@ -134,10 +137,11 @@ impl Bucket {
 
     /// Makes the bucket when it is not there. AWS encrypts every object of a new bucket.
     pub(crate) async fn create(&self) -> Result<()> {
-        match self.call("HEAD", "", Bytes::new()).await? {
-            (200, _) => return Ok(()),
-            (404, _) => {}
-            (status, text) => return Err(self.refused("the bucket cannot be used", status, &text)),
+        let there = self.ask("HEAD", "", Bytes::new()).await?;
+        match there.status {
+            200 => return Ok(()),
+            404 => {}
+            _ => return Err(self.refused("the bucket cannot be used", &there)),
         }
         let body = if self.region == "us-east-1" {
             String::new()
@@ -148,34 +152,32 @@ impl Bucket {
                 self.region
             )
         };
-        match self.call("PUT", "", body.into()).await? {
-            (200, _) => {}
-            (409, text) if text.contains("BucketAlreadyOwnedByYou") => {}
-            (status, text) => return Err(self.refused("the bucket cannot be created", status, &text)),
+        let made = self.ask("PUT", "", body.into()).await?;
+        match (made.status, made.code()) {
+            (200, _) | (409, "BucketAlreadyOwnedByYou") => {}
+            _ => return Err(self.refused("the bucket cannot be created", &made)),
         }
-        match self.call("PUT", "?lifecycle", Bytes::from_static(LIFECYCLE.as_bytes())).await? {
-            (200, _) => Ok(()),
-            (status, text) => Err(self.refused("the bucket's lifecycle cannot be set", status, &text)),
-        }
+        let set = self.ask("PUT", "?lifecycle", Bytes::from_static(LIFECYCLE.as_bytes())).await?;
+        if set.status == 200 { Ok(()) } else { Err(self.refused("the bucket's lifecycle cannot be set", &set)) }
     }
 
     /// Whether the bucket can be reached; a message when not.
     pub(crate) async fn check(&self) -> Result<()> {
-        match self.call("HEAD", "", Bytes::new()).await? {
-            (200, _) => Ok(()),
-            (status, text) => Err(self.refused("the bucket cannot be used", status, &text)),
-        }
+        let there = self.ask("HEAD", "", Bytes::new()).await?;
+        if there.status == 200 { Ok(()) } else { Err(self.refused("the bucket cannot be used", &there)) }
     }
 
-    fn refused(&self, message: &str, status: u16, text: &str) -> Error {
+    /// The error of a call that was answered otherwise than hoped for.
+    pub(crate) fn refused(&self, message: &str, answer: &Answer) -> Error {
+        let status = answer.status;
         let kind = match status {
             404 => ErrorKind::NotFound,
             409 => ErrorKind::AlreadyExists,
             301 | 307 | 400 => ErrorKind::Invalid,
             _ => ErrorKind::Unavailable,
         };
-        let said = text.split("<Code>").nth(1).and_then(|rest| rest.split("</Code>").next()).unwrap_or("none");
-        let error = Error::new(kind, message).with("bucket", &self.name).with("status", status).with("code", said);
+        let error = Error::new(kind, message).with("bucket", &self.name).with("status", status);
+        let error = error.with("code", answer.code());
         match status {
             301 | 307 | 400 => error.with("hint", "the bucket may be in another region"),
             403 => error.with("hint", "the name may be another account's, or the policy does not allow the call"),
@@ -184,13 +186,13 @@ impl Bucket {
         }
     }
 
-    /// Calls what `object_store` has no method for: status and text of the answer.
-    async fn call(&self, method: &str, query: &str, body: Bytes) -> Result<(u16, String)> {
+    /// Calls what `object_store` has no method for, of the bucket or of the object that `rest` of the URL names.
+    pub(crate) async fn ask(&self, method: &str, rest: &str, body: Bytes) -> Result<Answer> {
         let broken = |what: &'static str| move || Error::invalid(what).with("url", &self.url);
         let checksum = crc32c::crc32c(&body);
         let mut request = HttpRequest::new(body.into());
         *request.method_mut() = method.parse().map_err(|_| Error::internal("not a method"))?;
-        let url = format!("{}{query}", self.url);
+        let url = format!("{}{rest}", self.url);
         *request.uri_mut() = url.parse().map_err(|_| broken("not the URL of a bucket")())?;
         if method == "PUT" {
             let text = base64(checksum);
@@ -203,9 +205,7 @@ impl Bucket {
             self.control.execute(request).await.map_err(|source| {
                 failure::s3(object_store::Error::Generic { store: "S3", source: Box::new(source) })
             })?;
-        let status = answer.status().as_u16();
-        let text = answer.into_body().bytes().await.unwrap_or_default();
-        Ok((status, String::from_utf8_lossy(&text).into_owned()))
+        Answer::read(answer).await
     }
 
     /// Tries whether the store keeps its word about conditions: some that speak S3's protocol ignore them, and then

@@ -16,7 +16,7 @@ const LOOKS_AT_ONCE: usize = 32;
 /// How many segments are listed before they are looked at.
 const LISTED_AT_ONCE: usize = 1_024;
 /// How long between two looks at what is on its way: it takes minutes, hours or two days.
-const FIRST_WAIT: Duration = Duration::from_secs(15);
+const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(600);
 /// How many times in turn no segment at all can be looked at before that is an error.
 const FAILED_MAX: u32 = 12;

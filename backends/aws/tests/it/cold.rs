@@ -12,7 +12,7 @@ use fineo_core::{
     Archive, Clock, Error, ErrorKind, Result, SystemClock, TenantId,
     archive::{Availability, Created, Restore, RestoreTier, Stage},
 };
-use fineo_ingest::{Pipeline, PipelineOptions, ReplayRequest, RestoreProgress};
+use fineo_ingest::{NoFiles, Pipeline, PipelineOptions, ReplayRequest, RestoreProgress};
 use libtest_mimic::Trial;
 use tokio::sync::mpsc;
 
@@ -68,7 +68,7 @@ async fn replayed() -> Result<()> {
     for stage in [Stage::Staged, Stage::Raw] {
         let request = ReplayRequest::new(stage, tenant.clone());
         let pipeline = start(&aws).await?;
-        let error = pipeline.replay(request.clone()).await.unwrap_err();
+        let error = pipeline.replay(request.clone(), &NoFiles).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cold, "{error}");
         assert!(error.context().contains(&("segments", SEGMENTS.to_string())), "{error}");
         if stage == Stage::Raw {
@@ -84,7 +84,7 @@ async fn replayed() -> Result<()> {
         let done = pipeline.restore_cold(&request, for_a_week(), &tell).await?;
         let told = told.into_inner().unwrap();
         assert_eq!((done.segments, done.back, told.is_sorted()), (SEGMENTS, SEGMENTS, true), "{told:?}");
-        let report = pipeline.replay(request).await?;
+        let report = pipeline.replay(request, &NoFiles).await?;
         assert_eq!((report.passed, report.rows, report.rejected.len()), (3 * SEGMENTS, 0, 0), "{report:?}");
         pipeline.stop().await?;
     }

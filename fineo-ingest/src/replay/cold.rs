@@ -106,7 +106,7 @@ type Cold = (SegmentInfo, Availability);
 pub(super) struct Survey {
     /// What has to be restored before it can begin, in order of names.
     cold: Vec<Cold>,
-    /// By shard, the last positions of the segments behind what is wanted.
+    /// What is wanted, and which segments lie right behind it.
     pub(super) wanted: Wanted,
 }
 

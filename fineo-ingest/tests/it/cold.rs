@@ -128,6 +128,22 @@ async fn cold_segments_from_before_the_wanted_time_stay_where_they_are() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_behind_a_cold_segment_that_stays_is_still_missed() {
+    for stage in Stage::ALL {
+        let (world, freezer) = frozen(stage, &[0, 1]).await;
+        let infos = segments(&world, stage).await;
+        world.archive.remove(&infos[2].name).await.into_result().unwrap();
+        let pipeline = start_cold(&world, &freezer).await;
+        let later = TimeRange { from: 0, to: i64::MAX };
+        let error = pipeline.replay(all(stage).with_time(later), &NoFiles).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert_eq!([said(&error, "after"), said(&error, "last")], [1, 2].map(|at| infos[at].name.last.to_string()));
+        assert_eq!(world.rows("acme", "n1", &[]).await.len(), 1, "{stage}");
+        pipeline.stop().await.unwrap();
+    }
+}
+
 /// An archive whose restored copies went after a replay had begun.
 #[derive(Debug)]
 struct Faded(MemoryArchive);

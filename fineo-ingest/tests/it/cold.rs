@@ -129,6 +129,30 @@ async fn cold_segments_from_before_the_wanted_time_stay_where_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_events_that_are_pointed_to_only_their_segments_and_the_next_ones_are_restored() {
+    for stage in Stage::ALL {
+        // The number of the event, the cold segments, and whether the replay has to wait for one.
+        for (event, cold, waits) in [
+            (3, vec![0, 1, 2], false),
+            (0, vec![2, 3], false),
+            (1, vec![0, 3], false),
+            (1, vec![1], true),
+            (1, vec![2], true),
+        ] {
+            let (world, freezer) = frozen(stage, &cold).await;
+            let pipeline = start_cold(&world, &freezer).await;
+            let name = segments(&world, stage).await.remove(event).name;
+            let pointer = format!("{stage}/{}/{}", name.shard, name.first);
+            let request = all(stage).with_pointers(Some([pointer].into()));
+            let passed = pipeline.replay(request, &NoFiles).await.map(|report| report.passed);
+            let expected = if waits { Err(ErrorKind::Cold) } else { Ok(1) };
+            assert_eq!(passed.map_err(|error| error.kind()), expected, "{stage} {event} {cold:?}");
+            pipeline.stop().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_missing_behind_a_cold_segment_that_stays_is_still_missed() {
     for stage in Stage::ALL {
         let (world, freezer) = frozen(stage, &[0, 1]).await;

@@ -4,9 +4,10 @@ use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use arrow::{array::AsArray, datatypes::DataType};
 use bytes::Bytes;
-use fineo_core::{Clock, Cover, Entropy, Error, Result, TenantId};
+use fineo_core::{Clock, Cover, Entropy, Error, Result, TenantId, archive::Restore};
 use fineo_ingest::{
-    ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest, SentReport, Speed,
+    ColdSegments, ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest,
+    RestoreProgress, SentReport, Speed,
 };
 use fineo_query::{Engine, QueryLimits, QueryStream, Session};
 use fineo_schema::{Discovery, SchemaStore};
@@ -146,9 +147,34 @@ impl Fineo {
     ///
     /// # Errors
     ///
-    /// When a segment cannot be read, or a failure of a store.
+    /// `Cold` when segments have to be restored first, see [`Fineo::restore_cold`]; when a segment cannot be read, or a failure
+    /// of a store.
     pub async fn replay(&self, request: ReplayRequest) -> Result<ReplayReport> {
         self.pipeline.replay(request, self).await
+    }
+
+    /// The segments in a cold storage class that a replay of `request` would read.
+    ///
+    /// # Errors
+    ///
+    /// When the archive cannot be asked.
+    pub async fn cold_segments(&self, request: &ReplayRequest) -> Result<ColdSegments> {
+        self.pipeline.cold_segments(request).await
+    }
+
+    /// Has the store restore the cold segments that a replay of `request` would read, and completes once all are back, which
+    /// takes hours; `on_progress` hears how many are. It may be dropped and called again at any time.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a pace that the class does not know, or when the archive cannot be asked.
+    pub async fn restore_cold(
+        &self,
+        request: &ReplayRequest,
+        restore: Restore,
+        on_progress: &(dyn Fn(&RestoreProgress) + Send + Sync),
+    ) -> Result<RestoreProgress> {
+        self.pipeline.restore_cold(request, restore, on_progress).await
     }
 
     /// As [`Fineo::replay`], of the events whose open errors satisfy `predicate`: SQL over the columns of `errors.stream`.
@@ -157,6 +183,15 @@ impl Fineo {
     ///
     /// What is wrong with the predicate, or as [`Fineo::replay`].
     pub async fn replay_errors_where(&self, request: ReplayRequest, predicate: &str) -> Result<ReplayReport> {
+        self.replay(self.errors_where(request, predicate).await?).await
+    }
+
+    /// `request` of the events whose open errors satisfy `predicate`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the predicate, or a failure of a store.
+    pub async fn errors_where(&self, request: ReplayRequest, predicate: &str) -> Result<ReplayRequest> {
         // The end of the line ends a comment, too.
         let sql = format!(
             "SELECT replay_pointer FROM errors.stream WHERE stage = '{}' AND repaired_at IS NULL AND ({predicate}\n)",
@@ -168,7 +203,7 @@ impl Fineo {
             let texts = texts.map_err(|source| Error::internal("pointers are texts").with_source(source))?;
             pointers.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));
         }
-        self.replay(request.with_errors_only(true).with_pointers(Some(pointers))).await
+        Ok(request.with_errors_only(true).with_pointers(Some(pointers)))
     }
 
     /// Sends the archived events of `request`, of its tenant that arrived in its time, to `other`, in their order and with

@@ -22,11 +22,12 @@ pub use builder::{Builder, Parts};
 pub use fineo_compact::{CompactOptions, CompactReport, Compactor};
 pub use fineo_core::{
     Archive, Clock, Cover, Durability, Entropy, Error, ErrorKind, NearlineStore, Result, SchemaRepo, Stream, TenantId,
-    Timestamp, archive::Stage,
+    Timestamp,
+    archive::{Restore, RestoreTier, Stage},
 };
 pub use fineo_ingest::{
-    ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, ReplayMode, ReplayReport, ReplayRequest, Routing,
-    SentReport, Speed,
+    ColdSegments, ImportFormat, ImportOptions, ImportReport, ImportSource, Receipt, ReplayMode, ReplayReport,
+    ReplayRequest, RestoreProgress, Routing, SentReport, Speed,
 };
 pub use fineo_query::{Parameter, QueryLimits, QueryStream, Session};
 pub use fineo_table::Objects;

@@ -20,7 +20,7 @@ mod token;
 pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use compact::CompactArgs;
 pub(crate) use ingest::{EventFormat, IngestArgs, SummaryFormat};
-pub(crate) use replay::{Mode, ReplayArgs, SpeedName, StageName};
+pub(crate) use replay::{Mode, ReplayArgs, SpeedName, StageName, TierName};
 pub(crate) use schema::{ApplyArgs, FieldVerb, MetricVerb, RoleVerb, SchemaArgs, SchemaVerb, UnitArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use set::{IdentityName, MissingTimestampName, SetArgs, UnknownMetricName};
@@ -145,7 +145,8 @@ impl Verb {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events
-  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events --shards 4 --read-units 100 --write-units 2000")]
+  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events --shards 4 --read-units 100 --write-units 2000
+  fineo bootstrap --backend aws --aws-prefix acme --aws-bucket acme-events --cold-after-days 90 --cold-class GLACIER")]
 pub(crate) struct BootstrapArgs {
     /// How many shards a stream gets that is made [default: capacity on demand]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -158,6 +159,15 @@ pub(crate) struct BootstrapArgs {
     /// How many write units it gets; a row takes four at least
     #[arg(long, value_name = "N", requires = "read_units", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) write_units: Option<u32>,
+
+    /// After how many days archived segments move to a colder storage class [default: never]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(30..=36_500))]
+    pub(crate) cold_after_days: Option<u32>,
+
+    /// To which one: STANDARD_IA, INTELLIGENT_TIERING, GLACIER_IR, GLACIER or DEEP_ARCHIVE. Segments in the last two have to be
+    /// restored before a replay reads them: fineo replay … --restore DAYS
+    #[arg(long, value_name = "CLASS", default_value = "GLACIER_IR", requires = "cold_after_days")]
+    pub(crate) cold_class: String,
 }
 
 /// Options of the verbs that report.

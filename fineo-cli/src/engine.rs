@@ -1,5 +1,6 @@
 //! The one place where the program calls Fineo: the stores themselves, or the server that holds them.
 
+mod cold;
 mod compaction;
 mod replay;
 mod tokens;

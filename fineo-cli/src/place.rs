@@ -75,7 +75,7 @@ mod aws {
 
     use fineo::{
         Builder, Fineo,
-        aws::{Aws, AwsOptions, Resource, TableUnits},
+        aws::{Aws, AwsOptions, ColdAfter, Resource, TableUnits},
         core::Error,
         ingest::Object,
     };
@@ -117,7 +117,8 @@ mod aws {
 
     pub(super) async fn bootstrap(prefix: &str, bucket: Option<&str>, args: &BootstrapArgs) -> Result<(), Failure> {
         let units = args.read_units.zip(args.write_units).map(|(reads, writes)| TableUnits { reads, writes });
-        let options = options(prefix, bucket).with_shards(args.shards).with_rows_units(units);
+        let cold = args.cold_after_days.map(|days| ColdAfter { days, class: args.cold_class.clone() });
+        let options = options(prefix, bucket).with_shards(args.shards).with_rows_units(units).with_archive_cold(cold);
         let aws = Aws::connect(options).await?;
         aws.bootstrap(&Resource::all()).await?;
         say(&format!("{aws}: everything is there"));

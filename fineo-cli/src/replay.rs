@@ -30,7 +30,11 @@ pub(crate) async fn run(args: &ReplayArgs, opener: &Opener) -> Result<(), Failur
             metric: args.metric.clone(),
             ..CompactRequest::default()
         };
-        let result = unless_stopped(engine.compact(&asked, opener.place.scratch(), &|_| {})).await;
+        let made_anew = async {
+            engine.restore_all_staged(args).await?;
+            engine.compact(&asked, opener.place.scratch(), &|_| {}).await
+        };
+        let result = unless_stopped(made_anew).await;
         return compact::finish(&engine.finish(result).await?, args.output);
     }
     let result = unless_stopped(engine.replay(args)).await;

@@ -99,7 +99,8 @@ impl Compactor {
     ///
     /// # Errors
     ///
-    /// When the archive or the repository cannot be read at all; `Corrupt` when segments are missing, after what comes before
+    /// When the archive or the repository cannot be read at all; `Cold`, before anything was done, when a segment has to be
+    /// restored first; `Corrupt` when segments are missing, after what comes before
     /// them was compacted: rows behind them stay nearline.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
         let options = &self.options;

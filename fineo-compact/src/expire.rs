@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use fineo_core::{
-    Cover, Error, Position, Result, ShardId, Timestamp,
-    archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
+    Cover, Error, ErrorKind, Position, Result, ShardId, Timestamp,
+    archive::{Availability, SegmentInfo, SegmentKind, SegmentQuery, Stage},
 };
 use fineo_ingest::{Expired, SegmentReader, archived};
 use futures::TryStreamExt;
@@ -20,8 +20,11 @@ const LOOKS_MIN: u32 = 24;
 /// A segment that is old enough.
 struct Old {
     info: SegmentInfo,
+    /// The last position before it; of one that was not read, its first.
     after: Option<Position>,
     arrived_until: i64,
+    /// Whether what comes right before it is unknown: it is cold. That would be old enough too.
+    is_unread: bool,
 }
 
 /// Whether old segments are to be looked for again.
@@ -71,13 +74,28 @@ async fn old_segments(parts: &CompactorParts, stage: Stage, reach: &Cover, horiz
         if !reach.contains(&info.name.shard, info.name.last) {
             continue;
         }
-        let reader = SegmentReader::open(&*parts.archive, &info).await?;
-        let arrived_until = reader.arrived_until();
-        if arrived_until < horizon.micros() {
-            old.push(Old { after: reader.after(), arrived_until, info });
-        }
+        old.extend(looked_at(parts, info).await?.filter(|old| old.arrived_until < horizon.micros()));
     }
     Ok(old)
+}
+
+/// What a segment tells of its age. Nobody pays for the restore of what goes: of a cold one that is when it was written.
+async fn looked_at(parts: &CompactorParts, info: SegmentInfo) -> Result<Option<Old>> {
+    let cold = match SegmentReader::open(&*parts.archive, &info).await {
+        Ok(reader) => {
+            let (after, arrived_until) = (reader.after(), reader.arrived_until());
+            return Ok(Some(Old { info, after, arrived_until, is_unread: false }));
+        }
+        Err(error) if error.kind() == ErrorKind::Cold => parts.archive.availability(&info.name, None).await?,
+        Err(error) => return Err(error),
+    };
+    Ok(match cold {
+        Availability::Cold { written_at } | Availability::Restoring { written_at } => {
+            Some(Old { after: Some(info.name.first), arrived_until: written_at.micros(), info, is_unread: true })
+        }
+        // It is back since: the next run reads it.
+        Availability::Ready => None,
+    })
 }
 
 /// Up to where `old` segments follow one another without a gap behind `from`, and when the last of their records arrived.
@@ -88,7 +106,7 @@ fn prefix(old: &[Old], from: &Cover) -> (Cover, i64) {
     for (shard, mut segments) in by_shard {
         segments.sort_by_key(|segment| (segment.after, segment.info.name.last));
         for segment in segments {
-            if segment.after > cover.last(shard) {
+            if !segment.is_unread && segment.after > cover.last(shard) {
                 break;
             }
             cover.advance(shard, segment.info.name.last);

@@ -3,9 +3,9 @@
 use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
-use fineo_core::{Archive, NearlineStore, Result, SchemaRepo, ShardId, Stream};
+use fineo_core::{Archive, NearlineStore, Result, SchemaRepo, ShardId, Stream, Timestamp, archive::SegmentName};
 
-use crate::fault::{Faults, FaultyArchive, FaultyNearline, FaultyRepo, FaultyStream};
+use crate::fault::{ColdArchive, Faults, FaultyArchive, FaultyNearline, FaultyRepo, FaultyStream, Freezer};
 
 /// A backend under test: makes fresh places to store things in.
 #[async_trait]
@@ -55,14 +55,20 @@ pub trait Place: Send + Sync + 'static {
 
     /// Closes `shard` of the stream and gives its keys to children. Answers whether the backend can.
     async fn split_shard(&self, shard: &ShardId) -> Result<bool>;
+
+    /// Moves the archive's segment `name` to a class that has to be restored before it is read. Answers whether there is one.
+    async fn freeze(&self, name: &SegmentName) -> Result<bool> {
+        let _ = name;
+        Ok(false)
+    }
 }
 
 /// A backend behind the fault wrappers without a fault: they must be transparent, so it must pass what the
-/// backend passes.
+/// backend passes. Its archive has a cold class, whatever the backend's has.
 #[derive(Debug)]
 pub struct Wrapped<B>(pub B);
 
-struct WrappedPlace(Box<dyn Place>);
+struct WrappedPlace(Box<dyn Place>, Freezer);
 
 #[async_trait]
 impl<B: Backend> Backend for Wrapped<B> {
@@ -71,7 +77,7 @@ impl<B: Backend> Backend for Wrapped<B> {
     }
 
     async fn fresh(&self) -> Result<Box<dyn Place>> {
-        Ok(Box::new(WrappedPlace(self.0.fresh().await?)))
+        Ok(Box::new(WrappedPlace(self.0.fresh().await?, Freezer::new(3))))
     }
 }
 
@@ -82,7 +88,8 @@ impl Place for WrappedPlace {
     }
 
     async fn archive(&self) -> Result<Arc<dyn Archive>> {
-        Ok(Arc::new(FaultyArchive::new(self.0.archive().await?, &Faults::none())))
+        let cold = ColdArchive::new(self.0.archive().await?, &self.1);
+        Ok(Arc::new(FaultyArchive::new(Arc::new(cold), &Faults::none())))
     }
 
     async fn nearline(&self) -> Result<Arc<dyn NearlineStore>> {
@@ -99,5 +106,10 @@ impl Place for WrappedPlace {
 
     async fn split_shard(&self, shard: &ShardId) -> Result<bool> {
         self.0.split_shard(shard).await
+    }
+
+    async fn freeze(&self, name: &SegmentName) -> Result<bool> {
+        self.1.freeze(name, Timestamp::default());
+        Ok(true)
     }
 }

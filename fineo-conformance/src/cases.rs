@@ -14,7 +14,8 @@ pub fn stream() -> Vec<Case> {
 
 /// The cases of [`fineo_core::Archive`].
 pub fn archive() -> Vec<Case> {
-    [archive::write::CASES, archive::read::CASES, archive::remove::CASES, model::archive::CASES].concat()
+    [archive::write::CASES, archive::read::CASES, archive::remove::CASES, archive::cold::CASES, model::archive::CASES]
+        .concat()
 }
 
 /// The cases of [`fineo_core::NearlineStore`].

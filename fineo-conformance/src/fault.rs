@@ -20,6 +20,7 @@
 
 mod archive;
 mod cancel;
+mod cold;
 mod crash;
 mod faults;
 mod nearline;
@@ -30,6 +31,7 @@ mod stream;
 
 pub use archive::FaultyArchive;
 pub use cancel::CancelAt;
+pub use cold::{ColdArchive, Freezer};
 pub use crash::{CrashPoints, Interruption};
 pub use faults::Faults;
 pub use nearline::FaultyNearline;

@@ -1,5 +1,7 @@
 //! The contract of an archive: segments that are written once and kept.
 
+mod cold;
+
 use std::fmt::{self, Debug, Display};
 
 use async_trait::async_trait;
@@ -7,6 +9,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::{Durability, Error, Outcome, Position, Result, ShardId, Timestamp};
+pub use cold::{Availability, Restore, RestoreTier};
 
 /// A step of the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -183,6 +186,9 @@ pub struct ArchiveCapabilities {
 /// 8. **Cancellation.** A dropped write or removal leaves the whole segment or none.
 /// 9. **Removal.** After a done [`remove`](Self::remove) the segment is neither read nor listed, also after a crash.
 ///    Nothing but `remove` takes a segment away, and never a part of it.
+/// 10. **Cold.** A segment in a class that has to be restored before it is read stays listed and can be removed. Reading it
+///     fails with [`ErrorKind::Cold`](crate::ErrorKind::Cold) until [`availability`](Self::availability) says
+///     [`Availability::Ready`]; then it is what it was. Asking again for what was asked for changes nothing.
 #[async_trait]
 pub trait Archive: Debug + Display + Send + Sync + 'static {
     /// Limits and powers.
@@ -198,11 +204,25 @@ pub trait Archive: Debug + Display + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `NotFound`, `Corrupt`, `Invalid` for a range beyond the segment, or a failure of the backend.
+    /// `NotFound`, `Corrupt`, `Invalid` for a range beyond the segment, `Cold` before it is restored, or a failure of the
+    /// backend.
     async fn read(&self, name: &SegmentName, range: Option<(u64, u64)>) -> Result<Bytes>;
 
     /// Takes the segment `name` away; says whether it was there.
     async fn remove(&self, name: &SegmentName) -> Outcome<bool>;
+
+    /// Whether the segment `name`, which was listed, can be read. With `restore`, has the store bring it back if it is cold;
+    /// that takes hours, and may be asked for as often as one likes.
+    ///
+    /// An archive without cold classes has nothing to add. Wrappers pass it on.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Invalid` for a pace that the class does not know, or a failure of the backend.
+    async fn availability(&self, name: &SegmentName, restore: Option<Restore>) -> Result<Availability> {
+        let _ = (name, restore);
+        Ok(Availability::Ready)
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Throttled,
     /// Stored bytes are not what was written: they need repair and were not served.
     Corrupt,
+    /// The bytes lie in a storage class that has to be restored before they are read: have them restored, which takes hours.
+    Cold,
     /// There is no room for more: free some; reads still work.
     StorageFull,
     /// A bound on time, memory or size was reached.

@@ -39,5 +39,7 @@ pub use limits::Limits;
 pub use object::Object;
 pub use pieces::Pieces;
 pub use pipeline::{Pipeline, PipelineStatus, ShardStatus};
-pub use replay::{FiledEvents, NoFiles, ReplayMode, ReplayReport, ReplayRequest, SentReport, Speed};
+pub use replay::{
+    ColdSegments, FiledEvents, NoFiles, ReplayMode, ReplayReport, ReplayRequest, RestoreProgress, SentReport, Speed,
+};
 pub use tap::Tap;

@@ -1,9 +1,11 @@
 //! Replay: passes what is archived through a stage again, into the live stores. What was there stays there once.
 
+mod cold;
 mod doubts;
 mod into;
 mod request;
 pub(crate) mod source;
+mod wanted;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -35,6 +37,7 @@ use crate::{
         raw::{RawStage, Schemas, distinct},
     },
 };
+pub use cold::{ColdSegments, RestoreProgress};
 use doubts::Doubts;
 pub use doubts::{FiledEvents, NoFiles};
 pub use into::{SentReport, Speed};
@@ -57,7 +60,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// `NotFound` when the tenant has no such metric; `Corrupt` when a segment cannot be read, or when segments are missing,
+    /// `NotFound` when the tenant has no such metric; `Cold`, before anything was passed on, when segments have to be restored
+    /// first, see [`Pipeline::restore_cold`]; `Corrupt` when a segment cannot be read, or when segments are missing,
     /// after all that is there was passed on; or a failure of a store, after which the replay can be begun again.
     pub async fn replay(&self, request: ReplayRequest, files: &dyn FiledEvents) -> Result<ReplayReport> {
         let shared = self.shared();

@@ -243,6 +243,7 @@ async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>> {
     };
     let kind = match status.as_u16() {
         404 => ErrorKind::NotFound,
+        409 if problem.code == "cold" => ErrorKind::Cold,
         409 => ErrorKind::AlreadyExists,
         422 | 504 => ErrorKind::LimitExceeded,
         503 => ErrorKind::Unavailable,

@@ -1,8 +1,16 @@
 //! A backup, and the instance that is made of it.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use fineo::{CompactOptions, ErrorKind, Fineo, core::MetricId};
+use fineo::{
+    CompactOptions, ErrorKind, Fineo, Parts, ReplayRequest, Restore, Stage,
+    core::{
+        MetricId,
+        archive::{SegmentKind, SegmentQuery},
+    },
+};
+use fineo_conformance::fault::{ColdArchive, Freezer};
+use futures::TryStreamExt;
 
 use crate::support::{ingest, rows, tenant};
 
@@ -147,4 +155,29 @@ async fn only_a_directory_can_be_restored_into() {
     let place = tempfile::tempdir().unwrap();
     let error = Fineo::memory().restore_from(place.path()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn a_backup_stops_at_a_cold_segment_and_is_whole_once_that_is_restored() {
+    let acme = tenant("acme");
+    let fineo = Fineo::memory().open().await.unwrap();
+    ingest(&fineo, &acme, events(0, 9)).await;
+    let (parts, freezer) = (fineo.parts().clone(), Freezer::new(2));
+    fineo.close().await.unwrap();
+    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let segments: Vec<_> = parts.archive.segments(query).try_collect().await.unwrap();
+    freezer.freeze(&segments[0].name, segments[0].name.time);
+
+    let archive = Arc::new(ColdArchive::new(Arc::clone(&parts.archive), &freezer));
+    let fineo = Fineo::with_parts(Parts { archive, ..parts }).open().await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let error = fineo.backup(place.path().join("first")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cold, "{error}");
+    let request = ReplayRequest::new(Stage::Raw, acme);
+    let restored = fineo.restore_cold(&request, Restore::for_days(1).unwrap(), &|_| {}).await.unwrap();
+    assert_eq!((restored.segments, restored.back), (1, 1));
+    let report = fineo.backup(place.path().join("second")).await.unwrap();
+    assert!(report.segments >= 2, "{report:?}");
+    fineo.close().await.unwrap();
 }

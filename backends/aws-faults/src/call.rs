@@ -89,9 +89,19 @@ impl Call {
         }
     }
 
+    /// The path that it asks for.
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// What stands behind the path.
+    pub(crate) fn query(&self) -> &str {
+        self.uri.query().unwrap_or_default()
+    }
+
     /// Whether it sends a part of a large object.
     pub(crate) fn is_part(&self) -> bool {
-        self.operation == "PUT" && self.uri.query().is_some_and(|query| query.contains("partNumber="))
+        self.operation == "PUT" && self.query().contains("partNumber=")
     }
 
     pub(crate) fn into_request(self) -> Request<Full<Bytes>> {
@@ -135,6 +145,11 @@ impl Answer {
     pub(crate) fn xml(status: u16, code: &str) -> Self {
         let body = format!("<Error><Code>{code}</Code><Message>said the proxy</Message></Error>");
         Self::new(status, "application/xml", body)
+    }
+
+    /// An answer of S3 that says nothing more.
+    pub(crate) fn empty(status: u16) -> Self {
+        Self::new(status, "application/xml", String::new())
     }
 
     fn new(status: u16, content_type: &'static str, body: String) -> Self {

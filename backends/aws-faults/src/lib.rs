@@ -1,5 +1,6 @@
 //! AWS's bad days in front of an emulator: a proxy that keeps the quotas of shards, refuses some calls and parts of others,
-//! lets iterators expire, and loses replies of calls that were carried out; and counts what it is asked.
+//! lets iterators expire, keeps objects in cold classes, and loses replies of calls that were carried out; and counts what it is
+//! asked.
 //!
 //! No emulator does any of it. What goes wrong is chosen by a seed, which a test prints:
 //!
@@ -15,6 +16,7 @@
 //! ```
 
 mod call;
+mod glacier;
 mod kinesis;
 mod plan;
 mod proxy;
@@ -22,6 +24,7 @@ mod quota;
 mod refusal;
 mod tally;
 
+pub use glacier::Cold;
 pub use plan::Plan;
 pub use proxy::FaultProxy;
 pub use tally::{Calls, Tally};

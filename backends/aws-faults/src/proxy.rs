@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
-    Plan, Tally,
+    Cold, Plan, Tally,
     call::{Answer, Call, Service},
+    glacier::Glacier,
     kinesis::{Shards, record_bytes},
     plan::Chance,
     quota::Quotas,
@@ -37,6 +38,7 @@ struct Inner {
     chance: Chance,
     shards: Mutex<Shards>,
     quotas: Mutex<Quotas>,
+    glacier: Mutex<Glacier>,
     tally: Mutex<Tally>,
 }
 
@@ -90,6 +92,7 @@ impl FaultProxy {
             plan,
             shards: Mutex::default(),
             quotas: Mutex::default(),
+            glacier: Mutex::default(),
             tally: Mutex::default(),
         });
         let serving = Arc::clone(&inner);
@@ -104,6 +107,16 @@ impl FaultProxy {
     /// Where it answers.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From now on objects of S3 whose path has `part` in it are cold. One that is asked for is back after so many looks at it.
+    pub fn freeze(&self, part: &str, cold: Cold, looks: u32) {
+        locked(&self.inner.glacier).freeze(part, cold, looks);
+    }
+
+    /// What was restored is cold again, as after its days.
+    pub fn expire_restored(&self) {
+        locked(&self.inner.glacier).expire();
     }
 
     /// What it was asked so far, and what went wrong.
@@ -126,14 +139,14 @@ impl Inner {
         let call = Call::read(request).await.map_err(cut)?;
         let is_head = call.operation == "HEAD";
         let answer = match self.decide(&call).await? {
-            Deed::Pass => self.forward(&call).await?,
+            Deed::Pass => self.carry_out(&call).await?,
             Deed::Refuse(fault, answer) => {
                 self.count_fault(fault);
                 answer
             }
             Deed::Lose => {
                 self.count_fault("a reply was lost");
-                let answer = self.forward(&call).await?;
+                let answer = self.carry_out(&call).await?;
                 self.count(&call, &answer);
                 return Err(Cut("the reply is lost".to_owned()));
             }
@@ -278,6 +291,16 @@ impl Inner {
         let mut value = answer.value();
         value["UnprocessedItems"] = left;
         Ok(answer.with_json(&value))
+    }
+
+    async fn carry_out(&self, call: &Call) -> Result<Answer, Cut> {
+        let own = locked(&self.glacier).answer(call);
+        if let Some((fault, answer)) = own {
+            self.count_fault(fault);
+            return Ok(answer);
+        }
+        let answer = self.forward(call).await?;
+        Ok(locked(&self.glacier).seen(call, answer))
     }
 
     async fn forward(&self, call: &Call) -> Result<Answer, Cut> {

@@ -1,5 +1,6 @@
 //! An archive in a bucket: every segment one object, created under a condition and never overwritten.
 
+mod cold;
 mod upload;
 
 use std::fmt;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fineo_core::{
     Archive, Durability, Error, Outcome, Result,
-    archive::{ArchiveCapabilities, Created, SegmentInfo, SegmentName, SegmentQuery},
+    archive::{ArchiveCapabilities, Availability, Created, Restore, SegmentInfo, SegmentName, SegmentQuery},
 };
 use futures::{
     StreamExt, TryStreamExt,
@@ -150,6 +151,12 @@ impl Archive for S3Archive {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Outcome::Done(is_there),
             Err(error) => Outcome::Unknown(failure::s3(error).with("segment", name.path())),
         }
+    }
+
+    async fn availability(&self, name: &SegmentName, restore: Option<Restore>) -> Result<Availability> {
+        let key = self.path_of(name).to_string();
+        let object = cold::Object { bucket: &self.bucket, options: &self.options, key };
+        object.availability(restore).await.map_err(|error| error.with("segment", name.path()))
     }
 }
 

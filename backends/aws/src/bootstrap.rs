@@ -30,7 +30,7 @@ pub(crate) async fn create(aws: &Aws, resource: &Resource) -> Result<()> {
         Resource::Rows => {
             create_table(aws, "rows", (nearline::PARTITION, nearline::SORT), aws.options.rows_units).await
         }
-        Resource::Bucket => aws.bucket.create().await,
+        Resource::Bucket => aws.bucket.create(aws.options.archive_cold.as_ref()).await,
     }
 }
 

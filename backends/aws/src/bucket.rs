@@ -1,6 +1,8 @@
 //! The bucket: its object store, and the few calls about the bucket itself.
 
+mod answer;
 mod create_only;
+mod lifecycle;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,11 +18,13 @@ use object_store::{
 };
 
 use crate::{
-    AwsOptions,
+    AwsOptions, ColdAfter,
     connect::{Clients, Credentials, configured_endpoint},
     failure,
 };
+pub(crate) use answer::Answer;
 use create_only::CreateOnly;
+pub(crate) use lifecycle::with_cold;
 
 /// Where the segments are.
 const ARCHIVE: &str = "archive";
@@ -28,6 +32,9 @@ const ARCHIVE: &str = "archive";
 const TABLES: &str = "tables";
 /// Where the store is tried out; what is left there ends after a day.
 pub(crate) const UPLOADS: &str = "_uploads";
+
+/// The header that says which small objects stay where they are, whatever the rules say.
+const SMALLEST: &str = "x-amz-transition-default-minimum-object-size";
 
 const RETRIES_MAX: usize = 5;
 /// How many writers race for one object when the store is tried out.
@@ -37,14 +44,6 @@ const TRIES_MAX: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What abandoned uploads cost ends after a day, whoever abandoned them.
-const LIFECYCLE: &str = "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-    <Rule><ID>fineo-uploads</ID><Filter><Prefix>_uploads/</Prefix></Filter><Status>Enabled</Status>\
-    <Expiration><Days>1</Days></Expiration></Rule>\
-    <Rule><ID>fineo-multipart</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status>\
-    <AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>\
-    </Rule></LifecycleConfiguration>";
 
 /// The part of a bucket that one instance keeps objects in: what begins with its prefix.
 #[derive(Clone)]
@@ -142,13 +141,22 @@ impl Bucket {
         Arc::new(PrefixStore::new(Arc::clone(&self.store), format!("{}/{name}", self.root)))
     }
 
-    /// Makes the bucket when it is not there. AWS encrypts every object of a new bucket.
-    pub(crate) async fn create(&self) -> Result<()> {
-        match self.call("HEAD", "", Bytes::new()).await? {
-            (200, _) => return Ok(()),
-            (404, _) => {}
-            (status, text) => return Err(self.refused("the bucket cannot be used", status, &text)),
+    /// Makes the bucket when it is not there; AWS encrypts every object of a new one. Has its lifecycle move old segments as
+    /// `cold` says.
+    pub(crate) async fn create(&self, cold: Option<&ColdAfter>) -> Result<()> {
+        let there = self.ask("HEAD", "", Bytes::new()).await?;
+        match there.status {
+            200 => {}
+            404 => self.make().await?,
+            _ => return Err(self.refused("the bucket cannot be used", &there)),
         }
+        match cold {
+            Some(cold) => self.cool(cold).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn make(&self) -> Result<()> {
         let body = if self.region == "us-east-1" {
             String::new()
         } else {
@@ -158,34 +166,52 @@ impl Bucket {
                 self.region
             )
         };
-        match self.call("PUT", "", body.into()).await? {
-            (200, _) => {}
-            (409, text) if text.contains("BucketAlreadyOwnedByYou") => {}
-            (status, text) => return Err(self.refused("the bucket cannot be created", status, &text)),
+        let made = self.ask("PUT", "", body.into()).await?;
+        match (made.status, made.code()) {
+            (200, _) | (409, "BucketAlreadyOwnedByYou") => {}
+            _ => return Err(self.refused("the bucket cannot be created", &made)),
         }
-        match self.call("PUT", "?lifecycle", Bytes::from_static(LIFECYCLE.as_bytes())).await? {
-            (200, _) => Ok(()),
-            (status, text) => Err(self.refused("the bucket's lifecycle cannot be set", status, &text)),
+        self.set_lifecycle(lifecycle::UPLOADS_END.to_owned(), None).await
+    }
+
+    /// Has old segments move to a cold class, beside whatever rules the bucket has.
+    async fn cool(&self, cold: &ColdAfter) -> Result<()> {
+        let there = self.ask("GET", "?lifecycle", Bytes::new()).await?;
+        let rules = match (there.status, there.code()) {
+            (200, _) => there.text.as_str(),
+            (404, "NoSuchLifecycleConfiguration") => "",
+            _ => return Err(self.refused("the bucket's lifecycle cannot be read", &there)),
+        };
+        match with_cold(rules, &self.root, &self.archive(), cold) {
+            Some(rules) => self.set_lifecycle(rules, there.header(SMALLEST)).await,
+            None => Ok(()),
         }
+    }
+
+    /// Sets all rules together, as S3 takes them, and leaves what it says of small objects as it was.
+    async fn set_lifecycle(&self, rules: String, smallest: Option<&str>) -> Result<()> {
+        let header = smallest.map(|smallest| (SMALLEST, smallest));
+        let set = self.ask_with("PUT", "?lifecycle", header, rules.into()).await?;
+        if set.status == 200 { Ok(()) } else { Err(self.refused("the bucket's lifecycle cannot be set", &set)) }
     }
 
     /// Whether the bucket can be reached; a message when not.
     pub(crate) async fn check(&self) -> Result<()> {
-        match self.call("HEAD", "", Bytes::new()).await? {
-            (200, _) => Ok(()),
-            (status, text) => Err(self.refused("the bucket cannot be used", status, &text)),
-        }
+        let there = self.ask("HEAD", "", Bytes::new()).await?;
+        if there.status == 200 { Ok(()) } else { Err(self.refused("the bucket cannot be used", &there)) }
     }
 
-    fn refused(&self, message: &str, status: u16, text: &str) -> Error {
+    /// The error of a call that was answered otherwise than hoped for.
+    pub(crate) fn refused(&self, message: &str, answer: &Answer) -> Error {
+        let status = answer.status;
         let kind = match status {
             404 => ErrorKind::NotFound,
             409 => ErrorKind::AlreadyExists,
             301 | 307 | 400 => ErrorKind::Invalid,
             _ => ErrorKind::Unavailable,
         };
-        let said = text.split("<Code>").nth(1).and_then(|rest| rest.split("</Code>").next()).unwrap_or("none");
-        let error = Error::new(kind, message).with("bucket", &self.name).with("status", status).with("code", said);
+        let error = Error::new(kind, message).with("bucket", &self.name).with("status", status);
+        let error = error.with("code", answer.code());
         match status {
             301 | 307 | 400 => error.with("hint", "the bucket may be in another region"),
             403 => error.with("hint", "the name may be another account's, or the policy does not allow the call"),
@@ -194,18 +220,31 @@ impl Bucket {
         }
     }
 
-    /// Calls what `object_store` has no method for: status and text of the answer.
-    async fn call(&self, method: &str, query: &str, body: Bytes) -> Result<(u16, String)> {
+    /// Calls what `object_store` has no method for, of the bucket or of the object that `rest` of the URL names.
+    pub(crate) async fn ask(&self, method: &str, rest: &str, body: Bytes) -> Result<Answer> {
+        self.ask_with(method, rest, None, body).await
+    }
+
+    async fn ask_with(
+        &self,
+        method: &str,
+        rest: &str,
+        header: Option<(&'static str, &str)>,
+        body: Bytes,
+    ) -> Result<Answer> {
         let broken = |what: &'static str| move || Error::invalid(what).with("url", &self.url);
         let checksum = crc32c::crc32c(&body);
         let mut request = HttpRequest::new(body.into());
         *request.method_mut() = method.parse().map_err(|_| Error::internal("not a method"))?;
-        let url = format!("{}{query}", self.url);
+        let url = format!("{}{rest}", self.url);
         *request.uri_mut() = url.parse().map_err(|_| broken("not the URL of a bucket")())?;
         if method == "PUT" {
             let text = base64(checksum);
             let value = text.parse().map_err(|_| Error::internal("not a header"))?;
             request.headers_mut().insert("x-amz-checksum-crc32c", value);
+        }
+        if let Some((name, value)) = header {
+            request.headers_mut().insert(name, value.parse().map_err(|_| Error::internal("not a header"))?);
         }
         let credential = self.credentials.now().await?;
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
@@ -213,9 +252,7 @@ impl Bucket {
             self.control.execute(request).await.map_err(|source| {
                 failure::s3(object_store::Error::Generic { store: "S3", source: Box::new(source) })
             })?;
-        let status = answer.status().as_u16();
-        let text = answer.into_body().bytes().await.unwrap_or_default();
-        Ok((status, String::from_utf8_lossy(&text).into_owned()))
+        Answer::read(answer).await
     }
 
     /// Tries whether the store keeps its word about conditions: some that speak S3's protocol ignore them, and then

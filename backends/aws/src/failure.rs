@@ -11,6 +11,8 @@ use fineo_core::{Error, ErrorKind};
 /// What helps where there are no credentials.
 pub(crate) const LOG_IN: &str = "log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
 const DENIED: &str = "the credentials or their policy do not allow this call";
+const COLD: &str = "have it restored, which takes hours: archived segments by `fineo replay … --restore DAYS`, others by \
+    `aws s3api restore-object`";
 const UNREACHED: &str = "look at the region, at AWS_ENDPOINT_URL if it is set, and at the network";
 
 /// The text that AWS, or the way there, gave for an error.
@@ -195,6 +197,10 @@ pub(crate) fn s3(error: object_store::Error) -> Error {
         _ if text.contains("NoSuchBucket") => (ErrorKind::NotFound, "no such bucket"),
         _ if text.contains("incorrectly configured region") => (ErrorKind::Invalid, "the bucket is in another region"),
         _ if text.contains("no credentials") => (ErrorKind::Unavailable, "no credentials were found"),
+        // A lifecycle rule, or Intelligent-Tiering, has moved it to a class that is not read at once.
+        _ if text.contains("InvalidObjectState") => {
+            (ErrorKind::Cold, "the object is in a cold storage class and has to be restored before it is read")
+        }
         Store::NotFound { .. } => (ErrorKind::NotFound, "no such object"),
         Store::AlreadyExists { .. } => (ErrorKind::AlreadyExists, "the object is there already"),
         Store::Precondition { .. } | Store::NotModified { .. } => {
@@ -214,6 +220,7 @@ pub(crate) fn s3(error: object_store::Error) -> Error {
     match (message, &error) {
         ("the bucket is in another region", _) => result.with("hint", "set AWS_REGION to the bucket's"),
         ("no credentials were found", _) => result.with("hint", LOG_IN),
+        _ if kind == ErrorKind::Cold => result.with("hint", COLD),
         (_, Store::PermissionDenied { .. } | Store::Unauthenticated { .. }) => result.with("hint", DENIED),
         _ if kind == ErrorKind::Unavailable => result.with("hint", UNREACHED).and_may_have_applied(),
         _ => result,

@@ -36,6 +36,6 @@ pub use doctor::{Diagnosis, Finding, Verdict};
 pub use firehose::{FirehoseSink, SinkEntry, read_delivered};
 pub use folder::{folder, objects};
 pub use nearline::DynamoNearline;
-pub use options::{AwsOptions, Endpoints, TableUnits};
+pub use options::{AwsOptions, ColdAfter, Endpoints, TableUnits};
 pub use repo::DynamoRepo;
 pub use stream::{KinesisStream, delivery, position};

@@ -57,6 +57,34 @@ pub struct TableUnits {
     pub writes: u32,
 }
 
+/// When archived segments move to which storage class, by a rule of the bucket's lifecycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColdAfter {
+    /// How many days after they were written, [`ColdAfter::DAYS_MIN`] at least.
+    pub days: u32,
+    /// The class, one of [`ColdAfter::CLASSES`].
+    pub class: String,
+}
+
+impl ColdAfter {
+    /// Until then compaction, and replays of what is new, read segments without waiting.
+    pub const DAYS_MIN: u32 = 30;
+    /// The classes that there are rules for. Objects in the last two have to be restored before they are read.
+    pub const CLASSES: [&str; 5] = ["STANDARD_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"];
+
+    fn check(&self) -> Result<()> {
+        if self.days < Self::DAYS_MIN {
+            let message = "segments move to a cold class after 30 days at the earliest: what is new is still read";
+            return Err(Error::invalid(message).with("days", self.days));
+        }
+        if !Self::CLASSES.contains(&self.class.as_str()) {
+            let message = format!("not a class that segments can move to: {}", Self::CLASSES.join(", "));
+            return Err(Error::invalid(message).with("class", &self.class));
+        }
+        Ok(())
+    }
+}
+
 /// How an instance lives on AWS.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -87,6 +115,8 @@ pub struct AwsOptions {
     pub rows_units: Option<TableUnits>,
     /// The storage class of archived segments, such as `STANDARD_IA`; none for that of the bucket.
     pub archive_class: Option<String>,
+    /// When they move to a colder class, if the bucket's lifecycle is to do that; none leaves its rules as they are.
+    pub archive_cold: Option<ColdAfter>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -114,6 +144,7 @@ impl AwsOptions {
             unspread_max: 4_096,
             rows_units: None,
             archive_class: None,
+            archive_cold: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),
         }
@@ -149,7 +180,13 @@ impl AwsOptions {
         if self.rows_units.is_some_and(|units| units.reads == 0 || units.writes == 0) {
             return Err(Error::invalid("a table of provisioned capacity has one unit of each kind at least"));
         }
-        Ok(())
+        if let Some(class) = self.archive_class.as_deref().filter(|class| matches!(*class, "GLACIER" | "DEEP_ARCHIVE"))
+        {
+            return Err(Error::invalid("new segments are read before long, and this class has to be restored first")
+                .with("class", class)
+                .with("hint", "have them move there later: with_archive_cold"));
+        }
+        self.archive_cold.as_ref().map_or(Ok(()), ColdAfter::check)
     }
 }
 
@@ -187,6 +224,8 @@ with! {
     with_rows_units(rows_units: Option<TableUnits>);
     /// Another storage class of segments.
     with_archive_class(archive_class: Option<String>);
+    /// Segments move to a colder class, see [`ColdAfter`].
+    with_archive_cold(archive_cold: Option<ColdAfter>);
     /// Another clock.
     with_clock(clock: Arc<dyn Clock>);
     /// Another source of chance.

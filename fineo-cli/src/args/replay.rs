@@ -16,6 +16,7 @@ Examples:
   fineo replay --tenant acme --stage staged --metric thermostat --from 2026-01-01 --to 2026-02-01
   fineo replay --tenant acme --stage staged --fresh --metric thermostat      repairs a table whose files are damaged
   fineo replay --tenant acme --into ./copy --speed recorded  to another directory, as fast as they came
+  fineo replay --tenant acme --stage raw --restore 7         after archived segments are back from a cold storage class
 
 Replay reads the archives. Events that are stored already make no second row.";
 
@@ -67,6 +68,14 @@ pub(crate) struct ReplayArgs {
     #[arg(long = "where", value_name = "SQL", requires = "errors_only")]
     pub(crate) predicate: Option<String>,
 
+    /// Have the store restore what is in a cold storage class, for so many days, and wait for it, which takes hours
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub(crate) restore: Option<u32>,
+
+    /// At which pace it comes back
+    #[arg(long, value_enum, default_value_t, value_name = "TIER", requires = "restore")]
+    pub(crate) restore_tier: TierName,
+
     /// How to print the summary
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: super::SummaryFormat,
@@ -80,6 +89,18 @@ pub(crate) enum SpeedName {
     Fastest,
     /// As they arrived
     Recorded,
+}
+
+/// At which pace cold segments come back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TierName {
+    /// Within hours
+    #[default]
+    Standard,
+    /// Within half a day or two days, for the least money
+    Bulk,
+    /// Within minutes; not from the deepest class
+    Expedited,
 }
 
 /// A stage of the pipeline.

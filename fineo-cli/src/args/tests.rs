@@ -67,6 +67,10 @@ fn every_documented_line_parses() {
         "fineo schema --tenant t discovered",
         "fineo schema --tenant t suggest --apply i",
         "fineo errors --tenant t",
+        "fineo bootstrap --cold-after-days 90 --cold-class GLACIER",
+        "fineo replay --tenant t --stage raw --restore 7",
+        "fineo replay --tenant t --into d --restore 1 --restore-tier bulk",
+        "fineo replay --tenant t --stage staged --fresh --restore 30 --restore-tier expedited",
         "fineo replay --tenant t --stage raw --mode as-recorded --metric m --from 2026-01-01 --to 2026-02-01 --errors-only",
         "fineo status",
         "fineo capabilities",
@@ -88,6 +92,10 @@ fn misuse_is_refused() {
         ("fineo schema --tenant t field unit m f", ErrorKind::MissingRequiredArgument),
         ("fineo schema --tenant t field unit m f --unit C --scale 2", ErrorKind::ArgumentConflict),
         ("fineo replay --tenant t", ErrorKind::MissingRequiredArgument),
+        ("fineo bootstrap --cold-after-days 29", ErrorKind::ValueValidation),
+        ("fineo bootstrap --cold-class GLACIER", ErrorKind::MissingRequiredArgument),
+        ("fineo replay --tenant t --stage raw --restore 0", ErrorKind::ValueValidation),
+        ("fineo replay --tenant t --stage raw --restore-tier bulk", ErrorKind::MissingRequiredArgument),
     ] {
         assert_eq!(parse(line).err(), Some(kind), "{line}");
     }

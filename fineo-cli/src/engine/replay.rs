@@ -29,12 +29,15 @@ impl Engine {
         let view = match self {
             Self::Own(fineo) => {
                 let request = replay_request(args, stage);
-                ReplayView::from(&match &args.predicate {
-                    Some(predicate) => fineo.replay_errors_where(request, predicate).await?,
-                    None => fineo.replay(request).await?,
-                })
+                let request = match &args.predicate {
+                    Some(predicate) => fineo.errors_where(request, predicate).await?,
+                    None => request,
+                };
+                self.restore_cold(args, &request).await?;
+                ReplayView::from(&fineo.replay(request).await?)
             }
             Self::Served(client) => {
+                self.restore_cold(args, &replay_request(args, stage)).await?;
                 let body = ReplayBody {
                     stage: match stage {
                         StageName::Raw => ServedStage::Raw,
@@ -66,8 +69,10 @@ impl Engine {
             SpeedName::Fastest => Speed::Fastest,
             SpeedName::Recorded => Speed::Recorded,
         };
+        let request = replay_request(args, StageName::Raw);
+        self.restore_cold(args, &request).await?;
         let other = Fineo::local(directory).open().await?;
-        let sent = fineo.replay_into(&replay_request(args, StageName::Raw), &other, speed).await;
+        let sent = fineo.replay_into(&request, &other, speed).await;
         let closed = other.close().await;
         let sent = sent?;
         closed?;

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cold;
 mod errors;
 mod objects;
 mod place;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         trial("what keeps the program from working is said with what to do about it", errors::are_told),
         trial("the doctor finds a place ill until it is made", errors::the_doctor_finds_them),
         trial("a place answers every verb as a directory does", whole::answers_every_verb),
+        trial("cold segments are restored before a replay, when that is told to", cold::are_restored_when_told_to),
         trial("objects of S3 are taken in as files of their names", objects::are_taken_in),
         trial("objects that cannot be taken in are named", objects::are_named),
     ];

@@ -50,6 +50,11 @@ impl Place {
         command
     }
 
+    /// Where its objects are.
+    pub(crate) fn s3(&self) -> &str {
+        &self.urls[0]
+    }
+
     pub(crate) fn run(&self, words: &[&str]) -> Answer {
         answer(&self.command(words).output().unwrap())
     }

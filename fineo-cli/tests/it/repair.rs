@@ -117,6 +117,8 @@ fn a_replay_of_any_stage_adds_no_row() {
         "--stage staged",
         "--stage raw --mode as-recorded",
         "--stage staged --metric m --from 1970-01-01 --to 2100-01-01",
+        // Nothing in a directory is cold.
+        "--stage staged --restore 7",
     ] {
         program.done(&format!("replay --tenant t {line}"));
         assert_eq!(program.ask("SELECT count(*) AS n FROM m"), "n\n1\n", "{line}");

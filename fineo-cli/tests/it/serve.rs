@@ -84,6 +84,8 @@ fn every_verb_asks_the_server_that_holds_the_directory() {
     assert!(program.done("errors --tenant t --format csv").contains("timestamp_missing"));
     program.done("schema --tenant t set --missing-timestamp arrival");
     assert!(program.done("replay --tenant t --stage raw --errors-only").starts_with("replayed 1,"));
+    let told = program.run("replay --tenant t --stage raw --restore 7");
+    assert!(told.code == 2 && told.stderr.contains("nothing in a directory is cold"), "{told:?}");
     assert!(program.done("status").contains("tenant t"));
     assert!(program.done("capabilities").contains("local"));
     program.done("tables --tenant t");

@@ -18,14 +18,14 @@ use futures::{TryStreamExt, future::BoxFuture};
 
 use crate::support::{World, acme, at_once, metric};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The machine's clock, so much later.
 #[derive(Debug, Default)]
-struct Later(AtomicI64);
+pub(crate) struct Later(AtomicI64);
 
 impl Later {
-    fn pass(&self, time: Duration) {
+    pub(crate) fn pass(&self, time: Duration) {
         self.0.fetch_add(i64::try_from(time.as_micros()).unwrap(), Ordering::SeqCst);
     }
 }
@@ -40,25 +40,25 @@ impl Clock for Later {
     }
 }
 
-fn world() -> (World, Arc<Later>) {
+pub(crate) fn world() -> (World, Arc<Later>) {
     let clock = Arc::new(Later::default());
     (World { clock: Arc::clone(&clock) as _, ..World::new() }, clock)
 }
 
-fn keeping(days: u32) -> CompactOptions {
+pub(crate) fn keeping(days: u32) -> CompactOptions {
     at_once().with_archive_retain(Some(DAY * days))
 }
 
-async fn send(world: &World, value: &str) {
+pub(crate) async fn send(world: &World, value: &str) {
     world.send(&acme(), &format!(r#"{{"metrictype":"m","timestamp":1700000000000,"v":"{value}"}}"#)).await;
 }
 
-async fn values(world: &World) -> Vec<String> {
+pub(crate) async fn values(world: &World) -> Vec<String> {
     world.answer(&acme(), &metric(1)).await.iter().map(|row| row["v"].clone()).collect()
 }
 
 /// How many segments of what each stage received there are.
-async fn segments(world: &World) -> [usize; 2] {
+pub(crate) async fn segments(world: &World) -> [usize; 2] {
     let mut counts = [0; 2];
     for (stage, count) in Stage::ALL.into_iter().zip(&mut counts) {
         let listed = world.archive.segments(SegmentQuery { stage, kind: SegmentKind::Received });

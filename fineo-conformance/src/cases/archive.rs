@@ -1,5 +1,6 @@
 //! The cases of the archive contract.
 
+pub(super) mod cold;
 pub(super) mod read;
 pub(super) mod remove;
 pub(super) mod write;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fineo_core::{
     Archive, Outcome, Result,
-    archive::{ArchiveCapabilities, Created, SegmentInfo, SegmentName, SegmentQuery},
+    archive::{ArchiveCapabilities, Availability, Created, Restore, SegmentInfo, SegmentName, SegmentQuery},
 };
 use futures::stream::BoxStream;
 
@@ -56,6 +56,13 @@ impl Archive for FaultyArchive {
         let fault = self.faults.next(Operation::ArchiveRemove);
         let effect = async move { inner.remove(&name).await };
         self.faults.call((Operation::ArchiveRemove, fault), 1, effect).await
+    }
+
+    async fn availability(&self, name: &SegmentName, restore: Option<Restore>) -> Result<Availability> {
+        let (inner, name) = (Arc::clone(&self.inner), name.clone());
+        let fault = self.faults.next(Operation::ArchiveAvailability);
+        let effect = async move { inner.availability(&name, restore).await };
+        self.faults.call((Operation::ArchiveAvailability, fault), 1, effect).await
     }
 }
 

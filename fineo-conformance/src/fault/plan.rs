@@ -21,6 +21,7 @@ pub enum Operation {
     ArchiveSegments,
     ArchiveRead,
     ArchiveRemove,
+    ArchiveAvailability,
     NearlineWrite,
     NearlineSync,
     NearlineScan,
@@ -44,7 +45,7 @@ impl Operation {
     pub const OBJECTS: [Self; 4] = [Self::ObjectPut, Self::ObjectGet, Self::ObjectList, Self::ObjectDelete];
 
     /// Every operation of the four contracts.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::StreamAppend,
         Self::StreamSync,
         Self::StreamShards,
@@ -55,6 +56,7 @@ impl Operation {
         Self::ArchiveSegments,
         Self::ArchiveRead,
         Self::ArchiveRemove,
+        Self::ArchiveAvailability,
         Self::NearlineWrite,
         Self::NearlineSync,
         Self::NearlineScan,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fineo_core::{Cover, Error, Position, Result, ShardId, TimeRange, Timestamp};
+use fineo_core::{Cover, Error, Position, Result, ShardId, TimeRange, Timestamp, archive::SegmentName};
 
 use super::SegmentReader;
 
@@ -10,7 +10,8 @@ use super::SegmentReader;
 #[derive(Debug, Default)]
 pub struct Chain(BTreeMap<ShardId, Vec<Link>>);
 
-/// What a segment answers for: the positions behind `after`, up to `last`.
+/// What a segment answers for: the positions behind `after`, up to `last`. Of one that was not read, `after` is its first
+/// position, which it has, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Link {
     after: Option<Position>,
@@ -18,6 +19,7 @@ struct Link {
     /// When its events arrived, in microseconds.
     time_first: i64,
     time_last: i64,
+    is_read: bool,
 }
 
 /// Positions that a stage archived and no segment has: somebody took it away.
@@ -39,8 +41,16 @@ impl Chain {
         let times = segment.index.iter().map(|block| (block.time_first, block.time_last));
         let time_first = times.clone().map(|(first, _)| first).min().unwrap_or(i64::MIN);
         let time_last = times.map(|(_, last)| last).max().unwrap_or(i64::MAX);
-        let link = Link { after: segment.after, last: segment.name.last, time_first, time_last };
+        let link = Link { after: segment.after, last: segment.name.last, time_first, time_last, is_read: true };
         self.0.entry(segment.name.shard.clone()).or_default().push(link);
+    }
+
+    /// Notes a segment that is there and was not read: nothing is known of what comes right before it.
+    pub(crate) fn add_unread(&mut self, name: &SegmentName) {
+        let time = name.time.micros();
+        let (after, last) = (Some(name.first), name.last);
+        let link = Link { after, last, time_first: time, time_last: time, is_read: false };
+        self.0.entry(name.shard.clone()).or_default().push(link);
     }
 
     /// What is missing behind `from`, up to `to`.
@@ -51,9 +61,15 @@ impl Chain {
             let mut links = self.0.get(shard).cloned().unwrap_or_default();
             links.sort_unstable();
             let (mut reached, mut time_reached) = (from.last(shard), i64::MIN);
-            let end = to.last(shard).map(|last| Link { after: Some(last), last, time_first: i64::MAX, time_last: 0 });
+            let end = to.last(shard).map(|last| Link {
+                after: Some(last),
+                last,
+                time_first: i64::MAX,
+                time_last: 0,
+                is_read: true,
+            });
             for link in links.into_iter().chain(end) {
-                if let Some(last) = link.after.filter(|after| Some(*after) > reached) {
+                if let Some(last) = link.after.filter(|after| link.is_read && Some(*after) > reached) {
                     let time = (time_reached, link.time_first);
                     missing.push(Missing { shard: shard.clone(), after: reached, last, time });
                 }

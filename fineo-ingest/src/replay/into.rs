@@ -41,7 +41,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// `Corrupt` when a segment cannot be read, or when segments are missing, after all that is there was sent; or a failure of
+    /// `Cold`, before anything was sent, when segments have to be restored first, see [`Pipeline::restore_cold`]; `Corrupt` when
+    /// a segment cannot be read, or when segments are missing, after all that is there was sent; or a failure of
     /// either side, after which it can be begun again.
     pub async fn send_archived(&self, request: &ReplayRequest, raw: &dyn Stream, speed: Speed) -> Result<SentReport> {
         let shared = self.shared();

@@ -4,12 +4,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use fineo_core::{
     Cover, Error, ErrorKind, Position, Result, ShardId, Timestamp,
-    archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
+    archive::{Availability, SegmentInfo, SegmentKind, SegmentQuery, Stage},
     stream::{Delivery, ReadFrom},
 };
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
-use super::ReplayRequest;
+use super::{ReplayRequest, cold, wanted::Wanted};
 use crate::{
     ArchivedRecord, Chain, Expired, Missing, SegmentReader,
     driver::{
@@ -34,6 +34,8 @@ pub(crate) struct Source<'a> {
     archived: Cover,
     /// Per shard the first and the last position that are wanted; all where there is none.
     within: Option<&'a [(ShardId, Position, Position)]>,
+    /// What has to be read even where it is cold.
+    wanted: Wanted,
 }
 
 impl<'a> Source<'a> {
@@ -47,19 +49,22 @@ impl<'a> Source<'a> {
             chain: Chain::default(),
             archived: Cover::default(),
             within: None,
+            wanted: Wanted::new(request, None),
         }
     }
 
     /// Only of segments that have some of these positions, which are given per shard, the first and the last.
     pub(crate) fn within(mut self, positions: &'a [(ShardId, Position, Position)]) -> Self {
         self.within = Some(positions);
+        self.wanted = Wanted::new(self.request, self.within);
         self
     }
 
-    /// The next deliveries, `count_max` at most.
+    /// The next deliveries, `count_max` at most. The first call fails with `Cold` when segments have to be restored before.
     pub(crate) async fn next(&mut self, count_max: usize) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
         // What is archived meanwhile is then met twice, which is harmless; the other way round it would be missed.
         if self.tails.is_none() {
+            self.wanted = cold::survey(self.shared, &self.wanted).await?.check()?;
             let (repo, pipeline) = (&*self.shared.parts.repo, &self.shared.options.name);
             self.archived = checkpoint::archived(repo, pipeline, self.request.stage).await?;
             self.tails = Some(self.read_tails().await?);
@@ -124,10 +129,26 @@ impl<'a> Source<'a> {
                 Ok(records) => return Ok(Some((info.name.shard, records))),
                 // It was let go since it was listed.
                 Err(error) if error.kind() == ErrorKind::NotFound && self.is_expired(&info).await? => {}
+                Err(error) if error.kind() == ErrorKind::Cold && self.passes_over(&info).await? => {
+                    self.chain.add_unread(&info.name);
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    /// Whether a cold segment is known to have nothing that is wanted.
+    async fn passes_over(&mut self, info: &SegmentInfo) -> Result<bool> {
+        if self.wanted.passes_over(info) {
+            return Ok(true);
+        }
+        match self.shared.parts.archive.availability(&info.name, None).await? {
+            Availability::Cold { written_at } | Availability::Restoring { written_at } => {
+                Ok(self.wanted.is_over(written_at))
+            }
+            Availability::Ready => Ok(false),
+        }
     }
 
     async fn is_expired(&mut self, info: &SegmentInfo) -> Result<bool> {

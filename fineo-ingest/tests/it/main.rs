@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test stops where it fails, and its support is its own")]
 
 mod batches;
+mod cold;
 mod damaged;
 mod intake;
 mod lock;

@@ -11,7 +11,7 @@ use futures::TryStreamExt as _;
 use crate::support::{SOON, World, tenant};
 
 /// Four events, each in a segment of its own, that arrived in this order.
-async fn four() -> World {
+pub(crate) async fn four() -> World {
     let world = World::new();
     for number in 1..=4 {
         let pipeline = world.start().await;
@@ -23,7 +23,7 @@ async fn four() -> World {
     world
 }
 
-async fn segments(world: &World, stage: Stage) -> Vec<SegmentInfo> {
+pub(crate) async fn segments(world: &World, stage: Stage) -> Vec<SegmentInfo> {
     let query = SegmentQuery { stage, kind: SegmentKind::Received };
     world.archive.segments(query).try_collect().await.unwrap()
 }

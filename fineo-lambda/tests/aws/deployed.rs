@@ -76,8 +76,14 @@ pub(crate) async fn events_become_rows_and_tables(url: &str) {
         store.put(&Path::from(file), bytes.into()).await.unwrap();
     }
     let cloud = Cloud::new(url);
-    let parameters =
-        [("Prefix", prefix.as_str()), ("Bucket", &prefix), ("CodeBucket", &code), ("CodePrefix", "fineo/")];
+    let parameters = [
+        ("Prefix", prefix.as_str()),
+        ("Bucket", &prefix),
+        ("CodeBucket", &code),
+        ("CodePrefix", "fineo/"),
+        ("ColdAfterDays", "90"),
+        ("ColdClass", "GLACIER"),
+    ];
     cloud.deploy(&prefix, TEMPLATE, &parameters).await;
     let aws = Aws::open(options(&prefix).with_creates_missing(false)).await.unwrap();
 

@@ -19,6 +19,7 @@ pub(super) fn status(error: &Error) -> Status {
         ErrorKind::Unavailable => Status::unavailable(text),
         ErrorKind::Throttled | ErrorKind::StorageFull | ErrorKind::LimitExceeded => Status::resource_exhausted(text),
         ErrorKind::Corrupt => Status::data_loss(text),
+        ErrorKind::Cold => Status::failed_precondition(text),
         ErrorKind::Cancelled => Status::cancelled(text),
         _ => Status::internal(text),
     }

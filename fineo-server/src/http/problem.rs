@@ -178,6 +178,9 @@ fn status_of(error: &Error) -> (StatusCode, &'static str, Option<&'static str>) 
         ErrorKind::Throttled => (StatusCode::SERVICE_UNAVAILABLE, "throttled", Some("a store asks for patience")),
         ErrorKind::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full", Some("there is no room for more")),
         ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "cancelled", Some("the work was cancelled")),
+        ErrorKind::Cold => {
+            (StatusCode::CONFLICT, "cold", Some("what is asked for has to be restored from a cold class"))
+        }
         ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt", Some("stored bytes are damaged")),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal", Some("a defect of the server")),
     }

@@ -132,6 +132,7 @@ fn kind_state(kind: ErrorKind) -> &'static str {
         ErrorKind::Unavailable => "57P03",
         ErrorKind::Throttled => "53000",
         ErrorKind::Corrupt => "XX001",
+        ErrorKind::Cold => "55000",
         ErrorKind::StorageFull => "53100",
         ErrorKind::LimitExceeded => "54000",
         ErrorKind::Cancelled => "57014",

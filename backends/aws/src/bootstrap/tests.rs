@@ -2,7 +2,11 @@
 
 use serde_norway::Value;
 
-use crate::{Aws, AwsOptions, bucket::UPLOADS, nearline, repo};
+use crate::{
+    Aws, AwsOptions, ColdAfter,
+    bucket::{UPLOADS, with_cold},
+    nearline, repo,
+};
 
 const TEMPLATE: &str = include_str!("../../../../deploy/aws/template.yaml");
 
@@ -63,4 +67,24 @@ fn the_bucket_is_encrypted_and_lets_abandoned_uploads_go() {
     let rules = bucket["LifecycleConfiguration"]["Rules"].as_sequence().unwrap();
     assert_eq!(rules[0]["Prefix"].as_str(), Some(format!("{UPLOADS}/").as_str()));
     assert_eq!(rules[1]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"].as_u64(), Some(1));
+}
+
+#[test]
+fn old_segments_move_to_a_cold_class_by_the_same_rules() {
+    let cold = ColdAfter { days: 90, class: "GLACIER".to_owned() };
+    let ours = with_cold("", "PREFIX", "PREFIX/archive", &cold).unwrap();
+    let rules = resource("DataBucket")["LifecycleConfiguration"]["Rules"].clone();
+    let rules: Vec<Value> = rules.as_sequence().unwrap().iter().skip(2).map(|rule| plain(rule)[1].clone()).collect();
+    assert_eq!(rules.len(), 2);
+    for rule in rules {
+        for (tag, name) in [("ID", "Id"), ("Prefix", "Prefix")] {
+            assert!(ours.contains(&format!("<{tag}>{}</{tag}>", named(&rule[name]))), "{rule:?}");
+        }
+        let transition = &rule["Transitions"][0];
+        let told = [&transition["StorageClass"], &transition["TransitionInDays"]].map(plain);
+        assert_eq!(told.map(|value| value.as_str().unwrap().to_owned()), ["ColdClass", "ColdAfterDays"]);
+    }
+    let template: Value = serde_norway::from_str(TEMPLATE).unwrap();
+    let classes = template["Parameters"]["ColdClass"]["AllowedValues"].as_sequence().unwrap();
+    assert_eq!(classes.iter().map(|class| class.as_str().unwrap()).collect::<Vec<_>>(), ColdAfter::CLASSES);
 }

@@ -76,7 +76,11 @@ fn errors_of_s3_say_what_to_do() {
     assert!(reset.may_have_applied());
     let missing = Store::NotFound { path: "x".to_owned(), source: "404".to_owned().into() };
     assert_eq!(s3(missing).kind(), ErrorKind::NotFound);
+    let cold = "403 Forbidden: <Code>InvalidObjectState</Code><StorageClass>GLACIER</StorageClass>";
+    let cold = s3(Store::PermissionDenied { path: "x".to_owned(), source: cold.into() });
+    assert_eq!((cold.kind(), cold.is_retryable(), cold.may_have_applied()), (ErrorKind::Cold, false, false));
     let hint = |error: Error| error.context().iter().find(|(name, _)| *name == "hint").map(|(_, hint)| hint.clone());
+    assert!(hint(cold).is_some_and(|hint| hint.contains("--restore")));
     for (text, kind, helps) in [
         ("404 Not Found: <Code>NoSuchBucket</Code>", ErrorKind::NotFound, None),
         ("redirect without LOCATION, an incorrectly configured region", ErrorKind::Invalid, Some("AWS_REGION")),

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cases;
+mod cold;
 mod days;
 mod faults;
 mod patient;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
     trials.extend(rows::trials());
     trials.extend(days::trials());
     trials.extend(segments::trials());
+    trials.extend(cold::trials());
     trials.extend(sinks::trials());
     trials.extend(faults::trials());
     trials.extend(sweep::trials());

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use fineo_aws_faults::{FaultProxy, Plan};
+use fineo_aws_faults::{Cold, FaultProxy, Plan};
 use fineo_backend_aws::{Aws, AwsOptions, Endpoints, Resource};
 use fineo_conformance::{Backend, Place, Restart};
 use fineo_core::{
     Archive, Entropy, Error, ErrorKind, NearlineStore, Result, SchemaRepo, ShardId, Stream, SystemEntropy,
+    archive::SegmentName,
 };
 use tokio::sync::OnceCell;
 
@@ -97,7 +98,8 @@ struct EmulatedPlace {
     /// The place, or that there is no emulator: a case that asks for a part is then ignored for that reason.
     aws: Result<Aws>,
     parts: &'static [Part],
-    is_faulty: bool,
+    /// What stands before a faulty emulator.
+    proxy: Option<FaultProxy>,
     made: [OnceCell<()>; 4],
 }
 
@@ -108,6 +110,7 @@ impl Backend for Emulated {
     }
 
     async fn fresh(&self) -> Result<Box<dyn Place>> {
+        let mut before = None;
         let aws = match endpoint(self.variable) {
             Ok(url) if self.is_faulty() => {
                 // An append that is repeated appends twice: what the stages make of that is another test's affair.
@@ -118,6 +121,7 @@ impl Backend for Emulated {
                 let endpoints =
                     Endpoints::default().with_s3(proxy.url()).with_kinesis(proxy.url()).with_dynamodb(proxy.url());
                 let options = options(endpoints).with_is_ordered(true).with_poll_every(Duration::from_millis(200));
+                before = Some(proxy);
                 Ok(Aws::connect(options).await?)
             }
             Ok(url) => {
@@ -127,7 +131,7 @@ impl Backend for Emulated {
             }
             Err(missing) => Err(missing),
         };
-        Ok(Box::new(EmulatedPlace { aws, parts: self.parts, is_faulty: self.is_faulty(), made: Default::default() }))
+        Ok(Box::new(EmulatedPlace { aws, parts: self.parts, proxy: before, made: Default::default() }))
     }
 }
 
@@ -150,7 +154,7 @@ impl Place for EmulatedPlace {
     async fn stream(&self) -> Result<Arc<dyn Stream>> {
         self.make(Part::Stream, Resource::Stream("raw".to_owned())).await?;
         let stream = self.aws()?.stream("raw");
-        Ok(if self.is_faulty { Arc::new(Patient(stream)) } else { stream })
+        Ok(if self.proxy.is_some() { Arc::new(Patient(stream)) } else { stream })
     }
 
     async fn archive(&self) -> Result<Arc<dyn Archive>> {
@@ -177,5 +181,13 @@ impl Place for EmulatedPlace {
 
     async fn split_shard(&self, shard: &ShardId) -> Result<bool> {
         self.aws()?.split_shard("raw", shard).await.map(|()| true)
+    }
+
+    /// No emulator keeps classes; the proxy before one does.
+    async fn freeze(&self, name: &SegmentName) -> Result<bool> {
+        if let Some(proxy) = &self.proxy {
+            proxy.freeze(&name.path(), Cold::Glacier, 3);
+        }
+        Ok(self.proxy.is_some())
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A segment's name.
-fn name() -> SegmentName {
+pub(crate) fn name() -> SegmentName {
     SegmentName {
         stage: Stage::Raw,
         kind: SegmentKind::Received,
@@ -45,7 +45,7 @@ fn name() -> SegmentName {
 }
 
 /// What the service itself answers to a request without a body.
-async fn asked(url: &str, method: &str, path: &str) -> String {
+pub(crate) async fn asked(url: &str, method: &str, path: &str) -> String {
     let mut service = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
     let request = format!("{method} {path} HTTP/1.1\r\nhost: s3\r\nconnection: close\r\n\r\n");
     service.write_all(request.as_bytes()).await.unwrap();

@@ -29,7 +29,7 @@ impl Instance {
         let at_once = CompactOptions::default().with_pin_for(Duration::ZERO).with_retain_for(Duration::ZERO);
         let report = fineo.compact(at_once).await.unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
-        let files: u64 = fineo.tables(tenant).await.unwrap().iter().map(|table| table.files as u64).sum();
+        let files: u64 = fineo.tables(tenant).await.unwrap().iter().map(|table| table.files).sum();
         let nearline = fineo.parts().nearline.metrics(tenant).await.unwrap();
         let rows = nearline.iter().filter(|metric| metric.as_str().starts_with('n')).count();
         assert!(files > 0 && rows == 0, "{backend}: {files} files, {nearline:?}");

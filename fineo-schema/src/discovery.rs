@@ -154,16 +154,17 @@ impl Discovery {
         Ok(())
     }
 
-    /// Saves what changed, with the positions that it counts.
+    /// Saves what changed by rows of `shard`, with the positions that it counts. Only who works on the shard may save it: of two
+    /// who do so at once, one would save positions whose names the other has not saved yet.
     ///
     /// # Errors
     ///
     /// A failure of the repository; what was not saved is saved the next time.
-    pub async fn save(&self) -> Result<()> {
+    pub async fn save(&self, shard: &ShardId) -> Result<()> {
         let keys: Vec<Key> = {
             let tenants = self.tenants();
             let changed = tenants.iter().flat_map(|(tenant, trackers)| trackers.changed(tenant));
-            changed.collect()
+            changed.filter(|key| key.shard == *shard).collect()
         };
         for key in keys {
             self.save_one(&key).await?;

@@ -78,7 +78,7 @@ pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, pending: Pend
         write(&shared, segment).await?;
     }
     if stage == Stage::Staged {
-        shared.retry.until_done(|| async { shared.parts.discovery.save().await }).await?;
+        shared.retry.until_done(|| async { shared.parts.discovery.save(&shard).await }).await?;
     }
     let parts = &shared.parts;
     let position = position.max(owned.checkpoint.position);

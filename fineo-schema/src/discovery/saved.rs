@@ -37,11 +37,12 @@ pub(super) fn draft(key: &Key, tracker: &mut Tracker) -> Result<Option<Draft>> {
     let mut writes = Vec::new();
     let mut chunks = Vec::new();
     for (number, names) in tracker.names.chunks_mut(CHUNK_NAMES).enumerate() {
-        if !names.iter().any(|tracked| tracked.is_dirty) {
+        let expected = tracker.chunk_versions.get(number).copied().unwrap_or_default();
+        // No head without its chunks: one that is not there yet goes with it, whatever became of an earlier draft.
+        if expected != Version::NONE && !names.iter().any(|tracked| tracked.is_dirty) {
             continue;
         }
         let body = encode_names(names.iter().map(|tracked| &tracked.stats));
-        let expected = tracker.chunk_versions.get(number).copied().unwrap_or_default();
         writes.push(Write { subject: chunk_subject(key, number)?, expected, body: Some(body) });
         chunks.push(number);
         names.iter_mut().for_each(|tracked| tracked.is_dirty = false);

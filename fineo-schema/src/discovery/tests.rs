@@ -8,7 +8,7 @@ use fineo_core::{
     nearline::{RowHead, Rows},
 };
 
-use super::Discovery;
+use super::{Discovery, saved, saved::Key};
 use crate::{FieldType, SeenNames};
 
 fn rows(shard: &str, first: u64, events: &[&[(&str, &str)]]) -> Rows {
@@ -44,6 +44,29 @@ fn acme() -> (TenantId, MetricId) {
     (TenantId::new("acme").unwrap(), MetricId::numbered(1))
 }
 
+fn s0() -> ShardId {
+    ShardId::new("s0").unwrap()
+}
+
+#[tokio::test]
+async fn a_shard_is_saved_without_the_others_and_a_draft_that_was_dropped_leaves_no_head_without_names() {
+    let (tenant, metric) = acme();
+    let repo = Arc::new(MemoryRepo::new());
+    let discovery = new(&repo);
+    discovery.load(&tenant).await.unwrap();
+    for shard in ["s0", "s1"] {
+        discovery.observe(&tenant, &metric, &rows(shard, 1, &[&[("t", "1")]]), &|_| true);
+    }
+    // A save that was broken off before it wrote.
+    let key = Key { tenant: tenant.clone(), metric: metric.clone(), shard: s0() };
+    let dropped = saved::draft(&key, discovery.tenants().get_mut(&tenant).unwrap().get_mut(&key).unwrap()).unwrap();
+    assert_eq!(dropped.unwrap().writes.len(), 2);
+    discovery.save(&s0()).await.unwrap();
+    let again = new(&repo);
+    again.load(&tenant).await.unwrap();
+    assert_eq!(counts(&again.seen(&tenant, &[metric])), [("t".to_owned(), 1)]);
+}
+
 #[tokio::test]
 async fn names_are_counted_once_over_redelivery_and_restart() {
     let (tenant, metric) = acme();
@@ -55,14 +78,14 @@ async fn names_are_counted_once_over_redelivery_and_restart() {
     discovery.observe(&tenant, &metric, &batch, &|_| true);
     let expected = [("t".to_owned(), 3), ("p".to_owned(), 1), ("q".to_owned(), 1)];
     assert_eq!(counts(&discovery.seen(&tenant, std::slice::from_ref(&metric))), expected);
-    discovery.save().await.unwrap();
-    discovery.save().await.unwrap();
+    discovery.save(&s0()).await.unwrap();
+    discovery.save(&s0()).await.unwrap();
 
     let again = new(&repo);
     again.load(&tenant).await.unwrap();
     again.observe(&tenant, &metric, &batch, &|_| true);
     again.observe(&tenant, &metric, &rows("s0", 4, &[&[("t", "4")]]), &|_| true);
-    again.save().await.unwrap();
+    again.save(&s0()).await.unwrap();
     let seen = again.seen(&tenant, std::slice::from_ref(&metric));
     assert_eq!(counts(&seen)[0], ("t".to_owned(), 4));
     assert_eq!(seen.stats_of("t").unwrap().last_position.as_ref().unwrap().1, Position::from(4));
@@ -125,7 +148,7 @@ async fn tracking_stops_visibly_at_its_limit() {
         let cells: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
         discovery.observe(&tenant, &metric, &rows("s0", at, &[&cells]), &|_| true);
     }
-    discovery.save().await.unwrap();
+    discovery.save(&s0()).await.unwrap();
     let again = new(&repo);
     again.load(&tenant).await.unwrap();
     for discovery in [discovery, again] {
@@ -142,8 +165,8 @@ async fn two_that_count_one_metric_lose_no_name() {
     let (one, two) = (new(&repo), new(&repo));
     one.observe(&tenant, &metric, &rows("s0", 1, &[&[("a", "1"), ("b", "1")]]), &|_| true);
     two.observe(&tenant, &metric, &rows("s0", 1, &[&[("b", "1")], &[("c", "1")]]), &|_| true);
-    one.save().await.unwrap();
-    two.save().await.unwrap();
+    one.save(&s0()).await.unwrap();
+    two.save(&s0()).await.unwrap();
     let seen = two.seen(&tenant, std::slice::from_ref(&metric));
     let mut names: Vec<String> = seen.names().map(ToString::to_string).collect();
     names.sort();

@@ -12,9 +12,13 @@ use crate::Fineo;
 impl FiledEvents for Fineo {
     async fn find(&self, tenant: &TenantId, metric: &MetricId, ids: &[EventId]) -> Result<HashSet<EventId>> {
         let snapshot = self.tables.snapshot(tenant, metric).await?;
-        let mut found = HashSet::new();
-        for file in &snapshot.files {
-            found.extend(self.tables.reader(&snapshot, file).await?.find(ids).await?);
+        let (mut found, mut rest) = (HashSet::new(), ids.to_vec());
+        for file in snapshot.files.iter() {
+            let here = self.tables.reader(&snapshot, file).await?.find(&rest).await?;
+            rest.retain(|id| !here.contains(id));
+            found.extend(here);
+            // Where all filters are in memory nothing else lets others have their turn.
+            tokio::task::yield_now().await;
         }
         Ok(found)
     }

@@ -55,7 +55,7 @@ impl Pipeline {
     /// Passes archived events, and those not archived yet, through a stage again. Doing so twice changes nothing.
     ///
     /// It adds what is missing and moves nothing: an event that is a row already, nearline or in `files`, stays where it is, at its
-    /// time and under its metric, whatever the schema would read from it now. Of two replays at once, one of which began
+    /// time and under its metric, whatever the schema would read from it now; but not one that its client's key identifies. Of two replays at once, one of which began
     /// before a change of how events are read, neither sees yet what the other one adds.
     ///
     /// # Errors
@@ -245,7 +245,7 @@ impl<'a> Replay<'a> {
 
     /// Passes on what is no row after all.
     async fn settle(&mut self) -> Result<()> {
-        let (entries, known) = self.doubts.settle().await?;
+        let (entries, known) = self.doubts.settle(&self.forwarded).await?;
         self.report.duplicates += known;
         self.forward(entries).await
     }

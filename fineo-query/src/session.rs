@@ -227,13 +227,9 @@ impl Session {
     /// serves; but not for a role, whose grants are never old.
     async fn whole(&self) -> Result<Arc<TenantSchema>> {
         let (schemas, tenant) = (&self.engine.parts.schemas, &self.reader.tenant);
-        let found = schemas.snapshot_within(tenant, SCHEMA_AGE_MAX).await;
-        match (found, schemas.cached(tenant)) {
-            (Err(error), Some(known)) if self.reader.role.is_none() => {
-                tracing::warn!(%error, %tenant, "the schema could not be looked at");
-                Ok(known)
-            }
-            (found, _) => found,
+        match self.reader.role {
+            None => schemas.snapshot_or_cached(tenant, SCHEMA_AGE_MAX).await,
+            Some(_) => schemas.snapshot_within(tenant, SCHEMA_AGE_MAX).await,
         }
     }
 

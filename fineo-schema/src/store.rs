@@ -17,6 +17,8 @@ use crate::{Applied, Change, ChangeId, ChangeRequest, HistoryEntry, TenantSchema
 
 /// How often a change is thought out anew when others were faster or its outcome stays unknown.
 const ATTEMPTS_MAX: usize = 32;
+/// So long after the repository did not answer what is cached serves without asking.
+const FAILED_MICROS: i64 = 1_000_000;
 /// How many former versions of a tenant's schema are kept in memory.
 const FORMER_KEPT_MAX: usize = 64;
 
@@ -37,8 +39,10 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Cached {
     latest: Option<Arc<TenantSchema>>,
-    /// When the repository was last asked for the latest.
+    /// When the repository last said which is the latest.
     asked_at: Option<Timestamp>,
+    /// When it did not answer.
+    failed_at: Option<Timestamp>,
     former: HashMap<Version, Arc<TenantSchema>>,
 }
 
@@ -80,6 +84,29 @@ impl SchemaStore {
         match found {
             Some(schema) => Ok(schema),
             None => self.refresh(tenant).await,
+        }
+    }
+
+    /// As [`SchemaStore::snapshot_within`], but while the repository does not answer the cached one serves, however old it is;
+    /// then the repository is asked again at most every second.
+    ///
+    /// # Errors
+    ///
+    /// As [`SchemaStore::snapshot_within`], of failures that do not pass, or while nothing is cached.
+    pub async fn snapshot_or_cached(&self, tenant: &TenantId, age: Duration) -> Result<Arc<TenantSchema>> {
+        let now = self.0.clock.now();
+        let just_failed = now.plus_micros(-FAILED_MICROS)..=now;
+        let has_failed = |cached: &&Cached| cached.failed_at.is_some_and(|at| just_failed.contains(&at));
+        if let Some(known) = self.cache().get(tenant).filter(has_failed).and_then(|cached| cached.latest.clone()) {
+            return Ok(known);
+        }
+        match (self.snapshot_within(tenant, age).await, self.cached(tenant)) {
+            (Err(error), Some(known)) if error.is_retryable() => {
+                tracing::warn!(%error, %tenant, "the schema could not be looked at");
+                self.cache().entry(tenant.clone()).or_default().failed_at = Some(self.0.clock.now());
+                Ok(known)
+            }
+            (found, _) => found,
         }
     }
 

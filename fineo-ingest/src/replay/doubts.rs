@@ -11,7 +11,7 @@ use arrow_array::cast::AsArray;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fineo_core::{
-    Error, EventId, MetricId, Result, TenantId, TimeRange, Timestamp,
+    Cover, Error, EventId, MetricId, Result, TenantId, TimeRange, Timestamp,
     nearline::{ScanRequest, SystemColumns},
     stream::{Delivery, Entry},
 };
@@ -68,6 +68,7 @@ pub(super) struct Doubt {
 /// An event as a schema reads it.
 #[derive(Debug, Clone)]
 struct Reading {
+    schema: Arc<TenantSchema>,
     /// The staged entry.
     entry: Bytes,
     time: Timestamp,
@@ -141,26 +142,32 @@ impl<'a> Doubts<'a> {
         let read = outcome.passed.iter().zip(&outcome.forward).zip(&outcome.times);
         let mut places = Vec::with_capacity(others.len());
         for (((index, entry), time), other) in read.zip(others) {
-            let reading = Reading { entry: entry.payload.clone(), time: *time };
-            let mut found = match &other {
+            let delivery = &deliveries[*index];
+            let reading = Reading { schema: Arc::clone(schema), entry: entry.payload.clone(), time: *time };
+            places.push(match &other {
                 Other::Alike => Vec::new(),
                 Other::Read(other) if reading.stands_with(other)? => Vec::new(),
-                Other::Read(other) => vec![reading.place()?, other.place()?],
+                Other::Read(other) => {
+                    let mut places = self.places_of(delivery, &reading)?;
+                    places.append(&mut self.places_of(delivery, other)?);
+                    places
+                }
                 // It may have been read since, by a replay.
-                Other::Refused => vec![reading.place()?],
-            };
-            if !found.is_empty() {
-                let delivery = &deliveries[*index];
-                let content = self.raw.content_of(schema, delivery).map(|content| EventId(content.0));
-                let arrival = envelope::read(&delivery.payload)?.arrival_id;
-                // The client's key is that of other events, too.
-                found.retain(|(_, id)| Some(*id) == content || *id == arrival);
-                // What was deleted is no row.
-                found.retain(|(metric, _)| self.today.metric(metric).is_some());
-            }
-            places.push(found);
+                Other::Refused => self.places_of(delivery, &reading)?,
+            });
         }
         Ok(places)
+    }
+
+    /// Where the event may be a row if it was read like `reading`, whatever its time was said to be: an event without one
+    /// goes by its arrival. None under a client's key, which is that of other events, too, and none of what was deleted.
+    fn places_of(&mut self, delivery: &Delivery, reading: &Reading) -> Result<Vec<Place>> {
+        let (metric, id) = reading.place()?;
+        let content = self.raw.content_of(&reading.schema, delivery).map(|content| EventId(content.0));
+        let ids = [content, Some(envelope::read(&delivery.payload)?.arrival_id)];
+        let is_own = ids.contains(&Some(id)) && self.today.metric(&metric).is_some();
+        let ids = ids.into_iter().flatten().filter(|_| is_own);
+        Ok(ids.map(|id| (metric.clone(), id)).collect())
     }
 
     /// Keeps `entry` until it is known whether its event is a row at one of `places`.
@@ -174,8 +181,8 @@ impl<'a> Doubts<'a> {
         self.held.len() >= HELD_MAX || self.held_bytes >= HELD_BYTES_MAX
     }
 
-    /// What was held of events that are no rows, and how many are.
-    pub(super) async fn settle(&mut self) -> Result<(Vec<Entry>, u64)> {
+    /// What was held of events that are no rows, and how many are; `forwarded` is what this replay has sent on.
+    pub(super) async fn settle(&mut self, forwarded: &Cover) -> Result<(Vec<Entry>, u64)> {
         let held = std::mem::take(&mut self.held);
         self.held_bytes = 0;
         if held.is_empty() {
@@ -183,6 +190,9 @@ impl<'a> Doubts<'a> {
         }
         // What is under way to the stores is not there to be found.
         self.pipeline.drain(DRAINED_WITHIN).await?;
+        if !forwarded.is_empty() {
+            self.pipeline.wait_until_staged(forwarded, DRAINED_WITHIN).await?;
+        }
         let mut wanted: BTreeMap<&MetricId, HashSet<EventId>> = BTreeMap::new();
         for (metric, id) in held.iter().flat_map(|doubt| &doubt.places) {
             wanted.entry(metric).or_default().insert(*id);
@@ -277,14 +287,19 @@ impl<'a> Doubts<'a> {
         let mut open = wanted.to_vec();
         for _ in 0..ROUNDS_MAX {
             let outcome = self.raw.apply(&schemas, deliveries, open.iter().copied(), 0, true);
+            let schema = &schemas[tenant];
             for ((index, entry), time) in outcome.passed.into_iter().zip(outcome.forward).zip(outcome.times) {
                 // They come in their order.
                 if let Ok(place) = read.binary_search_by_key(&index, |(index, _)| *index) {
-                    read[place].1 = Other::Read(Reading { entry: entry.payload, time });
+                    let schema = Arc::clone(schema);
+                    read[place].1 = Other::Read(Reading { schema, entry: entry.payload, time });
                 }
             }
-            let Some(names) = outcome.missing_metrics.into_values().next().map(distinct) else { break };
-            if names.iter().any(|name| self.today.metric_named(name).is_none()) {
+            let names = outcome.missing_metrics.into_values().next().unwrap_or_default();
+            let mut names = distinct(names);
+            // What nobody knows any more is no row.
+            names.retain(|name| self.today.metric_named(name).is_some());
+            if names.is_empty() {
                 break;
             }
             let store = &self.pipeline.shared().parts.schemas;

@@ -8,6 +8,7 @@ mod damaged;
 mod intake;
 mod lock;
 mod missing;
+mod moved;
 mod others;
 mod pipeline;
 mod promises;

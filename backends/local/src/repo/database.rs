@@ -45,9 +45,13 @@ impl SharedDatabase {
         }
     }
 
-    /// Writes what makes the next start quick, and lets the file go.
+    /// Waits for the change that is under way, writes what makes the next start quick, and lets the file go.
     pub(crate) fn close(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = slot.take() {
+            // There is one change at a time; with one of them live, redb would put the end of the database off.
+            let _waited = database.begin_write().map(WriteTransaction::abort);
+        }
     }
 }
 
@@ -70,10 +74,12 @@ impl std::fmt::Debug for EssentialFile {
 }
 
 impl EssentialFile {
+    fn check_open(&self) -> io::Result<()> {
+        if self.root.is_closed() { Err(io::Error::other(closed())) } else { Ok(()) }
+    }
+
     fn with_ballast(&self, deed: impl Fn() -> io::Result<()>) -> io::Result<()> {
-        if self.root.is_closed() {
-            return Err(io::Error::other(closed()));
-        }
+        self.check_open()?;
         match deed() {
             Err(error) if failure::is_full(&error) && self.root.ballast.release() => deed(),
             other => other,
@@ -87,6 +93,7 @@ impl StorageBackend for EssentialFile {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.check_open()?;
         self.file.read_at(out, offset)
     }
 

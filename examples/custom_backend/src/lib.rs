@@ -64,7 +64,13 @@ impl FolderArchive {
             };
             for entry in entries {
                 let entry = entry.map_err(|source| classify(&folder, source))?;
-                let (path, metadata) = (entry.path(), entry.metadata().map_err(|source| classify(&folder, source))?);
+                let path = entry.path();
+                let metadata = match entry.metadata() {
+                    Ok(metadata) => metadata,
+                    // It was an unfinished file, or was removed, since it was listed.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(source) => return Err(classify(&path, source)),
+                };
                 if metadata.is_dir() {
                     folders.push(path);
                 } else if let Some(name) = self.name_of(&path) {

@@ -64,15 +64,12 @@ impl Root {
                 Error::unavailable("the directory is poisoned: close it and open it again").with("cause", cause)
             );
         }
-        if self.is_closed() {
-            return Err(Error::unavailable("the directory is closed"));
-        }
-        Ok(())
+        self.check_open()
     }
 
-    /// Whether somebody else may have the directory.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+    /// Fails when somebody else may have the directory.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
     /// Refuses all further changes until the directory is opened again: after a failed fsync nobody knows what
@@ -111,6 +108,11 @@ impl Root {
         self.closed.store(true, Ordering::Release);
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+/// The error of whoever still holds a part of a directory that was closed.
+pub(crate) fn closed() -> Error {
+    Error::unavailable("the directory is closed")
 }
 
 fn take_lock(path: &Path) -> Result<File> {

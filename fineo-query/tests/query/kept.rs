@@ -1,5 +1,7 @@
 //! Statements of one shape, asked again and again while the world changes: every answer is as if it were the first.
 
+use std::time::Duration;
+
 use fineo_core::Timestamp;
 use fineo_query::Parameter;
 use fineo_schema::Change;
@@ -107,4 +109,21 @@ async fn the_time_is_that_of_the_call() {
     desk.check(recent, &["n", "1"]).await;
     desk.clock.advance(std::time::Duration::from_secs(1));
     desk.check(recent, &["n", "0"]).await;
+}
+
+#[tokio::test]
+async fn what_another_process_declares_counts_within_ten_seconds() {
+    let mut desk = two_devices().await;
+    let sql = by_device("b", "2026-01-01");
+    let (before, after) = ("2026-01-01T00:00:01Z|2", "2026-01-01T00:00:01Z|2.0");
+    for _ in 0..2 {
+        desk.check(&sql, &["timestamp|v", before]).await;
+    }
+    let create = Change::CreateMetric { name: "t".to_owned(), aliases: Vec::new() };
+    desk.apply_elsewhere("acme", vec![create, field("t", "v", "double", &[])]).await;
+    desk.check(&sql, &["timestamp|v", before]).await;
+    desk.clock.advance(Duration::from_secs(11));
+    for _ in 0..2 {
+        desk.check(&sql, &["timestamp|v", after]).await;
+    }
 }

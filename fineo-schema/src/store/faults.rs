@@ -1,6 +1,6 @@
 //! Changes behind a repository that fails and loses answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fineo_backend_memory::MemoryRepo;
 use fineo_conformance::fault::{Fault, FaultPlan, Faults, FaultyRepo, Operation, When};
@@ -48,6 +48,25 @@ async fn an_outage_fails_changes_and_leaves_the_cached_schema_readable() {
     let error = store.apply(&tenant, create(2)).await.unwrap_err();
     assert!(error.is_retryable() && !error.may_have_applied(), "{error}");
     assert!(store.snapshot(&tenant).await.unwrap().metric_named("metric1").is_some());
+}
+
+#[tokio::test]
+async fn an_old_schema_serves_while_the_repository_fails_and_is_asked_for_again_a_second_later() {
+    // N6
+    let (repo, clock) = (Arc::new(MemoryRepo::new()), Arc::new(ManualClock::new(Timestamp::default())));
+    let plan = FaultPlan::new(1).with_rule(Operation::RepoLatest, When::Nth(1), Fault::FailBefore);
+    let failing: Arc<dyn SchemaRepo> = Arc::new(FaultyRepo::new(repo.clone(), &Faults::new(plan)));
+    let (reader, writer) = (SchemaStore::new(failing, clock.clone()), store(repo));
+    let (tenant, age) = (TenantId::new("acme").unwrap(), Duration::from_secs(10));
+    writer.apply(&tenant, create(1)).await.unwrap();
+    let known = async || reader.snapshot_or_cached(&tenant, age).await.unwrap().metrics().count();
+    assert_eq!(known().await, 1);
+    writer.apply(&tenant, create(2)).await.unwrap();
+    // It is young enough; then the look at it fails; then nobody looks for a second.
+    for (seconds, expected) in [(9, 1), (2, 1), (0, 1), (2, 2)] {
+        clock.advance(Duration::from_secs(seconds));
+        assert_eq!(known().await, expected, "after {seconds} s more");
+    }
 }
 
 #[tokio::test]

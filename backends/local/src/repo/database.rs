@@ -15,7 +15,7 @@ use crate::{
     disk::DiskFile,
     failure::{self, database_error},
     log::EPOCH_SHIFT,
-    root::Root,
+    root::{self, Root},
 };
 
 /// Numbers of the directory itself.
@@ -41,7 +41,7 @@ impl SharedDatabase {
     fn of_open<T>(&self, begin: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             Some(database) => begin(database),
-            None => Err(closed()),
+            None => Err(root::closed()),
         }
     }
 
@@ -53,10 +53,6 @@ impl SharedDatabase {
             let _waited = database.begin_write().map(WriteTransaction::abort);
         }
     }
-}
-
-fn closed() -> Error {
-    Error::unavailable("the directory is closed")
 }
 
 /// A file that redb writes; a full disk releases the ballast and is asked again, so that checkpoints go on.
@@ -74,12 +70,8 @@ impl std::fmt::Debug for EssentialFile {
 }
 
 impl EssentialFile {
-    fn check_open(&self) -> io::Result<()> {
-        if self.root.is_closed() { Err(io::Error::other(closed())) } else { Ok(()) }
-    }
-
     fn with_ballast(&self, deed: impl Fn() -> io::Result<()>) -> io::Result<()> {
-        self.check_open()?;
+        self.root.check_open().map_err(io::Error::other)?;
         match deed() {
             Err(error) if failure::is_full(&error) && self.root.ballast.release() => deed(),
             other => other,
@@ -93,7 +85,7 @@ impl StorageBackend for EssentialFile {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.check_open()?;
+        self.root.check_open().map_err(io::Error::other)?;
         self.file.read_at(out, offset)
     }
 

@@ -55,8 +55,8 @@ impl Pipeline {
     /// Passes archived events, and those not archived yet, through a stage again. Doing so twice changes nothing.
     ///
     /// It adds what is missing and moves nothing: an event that is a row already, nearline or in `files`, stays where it is, at its
-    /// time and under its metric, whatever the schema would read from it now; but not one that its client's key identifies. Of two replays at once, one of which began
-    /// before a change of how events are read, neither sees yet what the other one adds.
+    /// time and under its metric, whatever the schema would read from it now; but not one that its client's key identifies. Of
+    /// two replays at once, one of which began before a change of how events are read, neither sees yet what the other one adds.
     ///
     /// # Errors
     ///

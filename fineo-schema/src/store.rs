@@ -110,6 +110,11 @@ impl SchemaStore {
         }
     }
 
+    /// Whether what is cached of `tenant` has every change before `time`, whoever made it.
+    pub fn is_known_at(&self, tenant: &TenantId, time: Timestamp) -> bool {
+        self.cache().get(tenant).and_then(|cached| cached.asked_at).is_some_and(|asked_at| asked_at >= time)
+    }
+
     /// The schema of `tenant` as it is cached; never waits.
     pub fn cached(&self, tenant: &TenantId) -> Option<Arc<TenantSchema>> {
         self.cache().get(tenant)?.latest.clone()

@@ -1,14 +1,15 @@
 //! Stage raw in a driver: schemas in, records out.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use fineo_core::{Code, ErrorKind, Rejection, Result, ShardId, TenantId, archive::Stage, stream::Delivery};
+use fineo_core::{Code, ErrorKind, Rejection, Result, ShardId, TenantId, Timestamp, archive::Stage, stream::Delivery};
 use futures::{StreamExt, stream};
 
 use super::{Passed, write_errors};
 use crate::{
     cover::Forwarded,
     driver::parts::Shared,
+    envelope,
     errors::{ErrorClass, ErrorRow},
     stage::raw::{RawOutcome, RawStage, Schemas, distinct},
 };
@@ -91,9 +92,18 @@ impl RawWork {
     /// Takes in what other processes changed of the schemas: an event is read under every change before its arrival. While
     /// the repository is down, what is cached serves.
     async fn look_at_schemas(&self, batch: &[Delivery]) {
-        let tenants: BTreeSet<TenantId> = batch.iter().map(|delivery| delivery.tenant.clone()).collect();
-        let looks = stream::iter(tenants).map(|tenant| {
-            let schemas = self.shared.parts.schemas.clone();
+        let mut arrivals: BTreeMap<&TenantId, Timestamp> = BTreeMap::new();
+        for delivery in batch {
+            // What cannot be read has no schema to be read under.
+            let arrived_at = envelope::read(&delivery.payload).map(|read| read.arrived_at).unwrap_or_default();
+            let last = arrivals.entry(&delivery.tenant).or_insert(arrived_at);
+            *last = arrived_at.max(*last);
+        }
+        let schemas = &self.shared.parts.schemas;
+        let older = arrivals.into_iter().filter(|(tenant, arrived_at)| !schemas.is_known_at(tenant, *arrived_at));
+        let older: Vec<TenantId> = older.map(|(tenant, _)| tenant.clone()).collect();
+        let looks = stream::iter(older).map(|tenant| {
+            let schemas = schemas.clone();
             async move {
                 if let Err(error) = schemas.refresh(&tenant).await {
                     tracing::warn!(%error, %tenant, "the schema could not be looked at");

@@ -147,6 +147,7 @@ impl Aws {
     pub(crate) fn table(&self, name: &str) -> Table {
         Table {
             client: self.clients.dynamodb.clone(),
+            once: self.clients.dynamodb_once.clone(),
             name: format!("{}-{name}", self.options.prefix),
             clock: Arc::clone(&self.options.clock),
             entropy: Arc::clone(&self.options.entropy),

@@ -29,6 +29,8 @@ pub(crate) struct Clients {
     pub(crate) sdk: SdkConfig,
     pub(crate) region: String,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    /// Never repeats: of several tries the SDK tells the last failure, and an earlier one may have been carried out.
+    pub(crate) dynamodb_once: aws_sdk_dynamodb::Client,
     /// Whether something else than AWS's own endpoint stands for DynamoDB.
     pub(crate) is_emulated: bool,
     pub(crate) firehose: aws_sdk_firehose::Client,
@@ -70,14 +72,16 @@ pub(crate) async fn connect(options: &AwsOptions) -> Result<Clients> {
         kinesis = kinesis.endpoint_url(url);
     }
     let is_emulated = options.endpoints.dynamodb.is_some() || configured_endpoint(&sdk, "DYNAMODB").is_some();
-    let once = kinesis.clone().retry_config(RetryConfig::disabled());
+    let dynamodb_once = dynamodb.clone().retry_config(RetryConfig::disabled());
+    let kinesis_once = kinesis.clone().retry_config(RetryConfig::disabled());
     Ok(Clients {
         region,
         is_emulated,
         dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+        dynamodb_once: aws_sdk_dynamodb::Client::from_conf(dynamodb_once.build()),
         firehose: aws_sdk_firehose::Client::from_conf(firehose.build()),
         kinesis: aws_sdk_kinesis::Client::from_conf(kinesis.build()),
-        kinesis_once: aws_sdk_kinesis::Client::from_conf(once.build()),
+        kinesis_once: aws_sdk_kinesis::Client::from_conf(kinesis_once.build()),
         sdk,
     })
 }

@@ -1,5 +1,7 @@
 //! What both DynamoDB stores need: items, pages of queries, batches of writes.
 
+mod transaction;
+
 use std::{collections::HashMap, sync::Arc};
 
 use aws_sdk_dynamodb::{
@@ -9,6 +11,8 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest},
 };
 use fineo_core::{Clock, Entropy, Error, ErrorKind, Result};
+
+pub(crate) use transaction::Refused;
 
 use crate::{failure, retry::Backoff};
 
@@ -28,6 +32,8 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) client: Client,
+    /// Repeats nothing by itself: for transactions.
+    pub(crate) once: Client,
     pub(crate) name: String,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,

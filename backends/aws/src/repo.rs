@@ -21,10 +21,7 @@ use fineo_core::{
     repo::{Compared, Keep, RepoCapabilities, Subject, Version, Versioned, Write},
 };
 
-use crate::{
-    dynamo::{Query, Table, text, text_of},
-    retry::Backoff,
-};
+use crate::dynamo::{Query, Table, text, text_of};
 use item::Head;
 pub(crate) use item::{NAME, OWNER};
 
@@ -57,11 +54,6 @@ impl DynamoRepo {
         let found = self.table.item(item::head_key(subject)).await?;
         found.map(|found| Head::read(&found)).transpose().map_err(|error| error.with("subject", subject))
     }
-
-    /// The bodies of versions, which another writer may replace while they are read.
-    fn backoff(&self) -> Backoff {
-        self.table.backoff()
-    }
 }
 
 #[async_trait]
@@ -71,7 +63,7 @@ impl SchemaRepo for DynamoRepo {
     }
 
     async fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
-        let mut backoff = self.backoff();
+        let mut backoff = self.table.backoff();
         loop {
             let Some(head) = self.head(subject).await? else { return Ok(None) };
             let body = self.body(&head.body).await;

@@ -1,18 +1,12 @@
 //! Removing rows by position: guard and row in one transaction, only while they still stand as they were read.
 
 use async_stream::try_stream;
-use aws_sdk_dynamodb::{
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{Delete, TransactWriteItem},
-};
+use aws_sdk_dynamodb::types::{Delete, TransactWriteItem};
 use fineo_core::{Cover, Error, MetricId, Outcome, Position, Result, ShardId, TenantId, TimeRange};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::{DynamoNearline, cells, directory::Day, key};
-use crate::{
-    dynamo::{Item, Query, TRANSACTION_ITEMS_MAX, binary, built, bytes_of, text, text_of},
-    failure,
-};
+use crate::dynamo::{Item, Query, Refused, TRANSACTION_ITEMS_MAX, binary, built, bytes_of, text, text_of};
 
 const TRANSACTION_ROWS_MAX: usize = TRANSACTION_ITEMS_MAX / 2;
 /// How many partitions are read at a time, and how many transactions are under way.
@@ -128,14 +122,10 @@ impl<'a> Remover<'a> {
         let table = &self.store.table;
         let mut backoff = table.backoff();
         while !rows.is_empty() {
-            let call = table.client.transact_write_items().client_request_token(table.nonce());
-            let Err(error) = call.set_transact_items(Some(self.deletes(&rows)?)).send().await else { break };
-            let reasons = match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    cancelled.cancellation_reasons().to_vec()
-                }
-                Some(TransactWriteItemsError::TransactionInProgressException(_)) => Vec::new(),
-                _ => return Err(failure::dynamodb(error).with("table", &table.name)),
+            let reasons = match table.transact(self.deletes(&rows)?, &table.nonce()).await {
+                Ok(()) => break,
+                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Reasons(reasons)) => reasons,
             };
             let before = rows.len();
             let is_changed = |index: usize| {

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::{
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{CancellationReason, Put, ReturnValuesOnConditionCheckFailure as ReturnValues, TransactWriteItem},
+use aws_sdk_dynamodb::types::{
+    CancellationReason, Put, ReturnValuesOnConditionCheckFailure as ReturnValues, TransactWriteItem,
 };
 use fineo_core::{
     ContentHash, Error, EventId, MetricId, Outcome, Result, TenantId,
@@ -16,10 +15,7 @@ use super::{
     DynamoNearline, ROWS_MAX, cells, key,
     parts::{Split, split},
 };
-use crate::{
-    dynamo::{Item, TRANSACTION_ITEMS_MAX, built, bytes_of, item_bytes},
-    failure,
-};
+use crate::dynamo::{Item, Refused, TRANSACTION_ITEMS_MAX, built, bytes_of, item_bytes};
 
 /// Each row takes two items of a transaction.
 const TRANSACTION_ROWS_MAX: usize = TRANSACTION_ITEMS_MAX / 2;
@@ -204,22 +200,8 @@ impl<'a> Writer<'a> {
                 items.push(TransactWriteItem::builder().put(put).build());
             }
         }
-        let call = table.client.transact_write_items().client_request_token(table.nonce());
-        let Err(error) = call.set_transact_items(Some(items)).send().await else { return Ok(()) };
-        match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                Err(Refused::Reasons(cancelled.cancellation_reasons().to_vec()))
-            }
-            Some(TransactWriteItemsError::TransactionInProgressException(_)) => Err(Refused::Reasons(Vec::new())),
-            _ => Err(Refused::Failed(failure::dynamodb(error).with("table", &table.name))),
-        }
+        table.transact(items, &table.nonce()).await
     }
-}
-
-enum Refused {
-    /// One reason for each item, two for each row.
-    Reasons(Vec<CancellationReason>),
-    Failed(Error),
 }
 
 fn new(row: &Pending) -> Met {

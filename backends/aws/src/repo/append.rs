@@ -2,11 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::{
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{
-        CancellationReason, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure as ReturnValues, TransactWriteItem,
-    },
+use aws_sdk_dynamodb::types::{
+    CancellationReason, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure as ReturnValues, TransactWriteItem,
 };
 use fineo_core::{
     Error, Outcome, Result, Timestamp,
@@ -17,10 +14,7 @@ use super::{
     BODY_BYTES_MAX, DynamoRepo, WRITES_MAX,
     item::{self, Body, Head, KEEP, OWNER, VERSION},
 };
-use crate::{
-    dynamo::{built, number, text},
-    failure,
-};
+use crate::dynamo::{Refused, built, number, text};
 
 /// What a refused transaction means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +25,6 @@ pub(super) enum Refusal {
     Ours,
     /// The subject of the write at `index` keeps its versions otherwise.
     KeptOtherwise(usize),
-    /// Another transaction is under way on the same items.
-    Busy,
 }
 
 /// What a write of the set is about, in the order of a transaction's items.
@@ -100,46 +92,29 @@ impl DynamoRepo {
     }
 
     async fn transact(&self, writes: &[Write], heads: &[Option<Head>], nonce: &str) -> Outcome<Compared> {
-        let mut backoff = self.backoff();
-        loop {
-            let items = match self.items(writes, heads) {
-                Ok(items) => items,
-                Err(error) => return Outcome::NotDone(error),
-            };
-            let owners: Vec<Option<usize>> = items.iter().map(|(index, _)| *index).collect();
-            let call = self
-                .table
-                .client
-                .transact_write_items()
-                .client_request_token(self.table.nonce())
-                .set_transact_items(Some(items.into_iter().map(|(_, item)| item).collect()));
-            let Err(error) = call.send().await else {
+        let (owners, items) = match self.items(writes, heads) {
+            Ok(items) => items.into_iter().unzip::<_, _, Vec<_>, Vec<_>>(),
+            Err(error) => return Outcome::NotDone(error),
+        };
+        let reasons = match self.table.transact(items, nonce).await {
+            Ok(()) => {
                 self.listed(writes);
                 return Outcome::Done(Compared::Written);
-            };
-            let refusal = match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    refusal(writes, &owners, cancelled.cancellation_reasons(), nonce)
-                }
-                Some(TransactWriteItemsError::TransactionInProgressException(_)) => Some(Refusal::Busy),
-                _ => None,
-            };
-            match refusal {
-                Some(Refusal::Ours) => return Outcome::Done(Compared::Written),
-                Some(Refusal::Stands { index, current }) => {
-                    let subject = writes[index].subject.clone();
-                    return Outcome::Done(Compared::Conflict { subject, current });
-                }
-                Some(Refusal::KeptOtherwise(index)) => {
-                    let error = Error::invalid("the subject keeps its versions otherwise");
-                    return Outcome::NotDone(error.with("subject", &writes[index].subject));
-                }
-                Some(Refusal::Busy) => {}
-                None => return self.resolve(writes, nonce, failure::dynamodb(error)).await,
             }
-            if !backoff.wait().await {
-                return Outcome::NotDone(Error::unavailable("other transactions hold the same subjects"));
+            Err(Refused::Failed(error)) => return self.resolve(writes, nonce, error).await,
+            Err(Refused::Reasons(reasons)) => reasons,
+        };
+        match refusal(writes, &owners, &reasons, nonce) {
+            Some(Refusal::Ours) => Outcome::Done(Compared::Written),
+            Some(Refusal::Stands { index, current }) => {
+                let subject = writes[index].subject.clone();
+                Outcome::Done(Compared::Conflict { subject, current })
             }
+            Some(Refusal::KeptOtherwise(index)) => {
+                let error = Error::invalid("the subject keeps its versions otherwise");
+                Outcome::NotDone(error.with("subject", &writes[index].subject))
+            }
+            None => Outcome::NotDone(refused(&reasons)),
         }
     }
 
@@ -255,6 +230,12 @@ fn certainly(error: Error) -> Error {
     certain.with_source(error)
 }
 
+/// What DynamoDB refuses in items that no condition was about.
+fn refused(reasons: &[CancellationReason]) -> Error {
+    let said = reasons.iter().find_map(CancellationReason::message).unwrap_or_default();
+    Error::invalid("DynamoDB refused the write").with("said", said)
+}
+
 /// What the reasons of a cancelled transaction mean for the set of writes; none when they are no verdict on it.
 pub(super) fn refusal(
     writes: &[Write],
@@ -262,22 +243,14 @@ pub(super) fn refusal(
     reasons: &[CancellationReason],
     nonce: &str,
 ) -> Option<Refusal> {
-    let mut is_busy = false;
-    for (owner, reason) in owners.iter().zip(reasons) {
-        match (reason.code().unwrap_or("None"), owner) {
-            ("ConditionalCheckFailed", Some(index)) => {
-                let write = &writes[*index];
-                let there = reason.item().and_then(|item| Head::read(item).ok());
-                return Some(match there {
-                    Some(there) if there.keep != write.subject.keep() => Refusal::KeptOtherwise(*index),
-                    Some(there) if there.nonce == nonce => Refusal::Ours,
-                    Some(there) => Refusal::Stands { index: *index, current: there.version },
-                    None => Refusal::Stands { index: *index, current: Version::NONE },
-                });
-            }
-            ("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded", _) => is_busy = true,
-            _ => {}
-        }
-    }
-    is_busy.then_some(Refusal::Busy)
+    let failed = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+    let mut reasons = owners.iter().zip(reasons).filter(|(_, reason)| failed(reason));
+    let (index, reason) = reasons.find_map(|(owner, reason)| owner.map(|index| (index, reason)))?;
+    let there = reason.item().and_then(|item| Head::read(item).ok());
+    Some(match there {
+        Some(there) if there.keep != writes[index].subject.keep() => Refusal::KeptOtherwise(index),
+        Some(there) if there.nonce == nonce => Refusal::Ours,
+        Some(there) => Refusal::Stands { index, current: there.version },
+        None => Refusal::Stands { index, current: Version::NONE },
+    })
 }

@@ -46,7 +46,7 @@ fn the_first_write_that_did_not_stand_as_expected_is_named() {
     check(&both, Some(Refusal::Stands { index: 0, current: Version::NONE }));
 }
 
-// N11: a transaction that the SDK sent twice meets what it made itself.
+// N11: a transaction that is sent again after its token was forgotten meets what it made itself.
 #[test]
 fn our_own_version_is_no_conflict() {
     check(&[there(2, Keep::Latest, "ours"), reason("None"), reason("None")], Some(Refusal::Ours));
@@ -55,14 +55,6 @@ fn our_own_version_is_no_conflict() {
 #[test]
 fn a_subject_that_keeps_its_versions_otherwise_is_told() {
     check(&[there(1, Keep::History, "x"), reason("None"), reason("None")], Some(Refusal::KeptOtherwise(0)));
-}
-
-// N2: throttles and other transactions are waited for.
-#[test]
-fn a_busy_table_is_waited_for() {
-    for code in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
-        check(&[reason("None"), reason("None"), reason(code)], Some(Refusal::Busy));
-    }
 }
 
 #[test]

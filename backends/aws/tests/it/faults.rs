@@ -1,6 +1,6 @@
 //! What AWS does and no emulator shows: partial failures, lost replies, expired iterators, items left unprocessed.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use fineo_backend_aws::{Aws, Endpoints};
 use fineo_core::{
@@ -19,13 +19,14 @@ use crate::{
 
 /// The trials with a stub; they need no emulator.
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-    let cases: [(&str, Run); 8] = [
+    let cases: [(&str, Run); 9] = [
         ("aws, N1: records fail one by one, whatever their number is said to be", || Box::pin(partly_put())),
         ("aws, N11: an append without an answer is unknown and was sent once", || Box::pin(lost_append())),
         ("aws: an expired iterator begins anew behind what was read", || Box::pin(expired())),
         ("aws, N1: only items left unprocessed are sent again", || Box::pin(unprocessed())),
         ("aws, N11: a transaction that meets itself was written", || Box::pin(own_transaction())),
         ("aws, N11: a transaction without an answer is looked for", || Box::pin(lost_transaction())),
+        ("aws, N2, N11: a transaction is sent under one token until it is answered for", || Box::pin(one_token())),
         ("aws: the doctor says of denied calls that they are denied", || Box::pin(denied())),
         ("aws: a table that takes every writer for the first is found out", || Box::pin(credulous())),
     ];
@@ -184,12 +185,39 @@ async fn lost_transaction() -> Result<()> {
             true => assert_eq!(outcome.into_result()?, Compared::Written),
             false => assert!(matches!(outcome, Outcome::Unknown(_))),
         }
-        let tokens: std::collections::BTreeSet<String> = stub
-            .calls()
-            .iter()
-            .filter_map(|(_, arguments)| arguments["ClientRequestToken"].as_str().map(str::to_owned))
-            .collect();
-        assert_eq!(tokens.len(), 1, "a repeated transaction bears the token of the first");
+        assert_eq!(tokens(&stub).len(), 1, "a repeated transaction bears the token of the first");
     }
+    Ok(())
+}
+
+fn tokens(stub: &Stub) -> BTreeSet<String> {
+    let calls = stub.calls().into_iter();
+    calls.filter_map(|(_, arguments)| arguments["ClientRequestToken"].as_str().map(str::to_owned)).collect()
+}
+
+/// It was made by the first call, whose answer is lost, and then another moved on what it wrote. Under a new token it
+/// would be refused for that: an event's large values would be thrown away, an append told as not made.
+async fn one_token() -> Result<()> {
+    let mut seen = 0;
+    let answer: Answer = Box::new(move |operation, _| {
+        if operation != "TransactWriteItems" {
+            return (200, json!({}));
+        }
+        seen += 1;
+        let busy =
+            |code: &str| json!({ "__type": "TransactionCanceledException", "CancellationReasons": [{ "Code": code }] });
+        match seen {
+            1 => (500, refusal("InternalServerError")),
+            2 => (400, busy("TransactionConflict")),
+            3 => (400, busy("ThrottlingError")),
+            4 => (400, refusal("ProvisionedThroughputExceededException")),
+            5 => (400, refusal("TransactionInProgressException")),
+            _ => (200, json!({})),
+        }
+    });
+    let (aws, stub) = place(answer).await?;
+    let found = aws.repo().append(vec![small_write()], Timestamp::default()).await.into_result()?;
+    assert_eq!(found, Compared::Written);
+    assert_eq!((stub.names().len(), tokens(&stub).len()), (6, 1));
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! The contract of a schema repository: subjects with versions and one compare-and-append over several.
 
-use std::fmt::{self, Debug, Display};
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Debug, Display},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -149,12 +152,38 @@ pub struct RepoCapabilities {
     pub writes_max: usize,
 }
 
+impl RepoCapabilities {
+    /// Checks that `writes` can be one append, before anything is looked up.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for too many writes, a subject that occurs twice, or a body that is too large.
+    pub fn check(&self, writes: &[Write]) -> Result<()> {
+        if writes.len() > self.writes_max {
+            let error = Error::invalid("too many writes at once").with("writes", writes.len());
+            return Err(error.with("writes_max", self.writes_max));
+        }
+        let mut seen = BTreeSet::new();
+        for Write { subject, body, .. } in writes {
+            if !seen.insert((subject.owner(), subject.name())) {
+                return Err(Error::invalid("a subject occurs twice in one append").with("subject", subject));
+            }
+            let bytes = body.as_ref().map_or(0, Bytes::len);
+            if bytes > self.body_bytes_max {
+                let error = Error::invalid("the body is too large").with("subject", subject).with("bytes", bytes);
+                return Err(error.with("bytes_max", self.body_bytes_max));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Subjects with append-only versions.
 ///
 /// # Guarantees
 ///
 /// 1. **Compare.** [`append`](Self::append) makes all writes when every subject stands at the expected
-///    version, else none.
+///    version, else none; nor does it when they cannot be one append (see [`RepoCapabilities::check`]).
 /// 2. **Atomicity.** No reader sees some writes of an append and not the others, after a crash neither.
 /// 3. **Linearizability.** A read that begins after an append was done sees it; of two appends that expect
 ///    the same version of one subject at most one is written.

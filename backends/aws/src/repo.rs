@@ -96,7 +96,7 @@ impl SchemaRepo for DynamoRepo {
     }
 
     async fn append(&self, writes: Vec<Write>, now: Timestamp) -> Outcome<Compared> {
-        if let Err(error) = append::check(&writes) {
+        if let Err(error) = self.capabilities().check(&writes) {
             return Outcome::NotDone(error);
         }
         if writes.is_empty() {

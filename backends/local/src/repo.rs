@@ -191,25 +191,6 @@ fn write_all(transaction: &WriteTransaction, writes: &[Write], now: Timestamp) -
     Ok(None)
 }
 
-fn check(writes: &[Write]) -> Result<()> {
-    if writes.len() > WRITES_MAX {
-        return Err(Error::invalid("too many writes").with("writes", writes.len()).with("writes_max", WRITES_MAX));
-    }
-    let mut subjects: Vec<&Subject> = writes.iter().map(|write| &write.subject).collect();
-    subjects.sort_unstable();
-    if let Some(twice) = subjects.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Error::invalid("a subject occurs twice").with("subject", twice[0]));
-    }
-    for write in writes {
-        let bytes = write.body.as_ref().map_or(0, bytes::Bytes::len);
-        if bytes > BODY_BYTES_MAX {
-            let error = Error::invalid("body too large").with("subject", &write.subject).with("bytes", bytes);
-            return Err(error.with("bytes_max", BODY_BYTES_MAX));
-        }
-    }
-    Ok(())
-}
-
 impl fmt::Display for LocalRepo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "local repository in {}", self.shared.root.path.display())
@@ -240,7 +221,7 @@ impl SchemaRepo for LocalRepo {
     }
 
     async fn append(&self, writes: Vec<Write>, now: Timestamp) -> Outcome<Compared> {
-        if let Err(error) = check(&writes) {
+        if let Err(error) = self.capabilities().check(&writes) {
             return Outcome::NotDone(error);
         }
         self.blocking(move |shared| shared.append(&writes, now)).await.into()

@@ -1,7 +1,7 @@
 //! A schema repository in memory: one map under one lock, so that compare-and-append is plainly atomic.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -47,24 +47,12 @@ fn current(subjects: &Subjects, subject: &Subject) -> Version {
     last.map_or(Version::NONE, |last| last.version)
 }
 
-fn check(subjects: &Subjects, writes: &[Write]) -> Result<()> {
-    if writes.len() > WRITES_MAX {
-        return Err(Error::invalid("too many writes at once").with("writes_max", WRITES_MAX));
+fn check_keep(subjects: &Subjects, writes: &[Write]) -> Result<()> {
+    let mut written = writes.iter().map(|write| &write.subject);
+    match written.find(|subject| kept(subjects, subject).is_some_and(|kept| kept.keep != subject.keep())) {
+        Some(subject) => Err(Error::invalid("the subject keeps its versions otherwise").with("subject", subject)),
+        None => Ok(()),
     }
-    let mut seen = BTreeSet::new();
-    for write in writes {
-        let subject = &write.subject;
-        if !seen.insert((subject.owner(), subject.name())) {
-            return Err(Error::invalid("a subject occurs twice in one append").with("subject", subject));
-        }
-        if write.body.as_ref().is_some_and(|body| body.len() > BODY_BYTES_MAX) {
-            return Err(Error::invalid("the body is too large").with("subject", subject));
-        }
-        if kept(subjects, subject).is_some_and(|kept| kept.keep != subject.keep()) {
-            return Err(Error::invalid("the subject keeps its versions otherwise").with("subject", subject));
-        }
-    }
-    Ok(())
 }
 
 fn first_conflict(subjects: &Subjects, writes: &[Write]) -> Option<Compared> {
@@ -107,7 +95,7 @@ impl SchemaRepo for MemoryRepo {
 
     async fn append(&self, writes: Vec<Write>, now: Timestamp) -> Outcome<Compared> {
         let mut subjects = self.subjects();
-        if let Err(error) = check(&subjects, &writes) {
+        if let Err(error) = self.capabilities().check(&writes).and_then(|()| check_keep(&subjects, &writes)) {
             return Outcome::NotDone(error);
         }
         if let Some(conflict) = first_conflict(&subjects, &writes) {

@@ -11,7 +11,7 @@ use fineo_core::{
 };
 
 use super::{
-    BODY_BYTES_MAX, DynamoRepo, WRITES_MAX,
+    DynamoRepo,
     item::{self, Body, Head, KEEP, OWNER, VERSION},
 };
 use crate::dynamo::{Refused, built, number, text};
@@ -29,24 +29,6 @@ pub(super) enum Refusal {
 
 /// What a write of the set is about, in the order of a transaction's items.
 type Items = Vec<(Option<usize>, TransactWriteItem)>;
-
-/// Whether the writes can be a set at all.
-pub(super) fn check(writes: &[Write]) -> Result<()> {
-    if writes.len() > WRITES_MAX {
-        return Err(Error::invalid("too many writes at once").with("writes_max", WRITES_MAX));
-    }
-    let mut seen = BTreeSet::new();
-    for write in writes {
-        let subject = &write.subject;
-        if !seen.insert((subject.owner(), subject.name())) {
-            return Err(Error::invalid("a subject occurs twice in one append").with("subject", subject));
-        }
-        if write.body.as_ref().is_some_and(|body| body.len() > BODY_BYTES_MAX) {
-            return Err(Error::invalid("the body is too large").with("subject", subject));
-        }
-    }
-    Ok(())
-}
 
 impl DynamoRepo {
     pub(super) async fn compare_and_append(&self, writes: &[Write], now: Timestamp) -> Outcome<Compared> {

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use fineo_core::{
     Outcome, Result,
-    repo::{Compared, Keep, Version, Write},
+    repo::{Compared, Keep, RepoCapabilities, Version, Write},
 };
 
-use super::{body, history_subject, latest_subject, standing, write};
+use super::{body, history_subject, latest_subject, standing, subject, write};
 use crate::{
     Case, Place, Restart, Verdict,
     case::cases,
-    support::{CANCEL_POLLS_MAX, RACERS, at, cancelled_at, race, restart},
+    support::{CANCEL_POLLS_MAX, RACERS, at, cancelled_at, filler, race, restart},
 };
 
 pub(in crate::cases) const CASES: &[Case] = cases! { Repo:
@@ -18,6 +18,7 @@ pub(in crate::cases) const CASES: &[Case] = cases! { Repo:
     1 "an append is not made when one subject stands otherwise, which is named" not_made,
     1 "a write without a body only checks" only_checks,
     1 "an append in which a subject occurs twice is refused" twice,
+    1 "an append beyond the limits is refused" beyond,
     2 "no reader sees one write of an append and not the other" atomic,
     3 "of many appends that create one subject exactly one is written" race_of_creates,
     3 "counting by compare-and-append loses no count" counting,
@@ -84,11 +85,27 @@ async fn only_checks(place: Box<dyn Place>) -> Result<Verdict> {
 async fn twice(place: Box<dyn Place>) -> Result<Verdict> {
     let repo = place.repo().await?;
     let a = history_subject("a");
-    let outcome = repo.append(vec![write(&a, 0, "1"), write(&a, 0, "2")], at(0)).await;
-    assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
-    let outcome = repo.append(vec![write(&a, 0, "1"), write(&a, 1, "2")], at(0)).await;
-    assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
+    for again in [write(&a, 0, "2"), write(&a, 1, "2"), write(&subject("a", Keep::Latest, None), 0, "2")] {
+        let outcome = repo.append(vec![write(&a, 0, "1"), again], at(0)).await;
+        assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
+    }
     assert_eq!(standing(&repo, &a).await?, Version::NONE);
+    Ok(Verdict::Passed)
+}
+
+async fn beyond(place: Box<dyn Place>) -> Result<Verdict> {
+    let repo = place.repo().await?;
+    let RepoCapabilities { writes_max, body_bytes_max, .. } = repo.capabilities();
+    let many = (0..=writes_max).map(|number| write(&history_subject(&format!("a{number}")), 0, "1")).collect();
+    let body = Some(Bytes::from(filler(body_bytes_max + 1)));
+    let large = Write { subject: history_subject("a0"), expected: Version::NONE, body };
+    for writes in [many, vec![write(&history_subject("b"), 0, "1"), large]] {
+        let outcome = repo.append(writes, at(0)).await;
+        assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
+    }
+    for name in ["a0", "b"] {
+        assert_eq!(standing(&repo, &history_subject(name)).await?, Version::NONE);
+    }
     Ok(Verdict::Passed)
 }
 

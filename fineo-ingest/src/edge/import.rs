@@ -145,7 +145,23 @@ impl Edge {
         &self,
         source: ImportSource,
         options: ImportOptions,
+        on_progress: impl FnMut(&ImportReport) + Send,
+    ) -> Result<ImportReport> {
+        self.import_until(source, options, on_progress, std::future::pending()).await
+    }
+
+    /// As [`Edge::import`], but no further once `stop` completes: what is on its way into the stream is finished then, and
+    /// the report is of that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Edge::import`].
+    pub async fn import_until(
+        &self,
+        source: ImportSource,
+        options: ImportOptions,
         mut on_progress: impl FnMut(&ImportReport) + Send,
+        stop: impl Future<Output = ()> + Send,
     ) -> Result<ImportReport> {
         if let Some(metric) = &options.metric {
             fineo_schema::name::check_metric(metric)?;
@@ -157,10 +173,16 @@ impl Edge {
         let mut report =
             ImportReport { durability: Some(self.0.stream.capabilities().durability), ..Default::default() };
         let mut in_flight = FuturesUnordered::new();
-        let mut failure = None;
+        let mut stop = std::pin::pin!(stop);
+        let (mut failure, mut is_stopped) = (None, false);
         loop {
             let read = loop {
                 tokio::select! {
+                    biased;
+                    () = &mut stop => {
+                        is_stopped = true;
+                        break None;
+                    }
                     // What is under way goes on, however slow the source is: it may hold what others wait for.
                     Some(stored) = in_flight.next() => {
                         self.add(&mut report, stored?);
@@ -181,8 +203,10 @@ impl Edge {
                 }
                 None => (Vec::new(), true),
             };
-            let piece = cutter.cut(&bytes, is_end && failure.is_none());
-            in_flight.push(self.store(piece, &retry));
+            if !is_stopped {
+                let piece = cutter.cut(&bytes, is_end && failure.is_none());
+                in_flight.push(self.store(piece, &retry));
+            }
             while in_flight.len() >= IN_FLIGHT_MAX || is_end && !in_flight.is_empty() {
                 if let Some(stored) = in_flight.next().await {
                     self.add(&mut report, stored?);
@@ -193,7 +217,9 @@ impl Edge {
                 break;
             }
         }
-        reading.await.map_err(|source| Error::internal("reading the import broke off").with_source(source))?;
+        if !is_stopped {
+            reading.await.map_err(|source| Error::internal("reading the import broke off").with_source(source))?;
+        }
         match failure {
             Some(error) => Err(error),
             None => Ok(report),

@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Room, problem::Problem};
+use super::{Room, caller::Caller, problem::Problem};
 use crate::{ConnectionSlot, Principal};
 
 /// How many encoded batches wait for a slow reader.
@@ -100,17 +100,17 @@ pub(super) async fn stream(
     mut rows: QueryStream,
     form: Form,
     room: &Room,
-    principal: Principal,
-    slot: Option<ConnectionSlot>,
+    caller: Caller,
 ) -> Result<Response, Problem> {
     let mut encoder = Encoder::new(form, &rows)?;
-    let first = rows.next_batch().await?;
+    let first = caller.unless_ended(room, rows.next_batch()).await?;
     let mut begin = encoder.begin()?;
     if let Some(batch) = &first {
         begin.extend(encoder.batch(batch)?);
     }
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
     let is_whole = Arc::new(AtomicBool::new(false));
+    let (principal, slot) = caller.into_parts();
     let outlet = Outlet { sender, room: room.clone(), is_whole: Arc::clone(&is_whole) };
     let writer = Writer { rows, encoder, outlet, principal, _slot: slot };
     let is_over = first.is_none();
@@ -147,12 +147,13 @@ impl Writer {
         let principal = self.principal.clone();
         let clock: Arc<dyn Clock> = Arc::clone(&outlet.room.shared().clock);
         let error = tokio::select! {
+            biased;
+            // P4, S19: what was begun with a credential ends with it.
+            () = principal.ended(&*clock) => Error::new(fineo::ErrorKind::Cancelled, "the credential has ended"),
             outcome = self.write(begin, is_over) => match outcome {
                 Ok(()) => return outlet.is_whole.store(true, Ordering::Release),
                 Err(error) => error,
             },
-            // P4, S19: what was begun with a credential ends with it.
-            () = principal.ended(&*clock) => Error::new(fineo::ErrorKind::Cancelled, "the credential has ended"),
         };
         tracing::debug!(%error, "an answer broke off");
     }

@@ -1,6 +1,6 @@
 //! `POST /v1/batches`: a file of events at once, with a manifest that says what became of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json,
@@ -11,7 +11,8 @@ use axum::{
 };
 use bytes::Bytes;
 use fineo::{
-    Error, FreshnessToken, ImportFormat, ImportOptions, ImportReport, ImportSource, Routing, TenantId,
+    Clock, Error, ErrorKind, FreshnessToken, ImportFormat, ImportOptions, ImportReport, ImportSource, Routing,
+    TenantId,
     core::{
         EventId,
         repo::{Compared, Keep, Subject, Version, Write},
@@ -29,6 +30,9 @@ use super::{
     problem::{Problem, ProblemDetails},
 };
 use crate::Scope;
+
+/// How long the events that are on their way into the stream may take to get there once their batch has ended early.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// How a batch is sent.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -64,6 +68,32 @@ pub(crate) struct BatchView {
     pub first_rejections: Vec<BatchRejection>,
 }
 
+/// What was taken in of a batch that ended early: of its first events.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct BatchTaken {
+    /// Where its events stand.
+    pub token: String,
+    /// How many events were accepted.
+    pub accepted: u64,
+    /// How many were refused, by code.
+    pub rejected: BTreeMap<String, u64>,
+}
+
+impl BatchTaken {
+    /// What `report` tells of; none where that is nothing.
+    fn of(report: &ImportReport) -> Option<Self> {
+        (report.accepted > 0 || !report.rejected.is_empty()).then(|| Self {
+            token: FreshnessToken::from(report.token.clone()).to_string(),
+            accepted: report.accepted,
+            rejected: rejected(report),
+        })
+    }
+}
+
+fn rejected(report: &ImportReport) -> BTreeMap<String, u64> {
+    report.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect()
+}
+
 /// A refused event of a batch.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct BatchRejection {
@@ -95,18 +125,22 @@ pub(super) async fn send(
     if let Some((_, known)) = manifest(&room, tenant, &id).await? {
         return Ok(Json(known).into_response());
     }
-    let sent = body::read(&room, &headers, body).await?;
+    let sent = caller.unless_ended(&room, body::read(&room, &headers, body)).await?;
     let source = match &query.from {
         None => ImportSource::Bytes(sent),
         Some(_) if !sent.is_empty() => {
             return Err(Problem::bad_request("invalid", "a batch has a body or a from, not both"));
         }
-        Some(url) => room.shared().folders.find(tenant, url).await?,
+        Some(url) => caller.unless_ended(&room, room.shared().folders.find(tenant, url)).await?,
     };
-    let options = ImportOptions::new(Routing::Tenant(tenant.clone()))
+    let mut options = ImportOptions::new(Routing::Tenant(tenant.clone()))
         .with_format(format(&headers, query.from.as_deref()))
         .with_metric(query.metric);
-    let report = import(&room, source, options).await?;
+    if let Some(key) = idempotency_key(&headers)? {
+        // What has no manifest yet may be in the stream all the same: its events are told by the key and their place.
+        options = options.with_origin(&named(tenant, key));
+    }
+    let report = import(&room, &caller, source, options).await?;
     let first = report.first_rejections.iter();
     let view = BatchView {
         id: id.to_string(),
@@ -116,12 +150,16 @@ pub(super) async fn send(
         token: FreshnessToken::from(report.token.clone()).to_string(),
         bytes: report.bytes,
         accepted: report.accepted,
-        rejected: report.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
+        rejected: rejected(&report),
         first_rejections: first
             .map(|(index, message)| BatchRejection { index: *index, message: message.clone() })
             .collect(),
     };
-    save(&room, tenant, &id, &view).await?;
+    if !save(&room, tenant, &id, &view).await?
+        && let Some((_, known)) = manifest(&room, tenant, &id).await?
+    {
+        return Ok(Json(known).into_response());
+    }
     let mut response = (StatusCode::ACCEPTED, Json(&view)).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/batches/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -138,23 +176,49 @@ fn format(headers: &HeaderMap, from: Option<&str>) -> ImportFormat {
     if is_csv { ImportFormat::Csv } else { ImportFormat::Json }
 }
 
-/// Takes in `source`, unless it unpacks to more than it may.
-async fn import(room: &Room, source: ImportSource, options: ImportOptions) -> Result<ImportReport, Problem> {
+/// Takes in `source`, unless it unpacks to more than it may or the credential ends; a problem tells what was taken in all
+/// the same.
+async fn import(
+    room: &Room,
+    caller: &Caller,
+    source: ImportSource,
+    options: ImportOptions,
+) -> Result<ImportReport, Problem> {
     let max = room.shared().folders.unpacked_bytes_max();
+    let clock: &dyn Clock = &*room.shared().clock;
     let is_too_long = CancellationToken::new();
+    let mut so_far = ImportReport::default();
     let look = |report: &ImportReport| {
         if report.bytes > max {
             is_too_long.cancel();
         }
+        so_far = report.clone();
     };
-    let report = tokio::select! {
-        report = room.fineo().import(source, options, &look) => Some(report?),
-        () = is_too_long.cancelled() => None,
+    // P4: what was begun with a credential ends with it.
+    let stop = async {
+        tokio::select! {
+            () = caller.ended(clock) => {}
+            () = is_too_long.cancelled() => {}
+        }
     };
-    report.filter(|report| report.bytes <= max).ok_or_else(|| {
-        let detail = format!("the object has more than {max} bytes; what came before them is taken in");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail)
-    })
+    let overdue = async {
+        caller.ended(clock).await;
+        clock.sleep(SETTLE_MAX).await;
+    };
+    let imported = tokio::select! {
+        imported = room.fineo().pipeline().edge().import_until(source, options, look, stop) => imported,
+        () = overdue => Err(Error::new(ErrorKind::Cancelled, "the credential has ended")),
+    };
+    let problem = match imported {
+        _ if !caller.is_valid(clock) => Problem::unauthenticated(),
+        Ok(report) if report.bytes <= max => return Ok(report),
+        Ok(_) => {
+            let detail = format!("the object has more than {max} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail)
+        }
+        Err(error) => Problem::from(error),
+    };
+    Err(problem.with_batch(BatchTaken::of(&so_far)))
 }
 
 /// Says what became of a batch.
@@ -183,10 +247,15 @@ fn id_of(room: &Room, tenant: &TenantId, headers: &HeaderMap) -> Result<EventId,
     let Some(key) = idempotency_key(headers)? else {
         return Ok(EventId(room.shared().entropy.id()));
     };
-    let hash = digest(&SHA256, format!("batch\n{tenant}\n{key}").as_bytes());
+    let hash = digest(&SHA256, named(tenant, key).as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_ref()[..16]);
     Ok(EventId(bytes))
+}
+
+/// What a batch is that `tenant` calls `key`.
+fn named(tenant: &TenantId, key: &str) -> String {
+    format!("batch\n{tenant}\n{key}")
 }
 
 fn subject(tenant: &TenantId, id: &EventId) -> Result<Subject, Error> {
@@ -200,13 +269,11 @@ async fn manifest(room: &Room, tenant: &TenantId, id: &EventId) -> Result<Option
     Ok(Some((found.version, view)))
 }
 
-async fn save(room: &Room, tenant: &TenantId, id: &EventId, view: &BatchView) -> Result<(), Problem> {
+/// Keeps a manifest, unless the batch has one by now: where it was sent twice at once, its events are the same events.
+async fn save(room: &Room, tenant: &TenantId, id: &EventId, view: &BatchView) -> Result<bool, Problem> {
     let body = serde_json::to_vec(view)
         .map_err(|source| Error::internal("the manifest of a batch cannot be written").with_source(source))?;
     let write = Write { subject: subject(tenant, id)?, expected: Version::NONE, body: Some(Bytes::from(body)) };
     let now = room.shared().clock.now();
-    match room.fineo().parts().repo.append(vec![write], now).await.into_result()? {
-        // The same batch was sent twice at once: its events are the same events.
-        Compared::Written | Compared::Conflict { .. } => Ok(()),
-    }
+    Ok(room.fineo().parts().repo.append(vec![write], now).await.into_result()? == Compared::Written)
 }

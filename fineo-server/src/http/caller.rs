@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use fineo::{Clock, TenantId};
+use fineo::{Clock, Fineo, TenantId, query::Session};
 
 use super::{Entrance, Peer, Room, problem::Problem};
 use crate::{ConnectionSlot, Principal, Scope};
@@ -45,6 +45,32 @@ impl Caller {
     /// Completes when its credential has ended.
     pub(super) async fn ended(&self, clock: &dyn Clock) {
         self.principal.ended(clock).await;
+    }
+
+    /// Whether its credential still counts.
+    pub(super) fn is_valid(&self, clock: &dyn Clock) -> bool {
+        self.principal.is_valid(clock.now())
+    }
+
+    /// Does `work` unless its credential has ended: what was begun with a credential ends with it (P4, S19).
+    pub(super) async fn unless_ended<T, E>(
+        &self,
+        room: &Room,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Problem>
+    where
+        Problem: From<E>,
+    {
+        tokio::select! {
+            biased;
+            () = self.ended(&*room.shared().clock) => Err(Problem::unauthenticated()),
+            done = work => Ok(done?),
+        }
+    }
+
+    /// Its way to SQL.
+    pub(super) fn session(&self, fineo: &Fineo) -> Session {
+        self.principal.session(fineo)
     }
 
     /// The name by which changes are attributed.

@@ -129,7 +129,10 @@ pub(super) async fn send(
         return Err(if taken.is_empty() { problem } else { problem.with_taken(taken) });
     }
     if query.ack == AckLevel::Queryable
-        && room.fineo().wait_until_fresh(&taken.token(), limits.freshness_wait).await.is_ok()
+        && caller
+            .unless_ended(&room, room.fineo().wait_until_fresh(&taken.token(), limits.freshness_wait))
+            .await
+            .is_ok()
     {
         // Otherwise they are accepted all the same, and the answer says no more than that.
         taken.waited_for(AckLevel::Queryable);
@@ -160,9 +163,10 @@ async fn take_in(
     let mut ended = std::pin::pin!(ended);
     loop {
         let is_end = tokio::select! {
-            is_end = slices.next(|bytes| intake.add(bytes)) => is_end?,
+            biased;
             // P4: what was begun with a credential ends with it.
             () = &mut ended => return Err(Problem::unauthenticated()),
+            is_end = slices.next(|bytes| intake.add(bytes)) => is_end?,
         };
         let rejected = |rejection: Rejection| Problem::rejected(rejection.code, &rejection.message);
         while let Some(receipt) = intake.store(is_end).await?.map_err(rejected)? {

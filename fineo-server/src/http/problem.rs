@@ -13,7 +13,7 @@ use fineo::{Error, ErrorKind, core::Code};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Entrance, events::EventsAnswer, taken::Taken};
+use super::{Entrance, batches::BatchTaken, events::EventsAnswer, taken::Taken};
 use crate::{Scope, auth::Refusal};
 
 /// The media type of a problem.
@@ -42,6 +42,9 @@ pub(crate) struct ProblemDetails {
     /// Of a body of events that was not taken to its end: what became of the first of them. The others are to be sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<EventsAnswer>,
+    /// Of a batch that ended early: what was taken in of it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchTaken>,
 }
 
 /// A request that is not answered as it hoped to be.
@@ -66,6 +69,7 @@ impl Problem {
             hint: None,
             position: None,
             taken: None,
+            batch: None,
         };
         Self { details: Box::new(details), retry_after: None, inner: None, taken: None }
     }
@@ -82,6 +86,12 @@ impl Problem {
     /// With what was taken of a body of events all the same.
     pub(super) fn with_taken(mut self, taken: Taken) -> Self {
         self.taken = Some(Arc::new(taken));
+        self
+    }
+
+    /// With what was taken of a batch all the same.
+    pub(super) fn with_batch(mut self, batch: Option<BatchTaken>) -> Self {
+        self.details.batch = batch;
         self
     }
 

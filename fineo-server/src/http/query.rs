@@ -72,14 +72,14 @@ pub(super) async fn ask(
 ) -> Result<Response, Problem> {
     caller.require(Scope::Query)?;
     let form = Form::wanted(&headers)?;
-    let request: QueryRequest = body::read_json(&room, &headers, body).await?;
+    let request: QueryRequest = caller.unless_ended(&room, body::read_json(&room, &headers, body)).await?;
     let parameters = request.params.into_iter().map(parameter).collect::<Result<Vec<_>, _>>()?;
     let asked = headers.get(MIN_POSITION).map(|value| value.to_str().unwrap_or("?").to_owned());
     if let Some(token) = request.min_position.or(asked) {
         let token: FreshnessToken = token.parse()?;
         let limits = room.limits();
         let wait = request.wait_ms.map_or(limits.freshness_wait, Duration::from_millis).min(limits.freshness_wait_max);
-        room.fineo().wait_until_fresh(&token, wait).await?;
+        caller.unless_ended(&room, room.fineo().wait_until_fresh(&token, wait)).await?;
     }
     answer(&room, caller, form, &request.sql, &parameters).await
 }
@@ -148,10 +148,10 @@ async fn answer(
     sql: &str,
     parameters: &[Parameter],
 ) -> Result<Response, Problem> {
-    let (principal, slot) = caller.into_parts();
     let as_of = room.fineo().data_as_of();
-    let rows = principal.session(room.fineo()).query(sql, parameters).await?;
-    let mut response = stream(rows, form, room, principal, slot).await?;
+    let session = caller.session(room.fineo());
+    let rows = caller.unless_ended(room, session.query(sql, parameters)).await?;
+    let mut response = stream(rows, form, room, caller).await?;
     if let Ok(value) = HeaderValue::from_str(&as_of.to_string()) {
         response.headers_mut().insert(DATA_AS_OF, value);
     }

@@ -108,7 +108,7 @@ pub(super) async fn replay(
     body: Body,
 ) -> Result<Json<ReplayView>, Problem> {
     let tenant = caller.require(Scope::Admin)?;
-    let asked: ReplayBody = body::read_json(&room, &headers, body).await?;
+    let asked: ReplayBody = caller.unless_ended(&room, body::read_json(&room, &headers, body)).await?;
     let stage = match asked.stage {
         StageName::Raw => Stage::Raw,
         StageName::Staged => Stage::Staged,
@@ -129,10 +129,13 @@ pub(super) async fn replay(
     let fineo = room.fineo().clone();
     let clock: std::sync::Arc<dyn Clock> = room.shared().clock.clone();
     let begun = clock.now();
-    let report = match &asked.predicate {
-        Some(predicate) => fineo.replay_errors_where(request, predicate).await?,
-        None => fineo.replay(request).await?,
+    let replaying = async {
+        match &asked.predicate {
+            Some(predicate) => fineo.replay_errors_where(request, predicate).await,
+            None => fineo.replay(request).await,
+        }
     };
+    let report = caller.unless_ended(&room, replaying).await?;
     tracing::info!(micros = clock.now().micros() - begun.micros(), events = report.events, "replayed");
     Ok(Json(ReplayView::from(&report)))
 }

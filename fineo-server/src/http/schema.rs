@@ -130,7 +130,7 @@ pub(super) async fn declare(
     body: Body,
 ) -> Result<Response, Problem> {
     let tenant = caller.require(Scope::Schema)?;
-    let bytes = body::read(&room, &headers, body).await?;
+    let bytes = caller.unless_ended(&room, body::read(&room, &headers, body)).await?;
     let plan = room.fineo().schema(tenant).plan(&text(&bytes)?).await?;
     let mut request = request(&room, &caller, tenant, &headers, plan.changes)?;
     request.base = Some(request.base.unwrap_or(plan.base));
@@ -149,7 +149,7 @@ pub(super) async fn plan(
     body: Body,
 ) -> Result<Response, Problem> {
     let tenant = caller.require_reader_or(Scope::Schema)?;
-    let bytes = body::read(&room, &headers, body).await?;
+    let bytes = caller.unless_ended(&room, body::read(&room, &headers, body)).await?;
     let plan = room.fineo().schema(tenant).plan(&text(&bytes)?).await?;
     Ok(tagged(plan.base.0, PlanView::from(plan)))
 }
@@ -169,7 +169,7 @@ pub(super) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let tenant = caller.require(Scope::Schema)?;
-    let changes: ChangesRequest = body::read_json(&room, &headers, body).await?;
+    let changes: ChangesRequest = caller.unless_ended(&room, body::read_json(&room, &headers, body)).await?;
     let is_ours = |change: &Change| matches!(change, Change::DiscoverMetrics { .. });
     if changes.changes.iter().any(is_ours) {
         return Err(Problem::bad_request(

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod again;
 mod client;
 mod desk;
+mod ended;
 mod events;
 mod flight;
 mod hostile;

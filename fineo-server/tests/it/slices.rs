@@ -40,7 +40,8 @@ fn upload(caller: &Caller, path: &str) -> (mpsc::Sender<String>, tokio::task::Jo
     (sender, tokio::spawn(answer))
 }
 
-async fn within<T>(future: impl Future<Output = T>) -> T {
+/// What `future` gives, within half a minute.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::select! {
         value = future => value,
         () = SystemClock.sleep(Duration::from_secs(30)) => panic!("not within half a minute"),

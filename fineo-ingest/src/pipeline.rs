@@ -231,7 +231,7 @@ async fn tails(stream: &dyn fineo_core::Stream, known: &Cover) -> Result<Cover> 
 /// What an earlier process forwarded is to be waited for too.
 async fn note_tails(shared: &Shared) -> Result<()> {
     let retry = shared.retry.clone().with_tries_max(START_TRIES_MAX);
-    let (mut settled, mut known) = (Vec::new(), Cover::default());
+    let (mut settled, mut known, mut raw) = (Vec::new(), Cover::default(), Cover::default());
     for stage in Stage::ALL {
         let source = shared.source(stage);
         for shard in retry.until_done(|| async { source.shards().await }).await? {
@@ -239,8 +239,9 @@ async fn note_tails(shared: &Shared) -> Result<()> {
             let found =
                 retry.until_done(|| async { Checkpoint::read(&*shared.parts.repo, subject.clone()).await }).await?;
             let Some(position) = found.position else { continue };
-            if stage == Stage::Staged {
-                known.advance(&shard.id, position);
+            match stage {
+                Stage::Raw => raw.advance(&shard.id, position),
+                Stage::Staged => known.advance(&shard.id, position),
             }
             settled.push((stage, shard.id, position));
         }
@@ -253,6 +254,11 @@ async fn note_tails(shared: &Shared) -> Result<()> {
         shared.progress.checkpointed(stage, &shard, position);
     }
     shared.progress.forwarded_before(&forwarded);
+    if shared.options.runs_stages {
+        let source = &shared.parts.raw;
+        let arrived = retry.until_done(|| async { tails(&**source, &raw).await }).await?;
+        shared.progress.begun_behind(arrived);
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ pub mod http;
 mod import;
 mod notify;
 pub mod pg;
+mod readiness;
 mod server;
 mod shared;
 mod shutdown;

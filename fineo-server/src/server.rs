@@ -18,6 +18,9 @@ const CREDENTIALS_EVERY: Duration = Duration::from_secs(10);
 /// After how many of those looks the certificate is read again.
 const LOOKS_PER_CERTIFICATE: u32 = 6;
 
+/// How long the doors stay shut at most while the stages pass on what was accepted before the start.
+const START_WAIT_MAX: Duration = Duration::from_secs(3);
+
 /// Doors that listen, over an instance.
 #[derive(Debug)]
 pub struct Server {
@@ -110,6 +113,11 @@ impl Server {
     /// When a door broke off, or something could not be made durable; what was acknowledged is there all the same.
     pub async fn run(self) -> Result<()> {
         let Self { shared, shutdown, http, postgres, flight, socket, compaction, scratch, notices } = self;
+        // Whoever asks first sees what an earlier server said can be asked. Stages that do not get on keep nobody from asking.
+        tokio::select! {
+            () = shared.fineo.pipeline().wait_until_caught_up(START_WAIT_MAX) => {}
+            () = shutdown.requested() => {}
+        }
         let mut doors: JoinSet<Result<()>> = JoinSet::new();
         if let Some(listener) = http {
             doors.spawn(http::serve(listener, shared.clone(), shutdown.clone()));

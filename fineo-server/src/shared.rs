@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use fineo::{Clock, Entropy, Fineo};
 
-use crate::{Connections, Credentials, Folders, Tls};
+use crate::{Connections, Credentials, Folders, Tls, readiness::Readiness};
 
 /// What all doors work on. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Shared {
     pub connections: Connections,
     /// Where batches may be read from.
     pub folders: Arc<Folders>,
+    /// Whether events get through.
+    pub(crate) readiness: Arc<Readiness>,
     /// The only source of time.
     pub clock: Arc<dyn Clock>,
     /// The only source of chance.
@@ -33,7 +35,17 @@ impl Shared {
         let clock = Arc::clone(credentials.clock());
         let entropy = Arc::clone(credentials.entropy());
         let connections = Connections::new(&limits);
-        Self { fineo, credentials, limits: Arc::new(limits), tls, connections, folders: Arc::default(), clock, entropy }
+        Self {
+            fineo,
+            credentials,
+            limits: Arc::new(limits),
+            tls,
+            connections,
+            folders: Arc::default(),
+            readiness: Arc::default(),
+            clock,
+            entropy,
+        }
     }
 }
 

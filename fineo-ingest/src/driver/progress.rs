@@ -25,8 +25,31 @@ struct State {
     before: Cover,
     /// What stage staged has made visible.
     staged: Cover,
+    backlog: Backlog,
     checkpoints: BTreeMap<(Stage, ShardId), Position>,
     failures: BTreeMap<(Stage, ShardId), Error>,
+}
+
+/// What was in the raw stream when this process began, as far as a query may not see it yet.
+#[derive(Debug, Default)]
+enum Backlog {
+    #[default]
+    None,
+    /// Stage raw must come so far.
+    Raw(Cover),
+    /// Stage staged must come so far.
+    Staged(Cover),
+}
+
+impl State {
+    fn note_backlog(&mut self) {
+        if matches!(&self.backlog, Backlog::Raw(tails) if self.raw.includes(tails)) {
+            self.backlog = Backlog::Staged(self.forwarded.clone());
+        }
+        if matches!(&self.backlog, Backlog::Staged(target) if self.staged.includes(target)) {
+            self.backlog = Backlog::None;
+        }
+    }
 }
 
 /// Where the wait for a token stands.
@@ -44,7 +67,11 @@ impl Progress {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
+        {
+            let mut state = self.state();
+            change(&mut state);
+            state.note_backlog();
+        }
         self.changed.send_modify(|count| *count += 1);
     }
 
@@ -73,6 +100,16 @@ impl Progress {
             state.forwarded.merge(forwarded);
             state.before.merge(forwarded);
         });
+    }
+
+    /// What is in the raw stream up to `tails` was there before this process began.
+    pub(crate) fn begun_behind(&self, tails: Cover) {
+        self.change(|state| state.backlog = Backlog::Raw(tails));
+    }
+
+    /// Whether a query sees all that was in the streams before this process began.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        matches!(self.state().backlog, Backlog::None)
     }
 
     /// The last position of a staged shard before this process began.

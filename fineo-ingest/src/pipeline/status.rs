@@ -1,5 +1,7 @@
 //! How far a pipeline has come, to be shown.
 
+use std::time::Duration;
+
 use fineo_core::{Position, Result, ShardId, archive::Stage, nearline::Damage};
 
 use super::Pipeline;
@@ -50,6 +52,26 @@ impl ShardStatus {
 }
 
 impl Pipeline {
+    /// Whether a query sees all that was in the streams when this process began to carry the stages; where others carry
+    /// them, that is not known and does not count.
+    pub fn has_caught_up(&self) -> bool {
+        self.shared().progress.has_caught_up()
+    }
+
+    /// Completes once [`Pipeline::has_caught_up`], or after `within` all the same.
+    pub async fn wait_until_caught_up(&self, within: Duration) {
+        let mut changed = self.shared().progress.subscribe();
+        let mut timeout = self.shared().parts.clock.sleep(within);
+        let mut look = Box::pin(self.look_at_others());
+        while !self.has_caught_up() {
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = &mut look => look = Box::pin(self.look_at_others()),
+                () = &mut timeout => return,
+            }
+        }
+    }
+
     /// How far the pipeline has come.
     ///
     /// # Errors

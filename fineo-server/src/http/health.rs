@@ -22,11 +22,10 @@ pub(super) async fn health() -> &'static str {
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "ready"), (status = 503, description = "not ready; `reason` says why")))]
 pub(super) async fn ready(State(room): State<Room>) -> Response {
-    let reason = match room.fineo().pipeline().status().await {
-        _ if room.shutdown().is_requested() => Some("the server is ending"),
-        Err(_) => Some("a stream does not answer"),
-        Ok(status) if status.shards.iter().any(|shard| shard.failure.is_some()) => Some("a stage cannot go on"),
-        Ok(_) => None,
+    let shared = room.shared();
+    let reason = match room.shutdown().is_requested() {
+        true => Some("the server is ending".to_owned()),
+        false => shared.readiness.hindrance(&shared.fineo, shared.clock.now()).await,
     };
     match reason {
         None => Json(json!({"ready": true})).into_response(),

@@ -15,6 +15,7 @@ mod patience;
 mod pg;
 mod pg_catalog;
 mod query;
+mod readiness;
 mod rig;
 mod roles;
 mod schema;

@@ -6,7 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use fineo::{
     Fineo, TenantId,
-    core::{SystemClock, SystemEntropy},
+    core::{Clock, SystemClock, SystemEntropy},
 };
 use fineo_server::{
     Config, Credentials, Scope, Server, Shutdown, Tls,
@@ -89,6 +89,13 @@ impl Rig {
         let mut server = Server::open(&config, fineo, credentials, None).await.unwrap();
         server.folders_mut().connect(url, store);
         Self::of(server)
+    }
+
+    /// A server over `fineo` whose clock is `clock`.
+    pub(crate) async fn over(fineo: Fineo, clock: Arc<dyn Clock>) -> Self {
+        let repo = Arc::clone(&fineo.parts().repo);
+        let credentials = Credentials::open(repo, clock, Arc::new(SystemEntropy::new())).await.unwrap();
+        Self::of(Server::open(&config(), fineo, credentials, None).await.unwrap())
     }
 
     fn of(server: Server) -> Self {

@@ -1,0 +1,95 @@
+//! Whether events get through, told from one look to the next.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use fineo::{
+    Fineo, Result, Stage, Timestamp,
+    core::{Code, Position, ShardId},
+    ingest::{PipelineStatus, ShardStatus},
+};
+
+/// A stage that passes nothing on for so long, though something is there to pass on, does not get events through; for so long
+/// a store counts as full after it refused an event.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How long the progress of other processes is waited for before a stage counts as behind.
+const LOOK_FOR: Duration = Duration::from_millis(600);
+
+/// What was seen at earlier looks.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Of each shard on which a stage is behind: what it had passed on, and when that was first seen so.
+    behind: BTreeMap<(Stage, ShardId), (Option<Position>, Timestamp)>,
+    /// How many events were refused for want of room, and when there were more of them.
+    refused: u64,
+    refused_at: Option<Timestamp>,
+}
+
+impl Readiness {
+    /// Why events do not get through at `now`, if they do not, in words for anybody.
+    pub(crate) async fn hindrance(&self, fineo: &Fineo, now: Timestamp) -> Option<String> {
+        let pipeline = fineo.pipeline();
+        // Where nothing is to be made durable, this says whether anything could be.
+        if let Err(error) = fineo.parts().raw.sync().await.into_result() {
+            tracing::warn!(%error, "not ready: the stream takes no events");
+            return Some(format!("the stream takes no events: {}", error.message()));
+        }
+        let Ok(status) = status(fineo).await else { return Some("a stream does not answer".to_owned()) };
+        // What others carry, others answer for.
+        let stages = if pipeline.options().runs_stages { status.shards } else { Vec::new() };
+        let full = Code::StorageFull.as_str();
+        let counts = pipeline.counters().all();
+        let refused = counts.values().filter_map(|counts| counts.rejected.get(full)).sum();
+        let hindrance = self.0.lock().unwrap_or_else(PoisonError::into_inner).look(&stages, refused, now);
+        hindrance.or_else(|| {
+            (!pipeline.has_caught_up())
+                .then(|| "what was accepted before the start is still being passed on".to_owned())
+        })
+    }
+}
+
+async fn status(fineo: &Fineo) -> Result<PipelineStatus> {
+    let pipeline = fineo.pipeline();
+    let status = pipeline.status().await?;
+    if !pipeline.options().runs_stages || pipeline.options().is_alone || !status.shards.iter().any(is_behind) {
+        return Ok(status);
+    }
+    // How far others have come only those hear who wait for it.
+    let _ = pipeline.drain(LOOK_FOR).await;
+    pipeline.status().await
+}
+
+fn is_behind(shard: &ShardStatus) -> bool {
+    shard.passed < shard.tail
+}
+
+impl Seen {
+    fn look(&mut self, stages: &[ShardStatus], refused: u64, now: Timestamp) -> Option<String> {
+        let is_over = |since: Timestamp| Duration::from_micros(now.micros().abs_diff(since.micros())) >= STUCK_AFTER;
+        let mut behind = BTreeMap::new();
+        for shard in stages.iter().filter(|shard| is_behind(shard)) {
+            let key = (shard.stage, shard.shard.clone());
+            let before = self.behind.get(&key).filter(|(passed, _)| *passed == shard.passed);
+            behind.insert(key, (shard.passed, before.map_or(now, |(_, since)| *since)));
+        }
+        self.behind = behind;
+        if refused > self.refused {
+            (self.refused, self.refused_at) = (refused, Some(now));
+        }
+        if let Some(shard) = stages.iter().find(|shard| shard.failure.is_some()) {
+            return Some(format!("stage {} cannot go on", shard.stage));
+        }
+        if let Some(((stage, _), _)) = self.behind.iter().find(|(_, (_, since))| is_over(*since)) {
+            let seconds = STUCK_AFTER.as_secs();
+            return Some(format!("stage {stage} has passed nothing on for {seconds} seconds, though events wait"));
+        }
+        let is_full = self.refused_at.is_some_and(|at| !is_over(at));
+        is_full.then(|| "the storage is full: events are refused".to_owned())
+    }
+}

@@ -88,6 +88,7 @@ impl Client {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 return Err(Error::unavailable("the server of this directory belongs to somebody else")
                     .with("socket", path.display())
+                    .with("hint", "run this as the user who started the server")
                     .with_source(error));
             }
             // No socket, or one that a dead server left behind.

@@ -141,6 +141,22 @@ pub struct NotifyConfig {
     pub bearer_token: Option<String>,
 }
 
+impl NotifyConfig {
+    /// Refuses what no request can be sent to.
+    fn check(&self) -> Result<()> {
+        let is_webhook = |url: &str| {
+            let parsed = reqwest::Url::parse(url);
+            parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        };
+        for (setting, url) in [("notify.tenant_url", &self.tenant_url), ("notify.operator_url", &self.operator_url)] {
+            if let Some(url) = url.as_deref().filter(|url| !is_webhook(url)) {
+                return Err(Error::invalid("a webhook is an http:// or https:// URL").with(setting, url));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Bounds, as [`DoorLimits`] explains them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -190,6 +206,32 @@ impl Default for LimitsConfig {
     }
 }
 
+impl LimitsConfig {
+    /// Refuses bounds with which nobody could do anything.
+    fn check(&self) -> Result<()> {
+        let has_room = [
+            ("limits.connections_max", self.connections_max > 0),
+            ("limits.connections_per_address_max", self.connections_per_address_max > 0),
+            ("limits.connections_per_tenant_max", self.connections_per_tenant_max > 0),
+            ("limits.hello_seconds_max", self.hello_seconds_max > 0),
+            ("limits.stall_seconds_max", self.stall_seconds_max > 0),
+            ("limits.body_seconds_max", self.body_seconds_max > 0),
+            ("limits.idle_seconds_max", self.idle_seconds_max > 0),
+            ("limits.body_bytes_max", self.body_bytes_max > 0),
+            ("limits.unpacked_bytes_max", self.unpacked_bytes_max > 0),
+            ("limits.events_bytes_max", self.events_bytes_max > 0),
+            ("limits.events_max", self.events_max > 0),
+            ("limits.sql_bytes_max", self.sql_bytes_max > 0),
+            ("limits.query_seconds_max", self.query_seconds_max > 0),
+            ("limits.query_memory_bytes_max", self.query_memory_bytes_max > 0),
+        ];
+        match has_room.into_iter().find(|(_, has_room)| !has_room) {
+            None => Ok(()),
+            Some((setting, _)) => Err(Error::invalid("this limit is at least 1").with("setting", setting)),
+        }
+    }
+}
+
 /// Logs, traces and counters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -234,6 +276,8 @@ impl Config {
         if config.tls.certificate.is_some() != config.tls.key.is_some() {
             return Err(Error::invalid("tls.certificate and tls.key go together"));
         }
+        config.notify.check()?;
+        config.limits.check()?;
         Ok(config)
     }
 

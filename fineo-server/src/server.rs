@@ -223,8 +223,15 @@ fn check_exposure(config: &Config, is_encrypted: bool, has_no_token: bool) -> Re
 
 async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     let Some(address) = address else { return Ok(None) };
-    let taken =
-        |source| Error::unavailable("the address cannot be listened on").with("address", address).with_source(source);
+    let taken = |source: std::io::Error| {
+        let hint = match source.kind() {
+            std::io::ErrorKind::AddrInUse => "end the program that has the address, or choose another",
+            std::io::ErrorKind::PermissionDenied => "choose a port from 1024 on, or run with the right to this one",
+            _ => "choose an address of this machine",
+        };
+        let error = Error::unavailable("the address cannot be listened on").with("address", address);
+        error.with("hint", hint).with_source(source)
+    };
     TcpListener::bind(address).await.map(Some).map_err(taken)
 }
 

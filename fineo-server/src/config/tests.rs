@@ -40,6 +40,10 @@ fn what_has_no_meaning_is_refused_with_what_would_have() {
         ("[limits]\nbody_bytes_max = 'much'", "line 2"),
         ("[tls]\ncertificate = 'a.pem'", "tls.key"),
         ("[http]\naddress = 'localhost'", "address"),
+        ("[limits]\nconnections_max = 0", "limits.connections_max"),
+        ("[limits]\nquery_seconds_max = 0", "limits.query_seconds_max"),
+        ("[notify]\ntenant_url = 'ftp://x'", "notify.tenant_url=ftp://x"),
+        ("[notify]\noperator_url = 'x'", "http:// or https://"),
     ] {
         let error = Config::parse(text).unwrap_err().to_string();
         assert!(error.contains(hint), "{error}");

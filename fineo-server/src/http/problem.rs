@@ -137,7 +137,8 @@ impl Problem {
     fn into_response_for(self, entrance: Entrance) -> Response {
         let mut details = *self.details;
         if let (Entrance::Socket, Some(inner)) = (entrance, &self.inner) {
-            details.detail = inner.to_string();
+            // The client puts the hint and the position back in their places.
+            details.detail = told(inner, &["hint", "position"]);
         }
         let status = StatusCode::from_u16(details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = match self.taken {
@@ -208,7 +209,7 @@ impl From<Error> for Problem {
             "schema_conflict" => status = StatusCode::PRECONDITION_FAILED,
             _ => {}
         }
-        let shown = shown(&error);
+        let shown = told(&error, &["code", "hint", "position"]);
         let detail = match for_strangers {
             Some(text) => {
                 tracing::error!(error = ?error, "a request failed");
@@ -226,10 +227,10 @@ impl From<Error> for Problem {
     }
 }
 
-/// The message and its context, without what has a place of its own.
-fn shown(error: &Error) -> String {
+/// The message and its context, without what has a `place` of its own.
+fn told(error: &Error, places: &[&str]) -> String {
     let mut text = error.message().to_owned();
-    let context = error.context().iter().filter(|(name, _)| !matches!(*name, "code" | "hint" | "position"));
+    let context = error.context().iter().filter(|(name, _)| !places.contains(name));
     for (index, (name, value)) in context.enumerate() {
         let separator = if index == 0 { ": " } else { ", " };
         text.push_str(&format!("{separator}{name}={}", value.escape_debug()));

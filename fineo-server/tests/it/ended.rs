@@ -1,18 +1,14 @@
 //! What was begun over HTTP with a credential ends with it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use fineo::{
     TenantId,
     schema::{Change, Identity},
 };
+use fineo_conformance::fault::{Fault, FaultPlan, Faults, FaultyObjects, Operation, When};
 use fineo_server::{Scope, auth::Token};
-use object_store::{
-    ObjectStore, ObjectStoreExt,
-    memory::InMemory,
-    path::Path,
-    throttle::{ThrottleConfig, ThrottledStore},
-};
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,11 +23,11 @@ use crate::{
 const EVENT: &str = "{\"metrictype\":\"m\",\"timestamp\":1}\n";
 
 /// Sends the head of a request, and waits until the server asks for its body: it knows by then who asks.
-async fn begin(rig: &Rig, token: &Token, target: &str, length: usize) -> TcpStream {
+pub(crate) async fn begin(rig: &Rig, token: &Token, target: &str, headers: &str) -> TcpStream {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     let head = format!(
-        "POST {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\
-         content-type: application/json\r\nauthorization: Bearer {}\r\n\r\n",
+        "POST {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\n\
+         {headers}authorization: Bearer {}\r\n\r\n",
         token.reveal()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -41,8 +37,20 @@ async fn begin(rig: &Rig, token: &Token, target: &str, length: usize) -> TcpStre
     stream
 }
 
+/// A piece of a body.
+fn piece(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+/// A whole body, in a piece.
+pub(crate) fn whole(bytes: &[u8]) -> Vec<u8> {
+    let mut sent = if bytes.is_empty() { Vec::new() } else { piece(bytes) };
+    sent.extend(b"0\r\n\r\n");
+    sent
+}
+
 /// The status and the body of what is answered.
-async fn answer(mut stream: TcpStream) -> (u16, Value) {
+pub(crate) async fn answer(mut stream: TcpStream) -> (u16, Value) {
     let mut said = String::new();
     within(stream.read_to_string(&mut said)).await.unwrap();
     let (head, body) = said.split_once("\r\n\r\n").unwrap();
@@ -61,8 +69,8 @@ async fn a_query_whose_token_is_revoked_before_its_first_rows_is_not_answered() 
     for ask in [json!({"sql": long}), json!({"sql": "SELECT 1", "min_position": position, "wait_ms": 60_000})] {
         let token = rig.token("acme", &[Scope::Query]).await;
         let ask = ask.to_string();
-        let mut asked = begin(&rig, &token, "/v1/query", ask.len()).await;
-        asked.write_all(ask.as_bytes()).await.unwrap();
+        let mut asked = begin(&rig, &token, "/v1/query", "content-type: application/json\r\n").await;
+        asked.write_all(&whole(ask.as_bytes())).await.unwrap();
         // What came later is answered, so that what came before has begun.
         other.ask("SELECT count(*) FROM m").await;
         rig.credentials.revoke(token.id()).await.unwrap();
@@ -77,11 +85,11 @@ async fn a_query_whose_token_is_revoked_before_its_first_rows_is_not_answered() 
 async fn a_batch_whose_token_is_revoked_while_its_body_comes_is_not_taken_in() {
     let rig = Rig::new().await;
     let token = rig.token("acme", &[Scope::Ingest]).await;
-    let mut sending = begin(&rig, &token, "/v1/batches", 2 * EVENT.len()).await;
-    sending.write_all(EVENT.as_bytes()).await.unwrap();
+    let mut sending = begin(&rig, &token, "/v1/batches", "").await;
+    sending.write_all(&piece(EVENT.as_bytes())).await.unwrap();
     rig.credentials.revoke(token.id()).await.unwrap();
     // The server may have closed its side already.
-    let _ = sending.write_all(EVENT.as_bytes()).await;
+    let _ = sending.write_all(&whole(EVENT.as_bytes())).await;
     let (status, problem) = answer(sending).await;
     assert_eq!((status, &problem["batch"]), (401, &Value::Null), "{problem}");
     rig.fineo.wait_until_drained().await.unwrap();
@@ -98,9 +106,9 @@ async fn a_batch_that_is_being_taken_in_ends_with_its_token_and_says_what_was_ta
     let event = |at| format!("{{\"metrictype\":\"m\",\"timestamp\":{at},\"text\":\"{text}\"}}\n");
     let events: String = (0..EVENTS).map(event).collect();
     store.put(&Path::from("acme/long.json"), events.into()).await.unwrap();
-    // It is read in four requests.
-    let slow = ThrottleConfig { wait_get_per_call: Duration::from_secs(1), ..ThrottleConfig::default() };
-    let store: Arc<dyn ObjectStore> = Arc::new(ThrottledStore::new(store, slow));
+    // It is found and then read in four requests, of which the third is never answered.
+    let silent = Faults::new(FaultPlan::new(1).with_rule(Operation::ObjectGet, When::Nth(3), Fault::Hang));
+    let store: Arc<dyn ObjectStore> = Arc::new(FaultyObjects::new(Arc::new(store), &silent));
     let rig = Rig::with_folder(config(), "s3://drops/", &store).await;
     let by_arrival = Change::SetIdentity { metric: None, identity: Some(Identity::Arrival) };
     rig.fineo.schema(&TenantId::new("acme").unwrap()).apply(vec![by_arrival]).await.unwrap();

@@ -35,6 +35,8 @@ async fn the_operator_reaches_the_server_through_the_directory_and_nobody_else_c
     assert_eq!(rows.next_batch().await.unwrap().unwrap().num_rows(), 1);
     let error = client.sql(&acme, None, "SELECT * FROM nonesuch").await.unwrap_err();
     assert!(error.to_string().contains("nonesuch"), "{error}");
+    let error = client.sql(&acme, None, "SELEC 1").await.unwrap_err().to_string();
+    assert_eq!((error.matches("position=").count(), error.matches("hint=").count() < 2), (1, true), "{error}");
     let metrics: Vec<MetricView> = client.ask(Method::GET, "/v1/metrics", Sent::to(&acme)).await.unwrap();
     assert_eq!(metrics[0].name, "m");
     let status: ReportView = client.ask(Method::GET, "/operator/status", Sent::default()).await.unwrap();

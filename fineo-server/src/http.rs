@@ -6,6 +6,7 @@ mod body;
 mod caller;
 mod connection;
 mod events;
+mod floats;
 mod framing;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;

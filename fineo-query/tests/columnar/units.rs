@@ -1,4 +1,4 @@
-//! Conversions to another unit over files, nearline rows and both: semantics 2.5, 3.6, 4.7 and 4.8.
+//! Conversions to another unit over files, nearline rows and both. SC5, SC6.
 
 use fineo_schema::{Change, ChangeId, StatedConversion};
 

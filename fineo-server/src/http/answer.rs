@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Room, problem::Problem};
+use super::{Room, floats::Floats, problem::Problem};
 use crate::{ConnectionSlot, Principal};
 
 /// How many encoded batches wait for a slow reader.
@@ -296,7 +296,7 @@ impl Encoder {
 }
 
 fn lines(batch: &RecordBatch, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let builder = WriterBuilder::new().with_explicit_nulls(true);
+    let builder = WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(Floats));
     let mut writer = builder.build::<_, LineDelimited>(bytes);
     writer.write(batch).map_err(unwritable)?;
     writer.finish().map_err(unwritable)?;

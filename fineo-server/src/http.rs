@@ -6,7 +6,6 @@ mod body;
 mod caller;
 mod connection;
 mod events;
-mod floats;
 mod framing;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;

@@ -42,7 +42,7 @@ async fn accept_chooses_the_form() {
 }
 
 #[tokio::test]
-async fn an_infinity_that_sql_makes_is_told_from_null_in_json() {
+async fn an_infinity_that_sql_makes_is_told_from_null() {
     let rig = Rig::new().await;
     let acme = rig.caller("acme").await;
     let sql = "SELECT x * 1e10 AS x, CAST(x AS REAL) AS r, [x * 1e10, 1.5] AS l, x - x AS n \
@@ -56,6 +56,9 @@ async fn an_infinity_that_sql_makes_is_told_from_null_in_json() {
         {"x": "NaN", "r": "NaN", "l": ["NaN", 1.5], "n": "NaN"}
     ]);
     assert_eq!(answer["rows"], wanted);
+    let sql = "SELECT x, CAST(x AS REAL) AS r FROM (VALUES ('-Infinity'::double), (2.5), (NULL), ('NaN')) AS t(x)";
+    let csv = acme.and("accept", "text/csv").post("/v1/query", serde_json::json!({"sql": sql}).to_string()).await;
+    assert_eq!(csv.text(), "x,r\n-Infinity,-Infinity\n2.5,2.5\n,\nNaN,NaN\n");
 }
 
 // Q09, Q14, T4

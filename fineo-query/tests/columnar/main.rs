@@ -9,4 +9,5 @@ mod late;
 mod merged;
 mod moving;
 mod simulated;
+mod units;
 mod world;

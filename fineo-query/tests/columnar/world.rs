@@ -161,10 +161,20 @@ impl World {
         Compactor::new(parts, options)
     }
 
-    pub(crate) async fn change(&self, changes: Vec<Change>) {
+    fn change_id(&self) -> ChangeId {
         let mut id = [0; 16];
         self.entropy.fill(&mut id);
-        self.schemas().apply(&acme(), ChangeRequest::new(ChangeId::of_bytes(id), changes)).await.unwrap();
+        ChangeId::of_bytes(id)
+    }
+
+    pub(crate) async fn change(&self, changes: Vec<Change>) -> ChangeId {
+        let id = self.change_id();
+        self.schemas().apply(&acme(), ChangeRequest::new(id, changes)).await.unwrap();
+        id
+    }
+
+    pub(crate) async fn undo(&self, change: ChangeId) {
+        self.schemas().undo(&acme(), &change, self.change_id(), None).await.unwrap();
     }
 
     /// Declares fields of a metric: name, type, aliases.

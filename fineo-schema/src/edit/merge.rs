@@ -69,8 +69,16 @@ impl Edit {
                 held.names.extend(missing.iter().cloned());
                 let line = format!("field {} ({}) takes over {}", held.names[0], held.field_type, field.names[0]);
                 let is_other = held.field_type != field.field_type || !missing.is_empty();
+                // What either side hides stays unreadable by any name until somebody unhides it.
+                let is_one_hidden = held.hidden_since.is_some() != field.hidden_since.is_some();
+                held.hidden_since = held.hidden_since.into_iter().chain(field.hidden_since).min();
+                let hidden =
+                    format!("field {} is hidden, because one of the two was; unhide it to read it", held.names[0]);
                 missing.iter().for_each(|name| self.know_field(target, name));
-                if is_other { self.note(line) } else { Ok(()) }
+                if is_other {
+                    self.note(line)?;
+                }
+                if is_one_hidden { self.note(hidden) } else { Ok(()) }
             }
             [first, ..] => {
                 let document = self.document(target);

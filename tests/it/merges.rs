@@ -72,3 +72,47 @@ async fn a_merge_shows_no_value_that_either_metric_hides() {
         assert_eq!(rows(fineo, &acme, r#"SELECT secret FROM "B""#).await, ["7", "7"], "{}", instance.backend);
     }
 }
+
+#[tokio::test]
+async fn values_of_both_metrics_of_a_merge_stay_in_their_units_nearline_and_in_files() {
+    let twice =
+        r#""conversion":{"unit":null,"scale":2.0,"offset":0.0,"name":null,"metric_name":null,"from":null,"to":null}"#;
+    let add = |metric: &str, unit: &str| {
+        let field = r#""name":"t","field_type":"double","aliases":[]"#;
+        format!(r#"{{"op":"add_field","metric":"{metric}",{field},"unit":{unit}}}"#)
+    };
+    // What is declared of t in A and in B, and what 50 of A and 10 of B are before and after A is merged into B.
+    let cases = [
+        (vec![add("A", "null"), add("B", "null"), convert(twice)], "A|100.0 B|10.0"),
+        (vec![add("A", r#""F""#), add("B", r#""C""#)], "A|10.0 B|10.0"),
+        (vec![add("A", "null"), convert(twice)], "A|100.0 B|10.0"),
+    ];
+    for (declared, expected) in cases {
+        for in_files in [false, true] {
+            for mut instance in instances().await {
+                for (metric, value) in [("A", 50), ("B", 10)] {
+                    change(&instance, &format!(r#"{{"op":"create_metric","name":"{metric}","aliases":[]}}"#)).await;
+                    send(&instance, metric, value, "t").await;
+                }
+                if in_files {
+                    instance = instance.compacted(&tenant("acme")).await;
+                }
+                for json in &declared {
+                    change(&instance, json).await;
+                }
+                change(&instance, r#"{"op":"merge_metric","from":"A","into":"B"}"#).await;
+                let context = format!("{}, in files: {in_files}, {declared:?}", instance.backend);
+                let all = ask(&instance, r#"SELECT _fineo_alias, round(t, 6) FROM "B" ORDER BY 1"#).await;
+                assert_eq!(all.join(" "), expected, "{context}");
+                let cold = ask(&instance, r#"SELECT _fineo_alias FROM "B" WHERE t < 10.5 ORDER BY 1"#).await;
+                let is_cold = |part: &&str| part.ends_with("|10.0");
+                let wanted: Vec<&str> = expected.split(' ').filter(is_cold).map(|part| &part[..1]).collect();
+                assert_eq!(cold, wanted, "{context}");
+            }
+        }
+    }
+}
+
+fn convert(conversion: &str) -> String {
+    format!(r#"{{"op":"add_conversion","metric":"A","field":"t",{conversion}}}"#)
+}

@@ -9,7 +9,7 @@ use fineo_core::{Cover, Error, MetricId, Result, TenantId, Timestamp, repo::Vers
 
 mod holders;
 
-use self::holders::former_holders;
+use self::holders::Holders;
 use crate::{
     Found, Identity, Metric, MissingTimestamp, RetainDays, Role, TimeFormat, UnknownMetric,
     document::{IdentityEntry, RoleDocument, State, metric_number},
@@ -67,10 +67,7 @@ pub struct TenantSchema {
     by_id: HashMap<MetricId, usize>,
     by_name: HashMap<Arc<str>, usize>,
     by_lower_name: HashMap<String, Vec<usize>>,
-    /// By name, the metric that had it before it was merged into the one that has it now.
-    stored_as: HashMap<Arc<str>, MetricId>,
-    /// By name, the metrics under whose ids its events were stored, of one that several ids were stored under.
-    moved: HashMap<Arc<str>, Vec<MetricId>>,
+    holders: Holders,
     deleted: Vec<DeletedMetric>,
     roles: BTreeMap<Arc<str>, Role>,
     has_errors: bool,
@@ -125,8 +122,7 @@ impl TenantSchema {
             by_id: HashMap::new(),
             by_name: HashMap::new(),
             by_lower_name: HashMap::new(),
-            stored_as: HashMap::new(),
-            moved: HashMap::new(),
+            holders: Holders::default(),
             deleted: Vec::new(),
             roles: BTreeMap::new(),
             has_errors: role.is_none_or(|role| role.is_for_errors),
@@ -165,7 +161,7 @@ impl TenantSchema {
             }
             schema.metrics.push(metric);
         }
-        (schema.stored_as, schema.moved) = former_holders(&schema);
+        schema.holders = Holders::of(&schema);
         Ok(schema)
     }
 
@@ -214,13 +210,13 @@ impl TenantSchema {
     ///
     /// A merge does not change it: an event that is sent or replayed again is found where it was stored before.
     pub fn row_metric(&self, name: &str) -> Option<&MetricId> {
-        self.stored_as.get(name).or_else(|| self.metric_named(name).map(|metric| metric.id()))
+        self.holders.last.get(name).or_else(|| self.metric_named(name).map(|metric| metric.id()))
     }
 
     /// The ids under which events that call their metric `name` may be stored already, where they are several because the
     /// name was moved from one metric to another; among them that of [`TenantSchema::row_metric`], if it was used.
     pub fn moved_from(&self, name: &str) -> &[MetricId] {
-        self.moved.get(name).map_or(&[], Vec::as_slice)
+        self.holders.moved.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The metric that a SQL identifier means: an exact match wins, else a unique match that ignores case;

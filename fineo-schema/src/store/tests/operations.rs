@@ -324,7 +324,7 @@ async fn every_metric_that_had_a_name_is_known_however_the_name_was_moved() {
     let taken_back = desk.apply(metric_alias("B", "p")).await;
     assert_eq!((ids(&desk.now(), "p"), desk.now().row_metric("p")), ("n1 n2".into(), Some(&MetricId::numbered(2))));
     assert_eq!(ids(&desk.now(), "B"), "");
-    assert_eq!(ids(&*desk.other().refresh(&desk.tenant).await.unwrap(), "p"), "n1 n2", "it is kept");
+    assert_eq!(ids(&desk.other().refresh(&desk.tenant).await.unwrap(), "p"), "n1 n2", "it is kept");
     desk.undo(&taken_back).await.unwrap();
     assert_eq!(ids(&desk.now(), "p"), "n1 n2");
     assert!(desk.undo(&taken_away).await.is_err(), "somebody has the name by now");

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use fineo_compact::FiledRows;
 use fineo_core::{
     Archive, Clock, Durability, Entropy, Error, NearlineStore, Result, SchemaRepo, Stream, SystemClock, SystemEntropy,
 };
@@ -196,6 +197,7 @@ impl Builder {
             staged: Arc::clone(&parts.staged),
             archive: Arc::clone(&parts.archive),
             nearline: Arc::clone(&parts.nearline),
+            files: Arc::new(FiledRows(tables.clone())),
             repo: Arc::clone(&parts.repo),
             schemas: schemas.clone(),
             discovery: discovery.clone(),

@@ -7,6 +7,7 @@ mod equal;
 mod explain;
 mod late;
 mod merged;
+mod moved;
 mod moving;
 mod simulated;
 mod units;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use fineo::{
     NearlineStore, SchemaRepo, Stage, Stream, TenantId,
     core::{SystemClock, SystemEntropy},
-    ingest::{Pipeline, PipelineOptions, PipelineParts},
+    ingest::{NoFiles, Pipeline, PipelineOptions, PipelineParts},
     memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream},
     query::{Engine, EngineParts, QueryLimits},
     schema::{Discovery, SchemaStore},
@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         staged: Arc::new(MemoryStream::new("staged", 2)),
         archive: Arc::new(MemoryArchive::new()),
         nearline: Arc::clone(&nearline),
+        files: Arc::new(NoFiles),
         repo,
         schemas: schemas.clone(),
         discovery: discovery.clone(),

@@ -6,6 +6,9 @@ mod restore;
 mod rows;
 mod subjects;
 
+#[cfg(feature = "local")]
+pub(crate) use restore::Unfinished;
+
 use std::{path::Path, time::Duration};
 
 use fineo_core::{

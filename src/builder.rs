@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use fineo_compact::FiledRows;
 use fineo_core::{
     Archive, Clock, Durability, Entropy, Error, NearlineStore, Result, SchemaRepo, Stream, SystemClock, SystemEntropy,
 };
@@ -53,6 +54,8 @@ pub struct Builder {
     limits: Limits,
     pipeline: PipelineOptions,
     query: QueryLimits,
+    /// Whether the directory may be one that is being restored.
+    is_restoring: bool,
 }
 
 impl Builder {
@@ -64,7 +67,15 @@ impl Builder {
             limits: Limits::default(),
             pipeline: PipelineOptions::default(),
             query: QueryLimits::default(),
+            is_restoring: false,
         }
+    }
+
+    /// Opens a directory that is being restored, too.
+    #[cfg(feature = "local")]
+    pub(crate) fn restoring(mut self) -> Self {
+        self.is_restoring = true;
+        self
     }
 
     pub(crate) fn memory() -> Self {
@@ -129,8 +140,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `Unavailable` when another process has the directory (the message names it), `Corrupt` when damage keeps it from being
-    /// opened, `Unsupported` when the backend is not compiled in, or a failure of a store.
+    /// `Unavailable` when another process has the directory (the message names it), `Invalid` when it was not restored to the
+    /// end, `Corrupt` when damage keeps it from being opened, `Unsupported` when the backend is not compiled in, or a failure of a store.
     #[cfg_attr(
         not(feature = "aws"),
         expect(unused_mut, reason = "only what others share changes how the pipeline works")
@@ -141,6 +152,10 @@ impl Builder {
             Place::Memory => (memory_parts()?, Directory::None, self.query),
             Place::Local(path) => {
                 let spill = path.join("spill");
+                #[cfg(feature = "local")]
+                if !self.is_restoring {
+                    crate::backup::Unfinished::check(&path)?;
+                }
                 let (parts, directory) = local_parts(path).await?;
                 let query = if self.query.spill_directory.is_none() {
                     self.query.with_spill_directory(spill)
@@ -182,6 +197,7 @@ impl Builder {
             staged: Arc::clone(&parts.staged),
             archive: Arc::clone(&parts.archive),
             nearline: Arc::clone(&parts.nearline),
+            files: Arc::new(FiledRows(tables.clone())),
             repo: Arc::clone(&parts.repo),
             schemas: schemas.clone(),
             discovery: discovery.clone(),

@@ -4,6 +4,7 @@ use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use arrow::{array::AsArray, datatypes::DataType};
 use bytes::Bytes;
+use fineo_compact::FiledRows;
 use fineo_core::{Clock, Cover, Entropy, Error, Result, TenantId, archive::Restore};
 use fineo_ingest::{
     ColdSegments, ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest,
@@ -150,7 +151,7 @@ impl Fineo {
     /// `Cold` when segments have to be restored first, see [`Fineo::restore_cold`]; when a segment cannot be read, or a failure
     /// of a store.
     pub async fn replay(&self, request: ReplayRequest) -> Result<ReplayReport> {
-        self.pipeline.replay(request, self).await
+        self.pipeline.replay(request, &FiledRows(self.tables.clone())).await
     }
 
     /// The segments in a cold storage class that a replay of `request` would read.

@@ -3,7 +3,6 @@
 mod backup;
 mod builder;
 mod compaction;
-mod filed;
 mod freshness;
 mod instance;
 mod schema_handle;

@@ -25,6 +25,7 @@ pub(crate) async fn run(directory: Option<PathBuf>) -> Result<(), Failure> {
         Some(directory) => directory,
         None => fresh_directory()?,
     };
+    let is_new = std::fs::read_dir(&directory).map_or(true, |mut there| there.next().is_none());
     let events = directory.join("demo-events");
     std::fs::create_dir_all(&events)?;
     for (name, text) in fleet::files() {
@@ -35,7 +36,7 @@ pub(crate) async fn run(directory: Option<PathBuf>) -> Result<(), Failure> {
     for step in story::STEPS {
         tell(&step, &directory, &events, &tenant).await?;
     }
-    print(&story::ending(&directory, &tenant))
+    print(&story::ending(&directory, &tenant, is_new))
 }
 
 /// The first directory of its name that is not there yet.

@@ -7,6 +7,7 @@ use fineo::{
     query::QueryLimits,
 };
 use fineo_server::{Config, Credentials, Server, Telemetry, Tls};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     args::ServeArgs,
@@ -15,9 +16,13 @@ use crate::{
     stop::{HangUps, stop_asked},
 };
 
+/// So many descriptors are left for files where there are enough.
+const DESCRIPTORS_OF_FILES: usize = 512;
+
 /// Serves until it is asked to stop.
 pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> {
-    let config = config(args)?;
+    let mut config = config(args)?;
+    leave_descriptors(&mut config);
     let telemetry = Telemetry::begin(&config.telemetry_options())?;
     let limits = QueryLimits::default()
         .with_time_max(Duration::from_secs(config.limits.query_seconds_max))
@@ -59,6 +64,23 @@ pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> 
     Ok(())
 }
 
+/// Takes as many descriptors as the system gives, and lets in no more connections than leave some for files: a store that
+/// cannot open its files takes nothing any more.
+fn leave_descriptors(config: &mut Config) {
+    let Ok((current, maximum)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    // Where it may not be raised, what there is has to do.
+    let there = setrlimit(Resource::RLIMIT_NOFILE, maximum, maximum).map_or(current, |()| maximum);
+    let connections = beside_files(usize::try_from(there).unwrap_or(usize::MAX));
+    if config.limits.connections_max > connections {
+        say(&format!("{there} descriptors may be open: at most {connections} connections are let in (see ulimit -n)"));
+        config.limits.connections_max = connections;
+    }
+}
+
+fn beside_files(descriptors: usize) -> usize {
+    descriptors.saturating_sub(DESCRIPTORS_OF_FILES).max(descriptors / 2)
+}
+
 /// Reads the certificate again whenever the process hears SIGHUP, without waiting for the next look at it.
 async fn renew(tls: Tls, mut hang_ups: HangUps) {
     while hang_ups.next().await {
@@ -84,4 +106,16 @@ fn config(args: &ServeArgs) -> Result<Config, Failure> {
         config.telemetry.log = filter;
     }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside_files;
+
+    #[test]
+    fn connections_leave_descriptors_for_files() {
+        for (descriptors, connections) in [(64, 32), (1_024, 512), (4_096, 3_584), (1_048_576, 1_048_064)] {
+            assert_eq!(beside_files(descriptors), connections);
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod days;
 mod encode;
 mod entry;
 mod expire;
+mod filed;
 mod files;
 mod intake;
 mod job;
@@ -34,5 +35,6 @@ mod upkeep;
 mod waiting;
 
 pub use compactor::{Compactor, CompactorParts};
+pub use filed::FiledRows;
 pub use options::{CompactOptions, Fresh, Rewrite, Selection};
 pub use report::{CompactReport, FailedTenant, MetricReport, NameConflict, NewName, Notifier, TenantReport};

@@ -21,7 +21,7 @@ use fineo_core::{
     Clock, Cover, Durability, Error, MetricId, NearlineStore, Outcome, Result, SystemClock, SystemEntropy, TenantId,
     nearline::{NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
 };
-use fineo_ingest::{ImportOptions, ImportSource, Pipeline, PipelineOptions, PipelineParts, Routing};
+use fineo_ingest::{ImportOptions, ImportSource, NoFiles, Pipeline, PipelineOptions, PipelineParts, Routing};
 use fineo_schema::{ChangeId, ChangeRequest, Declaration, Discovery, SchemaStore};
 use futures::stream::BoxStream;
 
@@ -103,6 +103,7 @@ fn parts(directory: Option<&LocalDirectory>, no_rows: bool) -> Result<PipelinePa
             .map_or_else(|| Ok(Arc::new(MemoryStream::new("staged", 1)) as _), |it| it.stream("staged", 1))?,
         archive: directory.map_or_else(|| Arc::new(MemoryArchive::new()) as _, LocalDirectory::archive),
         nearline: if no_rows { Arc::new(NoRows) } else { rows },
+        files: Arc::new(NoFiles),
         schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
         discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
         repo,

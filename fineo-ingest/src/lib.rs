@@ -12,6 +12,7 @@ mod driver;
 mod edge;
 mod envelope;
 mod errors;
+mod filed;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod limits;
@@ -35,11 +36,10 @@ pub use driver::parts::{PipelineOptions, PipelineParts};
 pub use edge::{Edge, EventResult, ImportFormat, ImportOptions, ImportReport, ImportSource, Intake, Receipt, Routing};
 pub use envelope::Format;
 pub use errors::{ErrorClass, repairs};
+pub use filed::{FiledEvents, NoFiles};
 pub use limits::Limits;
 pub use object::Object;
 pub use pieces::Pieces;
 pub use pipeline::{Pipeline, PipelineStatus, ShardStatus};
-pub use replay::{
-    ColdSegments, FiledEvents, NoFiles, ReplayMode, ReplayReport, ReplayRequest, RestoreProgress, SentReport, Speed,
-};
+pub use replay::{ColdSegments, ReplayMode, ReplayReport, ReplayRequest, RestoreProgress, SentReport, Speed};
 pub use tap::Tap;

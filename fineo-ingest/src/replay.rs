@@ -25,7 +25,7 @@ use fineo_schema::{SchemaStore, TenantSchema};
 use futures::TryStreamExt;
 
 use crate::{
-    ArchivedRecord, Missing, Pipeline,
+    ArchivedRecord, FiledEvents, Missing, Pipeline,
     driver::{
         parts::Shared,
         work::{StagedWork, write_errors, write_rows},
@@ -39,7 +39,6 @@ use crate::{
 };
 pub use cold::{ColdSegments, RestoreProgress};
 use doubts::Doubts;
-pub use doubts::{FiledEvents, NoFiles};
 pub use into::{SentReport, Speed};
 pub use request::{ReplayMode, ReplayReport, ReplayRequest};
 use source::Source;

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use fineo_backend_aws::{Aws, AwsOptions};
+use fineo_compact::FiledRows;
 use fineo_core::{Error, Result, SystemClock, SystemEntropy, TenantId};
 use fineo_ingest::{PipelineOptions, PipelineParts, Routing};
+use fineo_table::Tables;
+
+use crate::tables_of;
 
 /// The settings of a function, from variables of its environment.
 ///
@@ -89,7 +93,9 @@ impl Settings {
     /// `Invalid` when a name cannot be, or no region is configured.
     pub async fn connect(&self) -> Result<(Aws, PipelineParts)> {
         let aws = Aws::connect(self.aws.clone()).await?;
-        let parts = PipelineParts::new(aws.stores(), Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
+        let mut parts = PipelineParts::new(aws.stores(), Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
+        let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
+        parts.files = Arc::new(FiledRows(Tables::new(tables_of(&aws)?, Arc::clone(&parts.repo), clock, entropy)));
         Ok((aws, parts))
     }
 

@@ -1,7 +1,9 @@
 //! Turns stored texts into the typed values of a column, a batch at a time.
 
+mod affine;
 mod conversion;
 mod memo;
+mod picked;
 
 use std::sync::Arc;
 
@@ -17,7 +19,9 @@ use arrow::{
 use fineo_core::{Error, Result};
 use fineo_schema::{FieldType, LogicalColumn, coerce};
 
-pub(crate) use conversion::{Converted, RowContext, Scope, in_unit, scaled};
+pub(crate) use affine::Sent;
+pub(crate) use conversion::{Converted, RowContext};
+pub(crate) use picked::{Conversions, Picked, is_unconditional};
 
 use crate::column::data_type;
 use memo::Memo;

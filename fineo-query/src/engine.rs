@@ -6,14 +6,17 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use datafusion::execution::{
-    SessionStateDefaults,
-    config::SessionConfig,
-    disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode},
-    memory_pool::{FairSpillPool, GreedyMemoryPool, MemoryPool},
-    runtime_env::RuntimeEnv,
-    session_state::{SessionState, SessionStateBuilder},
-    spill_file::{SpillFile, TempFileFactory},
+use datafusion::{
+    execution::{
+        SessionStateDefaults,
+        config::SessionConfig,
+        disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{FairSpillPool, GreedyMemoryPool, MemoryPool},
+        runtime_env::RuntimeEnv,
+        session_state::{SessionState, SessionStateBuilder},
+        spill_file::{SpillFile, TempFileFactory},
+    },
+    physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
 };
 use fineo_core::{Clock, Error, NearlineStore, Result, TenantId};
 use fineo_schema::{Discovery, SchemaStore};
@@ -22,7 +25,10 @@ use fineo_table::Tables;
 use crate::{
     QueryLimits, Session,
     catalog::Catalog,
-    plan::{JoinPlanner, KeptPlans, LiteralPlanner, NewestFirst, Planners, StopsWhenUnwanted, WindowsLook, growth},
+    plan::{
+        JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, LiteralPlanner, NewestFirst, Planners, StopsWhenUnwanted,
+        WindowsLook, growth,
+    },
 };
 
 /// The parts that queries read from.
@@ -165,6 +171,11 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));
     planners.insert(0, Arc::new(LiteralPlanner));
+    // Tests come first: what is concluded from them is in the plan before any other rule sees it.
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(KeepsTests)];
+    rules.extend(PhysicalOptimizer::new().rules);
+    rules.push(Arc::new(NewestFirst));
+    rules.push(Arc::new(StopsWhenUnwanted { may_spill: limits.spill_directory.is_some() }));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(planners)
@@ -173,9 +184,9 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_analyzer_rule(Arc::new(KeepsCasts::new()))
         .with_optimizer_rule(Arc::new(WindowsLook))
-        .with_physical_optimizer_rule(Arc::new(NewestFirst))
-        .with_physical_optimizer_rule(Arc::new(StopsWhenUnwanted { may_spill: limits.spill_directory.is_some() }))
+        .with_physical_optimizer_rules(rules)
         .build();
     // Otherwise every call of a function in a plan makes settings of its own.
     let options = Arc::clone(state.config_options());

@@ -5,8 +5,8 @@ pub mod text;
 
 use crate::{FieldType, time};
 
-pub use decimal::decimal;
 pub(crate) use decimal::write_decimal;
+pub use decimal::{decimal, decimal_digits};
 
 /// `true` or `false`, whatever the case.
 pub fn boolean(text: &str) -> Option<bool> {

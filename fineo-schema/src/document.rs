@@ -66,6 +66,9 @@ pub(crate) struct MetricEntry {
     pub(crate) is_ruled_out: bool,
     pub(crate) merged_into: Option<u64>,
     pub(crate) deleted: Option<Positions>,
+    /// Names that it lost and under which its events came: one that is sent again may be a row here. Undo forgets none.
+    #[serde(skip)]
+    pub(crate) former_names: Vec<Name>,
     /// The version of its own subject; 0 while that has none.
     #[serde(skip)]
     pub(crate) version: Version,

@@ -1,12 +1,15 @@
 //! A tenant's schema under one version: immutable, prepared for look-ups.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
 use fineo_core::{Cover, Error, MetricId, Result, TenantId, Timestamp, repo::Version};
 
+mod holders;
+
+use self::holders::Holders;
 use crate::{
     Found, Identity, Metric, MissingTimestamp, RetainDays, Role, TimeFormat, UnknownMetric,
     document::{IdentityEntry, RoleDocument, State, metric_number},
@@ -64,8 +67,7 @@ pub struct TenantSchema {
     by_id: HashMap<MetricId, usize>,
     by_name: HashMap<Arc<str>, usize>,
     by_lower_name: HashMap<String, Vec<usize>>,
-    /// By name, the metric that had it before it was merged into the one that has it now.
-    stored_as: HashMap<Arc<str>, MetricId>,
+    holders: Holders,
     deleted: Vec<DeletedMetric>,
     roles: BTreeMap<Arc<str>, Role>,
     has_errors: bool,
@@ -120,7 +122,7 @@ impl TenantSchema {
             by_id: HashMap::new(),
             by_name: HashMap::new(),
             by_lower_name: HashMap::new(),
-            stored_as: HashMap::new(),
+            holders: Holders::default(),
             deleted: Vec::new(),
             roles: BTreeMap::new(),
             has_errors: role.is_none_or(|role| role.is_for_errors),
@@ -159,7 +161,7 @@ impl TenantSchema {
             }
             schema.metrics.push(metric);
         }
-        schema.stored_as = schema.former_holders();
+        schema.holders = Holders::of(&schema);
         Ok(schema)
     }
 
@@ -208,7 +210,13 @@ impl TenantSchema {
     ///
     /// A merge does not change it: an event that is sent or replayed again is found where it was stored before.
     pub fn row_metric(&self, name: &str) -> Option<&MetricId> {
-        self.stored_as.get(name).or_else(|| self.metric_named(name).map(|metric| metric.id()))
+        self.holders.last.get(name).or_else(|| self.metric_named(name).map(|metric| metric.id()))
+    }
+
+    /// The ids under which events that call their metric `name` may be stored already, where they are several because the
+    /// name was moved from one metric to another; among them that of [`TenantSchema::row_metric`], if it was used.
+    pub fn moved_from(&self, name: &str) -> &[MetricId] {
+        self.holders.moved.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The metric that a SQL identifier means: an exact match wins, else a unique match that ignores case;
@@ -270,28 +278,6 @@ impl TenantSchema {
 
     pub(crate) fn state(&self) -> &State {
         &self.state
-    }
-
-    /// By name, the metric that had it last before it was merged, where what it was merged into still has it.
-    fn former_holders(&self) -> HashMap<Arc<str>, MetricId> {
-        let merged = || {
-            let entries = self.state.tenant.metrics.iter().filter(|(_, entry)| entry.deleted.is_none());
-            entries.filter_map(|(number, entry)| Some((*number, entry, entry.merged_into?)))
-        };
-        // What is merged into a metric brings its names along, which were not that one's before.
-        let mut brought: HashSet<(u64, &Arc<str>)> = HashSet::new();
-        for (_, entry, into) in merged() {
-            brought.extend(entry.names.iter().map(|name| (into, name)));
-        }
-        let mut holders: HashMap<Arc<str>, MetricId> = HashMap::new();
-        for (number, entry, _) in merged() {
-            for name in entry.names.iter().filter(|name| !brought.contains(&(number, *name))) {
-                // One that was discovered anew after the name was taken away has the higher number.
-                holders.insert(Arc::clone(name), MetricId::numbered(number));
-            }
-        }
-        holders.retain(|name, id| self.metric_named(name).is_some_and(|holder| holder.row_metrics().contains(id)));
-        holders
     }
 }
 

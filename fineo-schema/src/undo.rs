@@ -184,13 +184,12 @@ fn take_back(state: &mut State, delta: &Delta, now: Timestamp) -> Result<(), Ref
             let mut root = to_value(&state.tenant)?;
             edit(&mut root, &path[1..], delta)?;
             let next_metric = state.tenant.next_metric;
-            let versions: Vec<_> =
-                state.tenant.metrics.iter().map(|(number, entry)| (*number, entry.version)).collect();
-            state.tenant = serde_json::from_value(root).map_err(broken)?;
+            let edited = serde_json::from_value(root).map_err(broken)?;
+            let before = std::mem::replace(&mut state.tenant, edited);
             state.tenant.next_metric = next_metric;
-            for (number, version) in versions {
+            for (number, old) in before.metrics {
                 if let Some(entry) = state.tenant.metrics.get_mut(&number) {
-                    entry.version = version;
+                    (entry.version, entry.former_names) = (old.version, old.former_names);
                 }
             }
         }

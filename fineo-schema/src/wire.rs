@@ -24,7 +24,7 @@ pub(crate) static METRIC_SCHEMA: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The fields that documents got after the first release of their schemas, the latest last.
-const LATER_FIELDS: &[&str] = &["retainDays", "roles"];
+const LATER_FIELDS: &[&str] = &["retainDays", "roles", "formerNames"];
 
 /// A schema and the mark that bodies written with it begin with.
 struct Format {

@@ -10,6 +10,7 @@ mod compaction;
 pub mod config;
 mod connections;
 pub mod flight;
+mod floats;
 mod folders;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

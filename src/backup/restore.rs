@@ -1,6 +1,9 @@
 //! A backup back into an instance, in a directory that is new.
 
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
 
 use fineo_core::{
     Error, ErrorKind, MetricId, Position, Result, TenantId,
@@ -20,7 +23,8 @@ impl Builder {
     /// Makes the instance that this builder would open out of the backup in `folder`, and closes it again. Every file is
     /// compared with its checksum before anything is written, and what was written is counted.
     ///
-    /// When it fails, what was written so far is of no use: remove the directory and begin again.
+    /// When it fails or is ended, what was written so far is of no use, and the directory does not open: remove it and begin
+    /// again.
     ///
     /// # Errors
     ///
@@ -33,6 +37,7 @@ impl Builder {
         };
         check_empty(&directory)?;
         let reader = FolderReader::open(folder.as_ref())?;
+        let unfinished = Unfinished::begin(&directory)?;
         let (parts, local) = local_parts_after(directory, last_position(&reader)?).await?;
         let mut report = BackupReport::default();
         copy(&reader, &parts, &mut report).await?;
@@ -40,19 +45,61 @@ impl Builder {
         drop(parts);
         local.close().await?;
 
-        let fineo = self.open().await?;
+        let fineo = self.restoring().open().await?;
         for tenant in &tenants {
             bring_rows_back(&fineo, tenant).await?;
         }
         report.tenants = tenants.len() as u64;
         fineo.close().await?;
-        if report != reader.head.report {
+        // Backups of before count tenants that have nothing but a lease, too.
+        let backed_up = BackupReport { tenants: report.tenants, ..reader.head.report.clone() };
+        if report != backed_up {
             let error =
                 Error::corrupt("not everything of the backup was restored: remove the directory and begin again");
-            return Err(error.with("restored", &report).with("backed_up", &reader.head.report));
+            return Err(error.with("restored", &report).with("backed_up", &backed_up));
         }
+        unfinished.end()?;
         Ok(report)
     }
+}
+
+/// A file that stands in a directory while it is restored: with it the directory does not open.
+pub(crate) struct Unfinished(PathBuf);
+
+impl Unfinished {
+    const NAME: &str = "restore-unfinished";
+
+    fn begin(directory: &Path) -> Result<Self> {
+        let path = directory.join(Self::NAME);
+        let made = fs::create_dir_all(directory)
+            .and_then(|()| File::create(&path)?.sync_all())
+            .and_then(|()| File::open(directory)?.sync_all());
+        made.map_err(|source| failed(&path, source))?;
+        Ok(Self(path))
+    }
+
+    fn end(self) -> Result<()> {
+        let removed = fs::remove_file(&self.0).and_then(|()| match self.0.parent() {
+            Some(directory) => File::open(directory)?.sync_all(),
+            None => Ok(()),
+        });
+        removed.map_err(|source| failed(&self.0, source))
+    }
+
+    /// Refuses a directory whose restore did not come to its end.
+    pub(crate) fn check(directory: &Path) -> Result<()> {
+        if directory.join(Self::NAME).exists() {
+            let message = "the restore of this directory did not come to its end: remove it and restore again";
+            return Err(Error::invalid(message).with("directory", directory.display()));
+        }
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, source: std::io::Error) -> Error {
+    Error::unavailable("the mark of an unfinished restore cannot be changed")
+        .with("path", path.display())
+        .with_source(source)
 }
 
 /// The last position of a shard that the directory's own shards are called after.

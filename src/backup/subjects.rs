@@ -24,11 +24,12 @@ pub(super) struct SavedSubject {
     versions: Vec<(i64, String)>,
 }
 
-/// Every subject that outlives its workers, and the tenants.
+/// Every subject that outlives its workers, and the tenants that have one: a mistyped name leaves a lease, and is none.
 pub(super) async fn read(repo: &dyn SchemaRepo) -> Result<(Vec<SavedSubject>, Vec<TenantId>)> {
-    let tenants = repo.tenants().await?;
-    let mut saved = Vec::new();
-    for owner in std::iter::once(None).chain(tenants.iter().map(Some)) {
+    let owners = repo.tenants().await?;
+    let (mut saved, mut tenants) = (Vec::new(), Vec::new());
+    for owner in std::iter::once(None).chain(owners.iter().map(Some)) {
+        let before = saved.len();
         for subject in repo.subjects(owner, "").await? {
             let name = subject.name();
             let is_progress = name.strip_prefix(PROGRESS).is_some_and(|rest| !rest.contains('/'));
@@ -42,6 +43,7 @@ pub(super) async fn read(repo: &dyn SchemaRepo) -> Result<(Vec<SavedSubject>, Ve
                 versions: versions(repo, &subject).await?,
             });
         }
+        tenants.extend(owner.filter(|_| saved.len() > before).cloned());
     }
     Ok((saved, tenants))
 }

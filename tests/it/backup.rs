@@ -5,8 +5,9 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use fineo::{
     CompactOptions, ErrorKind, Fineo, Parts, ReplayRequest, Restore, Stage,
     core::{
-        MetricId,
+        MetricId, Timestamp,
         archive::{SegmentKind, SegmentQuery},
+        repo::{Keep, Subject, Version, Write},
     },
 };
 use fineo_conformance::fault::{ColdArchive, Freezer};
@@ -148,6 +149,42 @@ async fn a_damaged_backup_is_refused_before_anything_is_written() {
     check("one that was not finished", ErrorKind::NotFound).await;
     fs::write(&list, &text).unwrap();
     Fineo::local(&target).restore_from(&copy).await.unwrap();
+}
+
+// D7: who was only asked for has a lease at most, and is no tenant that could be missed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_of_an_instance_that_was_asked_for_nobody_is_restored() {
+    let place = tempfile::tempdir().unwrap();
+    let (home, copy, again) = (place.path().join("home"), place.path().join("copy"), place.path().join("again"));
+    let fineo = opened(&home).await;
+    ingest(&fineo, &tenant("acme"), events(0, 9)).await;
+    let subject = Subject::tenant(&tenant("nosuch"), "lease/compaction", Keep::Latest).unwrap();
+    let lease = Write { subject, expected: Version::NONE, body: Some("{}".into()) };
+    fineo.parts().repo.append(vec![lease], Timestamp::default()).await.into_result().unwrap();
+    assert_eq!(fineo.parts().repo.tenants().await.unwrap().len(), 2);
+    let report = fineo.backup(&copy).await.unwrap();
+    fineo.close().await.unwrap();
+    assert_eq!(report.tenants, 1);
+    assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap(), report);
+}
+
+// D7: what is half of an instance is not taken for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_whose_restore_was_broken_off_does_not_open() {
+    let place = tempfile::tempdir().unwrap();
+    let (home, copy, again) = (place.path().join("home"), place.path().join("copy"), place.path().join("again"));
+    let fineo = opened(&home).await;
+    ingest(&fineo, &tenant("acme"), events(0, 9)).await;
+    fineo.backup(&copy).await.unwrap();
+    fineo.close().await.unwrap();
+    {
+        let mut restoring = Box::pin(Fineo::local(&again).restore_from(&copy));
+        assert!(futures::poll!(&mut restoring).is_pending());
+    }
+    let refused = Fineo::local(&again).open().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+    assert!(refused.to_string().contains("remove it and restore again"), "{refused}");
+    assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use fineo::{
         Outcome, Position, ShardId, SystemClock, SystemEntropy,
         stream::{Appended, Delivery, Entry, ReadFrom, Shard, StreamCapabilities},
     },
-    ingest::{ImportOptions, ImportSource, Pipeline, PipelineOptions, PipelineParts, Routing},
+    ingest::{ImportOptions, ImportSource, NoFiles, Pipeline, PipelineOptions, PipelineParts, Routing},
     local::{LocalDirectory, LocalOptions},
     schema::{Discovery, SchemaStore},
 };
@@ -74,6 +74,7 @@ pub(crate) async fn run(options: &Options) -> Result<Value> {
         staged: Arc::new(Unread(directory.stream("staged", 1)?)),
         archive: directory.archive(),
         nearline: directory.nearline(),
+        files: Arc::new(NoFiles),
         schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
         discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
         repo,

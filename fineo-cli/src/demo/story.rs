@@ -16,7 +16,12 @@ pub(super) fn opening(directory: &Path) -> String {
     )
 }
 
-pub(super) fn ending(directory: &Path, tenant: &str) -> String {
+/// What is said at the end; `is_new` tells that there was nothing in the directory but what the demo put there.
+pub(super) fn ending(directory: &Path, tenant: &str, is_new: bool) -> String {
+    let end = match is_new {
+        true => format!("rm -r {}      when you have seen enough\n", directory.display()),
+        false => String::new(),
+    };
     format!(
         "\n── What to type next\n\n\
          export FINEO_DATA_DIR={directory}\n\
@@ -25,7 +30,7 @@ pub(super) fn ending(directory: &Path, tenant: &str) -> String {
          fineo schema --tenant {tenant} suggest           what Fineo would declare, and why\n\
          fineo schema --tenant {tenant} history           every change above, each can be undone\n\
          fineo ingest --tenant mine FILE              your own events: JSON or CSV, also .gz and .zst\n\
-         rm -r {directory}      when you have seen enough\n",
+         {end}",
         directory = directory.display()
     )
 }

@@ -14,7 +14,7 @@ use fineo_core::{
     nearline::{ScanRequest, SystemColumns},
     repo::Write,
 };
-use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts};
+use fineo_ingest::{NoFiles, Pipeline, PipelineOptions, PipelineParts};
 use fineo_schema::{Change, ChangeId, ChangeRequest, Discovery, FieldType, SchemaStore, coerce::text};
 use fineo_table::{FileLayout, Objects, Snapshot, Tables};
 use futures::TryStreamExt;
@@ -78,6 +78,7 @@ impl World {
             staged: Arc::new(self.staged.clone()),
             archive: Arc::new(self.archive.clone()),
             nearline: Arc::new(self.nearline.clone()),
+            files: Arc::new(NoFiles),
             repo: self.repo(),
             schemas: self.schemas(),
             discovery: Discovery::new(self.repo(), Arc::clone(&self.clock)),

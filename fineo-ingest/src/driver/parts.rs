@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use fineo_core::{Archive, Clock, Entropy, NearlineStore, SchemaRepo, Stores, Stream, archive::Stage};
 use fineo_schema::{Discovery, SchemaStore};
 
-use crate::{Counters, Limits, retry::Retry};
+use crate::{Counters, FiledEvents, Limits, NoFiles, retry::Retry};
 
 /// The stores that a pipeline works on. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct PipelineParts {
     pub archive: Arc<dyn Archive>,
     /// Where rows go.
     pub nearline: Arc<dyn NearlineStore>,
+    /// What files have of the rows.
+    pub files: Arc<dyn FiledEvents>,
     /// Where checkpoints and leases are.
     pub repo: Arc<dyn SchemaRepo>,
     /// The tenants' schemas.
@@ -31,7 +33,7 @@ pub struct PipelineParts {
 }
 
 impl PipelineParts {
-    /// The parts over `stores`, whose repository has the schemas and the names.
+    /// The parts over `stores`, whose repository has the schemas and the names. There are no files.
     pub fn new(stores: Stores, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let Stores { raw, staged, archive, nearline, repo } = stores;
         Self {
@@ -39,6 +41,7 @@ impl PipelineParts {
             staged,
             archive,
             nearline,
+            files: Arc::new(NoFiles),
             schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
             discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
             repo,

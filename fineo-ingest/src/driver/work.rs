@@ -1,5 +1,6 @@
 //! What a worker does with a batch: the stage's part of a driver.
 
+mod moved;
 mod raw;
 mod staged;
 

@@ -7,23 +7,19 @@ use std::{
     time::Duration,
 };
 
-use arrow_array::cast::AsArray;
-use async_trait::async_trait;
 use bytes::Bytes;
 use fineo_core::{
-    Cover, Error, EventId, MetricId, Result, TenantId, TimeRange, Timestamp,
-    nearline::{ScanRequest, SystemColumns},
+    Cover, EventId, MetricId, Result, TimeRange, Timestamp,
     stream::{Delivery, Entry},
 };
 use fineo_schema::TenantSchema;
-use futures::TryStreamExt;
 
 use super::{ROUNDS_MAX, ReplayMode, ReplayRequest, first_that_knows};
 use crate::{
-    Pipeline, envelope,
+    FiledEvents, Pipeline, envelope, filed,
     stage::{
         payload,
-        raw::{RawOutcome, RawStage, Schemas, distinct},
+        raw::{Place, RawOutcome, RawStage, Schemas, distinct},
     },
 };
 
@@ -32,31 +28,6 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(600);
 /// So many doubts are settled together, or so many bytes of records: rows are looked through once for all of them.
 const HELD_MAX: usize = 65_536;
 const HELD_BYTES_MAX: usize = 64 << 20;
-
-/// Tells which events are rows of files: what a pipeline itself does not know.
-#[async_trait]
-pub trait FiledEvents: Send + Sync {
-    /// Those of `ids` that files have as rows of `metric`, whatever their time.
-    ///
-    /// # Errors
-    ///
-    /// A failure of the store, or `Corrupt`.
-    async fn find(&self, tenant: &TenantId, metric: &MetricId, ids: &[EventId]) -> Result<HashSet<EventId>>;
-}
-
-/// There are no files.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoFiles;
-
-#[async_trait]
-impl FiledEvents for NoFiles {
-    async fn find(&self, _tenant: &TenantId, _metric: &MetricId, _ids: &[EventId]) -> Result<HashSet<EventId>> {
-        Ok(HashSet::new())
-    }
-}
-
-/// Where an event may be a row.
-type Place = (MetricId, EventId);
 
 /// A record that is passed on unless the event is a row at one of these places.
 #[derive(Debug)]
@@ -72,6 +43,8 @@ struct Reading {
     /// The staged entry.
     entry: Bytes,
     time: Timestamp,
+    /// Where else it may be a row.
+    elsewhere: Vec<Place>,
 }
 
 impl Reading {
@@ -85,6 +58,17 @@ impl Reading {
         let (one, two) = (payload::read(&self.entry)?, payload::read(&other.entry)?);
         Ok(self.time == other.time && one.metric == two.metric && one.id == two.id)
     }
+}
+
+/// What `schema` made of the events that it passed on, each with its index.
+fn readings(schema: &Arc<TenantSchema>, outcome: &RawOutcome) -> impl Iterator<Item = (usize, Reading)> {
+    let mut elsewhere = outcome.elsewhere.iter().peekable();
+    let passed = outcome.passed.iter().zip(&outcome.forward).zip(&outcome.times).enumerate();
+    passed.map(move |(place, ((index, entry), time))| {
+        let moved = elsewhere.next_if(|(of, _)| *of == place).map(|(_, places)| places.clone()).unwrap_or_default();
+        let (schema, entry) = (Arc::clone(schema), entry.payload.clone());
+        (*index, Reading { schema, entry, time: *time, elsewhere: moved })
+    })
 }
 
 /// How the other schema reads an event.
@@ -139,12 +123,10 @@ impl<'a> Doubts<'a> {
         outcome: &RawOutcome,
     ) -> Result<Vec<Vec<Place>>> {
         let others = self.others(deliveries, schema, &outcome.passed).await?;
-        let read = outcome.passed.iter().zip(&outcome.forward).zip(&outcome.times);
         let mut places = Vec::with_capacity(others.len());
-        for (((index, entry), time), other) in read.zip(others) {
-            let delivery = &deliveries[*index];
-            let reading = Reading { schema: Arc::clone(schema), entry: entry.payload.clone(), time: *time };
-            places.push(match &other {
+        for ((index, reading), other) in readings(schema, outcome).zip(others) {
+            let delivery = &deliveries[index];
+            let mut of_event = match &other {
                 Other::Alike => Vec::new(),
                 Other::Read(other) if reading.stands_with(other)? => Vec::new(),
                 Other::Read(other) => {
@@ -154,7 +136,12 @@ impl<'a> Doubts<'a> {
                 }
                 // It may have been read since, by a replay.
                 Other::Refused => self.places_of(delivery, &reading)?,
-            });
+            };
+            of_event.extend(reading.elsewhere);
+            if let Other::Read(other) = other {
+                of_event.extend(other.elsewhere);
+            }
+            places.push(of_event);
         }
         Ok(places)
     }
@@ -197,37 +184,23 @@ impl<'a> Doubts<'a> {
         for (metric, id) in held.iter().flat_map(|doubt| &doubt.places) {
             wanted.entry(metric).or_default().insert(*id);
         }
+        let (nearline, tenant) = (&*self.pipeline.shared().parts.nearline, &self.request.tenant);
         let mut found: HashSet<Place> = HashSet::new();
         for (metric, ids) in wanted {
-            found.extend(self.rows(metric, ids).await?.into_iter().map(|id| (metric.clone(), id)));
+            let rows = filed::rows(nearline, self.files, tenant, metric, TimeRange::ALL, ids).await?;
+            found.extend(rows.into_iter().map(|id| (metric.clone(), id)));
         }
         let count = held.len();
-        let missing = held.into_iter().filter(|doubt| !doubt.places.iter().any(|place| found.contains(place)));
-        let missing: Vec<Entry> = missing.map(|doubt| doubt.entry).collect();
-        let known = (count - missing.len()) as u64;
-        Ok((missing, known))
-    }
-
-    /// Those of `ids` that are rows of `metric`.
-    async fn rows(&self, metric: &MetricId, mut ids: HashSet<EventId>) -> Result<HashSet<EventId>> {
-        let tenant = &self.request.tenant;
-        let system = SystemColumns { event_id: true, ..SystemColumns::default() };
-        let request = ScanRequest::new(tenant.clone(), metric.clone()).with_system(system);
-        let mut found = HashSet::new();
-        // Rows go from the nearline store to files, never back.
-        let mut batches = self.pipeline.shared().parts.nearline.scan(request);
-        while let Some(batch) = batches.try_next().await? {
-            for id in batch.column(1).as_fixed_size_binary().iter() {
-                let id = id.and_then(|id| id.try_into().ok()).map(EventId);
-                let id = id.ok_or_else(|| Error::internal("a row has no event id"))?;
-                found.extend(ids.take(&id));
+        let mut missing = Vec::new();
+        for doubt in held {
+            if doubt.places.iter().all(|place| !found.contains(place)) {
+                missing.push(doubt.entry);
+                // It is where the first of its copies goes, which may be another of these places.
+                found.extend(doubt.places);
             }
         }
-        if !ids.is_empty() {
-            let rest: Vec<EventId> = ids.into_iter().collect();
-            found.extend(self.files.find(tenant, metric, &rest).await?);
-        }
-        Ok(found)
+        let known = (count - missing.len()) as u64;
+        Ok((missing, known))
     }
 
     /// How the other mode reads each of the events that `wanted` names.
@@ -288,11 +261,10 @@ impl<'a> Doubts<'a> {
         for _ in 0..ROUNDS_MAX {
             let outcome = self.raw.apply(&schemas, deliveries, open.iter().copied(), 0, true);
             let schema = &schemas[tenant];
-            for ((index, entry), time) in outcome.passed.into_iter().zip(outcome.forward).zip(outcome.times) {
+            for (index, reading) in readings(schema, &outcome) {
                 // They come in their order.
                 if let Ok(place) = read.binary_search_by_key(&index, |(index, _)| *index) {
-                    let schema = Arc::clone(schema);
-                    read[place].1 = Other::Read(Reading { schema, entry: entry.payload, time });
+                    read[place].1 = Other::Read(reading);
                 }
             }
             let names = outcome.missing_metrics.into_values().next().unwrap_or_default();

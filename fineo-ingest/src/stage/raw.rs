@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use fineo_core::{
-    Code, ContentHash, Rejection, TenantId, Timestamp,
+    Code, ContentHash, EventId, MetricId, Rejection, TenantId, Timestamp,
     stream::{Delivery, Entry},
 };
 use fineo_schema::{Identity, RecordHead, TenantSchema, UnknownMetric, name};
@@ -35,6 +35,9 @@ use crate::{
 /// The schemas that a batch is read under, by tenant.
 pub(crate) type Schemas = HashMap<TenantId, Arc<TenantSchema>, RandomState>;
 
+/// Where an event may be a row.
+pub(crate) type Place = (MetricId, EventId);
+
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct RawOutcome {
@@ -44,6 +47,8 @@ pub(crate) struct RawOutcome {
     pub(crate) passed: Vec<usize>,
     /// When each of them happened.
     pub(crate) times: Vec<Timestamp>,
+    /// Where those of them may be rows already whose metric's name was moved from one metric to another, by place in `forward`.
+    pub(crate) elsewhere: Vec<(usize, Vec<Place>)>,
     /// The events that go no further.
     pub(crate) errors: Vec<ErrorRow>,
     /// Metrics to be discovered before the events of `deferred` can be read.
@@ -136,7 +141,10 @@ impl RawStage {
                 let start = self.scratch.out.len();
                 let read = state.read(&deliveries[index], &mut self.scratch, self.fields_max, may_discover);
                 match read {
-                    Ok(time) => {
+                    Ok((time, elsewhere)) => {
+                        if !elsewhere.is_empty() {
+                            outcome.elsewhere.push((places.len(), elsewhere));
+                        }
                         places.push((index, start..self.scratch.out.len()));
                         outcome.times.push(time);
                     }
@@ -217,14 +225,14 @@ impl TenantState {
         }
     }
 
-    /// Appends the staged entry of the event to `scratch.out`; answers when it happened.
+    /// Appends the staged entry of the event to `scratch.out`; answers when it happened, and where else it may be a row.
     fn read(
         &mut self,
         delivery: &Delivery,
         scratch: &mut Scratch,
         fields_max: usize,
         may_discover: bool,
-    ) -> Result<Timestamp, Stop> {
+    ) -> Result<(Timestamp, Vec<Place>), Stop> {
         let envelope = envelope::read(&delivery.payload).map_err(|error| {
             Stop::Failed(Rejection::new(Code::Internal, format!("the stored envelope cannot be read: {error}")))
         })?;
@@ -250,7 +258,10 @@ impl TenantState {
         payload::write_head(row_metric, schema.version(), id, envelope.arrived_at, out);
         let head = RecordHead { alias, timestamp: time, written_at: envelope.arrived_at, id, content };
         metric.layout().write(&head, &Planned { cells: &plan.cells, event, names }, out);
-        Ok(time)
+        // A key is that of other events, too; and an arrival is no other event's.
+        let moved_from = if id.0 == content.0 { schema.moved_from(alias) } else { &[] };
+        let elsewhere = moved_from.iter().filter(|metric| *metric != row_metric);
+        Ok((time, elsewhere.map(|metric| (metric.clone(), id)).collect()))
     }
 
     /// Finds the cells that every event may have.

@@ -13,7 +13,7 @@ use fineo_core::{
     Clock as _, ErrorKind, MetricId, NearlineStore, Result, SeededEntropy, SystemClock, SystemEntropy,
     nearline::{ScanRequest, SystemColumns},
 };
-use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts};
+use fineo_ingest::{NoFiles, Pipeline, PipelineOptions, PipelineParts};
 use fineo_schema::{Discovery, SchemaStore};
 use futures::TryStreamExt as _;
 
@@ -40,6 +40,7 @@ async fn start(directory: &LocalDirectory) -> Pipeline {
         staged: directory.stream("staged", 1).unwrap(),
         archive: directory.archive(),
         nearline: directory.nearline(),
+        files: Arc::new(NoFiles),
         schemas: SchemaStore::new(Arc::clone(&repo), Arc::clone(&clock)),
         discovery: Discovery::new(Arc::clone(&repo), Arc::clone(&clock)),
         repo,

@@ -18,6 +18,8 @@ use fineo_core::{Cover, Error, Result, Timestamp};
 use fineo_schema::{Conversion, FieldType, LogicalColumn, Source};
 use fineo_table::{ColumnLayout, FileLayout};
 
+use crate::convert::is_unconditional;
+
 pub(super) use adapter::{FilePlan, Plans, hinted};
 
 /// The columns that every file has, as it names them.
@@ -57,8 +59,6 @@ pub(super) enum Made {
 pub(super) struct Merged {
     /// What the values are read as; none for text.
     pub(super) field_type: Option<FieldType>,
-    /// Whether values pass through a double, as they do where a unit may be converted.
-    pub(super) through_double: bool,
     pub(super) pieces: Vec<Piece>,
 }
 
@@ -102,7 +102,6 @@ pub(super) fn made(column: &LogicalColumn, layout: &FileLayout, bounds: Bounds<'
     };
     let sources: Vec<&Source> = column.sources.iter().filter(is_readable).collect();
     let is_number = column.field_type.is_some_and(FieldType::is_number);
-    let through_double = is_number && crate::convert::has_conversions(column);
     let mut pieces = Vec::new();
     for group in groups(&sources, layout) {
         let source = sources[group.first];
@@ -113,8 +112,7 @@ pub(super) fn made(column: &LogicalColumn, layout: &FileLayout, bounds: Bounds<'
         };
         pieces.push(Piece { place, conversions });
     }
-    let merged = Merged { field_type: column.field_type, through_double, pieces };
-    Ok(simplest(merged))
+    Ok(simplest(Merged { field_type: column.field_type, pieces }))
 }
 
 /// Where the cells of a name stand.
@@ -201,16 +199,11 @@ fn holding(conversions: &[Conversion], bounds: Bounds<'_>) -> Vec<Conversion> {
         let from = conversion.from.filter(|from| bounds.first < *from);
         let to = conversion.to.filter(|to| *to <= bounds.last);
         holding.push(Conversion { from, to, ..conversion.clone() });
-        if from.is_none() && to.is_none() && conversion.metric_name.is_none() {
+        if holding.last().is_some_and(is_unconditional) {
             break;
         }
     }
     holding
-}
-
-/// Whether `conversion` holds for every row.
-fn is_unconditional(conversion: &Conversion) -> bool {
-    conversion.metric_name.is_none() && conversion.from.is_none() && conversion.to.is_none()
 }
 
 /// `merged` in its cheapest form that gives the same values.
@@ -221,9 +214,7 @@ fn simplest(merged: Merged) -> Made {
             let wanted = merged.field_type.unwrap_or(FieldType::String);
             // A value is there exactly where its text is one of the type, so the texts beside it say nothing new.
             let is_same = wanted == typed.value_type && (merged.field_type.is_some() || typed.text.is_none());
-            // A double is what any number is converted through.
-            let is_kept = !merged.through_double || wanted == FieldType::Double;
-            if is_same && is_kept { Made::Column(Arc::clone(&typed.value)) } else { Made::Merged(merged) }
+            if is_same { Made::Column(Arc::clone(&typed.value)) } else { Made::Merged(merged) }
         }
         _ => Made::Merged(merged),
     }

@@ -13,7 +13,7 @@ use datafusion::{
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use fineo_core::{Error, Result};
-use fineo_schema::{Field as MetricField, LogicalColumn, Metric, Source, coerce};
+use fineo_schema::{FieldType, LogicalColumn, Metric, SeenNames, Source, coerce};
 use futures::TryStreamExt;
 
 use crate::{
@@ -71,6 +71,18 @@ impl PartitionStream for Conflicts {
     }
 }
 
+/// A stored name of a field.
+struct Name {
+    name: Arc<str>,
+    field_type: FieldType,
+    /// The column that SQL shows of the field.
+    shown: Arc<str>,
+    /// The texts under the name alone.
+    text: Column,
+    /// The same as values in the field's unit, where converting them may make one too large.
+    value: Option<Column>,
+}
+
 /// What is known of the conflicts of one stored name.
 #[derive(Debug)]
 struct Tally {
@@ -83,9 +95,8 @@ struct Tally {
 /// The conflicts of one metric, as its rows are counted.
 struct Count<'a> {
     metric: &'a Metric,
-    fields: Vec<&'a Arc<MetricField>>,
-    /// The stored names, each with the index of its field.
-    names: Vec<(usize, Arc<str>)>,
+    /// The stored names.
+    names: Vec<Name>,
     /// By index of the name.
     tallies: BTreeMap<usize, Tally>,
 }
@@ -98,44 +109,68 @@ async fn conflicts_of(sources: &Sources, metric: &Metric, context: &Arc<TaskCont
     let rows = Arc::new(sources.rows(metric));
     let mut batches = std::pin::pin!(all_rows(rows, count.columns(), Arc::clone(context)));
     while let Some(batch) = batches.try_next().await? {
-        for at in 0..count.names.len() {
-            count.add(&batch, at);
-        }
+        count.add(&batch);
     }
     count.rows().map_err(foreign)
 }
 
+impl Name {
+    fn new(shown: &Arc<str>, field_type: FieldType, source: &Source) -> Self {
+        let cells = |field_type: Option<FieldType>, source: Source| {
+            let name = Arc::clone(&source.name);
+            let logical = LogicalColumn { name: Arc::clone(&name), field: None, field_type, sources: vec![source] };
+            Column { name, content: Content::Cells(Arc::new(logical)) }
+        };
+        let is_converted = field_type.is_number() && !source.conversions.is_empty();
+        Self {
+            name: Arc::clone(&source.name),
+            field_type,
+            shown: Arc::clone(shown),
+            text: cells(None, Source { conversions: Vec::new(), ..source.clone() }),
+            value: is_converted.then(|| cells(Some(field_type), source.clone())),
+        }
+    }
+}
+
 impl<'a> Count<'a> {
     fn new(metric: &'a Metric) -> Self {
-        let fields: Vec<&Arc<MetricField>> = metric.fields().iter().filter(|field| !field.is_hidden()).collect();
-        let names = fields.iter().enumerate();
-        let names: Vec<(usize, Arc<str>)> =
-            names.flat_map(|(index, field)| field.names.iter().map(move |name| (index, Arc::clone(name)))).collect();
-        Self { metric, fields, names, tallies: BTreeMap::new() }
+        let columns = metric.columns(&SeenNames::default());
+        let names = columns.iter().filter_map(|column| Some((column, column.field_type?)));
+        let names = names.flat_map(|(column, field_type)| {
+            column.sources.iter().map(move |source| Name::new(&column.name, field_type, source))
+        });
+        Self { metric, names: names.collect(), tallies: BTreeMap::new() }
     }
 
-    /// The time, then the texts under each name.
+    /// The time, then the texts under each name, then the values of the names that have some.
     fn columns(&self) -> Vec<Column> {
         let time = Column { name: TIMESTAMP.into(), content: Content::Timestamp };
-        let texts = self.names.iter().map(|(_, name)| {
-            let unreadable_through = self.metric.unreadable_through(name).cloned();
-            let source = Source { name: Arc::clone(name), unreadable_through, conversions: Vec::new() };
-            let logical =
-                LogicalColumn { name: Arc::clone(name), field: None, field_type: None, sources: vec![source] };
-            Column { name: Arc::clone(name), content: Content::Cells(Arc::new(logical)) }
-        });
-        std::iter::once(time).chain(texts).collect()
+        let texts = self.names.iter().map(|name| name.text.clone());
+        let values = self.names.iter().filter_map(|name| name.value.clone());
+        std::iter::once(time).chain(texts).chain(values).collect()
     }
 
-    /// Counts the cells under the name at `at`.
-    fn add(&mut self, batch: &RecordBatch, at: usize) {
+    /// Counts the cells of one batch.
+    fn add(&mut self, batch: &RecordBatch) {
+        let mut values = batch.columns().iter().skip(1 + self.names.len());
+        for at in 0..self.names.len() {
+            let value = self.names[at].value.as_ref().and_then(|_| values.next());
+            self.add_cells(batch, at, value);
+        }
+    }
+
+    /// Counts the cells under the name at `at`, which are read as `value` where that needs more than the text.
+    fn add_cells(&mut self, batch: &RecordBatch, at: usize, value: Option<&ArrayRef>) {
         let texts = batch.column(1 + at).as_string_view();
         let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
-        let (field, _) = &self.names[at];
-        let field_type = self.fields[*field].field_type;
+        let field_type = self.names[at].field_type;
         for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
             let text = texts.value(row);
-            if coerce::fits(text, field_type) {
+            let fits = match value {
+                Some(value) => value.is_valid(row),
+                None => coerce::fits(text, field_type),
+            };
+            if fits {
                 continue;
             }
             let tally = self.tallies.entry(at).or_insert_with(|| Tally {
@@ -155,10 +190,10 @@ impl<'a> Count<'a> {
         let mut counts = UInt64Builder::new();
         let [mut first, mut last] = std::array::from_fn(|_| TimestampMicrosecondBuilder::new());
         for (at, tally) in self.tallies {
-            let (field, name) = &self.names[at];
+            let name = &self.names[at];
             metrics.append_value(self.metric.name());
-            shown.append_value(self.fields[*field].name());
-            aliases.append_value(name);
+            shown.append_value(&name.shown);
+            aliases.append_value(&name.name);
             counts.append_value(tally.count);
             samples.append_value(&tally.sample);
             first.append_value(tally.first);

@@ -7,6 +7,8 @@ mod equal;
 mod explain;
 mod late;
 mod merged;
+mod moved;
 mod moving;
 mod simulated;
+mod units;
 mod world;

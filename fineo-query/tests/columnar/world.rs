@@ -12,10 +12,12 @@ use std::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
-use fineo_compact::{CompactOptions, Compactor, CompactorParts};
+use fineo_compact::{CompactOptions, Compactor, CompactorParts, FiledRows};
 use fineo_conformance::fault::{Faults, FaultyArchive, FaultyNearline, FaultyObjects, FaultyRepo, FaultyStream};
-use fineo_core::{Clock, Durability, Entropy, Result, SchemaRepo, SeededEntropy, SystemClock, TenantId};
-use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts};
+use fineo_core::{
+    Clock, Durability, Entropy, Result, SchemaRepo, SeededEntropy, SystemClock, TenantId, archive::Stage,
+};
+use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts, ReplayMode, ReplayRequest};
 use fineo_query::{Engine, EngineParts, QueryLimits};
 use fineo_schema::{Change, ChangeId, ChangeRequest, Discovery, SchemaStore};
 use fineo_table::{Objects, Tables};
@@ -90,6 +92,7 @@ impl World {
             staged: Arc::new(FaultyStream::new(Arc::new(self.staged.clone()), faults)),
             archive: Arc::new(FaultyArchive::new(Arc::new(self.archive.clone()), faults)),
             nearline: Arc::new(FaultyNearline::new(Arc::new(self.nearline.clone()), faults)),
+            files: Arc::new(FiledRows(self.tables.clone())),
             schemas: SchemaStore::new(Arc::clone(&repo), clock()),
             discovery: Discovery::new(Arc::clone(&repo), clock()),
             repo,
@@ -119,6 +122,23 @@ impl World {
         let receipt = pipeline.edge().ingest(&acme(), body.to_owned().into()).await.unwrap();
         pipeline.wait_until_queryable(receipt.token(), Duration::from_secs(60)).await.unwrap();
         pipeline.stop().await.unwrap();
+    }
+
+    /// Replays everything from the raw archive; answers how many rows are new.
+    pub(crate) async fn replay(&self, mode: ReplayMode) -> u64 {
+        let pipeline = Pipeline::start(self.pipeline_parts(&Faults::none()), PipelineOptions::default()).await.unwrap();
+        let request = ReplayRequest::new(Stage::Raw, acme()).with_mode(mode);
+        let report = pipeline.replay(request, &FiledRows(self.tables.clone())).await.unwrap();
+        pipeline.stop().await.unwrap();
+        report.rows
+    }
+
+    /// The same archive and schemas, with no rows and no files.
+    pub(crate) fn emptied(&self) -> Self {
+        let objects = Arc::new(CountedObjects::default());
+        let nearline = MemoryNearline::new();
+        let tables = tables(&objects, &self.repo, &self.clock, &self.entropy);
+        Self { objects, tables, nearline, ..self.clone() }
     }
 
     /// Compacts what was sent; compacted rows stay nearline, too, unless they are to go.
@@ -161,10 +181,20 @@ impl World {
         Compactor::new(parts, options)
     }
 
-    pub(crate) async fn change(&self, changes: Vec<Change>) {
+    fn change_id(&self) -> ChangeId {
         let mut id = [0; 16];
         self.entropy.fill(&mut id);
-        self.schemas().apply(&acme(), ChangeRequest::new(ChangeId::of_bytes(id), changes)).await.unwrap();
+        ChangeId::of_bytes(id)
+    }
+
+    pub(crate) async fn change(&self, changes: Vec<Change>) -> ChangeId {
+        let id = self.change_id();
+        self.schemas().apply(&acme(), ChangeRequest::new(id, changes)).await.unwrap();
+        id
+    }
+
+    pub(crate) async fn undo(&self, change: ChangeId) {
+        self.schemas().undo(&acme(), &change, self.change_id(), None).await.unwrap();
     }
 
     /// Declares fields of a metric: name, type, aliases.

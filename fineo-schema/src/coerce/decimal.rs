@@ -5,6 +5,19 @@
 /// `None` when it is no number, has digits that do not fit behind the point (`1.5` at scale 0), or is too
 /// large.
 pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
+    let (digits, exponent) = decimal_digits(text)?;
+    if digits == 0 {
+        return Some(0);
+    }
+    let value = shifted(digits, i64::from(scale) + exponent)?;
+    let limit = 10_i128.checked_pow(u32::from(precision.min(38)))?;
+    (value.abs() < limit).then_some(value)
+}
+
+/// The digits of `text` and the power of ten that they are multiplied with: `-1.50e3` is -15 and 2.
+///
+/// `None` when it is no number or has more digits than fit.
+pub fn decimal_digits(text: &str) -> Option<(i128, i64)> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], exponent(&text[at + 1..])?),
         None => (text, 0),
@@ -24,13 +37,8 @@ pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     for digit in whole.bytes().chain(fraction.bytes()) {
         value = value.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
     }
-    if value == 0 {
-        return Some(0);
-    }
-    let shift = i64::from(scale) - i64::try_from(fraction.len()).ok()? + exponent;
-    let value = shifted(value, shift)?;
-    let limit = 10_i128.checked_pow(u32::from(precision.min(38)))?;
-    (value < limit).then_some(if is_negative { -value } else { value })
+    let exponent = exponent - i64::try_from(fraction.len()).ok()?;
+    Some((if is_negative { -value } else { value }, exponent))
 }
 
 /// `value * 10^shift`, if that is whole and no overflow.

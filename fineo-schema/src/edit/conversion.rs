@@ -6,7 +6,7 @@ use super::{Edit, too_many};
 use crate::{FieldType, StatedConversion, Unit, document::ConversionDocument, name};
 
 /// The most conversions of a field.
-const CONVERSIONS_MAX: usize = 1000;
+pub(super) const CONVERSIONS_MAX: usize = 1000;
 
 impl Edit {
     pub(super) fn set_unit(&mut self, metric: &str, field: &str, unit: Option<&str>) -> Result<()> {

@@ -1,9 +1,14 @@
 //! The merge of two metrics: names, fields, settings. Rows are not touched.
 
+use std::collections::HashSet;
+
 use fineo_core::{Error, MetricId, Result};
 
+mod units;
+
+use self::units::Sides;
 use super::{Edit, clash};
-use crate::document::{FieldDocument, MetricDocument};
+use crate::document::{FieldDocument, MetricDocument, Name};
 
 impl Edit {
     pub(super) fn merge_metric(&mut self, from: &str, into: &str) -> Result<()> {
@@ -29,6 +34,7 @@ impl Edit {
             }
         }
         self.note(format!("merge metric {from} ({}) into {into}", MetricId::numbered(source)))?;
+        let sides = Sides::of(&self.state, source, target, !source_document.fields.is_empty());
         let entry = self.entry(source)?;
         entry.merged_into = Some(target);
         let (names, is_declared) = (entry.names.clone(), entry.is_declared);
@@ -36,8 +42,9 @@ impl Edit {
             self.declare_for_field(target)?;
         }
         self.entry(target)?.names.extend(names);
+        let mut joined = HashSet::new();
         for field in source_document.fields.values() {
-            self.merge_field(target, field)?;
+            self.merge_field(target, field, &sides, &mut joined)?;
         }
         if *source_document != MetricDocument::default() {
             merge_settings(self.document(target), &source_document);
@@ -46,7 +53,13 @@ impl Edit {
     }
 
     /// Brings a field of a merged metric in: as aliases of the field that shares a name, else as a new one.
-    fn merge_field(&mut self, target: u64, field: &FieldDocument) -> Result<()> {
+    fn merge_field(
+        &mut self,
+        target: u64,
+        field: &FieldDocument,
+        sides: &Sides,
+        joined: &mut HashSet<u32>,
+    ) -> Result<()> {
         let mut holders: Vec<u32> =
             field.names.iter().filter_map(|name| self.holder_of_field_name(target, name)).collect();
         holders.sort_unstable();
@@ -57,20 +70,15 @@ impl Edit {
                 document.next_field = document.next_field.max(1);
                 let number = document.next_field;
                 document.next_field += 1;
-                document.fields.insert(number, field.clone());
+                let conversions = sides.bring(field)?;
+                document.fields.insert(number, FieldDocument { conversions, ..field.clone() });
                 field.names.iter().for_each(|name| self.know_field(target, name));
-                self.note(format!("declare field {} ({}, f{number}) there", field.names[0], field.field_type))
+                let state = if field.hidden_since.is_some() { ", hidden" } else { "" };
+                self.note(format!("declare field {} ({}, f{number}{state}) there", field.names[0], field.field_type))
             }
             [holder] => {
-                let document = self.document(target);
-                let Some(held) = document.fields.get_mut(&holder) else { return Ok(()) };
-                let missing = field.names.iter().filter(|name| !held.names.contains(name));
-                let missing: Vec<_> = missing.cloned().collect();
-                held.names.extend(missing.iter().cloned());
-                let line = format!("field {} ({}) takes over {}", held.names[0], held.field_type, field.names[0]);
-                let is_other = held.field_type != field.field_type || !missing.is_empty();
-                missing.iter().for_each(|name| self.know_field(target, name));
-                if is_other { self.note(line) } else { Ok(()) }
+                let is_first = joined.insert(holder);
+                self.join_field(target, holder, field, sides, is_first)
             }
             [first, ..] => {
                 let document = self.document(target);
@@ -78,6 +86,45 @@ impl Edit {
                 Err(clash("field", &field.names[0], holder).with("why", "its names belong to several fields there"))
             }
         }
+    }
+
+    /// Lets the field `holder` take over the names and values of one of a merged metric.
+    fn join_field(
+        &mut self,
+        target: u64,
+        holder: u32,
+        field: &FieldDocument,
+        sides: &Sides,
+        is_first: bool,
+    ) -> Result<()> {
+        let held = self.field(target, holder)?;
+        let (conversions, lost) = sides.join(held, field)?;
+        if !is_first && !conversions.is_empty() {
+            let message = "two fields of the metric would become one, with values in different units; give them other names first";
+            let error = Error::invalid(message).with("field", &field.names[0]).with("into_field", &held.names[0]);
+            return Err(error.with("from", &sides.from).with("into", &sides.into));
+        }
+        let name = Name::clone(&held.names[0]);
+        let missing: Vec<Name> = field.names.iter().filter(|name| !held.names.contains(name)).cloned().collect();
+        held.names.extend(missing.iter().cloned());
+        let is_other = held.field_type != field.field_type || !missing.is_empty() || !conversions.is_empty();
+        let takes_over = format!("field {name} ({}) takes over {}", held.field_type, field.names[0]);
+        let is_scoped = !conversions.is_empty();
+        held.conversions.splice(0..0, conversions);
+        // What either side hides stays unreadable by any name until somebody unhides it.
+        let is_one_hidden = held.hidden_since.is_some() != field.hidden_since.is_some();
+        held.hidden_since = held.hidden_since.into_iter().chain(field.hidden_since).min();
+        missing.iter().for_each(|name| self.know_field(target, name));
+        let from = &sides.from;
+        let lines = [
+            is_other.then_some(takes_over),
+            is_scoped.then(|| {
+                format!("field {name}: values of events of {from} are converted as before, by {from}'s names")
+            }),
+            lost.map(|lost| format!("field {name}: {lost}")),
+            is_one_hidden.then(|| format!("field {name} is hidden, because one of the two was; unhide it to read it")),
+        ];
+        lines.into_iter().flatten().try_for_each(|line| self.note(line))
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Applied, Change, ChangeId, ChangeRequest, TenantSchema,
     document::State,
-    edit::Edit,
+    edit::{Edit, NAMES_MAX},
     undo,
     wire::{ChangeRecord, METADATA_SCHEMA, METRIC_SCHEMA, TenantVersion, encode_metric},
 };
@@ -143,6 +143,7 @@ impl Draft {
         let Edit { mut state, now, summary, .. } = edit;
         let before = schema.state();
         let deltas = undo::deltas(before, &state)?;
+        remember_lost_names(schema, &mut state)?;
         let mut touched = Vec::new();
         for (number, document) in &state.metrics {
             if before.metrics.get(number).is_some_and(|old| **old == **document) {
@@ -204,6 +205,25 @@ impl Draft {
     fn into_schema(self, tenant: &TenantId, previous: &TenantSchema) -> Result<TenantSchema> {
         TenantSchema::of_state(tenant, self.version.version, self.version.change.at, self.state, Some(previous))
     }
+}
+
+/// Keeps, by metric, the names that it loses with the change and under which its events were stored.
+fn remember_lost_names(schema: &TenantSchema, state: &mut State) -> Result<()> {
+    for (number, old) in &schema.state().tenant.metrics {
+        let Some(entry) = state.tenant.metrics.get_mut(number) else { continue };
+        let id = MetricId::numbered(*number);
+        for name in old.names.iter().filter(|name| schema.row_metric(name) == Some(&id)) {
+            if !entry.names.contains(name) && !entry.former_names.contains(name) {
+                entry.former_names.push(Arc::clone(name));
+            }
+        }
+        if entry.former_names.len() > NAMES_MAX {
+            return Err(Error::new(ErrorKind::LimitExceeded, "the metric lost too many names")
+                .with("metric", &entry.names[0])
+                .with("max", NAMES_MAX));
+        }
+    }
+    Ok(())
 }
 
 /// Puts the schemas of schemas into the repository, once.

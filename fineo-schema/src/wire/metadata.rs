@@ -51,6 +51,7 @@ struct Entry {
     is_ruled_out: bool,
     merged_into: Option<String>,
     deleted_through: Option<BTreeMap<String, String>>,
+    former_names: Option<Vec<Name>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -175,6 +176,7 @@ impl Entry {
             is_ruled_out: entry.is_ruled_out,
             merged_into: entry.merged_into.map(|into| MetricId::numbered(into).to_string()),
             deleted_through: entry.deleted.as_ref().map(Positions::to_texts),
+            former_names: none_if_empty(entry.former_names.clone()),
         }
     }
 
@@ -185,6 +187,7 @@ impl Entry {
             is_ruled_out: self.is_ruled_out,
             merged_into: self.merged_into.as_deref().map(number_of).transpose()?,
             deleted: self.deleted_through.as_ref().map(Positions::from_texts).transpose().map_err(broken)?,
+            former_names: self.former_names.unwrap_or_default(),
             version: Version(self.version.cast_unsigned()),
         })
     }

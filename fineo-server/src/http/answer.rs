@@ -26,7 +26,10 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Room, caller::Caller, problem::Problem};
-use crate::{ConnectionSlot, Principal};
+use crate::{
+    ConnectionSlot, Principal,
+    floats::{JsonWords, in_words},
+};
 
 /// How many encoded batches wait for a slow reader.
 const PIECES_MAX: usize = 2;
@@ -287,7 +290,7 @@ impl Encoder {
 
     fn csv(&self, batch: &RecordBatch, has_header: bool) -> Result<Vec<u8>, Error> {
         let mut writer = csv::WriterBuilder::new().with_header(has_header).build(Vec::new());
-        writer.write(batch).map_err(unwritable)?;
+        writer.write(&in_words(batch).map_err(unwritable)?).map_err(unwritable)?;
         Ok(writer.into_inner())
     }
 
@@ -297,7 +300,7 @@ impl Encoder {
 }
 
 fn lines(batch: &RecordBatch, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let builder = WriterBuilder::new().with_explicit_nulls(true);
+    let builder = WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(JsonWords));
     let mut writer = builder.build::<_, LineDelimited>(bytes);
     writer.write(batch).map_err(unwritable)?;
     writer.finish().map_err(unwritable)?;

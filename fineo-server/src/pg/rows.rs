@@ -25,6 +25,7 @@ use pgwire::{
 };
 
 use super::{failure::Failure, numeric, types};
+use crate::floats;
 
 /// Days and microseconds from 1970-01-01 to 2000-01-01, where Postgres begins to count.
 const EPOCH_DAYS: i32 = 10_957;
@@ -193,9 +194,15 @@ impl Column {
             }
             Writer::Whole(Wide::Unsigned(values), _) => put_text(out, values.value(row)),
             Writer::Double(values) if is_binary => out.put_f64(values.value(row)),
-            Writer::Double(values) => put_number(out, &Type::FLOAT8, &values.value(row)),
+            Writer::Double(values) => match floats::word(values.value(row)) {
+                Some(word) => put_str(out, word),
+                None => put_number(out, &Type::FLOAT8, &values.value(row)),
+            },
             Writer::Single(values) if is_binary => out.put_f32(values.value(row)),
-            Writer::Single(values) => put_number(out, &Type::FLOAT4, &values.value(row)),
+            Writer::Single(values) => match floats::word(values.value(row).into()) {
+                Some(word) => put_str(out, word),
+                None => put_number(out, &Type::FLOAT4, &values.value(row)),
+            },
             Writer::Text(values) => put_str(out, values.as_string_view().value(row)),
             Writer::Bytes(values) if is_binary => out.put_slice(values.as_binary_view().value(row)),
             Writer::Bytes(values) => put_hexadecimal(out, values.as_binary_view().value(row)),

@@ -55,6 +55,15 @@ async fn every_type_is_told_as_text() {
 }
 
 #[tokio::test]
+async fn values_without_digits_are_told_by_the_words_of_postgres() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let sql =
+        "SELECT x, CAST(x AS REAL) AS r FROM (VALUES ('Infinity'::double), ('-Infinity'), ('NaN'), (2.5)) AS t(x)";
+    assert_eq!(ask(&client, sql).await, ["Infinity|Infinity", "-Infinity|-Infinity", "NaN|NaN", "2.5|2.5"]);
+}
+
+#[tokio::test]
 async fn every_type_is_told_as_binary_with_its_number() {
     let desk = Desk::open().await;
     let client = acme(&desk).await;

@@ -41,6 +41,26 @@ async fn accept_chooses_the_form() {
     assert_eq!(nothing["rows"], serde_json::json!([]));
 }
 
+#[tokio::test]
+async fn an_infinity_that_sql_makes_is_told_from_null() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let sql = "SELECT x * 1e10 AS x, CAST(x AS REAL) AS r, [x * 1e10, 1.5] AS l, x - x AS n \
+               FROM (VALUES (1e308), (-1e308), (2.5), (NULL), ('NaN'::double)) AS t(x)";
+    let answer = acme.post("/v1/query", serde_json::json!({"sql": sql}).to_string()).await.json();
+    let wanted = serde_json::json!([
+        {"x": "Infinity", "r": "Infinity", "l": ["Infinity", 1.5], "n": 0.0},
+        {"x": "-Infinity", "r": "-Infinity", "l": ["-Infinity", 1.5], "n": 0.0},
+        {"x": 2.5e10, "r": 2.5, "l": [2.5e10, 1.5], "n": 0.0},
+        {"x": null, "r": null, "l": [null, 1.5], "n": null},
+        {"x": "NaN", "r": "NaN", "l": ["NaN", 1.5], "n": "NaN"}
+    ]);
+    assert_eq!(answer["rows"], wanted);
+    let sql = "SELECT x, CAST(x AS REAL) AS r FROM (VALUES ('-Infinity'::double), (2.5), (NULL), ('NaN')) AS t(x)";
+    let csv = acme.and("accept", "text/csv").post("/v1/query", serde_json::json!({"sql": sql}).to_string()).await;
+    assert_eq!(csv.text(), "x,r\n-Infinity,-Infinity\n2.5,2.5\n,\nNaN,NaN\n");
+}
+
 // Q09, Q14, T4
 #[tokio::test]
 async fn a_statement_that_is_not_allowed_is_a_problem_with_a_code_and_a_place() {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use fineo_core::{Code, ErrorKind, Rejection, Result, ShardId, TenantId, Timestamp, archive::Stage, stream::Delivery};
 use futures::{StreamExt, stream};
 
-use super::{Passed, write_errors};
+use super::{Passed, moved::leave_out_rows, write_errors};
 use crate::{
     cover::Forwarded,
     driver::parts::Shared,
@@ -42,10 +42,11 @@ impl RawWork {
         let mut wanted: Option<Vec<usize>> = None;
         for round in 0..ROUNDS_MAX {
             let may_discover = round + 1 < ROUNDS_MAX;
-            let outcome = match &wanted {
+            let mut outcome = match &wanted {
                 None => self.stage.apply(&schemas, batch, 0..batch.len(), self.key, may_discover),
                 Some(wanted) => self.stage.apply(&schemas, batch, wanted.iter().copied(), self.key, may_discover),
             };
+            leave_out_rows(&self.shared, &mut outcome).await?;
             let RawOutcome { forward, passed: indexes, errors, missing_metrics, deferred, .. } = outcome;
             passed.errors.extend(errors);
             self.forward(forward, &indexes, batch, &mut passed).await?;

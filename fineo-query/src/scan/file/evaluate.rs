@@ -12,7 +12,10 @@ use fineo_core::{Error, Result};
 use fineo_schema::FieldType;
 
 use super::{Merged, Piece, Place, REST, Typed, numbers, rest, texts};
-use crate::{column::data_type, convert::Cells};
+use crate::{
+    column::data_type,
+    convert::{Cells, Conversions},
+};
 
 /// The columns of a batch that a merged column needs, by name.
 pub(super) struct Inputs<'a> {
@@ -64,25 +67,23 @@ impl Merged {
     }
 
     fn cut(&self, piece: &Piece, inputs: &Inputs<'_>) -> Result<Cut> {
+        let conversions = Conversions::new(&piece.conversions);
+        let picked = numbers::picked(&conversions, inputs)?;
         let wanted = self.field_type.unwrap_or(FieldType::String);
         match &piece.place {
             Place::Rest(name) => {
                 let texts = rest::cells(inputs.texts(REST)?, name)?;
                 let present = presence(texts.nulls(), inputs.rows);
-                let values = if self.through_double {
-                    numbers::of_texts(&texts, &piece.conversions, wanted, inputs)?
-                } else {
-                    parsed(&texts, self.field_type.as_ref())?
-                };
+                let values =
+                    picked.merged(|| parsed(&texts, self.field_type.as_ref()), || picked.of_texts(wanted, &texts))?;
                 Ok(Cut { values, present })
             }
             Place::Column(typed) => {
                 let present = present(typed, inputs)?;
-                let values = if self.through_double {
-                    numbers::of_column(typed, &piece.conversions, wanted, inputs)?
-                } else {
-                    typed_values(typed, self.field_type.as_ref(), inputs)?
-                };
+                let values = picked.merged(
+                    || typed_values(typed, self.field_type.as_ref(), inputs),
+                    || numbers::of_column(typed, &picked, wanted, inputs),
+                )?;
                 Ok(Cut { values, present })
             }
         }

@@ -20,9 +20,8 @@ use super::{
     Merged, Place, Typed,
     adapter::{Hexadecimal, MergedExpr},
     evaluate::is_exact_cast,
-    is_unconditional,
 };
-use crate::column::data_type;
+use crate::{column::data_type, convert::is_unconditional};
 
 /// The longest list of which each entry is looked up.
 const LIST_LEN_MAX: usize = 20;
@@ -108,8 +107,8 @@ impl Test<'_> {
     fn of_piece(&self, conversions: &[Conversion]) -> Option<Expr> {
         match self.merged.field_type {
             None | Some(FieldType::String) => self.of_text(),
-            Some(FieldType::Double) if self.merged.through_double => self.of_converted(conversions),
-            Some(_) if self.merged.through_double => None,
+            Some(FieldType::Double) if !conversions.is_empty() => self.of_converted(conversions),
+            Some(_) if !conversions.is_empty() => None,
             Some(wanted) if wanted == self.typed.value_type => self.value(self.op, self.literal.clone()),
             // A cast to fewer bits would fail where a value does not fit.
             Some(wanted) if is_exact_cast(self.typed.value_type, wanted) && wanted != FieldType::Int => {
@@ -176,7 +175,9 @@ impl Test<'_> {
         // Far beyond what two roundings do, far below what anybody prunes by.
         const SLACK: f64 = 1e-9;
         let exact = (wanted - offset) / scale;
-        let slack = ((wanted / scale).abs() + (offset / scale).abs()) * SLACK;
+        // Values that are not zero may become zero.
+        let vanishing = f64::MIN_POSITIVE / scale.abs();
+        let slack = ((wanted / scale).abs() + (offset / scale).abs()) * SLACK + vanishing;
         if !exact.is_finite() || !slack.is_finite() {
             return None;
         }

@@ -1,106 +1,82 @@
-//! Numbers that may have been sent in another unit.
-
-use std::sync::Arc;
+//! Numbers that were sent in another unit.
 
 use datafusion::arrow::{
-    array::{Array, ArrayRef, AsArray, Float64Array, StringViewArray},
-    datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType},
+    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, StringViewArray},
+    datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use fineo_core::{Error, Result};
-use fineo_schema::{Conversion, FieldType, coerce};
+use fineo_schema::{FieldType, coerce};
 
-use super::{ALIAS, TIMESTAMP, Typed, evaluate::Inputs, is_unconditional, texts};
-use crate::convert::{Scope, in_unit, scaled};
+use super::{ALIAS, TIMESTAMP, Typed, evaluate::Inputs, texts};
+use crate::convert::{Conversions, Picked, Sent};
 
-/// The cells of a value column as `wanted`, converted.
+/// The conversion of each row.
+pub(super) fn picked<'c>(conversions: &'c Conversions<'_>, inputs: &Inputs<'_>) -> Result<Picked<'c>> {
+    let times = conversions.are_timed().then(|| inputs.array(TIMESTAMP)).transpose()?;
+    let times = times.map(|times| times.as_primitive::<TimestampMicrosecondType>().values().as_ref());
+    let metric_names = conversions.are_named().then(|| inputs.texts(ALIAS)).transpose()?;
+    Ok(conversions.picked(inputs.rows, times, metric_names))
+}
+
+/// The cells of a value column as `wanted`, converted; rows without a conversion are null.
 pub(super) fn of_column(
     typed: &Typed,
-    conversions: &[Conversion],
+    picked: &Picked<'_>,
     wanted: FieldType,
     inputs: &Inputs<'_>,
 ) -> Result<ArrayRef> {
     let value = inputs.array(&typed.value)?;
     let beside = typed.text.as_ref().map(|text| inputs.texts(text)).transpose()?;
-    let beside = |row: usize| beside.filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row));
-    let mistyped = || Error::corrupt("a file's column has another type than its layout says");
+    let column = Column { value, beside, picked, wanted };
+    let is_double = matches!(wanted, FieldType::Double | FieldType::Float);
     match typed.value_type {
         // A text that is a number has its value here, whatever stands beside.
-        FieldType::Double => {
-            let values = value.as_primitive_opt::<Float64Type>().ok_or_else(mistyped)?;
-            of_doubles(values, conversions, wanted, inputs)
+        FieldType::Double if is_double => {
+            let values = column.values::<Float64Type>()?;
+            picked.of_doubles(wanted, values.len(), |row| values.is_valid(row).then(|| values.value(row)))
         }
-        FieldType::Long => {
-            let values = value.as_primitive_opt::<Int64Type>().ok_or_else(mistyped)?;
-            let number = |row| match beside(row) {
-                Some(text) => coerce::double(text),
-                None => values.is_valid(row).then(|| values.value(row) as f64),
-            };
-            converted(number, conversions, wanted, inputs)
+        FieldType::Long if is_double => column.of_wholes::<Int64Type>(|whole| whole as f64),
+        FieldType::Int if is_double => column.of_wholes::<Int32Type>(f64::from),
+        FieldType::Long => column.of_exact::<Int64Type>(Sent::Whole),
+        FieldType::Int => column.of_exact::<Int32Type>(|whole| Sent::Whole(whole.into())),
+        FieldType::Decimal { scale, .. } if !is_double => {
+            column.of_exact::<Decimal128Type>(|unscaled| Sent::Decimal(unscaled, scale))
         }
-        FieldType::Int => {
-            let values = value.as_primitive_opt::<Int32Type>().ok_or_else(mistyped)?;
-            let number = |row| match beside(row) {
-                Some(text) => coerce::double(text),
-                None => values.is_valid(row).then(|| f64::from(values.value(row))),
-            };
-            converted(number, conversions, wanted, inputs)
-        }
-        FieldType::String
-        | FieldType::Boolean
-        | FieldType::Float
-        | FieldType::Decimal { .. }
-        | FieldType::Timestamp
-        | FieldType::Date
-        | FieldType::Bytes
-        | FieldType::Json => {
-            let beside = typed.text.as_ref().map(|text| inputs.texts(text)).transpose()?;
-            let texts = texts::of_column(value, typed.value_type, beside)?;
-            of_texts(&texts, conversions, wanted, inputs)
-        }
+        _ => picked.of_texts(wanted, &*texts::of_column(value, typed.value_type, beside)?),
     }
 }
 
-/// The numbers that texts are, as `wanted`, converted.
-pub(super) fn of_texts(
-    texts: &StringViewArray,
-    conversions: &[Conversion],
+/// A value column that is converted.
+struct Column<'a> {
+    value: &'a ArrayRef,
+    beside: Option<&'a StringViewArray>,
+    picked: &'a Picked<'a>,
     wanted: FieldType,
-    inputs: &Inputs<'_>,
-) -> Result<ArrayRef> {
-    let number = |row| texts.is_valid(row).then(|| coerce::double(texts.value(row))).flatten();
-    converted(number, conversions, wanted, inputs)
 }
 
-fn of_doubles(
-    values: &Float64Array,
-    conversions: &[Conversion],
-    wanted: FieldType,
-    inputs: &Inputs<'_>,
-) -> Result<ArrayRef> {
-    match conversions {
-        [] if wanted == FieldType::Double => Ok(Arc::new(values.clone())),
-        [only] if wanted == FieldType::Double && is_unconditional(only) => {
-            let converted: Float64Array = values.unary(|value| value * only.scale + only.offset);
-            Ok(Arc::new(converted))
-        }
-        _ => converted(|row| values.is_valid(row).then(|| values.value(row)), conversions, wanted, inputs),
+impl<'a> Column<'a> {
+    fn values<T: ArrowPrimitiveType>(&self) -> Result<&'a PrimitiveArray<T>> {
+        let values = self.value.as_primitive_opt::<T>();
+        values.ok_or_else(|| Error::corrupt("a file's column has another type than its layout says"))
     }
-}
 
-fn converted(
-    number: impl Fn(usize) -> Option<f64>,
-    conversions: &[Conversion],
-    wanted: FieldType,
-    inputs: &Inputs<'_>,
-) -> Result<ArrayRef> {
-    let is_timed = conversions.iter().any(|conversion| conversion.from.is_some() || conversion.to.is_some());
-    let is_named = conversions.iter().any(|conversion| conversion.metric_name.is_some());
-    let times = is_timed.then(|| inputs.array(TIMESTAMP)).transpose()?;
-    let times = times.map(|times| times.as_primitive::<TimestampMicrosecondType>().values().as_ref());
-    let aliases = is_named.then(|| inputs.texts(ALIAS)).transpose()?;
-    let numbers = (0..inputs.rows).map(|row| {
-        let scope = Scope { at: times.map_or(0, |times| times[row]), alias: aliases.map(|aliases| aliases.value(row)) };
-        number(row).map(|number| in_unit(number, conversions, &scope))
-    });
-    scaled(wanted, inputs.rows, numbers)
+    fn text(&self, row: usize) -> Option<&'a str> {
+        self.beside.filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row))
+    }
+
+    fn of_wholes<T: ArrowPrimitiveType>(&self, double: impl Fn(T::Native) -> f64) -> Result<ArrayRef> {
+        let values = self.values::<T>()?;
+        self.picked.of_doubles(self.wanted, values.len(), |row| match self.text(row) {
+            Some(text) => coerce::double(text),
+            None => values.is_valid(row).then(|| double(values.value(row))),
+        })
+    }
+
+    fn of_exact<T: ArrowPrimitiveType>(&self, sent: impl Fn(T::Native) -> Sent<'a>) -> Result<ArrayRef> {
+        let values = self.values::<T>()?;
+        self.picked.of_exact(self.wanted, values.len(), |row| match self.text(row) {
+            Some(text) => Some(Sent::Text(text)),
+            None => values.is_valid(row).then(|| sent(values.value(row))),
+        })
+    }
 }

@@ -1,5 +1,6 @@
 //! Every layout of a file gives what the nearline conversion makes of the texts.
 
+mod units;
 mod writer;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use datafusion::{
     physical_expr_adapter::PhysicalExprAdapterFactory,
 };
 use fineo_core::{Cover, Position, ShardId, Timestamp};
-use fineo_schema::{Conversion, FieldId, FieldType, LogicalColumn, Source};
+use fineo_schema::{FieldId, FieldType, LogicalColumn, Source};
 use proptest::prelude::*;
 
 use super::{Bounds, FilePlan, Made, Plans, hinted, made};
@@ -143,7 +144,7 @@ fn check(column: &LogicalColumn, rows: &[Row], shape: &Shape) -> Made {
     let (values, wanted) = (file.values(), expected(column, rows));
     assert_eq!(values.data_type(), wanted.data_type());
     assert_eq!(&values, &wanted, "{column:?}\nstored as {shape:?}\nof {rows:?}\nmade by {:?}", file.made);
-    for at in (0..wanted.len()).filter(|at| wanted.is_valid(*at)).take(4) {
+    for at in (0..wanted.len()).filter(|at| wanted.is_valid(*at)).step_by(wanted.len() / 8 + 1) {
         let value = ScalarValue::try_from_array(&wanted, at).unwrap();
         for op in [Operator::Eq, Operator::Lt, Operator::LtEq, Operator::Gt, Operator::GtEq] {
             implies(&file, op, &value);
@@ -254,40 +255,6 @@ fn names_answer_in_order_of_rank_wherever_their_cells_stand() {
                 for asked in [None, Some(FieldType::String), Some(FieldType::Double), Some(FieldType::Long)] {
                     check(&column(asked, order.iter().map(|name| source(name)).collect()), &rows, &shape);
                 }
-            }
-        }
-    }
-}
-
-fn conversion(scale: f64, offset: f64, metric_name: Option<&str>, from: Option<i64>, to: Option<i64>) -> Conversion {
-    let instant = |at: Option<i64>| at.map(|at| Timestamp::from_micros(at).unwrap());
-    Conversion { scale, offset, metric_name: metric_name.map(Into::into), from: instant(from), to: instant(to) }
-}
-
-#[test]
-fn units_are_converted_by_name_time_and_metric() {
-    let mut rows = rows_of_names();
-    rows.iter_mut().step_by(3).for_each(|row| row.alias = "other");
-    let fahrenheit = || conversion(5.0 / 9.0, -160.0 / 9.0, None, None, None);
-    let lists = [
-        vec![fahrenheit()],
-        vec![conversion(2.0, 0.0, None, Some(9_000_000), Some(20_000_000)), fahrenheit()],
-        vec![conversion(-1.0, 3.0, Some("other"), None, None)],
-        vec![conversion(10.0, 0.0, None, Some(900_000_000), None)],
-        vec![conversion(10.0, 0.0, None, Some(-5), Some(900_000_000))],
-    ];
-    for conversions in lists {
-        for field_type in [
-            FieldType::Double,
-            FieldType::Float,
-            FieldType::Int,
-            FieldType::Long,
-            FieldType::Decimal { precision: 9, scale: 2 },
-        ] {
-            for shape in shapes([FieldType::Double, FieldType::Long]) {
-                let converted = Source { conversions: conversions.clone(), ..source("a") };
-                check(&column(Some(field_type), vec![converted.clone(), source("b")]), &rows, &shape);
-                check(&column(Some(field_type), vec![source("b"), converted]), &rows, &shape);
             }
         }
     }

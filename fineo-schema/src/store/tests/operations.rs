@@ -5,7 +5,7 @@ use std::time::Duration;
 use fineo_core::{Clock, MetricId, repo::Version};
 
 use super::{Desk, add, alias, cover, create, metric_alias, rename, sources};
-use crate::{Change, Found, Identity, MissingTimestamp, SeenNames, StatedConversion, UnknownMetric};
+use crate::{Change, Found, Identity, MissingTimestamp, SeenNames, StatedConversion, TenantSchema, UnknownMetric};
 
 #[tokio::test]
 async fn undo_takes_back_what_nothing_later_depends_on() {
@@ -301,6 +301,64 @@ async fn a_merge_does_not_change_under_which_id_events_of_a_name_are_stored() {
     assert!(desk.undo(&first).await.is_err());
     desk.apply(merge("vane", "pump")).await;
     assert_eq!(desk.now().row_metric("vane"), Some(&MetricId::numbered(4)), "where its latest events are");
+}
+
+// U6
+#[tokio::test]
+async fn every_metric_that_had_a_name_is_known_however_the_name_was_moved() {
+    let merge = |from: &str, into: &str| Change::MergeMetric { from: from.into(), into: into.into() };
+    let unalias = |metric: &str, alias: &str| Change::RemoveMetricAlias { metric: metric.into(), alias: alias.into() };
+    let ids = |schema: &TenantSchema, name: &str| {
+        let ids: Vec<String> = schema.moved_from(name).iter().map(ToString::to_string).collect();
+        ids.join(" ")
+    };
+
+    // Taken away, discovered anew, taken back.
+    let mut desk = Desk::new();
+    let created = desk.apply(create("B", &["p"])).await;
+    assert_eq!(ids(&desk.now(), "p"), "", "one metric alone ever had it");
+    let taken_away = desk.apply(unalias("B", "p")).await;
+    assert_eq!(ids(&desk.now(), "p"), "", "nobody has it");
+    desk.discover(&["p"]).await;
+    assert_eq!(ids(&desk.now(), "p"), "n1 n2");
+    let taken_back = desk.apply(metric_alias("B", "p")).await;
+    assert_eq!((ids(&desk.now(), "p"), desk.now().row_metric("p")), ("n1 n2".into(), Some(&MetricId::numbered(2))));
+    assert_eq!(ids(&desk.now(), "B"), "");
+    assert_eq!(ids(&desk.other().refresh(&desk.tenant).await.unwrap(), "p"), "n1 n2", "it is kept");
+    desk.undo(&taken_back).await.unwrap();
+    assert_eq!(ids(&desk.now(), "p"), "n1 n2");
+    assert!(desk.undo(&taken_away).await.is_err(), "somebody has the name by now");
+    desk.undo(&created).await.unwrap_err();
+
+    // Through metrics with lower and higher numbers.
+    let mut desk = Desk::new();
+    desk.discover(&["D", "A", "B"]).await;
+    for change in [metric_alias("A", "p"), merge("A", "B"), unalias("B", "p"), metric_alias("D", "p")] {
+        desk.apply(change).await;
+    }
+    assert_eq!((ids(&desk.now(), "p"), desk.now().row_metric("p")), ("n1 n2".into(), Some(&MetricId::numbered(1))));
+    desk.apply(merge("D", "B")).await;
+    assert_eq!((ids(&desk.now(), "p"), desk.now().row_metric("p")), ("n1 n2".into(), Some(&MetricId::numbered(2))));
+    assert_eq!(["A", "B", "D"].map(|name| ids(&desk.now(), name)), [""; 3], "these were never moved");
+
+    // Undone, and moved on.
+    let mut desk = Desk::new();
+    desk.discover(&["A", "B"]).await;
+    let given = desk.apply(metric_alias("A", "p")).await;
+    desk.undo(&given).await.unwrap();
+    desk.apply(metric_alias("B", "p")).await;
+    assert_eq!(ids(&desk.now(), "p"), "n1 n2");
+    // What was deleted is newly discovered.
+    desk.apply(Change::DeleteMetric { metric: "A".into(), through: cover(20) }).await;
+    assert_eq!(ids(&desk.now(), "p"), "");
+
+    // A merge alone, and one that is undone, moves no name.
+    let mut desk = Desk::new();
+    desk.discover(&["A", "B"]).await;
+    let merged = desk.apply(merge("A", "B")).await;
+    assert_eq!(["A", "B"].map(|name| ids(&desk.now(), name)), [""; 2]);
+    desk.undo(&merged).await.unwrap();
+    assert_eq!(["A", "B"].map(|name| ids(&desk.now(), name)), [""; 2]);
 }
 
 #[tokio::test]

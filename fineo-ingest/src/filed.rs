@@ -32,25 +32,27 @@ impl FiledEvents for NoFiles {
     }
 }
 
-/// Those of `ids` that are rows of `metric`: nearline, of the time `during`, or in files.
+/// Those of `ids` that are rows of `metric`: nearline, of one of the times `during`, or in files.
 pub(crate) async fn rows(
     nearline: &dyn NearlineStore,
     files: &dyn FiledEvents,
     tenant: &TenantId,
     metric: &MetricId,
-    during: TimeRange,
+    during: &[TimeRange],
     mut ids: HashSet<EventId>,
 ) -> Result<HashSet<EventId>> {
     let system = SystemColumns { event_id: true, ..SystemColumns::default() };
-    let request = ScanRequest::new(tenant.clone(), metric.clone()).with_system(system).with_time(during);
     let mut found = HashSet::new();
     // Rows go from the nearline store to files, never back.
-    let mut batches = nearline.scan(request);
-    while let Some(batch) = batches.try_next().await? {
-        for id in batch.column(1).as_fixed_size_binary().iter() {
-            let id = id.and_then(|id| id.try_into().ok()).map(EventId);
-            let id = id.ok_or_else(|| Error::internal("a row has no event id"))?;
-            found.extend(ids.take(&id));
+    for time in during {
+        let request = ScanRequest::new(tenant.clone(), metric.clone()).with_system(system).with_time(*time);
+        let mut batches = nearline.scan(request);
+        while let Some(batch) = batches.try_next().await? {
+            for id in batch.column(1).as_fixed_size_binary().iter() {
+                let id = id.and_then(|id| id.try_into().ok()).map(EventId);
+                let id = id.ok_or_else(|| Error::internal("a row has no event id"))?;
+                found.extend(ids.take(&id));
+            }
         }
     }
     if !ids.is_empty() {

@@ -135,6 +135,14 @@ impl Pipeline {
             return std::future::pending().await;
         }
         self.shared.parts.clock.sleep(LOOK_EVERY).await;
+        self.hear_of_others().await;
+    }
+
+    /// Looks how far other processes have come, where there may be any.
+    pub async fn hear_of_others(&self) {
+        if self.shared.options.is_alone {
+            return;
+        }
         if let Err(error) = note_others(&self.shared).await {
             tracing::warn!(%error, "how far other processes have come cannot be told");
         }

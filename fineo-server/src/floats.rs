@@ -25,6 +25,14 @@ pub(crate) fn word(value: f64) -> Option<&'static str> {
 
 /// The words of the values of `array`; none where it has no floats, or digits for all of them.
 fn words(array: &dyn Array) -> Option<Vec<Option<&'static str>>> {
+    let has_digits = match array.data_type() {
+        DataType::Float64 => array.as_primitive::<Float64Type>().values().iter().all(|value| value.is_finite()),
+        DataType::Float32 => array.as_primitive::<Float32Type>().values().iter().all(|value| value.is_finite()),
+        _ => true,
+    };
+    if has_digits {
+        return None;
+    }
     let words: Vec<_> = match array.data_type() {
         DataType::Float64 => array.as_primitive::<Float64Type>().values().iter().map(|value| word(*value)).collect(),
         DataType::Float32 => {

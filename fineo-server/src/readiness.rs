@@ -15,8 +15,6 @@ use fineo::{
 /// A stage that passes nothing on for so long, though something is there to pass on, does not get events through; for so long
 /// a store counts as full after it refused an event.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
-/// How long the progress of other processes is waited for before a stage counts as behind.
-const LOOK_FOR: Duration = Duration::from_millis(600);
 
 /// What was seen at earlier looks.
 #[derive(Debug, Default)]
@@ -27,7 +25,7 @@ struct Seen {
     /// Of each shard on which a stage is behind: what it had passed on, and when that was first seen so.
     behind: BTreeMap<(Stage, ShardId), (Option<Position>, Timestamp)>,
     /// How many events were refused for want of room, and when there were more of them.
-    refused: u64,
+    refused: Option<u64>,
     refused_at: Option<Timestamp>,
 }
 
@@ -61,7 +59,7 @@ async fn status(fineo: &Fineo) -> Result<PipelineStatus> {
         return Ok(status);
     }
     // How far others have come only those hear who wait for it.
-    let _ = pipeline.drain(LOOK_FOR).await;
+    pipeline.hear_of_others().await;
     pipeline.status().await
 }
 
@@ -79,9 +77,11 @@ impl Seen {
             behind.insert(key, (shard.passed, before.map_or(now, |(_, since)| *since)));
         }
         self.behind = behind;
-        if refused > self.refused {
-            (self.refused, self.refused_at) = (refused, Some(now));
+        // What was refused before the first look was refused at some time.
+        if self.refused.is_some_and(|before| refused > before) {
+            self.refused_at = Some(now);
         }
+        self.refused = Some(refused);
         if let Some(shard) = stages.iter().find(|shard| shard.failure.is_some()) {
             return Some(format!("stage {} cannot go on", shard.stage));
         }

@@ -71,10 +71,17 @@ impl Unfinished {
 
     fn begin(directory: &Path) -> Result<Self> {
         let path = directory.join(Self::NAME);
-        let made = fs::create_dir_all(directory)
-            .and_then(|()| File::create(&path)?.sync_all())
-            .and_then(|()| File::open(directory)?.sync_all());
-        made.map_err(|source| failed(&path, source))?;
+        let made = || {
+            // The names of folders that are new are on disk with those that they stand in.
+            let absolute = std::path::absolute(directory)?;
+            let changed: Vec<&Path> = absolute.ancestors().skip_while(|folder| folder.is_dir()).collect();
+            let changed: Vec<&Path> = changed.into_iter().filter_map(Path::parent).collect();
+            fs::create_dir_all(directory)?;
+            changed.into_iter().try_for_each(|parent| File::open(parent)?.sync_all())?;
+            File::create(&path)?.sync_all()?;
+            File::open(directory)?.sync_all()
+        };
+        made().map_err(|source| failed(&path, source))?;
         Ok(Self(path))
     }
 

@@ -265,6 +265,22 @@ async fn a_repair_brings_an_event_whose_key_another_one_has() {
     }
 }
 
+// I1, R3: events that go by their arrival are as many as came, however equal they are.
+#[tokio::test]
+async fn a_repair_brings_equal_events_without_a_time_as_often_as_they_came() {
+    for instance in instances().await {
+        let (fineo, acme) = (&instance.fineo, tenant("acme"));
+        ingest(fineo, &acme, r#"{"metrictype":"m","v":1}"#.repeat(3)).await;
+        fineo.schema(&acme).declare(r#"{"missing_timestamp": "arrival"}"#).await.unwrap();
+        for repaired in [3, 0] {
+            let request = ReplayRequest::new(Stage::Raw, acme.clone()).with_errors_only(true);
+            let report = fineo.replay(request).await.unwrap();
+            assert_eq!(report.repaired, repaired, "{}: {report:?}", instance.backend);
+            assert_eq!(rows(fineo, &acme, "SELECT count(*) FROM m").await, ["3"], "{}", instance.backend);
+        }
+    }
+}
+
 // I5
 #[tokio::test]
 async fn one_key_under_two_names_of_a_metric_is_one_event() {

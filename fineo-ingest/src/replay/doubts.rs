@@ -137,10 +137,11 @@ impl<'a> Doubts<'a> {
                 // It may have been read since, by a replay.
                 Other::Refused => self.places_of(delivery, &reading)?,
             };
-            of_event.extend(reading.elsewhere);
+            let mut elsewhere = reading.elsewhere;
             if let Other::Read(other) = other {
-                of_event.extend(other.elsewhere);
+                elsewhere.extend(other.elsewhere);
             }
+            of_event.extend(elsewhere.into_iter().filter(|(metric, _)| self.today.metric(metric).is_some()));
             places.push(of_event);
         }
         Ok(places)
@@ -187,16 +188,17 @@ impl<'a> Doubts<'a> {
         let (nearline, tenant) = (&*self.pipeline.shared().parts.nearline, &self.request.tenant);
         let mut found: HashSet<Place> = HashSet::new();
         for (metric, ids) in wanted {
-            let rows = filed::rows(nearline, self.files, tenant, metric, TimeRange::ALL, ids).await?;
+            let rows = filed::rows(nearline, self.files, tenant, metric, &[TimeRange::ALL], ids).await?;
             found.extend(rows.into_iter().map(|id| (metric.clone(), id)));
         }
         let count = held.len();
         let mut missing = Vec::new();
         for doubt in held {
             if doubt.places.iter().all(|place| !found.contains(place)) {
+                // From now on it is a row there, and nowhere else that it might have been one: others share such a place.
+                let staged = payload::read(&doubt.entry.payload)?;
+                found.insert((MetricId::new(staged.metric)?, staged.id));
                 missing.push(doubt.entry);
-                // It is where the first of its copies goes, which may be another of these places.
-                found.extend(doubt.places);
             }
         }
         let known = (count - missing.len()) as u64;

@@ -40,6 +40,9 @@ use datafusion::{
     },
 };
 
+/// Functions that are casts, too.
+const CASTS: [&str; 4] = ["arrow_cast", "arrow_try_cast", "cast_to_type", "try_cast_to_type"];
+
 /// Keeps casts between numbers that lose something where they stand, for simplification.
 #[derive(Debug)]
 pub(crate) struct KeepsCasts(Arc<ScalarUDF>);
@@ -50,12 +53,16 @@ impl KeepsCasts {
     }
 
     fn kept(&self, expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-        let (Expr::Cast(Cast { expr: from, field }) | Expr::TryCast(TryCast { expr: from, field })) = &expr else {
-            return Transformed::no(expr);
+        let from = match &expr {
+            Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => Some(&**expr),
+            // They become casts while a plan is simplified.
+            Expr::ScalarFunction(call) if CASTS.contains(&call.name()) => call.args.first(),
+            _ => None,
         };
-        match from.get_type(schema) {
-            Ok(from) if is_lossy(&from, field.data_type()) => Transformed::yes(self.0.call(vec![expr])),
-            Ok(_) | Err(_) => Transformed::no(expr),
+        let types = from.and_then(|from| Some((from.get_type(schema).ok()?, expr.get_type(schema).ok()?)));
+        match types {
+            Some((from, to)) if is_lossy(&from, &to) => Transformed::yes(self.0.call(vec![expr])),
+            Some(_) | None => Transformed::no(expr),
         }
     }
 }

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, HashSet};
 
 use fineo_core::{ErrorKind, EventId, MetricId, Result, TenantId, TimeRange};
 
-use crate::{driver::parts::Shared, filed, stage::raw::RawOutcome};
+use crate::{driver::parts::Shared, filed, retry::Retry, stage::raw::RawOutcome};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// What is looked for together: a metric's rows of a day.
-type Part<'a> = (&'a TenantId, &'a MetricId, i64);
+/// The rows of one metric of a tenant.
+type Part<'a> = (&'a TenantId, &'a MetricId);
 
-/// The ids that are looked for, and the first and last of their times.
-#[derive(Debug)]
+/// The ids that are looked for among a metric's rows.
+#[derive(Debug, Default)]
 struct Wanted {
     ids: HashSet<EventId>,
-    first: i64,
-    last: i64,
+    /// By day the first and the last of their times.
+    days: BTreeMap<i64, (i64, i64)>,
 }
 
 /// Takes out of `outcome` the events that are rows of a metric which had their name before.
@@ -29,14 +29,13 @@ pub(super) async fn leave_out_rows(shared: &Shared, outcome: &mut RawOutcome) ->
     let mut wanted: BTreeMap<Part<'_>, Wanted> = BTreeMap::new();
     for (place, (metric, id)) in elsewhere.iter().flat_map(|(of, places)| places.iter().map(move |place| (of, place))) {
         let micros = outcome.times[*place].micros();
-        let part = (&outcome.forward[*place].tenant, metric, micros.div_euclid(MICROS_PER_DAY));
-        let new = || Wanted { ids: HashSet::new(), first: micros, last: micros };
-        let of_part = wanted.entry(part).or_insert_with(new);
+        let of_part = wanted.entry((&outcome.forward[*place].tenant, metric)).or_default();
         of_part.ids.insert(*id);
-        (of_part.first, of_part.last) = (of_part.first.min(micros), of_part.last.max(micros));
+        let (first, last) = of_part.days.entry(micros.div_euclid(MICROS_PER_DAY)).or_insert((micros, micros));
+        (*first, *last) = ((*first).min(micros), (*last).max(micros));
     }
     let mut found: HashSet<(&TenantId, EventId)> = HashSet::new();
-    for ((tenant, metric, _), wanted) in &wanted {
+    for ((tenant, metric), wanted) in &wanted {
         let rows = rows(shared, tenant, metric, wanted).await?;
         found.extend(rows.into_iter().map(|id| (*tenant, id)));
     }
@@ -53,12 +52,13 @@ pub(super) async fn leave_out_rows(shared: &Shared, outcome: &mut RawOutcome) ->
 }
 
 async fn rows(shared: &Shared, tenant: &TenantId, metric: &MetricId, wanted: &Wanted) -> Result<HashSet<EventId>> {
-    let during = TimeRange { from: wanted.first, to: wanted.last.saturating_add(1) };
+    let during: Vec<TimeRange> =
+        wanted.days.values().map(|(from, last)| TimeRange { from: *from, to: last.saturating_add(1) }).collect();
     let (nearline, files) = (&*shared.parts.nearline, &*shared.parts.files);
-    let look = || filed::rows(nearline, files, tenant, metric, during, wanted.ids.clone());
+    let look = || filed::rows(nearline, files, tenant, metric, &during, wanted.ids.clone());
     match shared.retry.until_done(look).await {
-        // What is damaged of one metric stops no other's events, and nobody else's.
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
+        // What cannot be looked at of one metric stops no other's events, and nobody else's.
+        Err(error) if error.kind() != ErrorKind::Internal && !Retry::may_pass(&error) => {
             tracing::warn!(%error, %tenant, %metric, "events may be rows of it already, which cannot be looked at");
             Ok(HashSet::new())
         }

@@ -133,7 +133,6 @@ fn a_crowd_leaves_descriptors_for_files_and_the_door_serves_again_when_it_has_go
     limited.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
     limited.current_dir(serve.get_current_dir().unwrap()).env("FINEO_DATA_DIR", program.path("store"));
     let served = Served::of(limited);
-    assert!(served.has_said("at most 50 connections"), "{:?}", served.said);
     let crowd: Vec<TcpStream> = (0..150).map(|_| TcpStream::connect(&served.address).unwrap()).collect();
     // The operator's own way is none of them.
     assert!(program.done("status").contains("caught up"));

@@ -134,8 +134,6 @@ fn a_crowd_leaves_descriptors_for_files_and_the_door_serves_again_when_it_has_go
     limited.current_dir(serve.get_current_dir().unwrap()).env("FINEO_DATA_DIR", program.path("store"));
     let served = Served::of(limited);
     let crowd: Vec<TcpStream> = (0..150).map(|_| TcpStream::connect(&served.address).unwrap()).collect();
-    // The operator's own way is none of them.
-    assert!(program.done("status").contains("caught up"));
     drop(crowd);
     #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
     let begun = Instant::now();

@@ -57,7 +57,7 @@ pub(crate) use joined::JoinPlanner;
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;
 pub(crate) use literals::LiteralPlanner;
-pub(crate) use lossy::{KeepsCasts, KeepsTests, Kept as KeptTest};
+pub(crate) use lossy::{KeepsCasts, KeepsTests, Opaque};
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
 pub(crate) use stoppable::{StopsWhenUnwanted, WindowsLook};

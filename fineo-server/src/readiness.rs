@@ -93,3 +93,21 @@ impl Seen {
         is_full.then(|| "the storage is full: events are refused".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fineo::Timestamp;
+
+    use super::Seen;
+
+    #[test]
+    fn a_store_is_full_for_half_a_minute_after_it_refused_an_event() {
+        let mut seen = Seen::default();
+        // Of what was refused before the first look nobody knows when.
+        for (second, refused, is_full) in [(0, 7, false), (1, 7, false), (2, 8, true), (31, 8, true), (32, 8, false)] {
+            let now = Timestamp::from_micros(second * 1_000_000).unwrap();
+            let reason = seen.look(&[], refused, now);
+            assert_eq!(reason.is_some_and(|reason| reason.contains("full")), is_full, "after {second} s");
+        }
+    }
+}

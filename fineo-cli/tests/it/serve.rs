@@ -14,7 +14,7 @@ use crate::program::{Program, counts};
 pub(crate) struct Served {
     child: Child,
     address: String,
-    /// What it said since it opened its doors.
+    /// What it said so far.
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -28,9 +28,10 @@ impl Served {
     pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut says = lines.by_ref().map_while(Result::ok);
+        let mut first = Vec::new();
+        let mut says = lines.by_ref().map_while(Result::ok).inspect(|line| first.push(line.clone()));
         let address = says.find_map(|line| line.strip_prefix("http listens on ").map(str::to_owned)).unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
+        let said = Arc::new(Mutex::new(first));
         let kept = Arc::clone(&said);
         // What it says later must not fill its pipe.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line)));
@@ -133,6 +134,7 @@ fn a_crowd_leaves_descriptors_for_files_and_the_door_serves_again_when_it_has_go
     limited.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
     limited.current_dir(serve.get_current_dir().unwrap()).env("FINEO_DATA_DIR", program.path("store"));
     let served = Served::of(limited);
+    assert!(served.has_said("at most 50 connections"), "{:?}", served.said);
     let crowd: Vec<TcpStream> = (0..150).map(|_| TcpStream::connect(&served.address).unwrap()).collect();
     drop(crowd);
     #[expect(clippy::disallowed_methods, reason = "another process is waited for")]

@@ -154,7 +154,7 @@ impl PhysicalOptimizerRule for KeepsTests {
             let mut tests = Vec::new();
             for test in split_conjunction(predicate) {
                 let is_kept = turns(test)?;
-                tests.push(if is_kept { Arc::new(Kept(Arc::clone(test))) } else { Arc::clone(test) });
+                tests.push(if is_kept { Arc::new(Opaque(Arc::clone(test))) } else { Arc::clone(test) });
             }
             let filter = FilterExecBuilder::from(filter).with_predicate(conjunction(tests)).build()?;
             Ok(Transformed::yes(Arc::new(filter) as Arc<dyn ExecutionPlan>))
@@ -187,29 +187,29 @@ fn turns(test: &Arc<dyn PhysicalExpr>) -> Result<bool> {
 
 /// A test that is evaluated as it is, and of which nothing is known.
 #[derive(Debug)]
-pub(crate) struct Kept(Arc<dyn PhysicalExpr>);
+pub(crate) struct Opaque(Arc<dyn PhysicalExpr>);
 
-impl PartialEq for Kept {
+impl PartialEq for Opaque {
     fn eq(&self, other: &Self) -> bool {
         self.0.eq(&other.0)
     }
 }
 
-impl Eq for Kept {}
+impl Eq for Opaque {}
 
-impl Hash for Kept {
+impl Hash for Opaque {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
 }
 
-impl fmt::Display for Kept {
+impl fmt::Display for Opaque {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl PhysicalExpr for Kept {
+impl PhysicalExpr for Opaque {
     fn return_field(&self, input_schema: &Schema) -> Result<FieldRef> {
         self.0.return_field(input_schema)
     }

@@ -17,7 +17,7 @@ use datafusion::{
     },
 };
 
-use crate::{column::Column, plan::KeptTest};
+use crate::{column::Column, plan::Opaque};
 
 /// What rows of files are tested by while they are read.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +80,7 @@ pub(crate) fn is_total(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
         return true;
     }
     let is_leaf = expr.downcast_ref::<ColumnExpr>().is_some() || expr.downcast_ref::<Literal>().is_some();
-    let is_test = expr.downcast_ref::<KeptTest>().is_some()
+    let is_test = expr.downcast_ref::<Opaque>().is_some()
         || expr.downcast_ref::<InListExpr>().is_some()
         || expr.downcast_ref::<IsNullExpr>().is_some()
         || expr.downcast_ref::<IsNotNullExpr>().is_some()

@@ -23,6 +23,10 @@ const DESCRIPTORS_OF_FILES: usize = 512;
 pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> {
     let mut config = config(args)?;
     leave_descriptors(&mut config);
+    // Before a directory is taken for it.
+    if let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) {
+        Tls::load(certificate, key)?;
+    }
     let telemetry = Telemetry::begin(&config.telemetry_options())?;
     let limits = QueryLimits::default()
         .with_time_max(Duration::from_secs(config.limits.query_seconds_max))

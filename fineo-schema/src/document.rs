@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use fineo_core::{MetricId, repo::Version};
+use fineo_core::{Error, MetricId, Result, repo::Version};
 use serde::{Deserialize, Serialize};
 
 use crate::{Identity, MissingTimestamp, RetainDays, UnknownMetric};
@@ -129,6 +129,24 @@ pub(crate) struct FieldDocument {
     pub(crate) unit: Option<String>,
     pub(crate) conversions: Vec<ConversionDocument>,
     pub(crate) hidden_since: Option<i64>,
+}
+
+impl FieldDocument {
+    /// That `name` may be taken from the field, whose values under it are undeclared text then.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a hidden field: what is hidden is read again by `unhide` alone.
+    pub(crate) fn check_keeps_hidden(&self, name: &str) -> Result<()> {
+        match self.hidden_since {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid(
+                "the field is hidden, and its values would be read again as undeclared text; unhide it first, or delete it",
+            )
+            .with("name", name)
+            .with("field", self.names.first().map_or("", |display| display))),
+        }
+    }
 }
 
 /// A stated unit or conversion of some values.

@@ -11,10 +11,14 @@ use fineo::TenantId;
 
 use crate::DoorLimits;
 
+/// The most connections to the operator's socket.
+const OPERATOR_MAX: usize = 64;
+
 /// Who a slot is counted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Owner {
     Everyone,
+    Operator,
     Address(IpAddr),
     Tenant(TenantId),
 }
@@ -49,6 +53,11 @@ impl Connections {
         // IPv4 addresses that come through an IPv6 socket are the same addresses.
         let address = address.to_canonical();
         self.take(vec![(Owner::Everyone, self.0.all_max), (Owner::Address(address), self.0.address_max)])
+    }
+
+    /// Counts a connection of the operator, for whom there is always room beside the others.
+    pub(crate) fn admit_operator(&self) -> Option<ConnectionSlot> {
+        self.take(vec![(Owner::Operator, OPERATOR_MAX)])
     }
 
     /// Counts one connection, or one request of a door without sessions, of `tenant`; none when it has too many.

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Mutex as Turn;
+
 use fineo::{
     Fineo, Result, Stage, Timestamp,
     core::{Code, Position, ShardId},
@@ -15,10 +17,41 @@ use fineo::{
 /// A stage that passes nothing on for so long, though something is there to pass on, does not get events through; for so long
 /// a store counts as full after it refused an event.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How long what was found is told again: anybody may ask, as often as he likes, and some streams count who reads them.
+const TOLD_FOR: Duration = Duration::from_secs(1);
 
 /// What was seen at earlier looks.
 #[derive(Debug, Default)]
-pub(crate) struct Readiness(Mutex<Seen>);
+pub(crate) struct Readiness {
+    seen: Mutex<Seen>,
+    told: Recent<Option<String>>,
+}
+
+/// What was found last, and when. Of many who ask at once one looks.
+#[derive(Debug)]
+struct Recent<T>(Turn<Option<(Timestamp, T)>>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(Turn::default())
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    async fn get(&self, now: Timestamp, look: impl Future<Output = T>) -> T {
+        let mut told = self.0.lock().await;
+        if let Some((_, found)) = told.as_ref().filter(|(at, _)| between(*at, now) < TOLD_FOR) {
+            return found.clone();
+        }
+        let found = look.await;
+        *told = Some((now, found.clone()));
+        found
+    }
+}
+
+fn between(one: Timestamp, other: Timestamp) -> Duration {
+    Duration::from_micros(one.micros().abs_diff(other.micros()))
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -32,6 +65,10 @@ struct Seen {
 impl Readiness {
     /// Why events do not get through at `now`, if they do not, in words for anybody.
     pub(crate) async fn hindrance(&self, fineo: &Fineo, now: Timestamp) -> Option<String> {
+        self.told.get(now, self.look(fineo, now)).await
+    }
+
+    async fn look(&self, fineo: &Fineo, now: Timestamp) -> Option<String> {
         let pipeline = fineo.pipeline();
         // Where nothing is to be made durable, this says whether anything could be.
         if let Err(error) = fineo.parts().raw.sync().await.into_result() {
@@ -44,7 +81,7 @@ impl Readiness {
         let full = Code::StorageFull.as_str();
         let counts = pipeline.counters().all();
         let refused = counts.values().filter_map(|counts| counts.rejected.get(full)).sum();
-        let hindrance = self.0.lock().unwrap_or_else(PoisonError::into_inner).look(&stages, refused, now);
+        let hindrance = self.seen.lock().unwrap_or_else(PoisonError::into_inner).look(&stages, refused, now);
         hindrance.or_else(|| {
             (!pipeline.has_caught_up())
                 .then(|| "what was accepted before the start is still being passed on".to_owned())
@@ -69,7 +106,7 @@ fn is_behind(shard: &ShardStatus) -> bool {
 
 impl Seen {
     fn look(&mut self, stages: &[ShardStatus], refused: u64, now: Timestamp) -> Option<String> {
-        let is_over = |since: Timestamp| Duration::from_micros(now.micros().abs_diff(since.micros())) >= STUCK_AFTER;
+        let is_over = |since: Timestamp| between(since, now) >= STUCK_AFTER;
         let mut behind = BTreeMap::new();
         for shard in stages.iter().filter(|shard| is_behind(shard)) {
             let key = (shard.stage, shard.shard.clone());
@@ -98,7 +135,18 @@ impl Seen {
 mod tests {
     use fineo::Timestamp;
 
-    use super::Seen;
+    use super::{Recent, Seen};
+
+    #[tokio::test]
+    async fn many_who_ask_within_a_second_have_the_streams_read_once() {
+        let (recent, looks) = (Recent::default(), std::cell::Cell::new(0));
+        for (millis, count) in [(0, 1), (999, 1), (1_000, 2), (1_500, 2), (2_000, 3), (0, 4)] {
+            let now = Timestamp::from_micros(millis * 1_000).unwrap();
+            let look = async { looks.replace(looks.get() + 1) + 1 };
+            assert_eq!(recent.get(now, look).await, count, "after {millis} ms");
+        }
+        assert_eq!(looks.get(), 4);
+    }
 
     #[test]
     fn a_store_is_full_for_half_a_minute_after_it_refused_an_event() {

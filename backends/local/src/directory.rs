@@ -67,7 +67,7 @@ impl LocalDirectory {
     /// damage keeps it from being opened, or what the disk says.
     pub fn open(path: impl AsRef<Path>, options: LocalOptions) -> Result<Self> {
         let fsync = options.fsync;
-        Self::open_on(Arc::new(SystemDisk { fsync }), path.as_ref(), options)
+        Self::open_on(Arc::new(SystemDisk::new(fsync)), path.as_ref(), options)
     }
 
     pub(crate) fn open_on(disk: Arc<dyn Disk>, path: &Path, options: LocalOptions) -> Result<Self> {

@@ -6,8 +6,11 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
+
+/// Linux's and macOS's codes of too many open files, in the process and on the machine.
+const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
 
 /// The file system as this backend uses it.
 pub(crate) trait Disk: Debug + Send + Sync + 'static {
@@ -41,7 +44,31 @@ pub(crate) trait DiskFile: Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct SystemDisk {
     /// Whether `sync` reaches the disk.
-    pub(crate) fsync: bool,
+    fsync: bool,
+    /// A descriptor to give up for a directory's, where there are no more: entries that cannot be synced poison.
+    spare: Mutex<Option<File>>,
+}
+
+impl SystemDisk {
+    pub(crate) fn new(fsync: bool) -> Self {
+        Self { fsync, spare: Mutex::new(spare()) }
+    }
+
+    fn sync_with_spare(&self, path: &Path) -> io::Result<()> {
+        let mut held = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(held.take());
+        let synced = File::open(path).and_then(|directory| directory.sync_all());
+        *held = spare();
+        synced
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 #[derive(Debug)]
@@ -57,7 +84,13 @@ impl Disk for SystemDisk {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        if self.fsync { File::open(path)?.sync_all() } else { Ok(()) }
+        if !self.fsync {
+            return Ok(());
+        }
+        match File::open(path) {
+            Err(error) if is_out_of_descriptors(&error) => self.sync_with_spare(path),
+            directory => directory?.sync_all(),
+        }
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -125,4 +158,18 @@ pub(crate) fn names(path: &Path) -> io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SystemDisk;
+
+    #[test]
+    fn the_spare_descriptor_syncs_a_directory_and_is_spare_again() {
+        let (disk, there) = (SystemDisk::new(true), tempfile::tempdir().unwrap());
+        for path in [there.path().to_path_buf(), there.path().join("nowhere"), there.path().to_path_buf()] {
+            assert_eq!(disk.sync_with_spare(&path).is_ok(), path.is_dir(), "{}", path.display());
+            assert!(disk.spare.lock().unwrap().is_some());
+        }
+    }
 }

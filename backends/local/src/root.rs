@@ -60,9 +60,9 @@ impl Root {
     /// Fails when the directory takes no more changes.
     pub(crate) fn check_writable(&self) -> Result<()> {
         if let Some(cause) = self.poisoned.get() {
-            return Err(
-                Error::unavailable("the directory is poisoned: close it and open it again").with("cause", cause)
-            );
+            return Err(Error::unavailable("the directory is poisoned: close it and open it again")
+                .with("cause", cause)
+                .with("hint", "end the process that holds it and start another; what was accepted is safe"));
         }
         self.check_open()
     }

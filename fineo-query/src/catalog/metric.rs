@@ -48,7 +48,7 @@ pub(super) fn columns(metric: &Metric, seen: &SeenNames, asked: &Asked) -> Resul
 }
 
 fn is_exact(metric: &Metric, seen: &SeenNames, name: &str) -> bool {
-    system(metric, name, true).is_some() || metric.field_named(name).is_some() || seen.get(name).is_some()
+    every(metric, name, true).is_some() || metric.field_named(name).is_some() || seen.get(name).is_some()
 }
 
 /// The columns of `*`.
@@ -70,7 +70,7 @@ fn asked_column(
     name: &str,
     is_quoted: bool,
 ) -> Result<Option<Column>> {
-    if let Some(content) = system(metric, name, is_quoted) {
+    if let Some(content) = system(metric, seen, name, is_quoted) {
         return Ok(Some(Column { name: name.into(), content }));
     }
     match metric.column(name, is_quoted, seen) {
@@ -93,7 +93,7 @@ fn asked_column(
 
 /// The name as which a metric stores what `ident` means.
 pub(super) fn meaning(metric: &Metric, seen: &SeenNames, ident: &Ident) -> Option<Arc<str>> {
-    if system(metric, &ident.value, is_quoted(ident)).is_some() {
+    if system(metric, seen, &ident.value, is_quoted(ident)).is_some() {
         return Some(ident.value.to_lowercase().into());
     }
     match metric.column(&ident.value, is_quoted(ident), seen) {
@@ -102,8 +102,14 @@ pub(super) fn meaning(metric: &Metric, seen: &SeenNames, ident: &Ident) -> Optio
     }
 }
 
-/// The column of every metric that has this name.
-fn system(metric: &Metric, name: &str, is_quoted: bool) -> Option<Content> {
+/// The column of every metric that has this name. A field that was sent under exactly it comes before one that has it but for
+/// case.
+fn system(metric: &Metric, seen: &SeenNames, name: &str, is_quoted: bool) -> Option<Content> {
+    let is_field = || matches!(metric.column(name, true, seen), Found::One(_));
+    every(metric, name, true).or_else(|| every(metric, name, is_quoted).filter(|_| !is_field()))
+}
+
+fn every(metric: &Metric, name: &str, is_quoted: bool) -> Option<Content> {
     let is = |known: &str| name == known || (!is_quoted && name.eq_ignore_ascii_case(known));
     if is(TIMESTAMP) {
         return Some(Content::Timestamp);

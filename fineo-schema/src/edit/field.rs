@@ -121,6 +121,7 @@ impl Edit {
     pub(super) fn remove_field_alias(&mut self, metric: &str, field: &str, alias: &str) -> Result<()> {
         let (number, id) = self.field_number(metric, field)?;
         let changed = self.field(number, id)?;
+        changed.check_keeps_hidden(alias)?;
         if changed.conversions.iter().any(|stated| stated.name.as_deref() == Some(alias)) {
             return Err(Error::invalid("a conversion is stated for the alias; take it back first").with("alias", alias));
         }
@@ -158,6 +159,7 @@ impl Edit {
 
     pub(super) fn undeclare_field(&mut self, metric: &str, field: &str) -> Result<()> {
         let (number, id) = self.field_number(metric, field)?;
+        self.field(number, id)?.check_keeps_hidden(field)?;
         self.document(number).fields.remove(&id);
         self.note(format!("metric {metric}: undeclare field {field}; its values become undeclared text"))
     }

@@ -48,6 +48,11 @@ impl Edit {
         }
         if *source_document != MetricDocument::default() {
             merge_settings(self.document(target), &source_document);
+            for (setting, of_source, of_target) in settings_of_one(&source_document, &target_document) {
+                self.note(format!(
+                    "the {setting} of {from}, {of_source}, holds no more: that of {into} does, {of_target}"
+                ))?;
+            }
         }
         Ok(())
     }
@@ -126,6 +131,21 @@ impl Edit {
         ];
         lines.into_iter().flatten().try_for_each(|line| self.note(line))
     }
+}
+
+/// The settings of which one metric has one value and `source` has another than `target`: their names and values.
+fn settings_of_one(source: &MetricDocument, target: &MetricDocument) -> Vec<(&'static str, String, String)> {
+    let identity = |of: &MetricDocument| of.identity.last().and_then(|entry| entry.identity).map(|is| is.to_string());
+    let missing = |of: &MetricDocument| of.missing_timestamp.map(|is| is.to_string());
+    let days = |of: &MetricDocument| of.retain_days.map(|is| is.to_string());
+    let settings = [
+        ("identity", identity(source), identity(target)),
+        ("missing-timestamp", missing(source), missing(target)),
+        ("retain-days", days(source), days(target)),
+    ];
+    let held = |of: Option<String>| of.unwrap_or_else(|| "as the tenant says".to_owned());
+    let differing = settings.into_iter().filter(|(_, source, target)| source.is_some() && source != target);
+    differing.map(|(setting, source, target)| (setting, held(source), held(target))).collect()
 }
 
 fn merge_settings(target: &mut MetricDocument, source: &MetricDocument) {

@@ -11,6 +11,7 @@ use fineo_core::{
 use super::SchemaStore;
 use crate::{Applied, Change, ChangeId, ChangeRequest, Found, SeenNames, TenantSchema};
 
+mod hidden;
 mod merges;
 mod operations;
 mod roles;

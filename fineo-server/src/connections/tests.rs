@@ -42,3 +42,16 @@ fn a_tenant_at_its_limit_leaves_others_alone() {
     assert!(connections.admit_tenant(&acme).is_none());
     assert!(connections.admit_tenant(&bolt).is_some());
 }
+
+// W12
+#[test]
+fn a_crowd_leaves_room_for_the_operator_and_he_for_it() {
+    let connections = connections();
+    let crowd: Vec<_> = (1..=3).map(|host| connections.admit(address(&format!("10.0.0.{host}")))).collect();
+    assert!(crowd.iter().all(Option::is_some) && connections.admit(address("10.0.0.9")).is_none());
+    let operators: Vec<_> = (0..64).map(|_| connections.admit_operator()).collect();
+    assert!(operators.iter().all(Option::is_some) && connections.admit_operator().is_none());
+    drop(crowd);
+    assert!(connections.admit(address("10.0.0.9")).is_some());
+    assert_eq!(connections.open(), 0, "the operator is none of the doors' connections");
+}

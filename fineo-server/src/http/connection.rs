@@ -91,7 +91,12 @@ pub(crate) async fn accept_loop<L: Accept>(
         };
         match accepted {
             Ok((io, address)) => {
-                let Some(slot) = room.shared().connections.admit(address) else {
+                let counted = &room.shared().connections;
+                let slot = match room.entrance() {
+                    Entrance::Network => counted.admit(address),
+                    Entrance::Socket => counted.admit_operator(),
+                };
+                let Some(slot) = slot else {
                     metrics::counter!("fineo_connections_refused_total").increment(1);
                     continue;
                 };

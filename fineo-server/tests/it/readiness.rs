@@ -14,6 +14,9 @@ use crate::{
     slices::within,
 };
 
+/// How long what was found is told.
+const TOLD_FOR: Duration = Duration::from_secs(1);
+
 const EVENT: &str = r#"{"metrictype":"m","timestamp":1}"#;
 
 /// Stores in memory that nobody works on.
@@ -67,6 +70,7 @@ async fn a_server_is_not_ready_while_a_stage_tries_again_and_again() {
         }
     };
     within(in_time).await;
+    clock.advance(TOLD_FOR);
     assert_eq!(readiness(&rig).await.0, 200, "it may be a moment's trouble");
     clock.advance(Duration::from_secs(29));
     assert_eq!(readiness(&rig).await.0, 200);
@@ -74,7 +78,12 @@ async fn a_server_is_not_ready_while_a_stage_tries_again_and_again() {
     let stuck = "stage staged has passed nothing on for 30 seconds, though events wait";
     assert_eq!(readiness(&rig).await, (503, stuck.to_owned()));
     faults.stop();
-    until_ready(&rig).await;
+    let passed_on = async {
+        while readiness(&rig).await.0 != 200 {
+            clock.advance(TOLD_FOR);
+        }
+    };
+    within(passed_on).await;
     assert_eq!(count(&acme).await, "n\n1\n");
 }
 
@@ -84,10 +93,13 @@ async fn a_server_whose_stream_takes_nothing_is_not_ready() {
     let faults = always(Operation::StreamSync);
     let mut parts = parts().await;
     parts.raw = Arc::new(FaultyStream::new(parts.raw, &faults));
-    let rig = Rig::over(Fineo::with_parts(parts).open().await.unwrap(), Arc::new(SystemClock)).await;
+    let clock = Arc::new(ManualClock::new(Timestamp::saturating_from_micros(1)));
+    let rig = Rig::over(Fineo::with_parts(parts).open().await.unwrap(), Arc::clone(&clock) as Arc<dyn Clock>).await;
     let (status, reason) = readiness(&rig).await;
     assert!(status == 503 && reason.starts_with("the stream takes no events: "), "{status} {reason}");
     faults.stop();
+    assert_eq!(readiness(&rig).await, (status, reason), "nobody looks again within a second");
+    clock.advance(TOLD_FOR);
     assert_eq!(readiness(&rig).await.0, 200);
 }
 

@@ -48,7 +48,7 @@ struct FaultFile {
 }
 
 fn system() -> SystemDisk {
-    SystemDisk { fsync: false }
+    SystemDisk::new(false)
 }
 
 fn failed(text: &str) -> io::Error {

@@ -193,4 +193,11 @@ async fn a_merge_that_cannot_keep_units_is_refused_or_says_what_it_does_not_keep
     }
     let mut desk = pair(Vec::new()).await;
     assert_eq!(told(&mut desk).await.unwrap(), "merge metric A (n1) into B");
+    let keep = |metric: &str, days: &str| Change::SetRetainDays {
+        metric: Some(metric.into()),
+        days: Some(days.parse().unwrap()),
+    };
+    let mut desk = pair(vec![keep("A", "forever"), keep("B", "30")]).await;
+    let summary = told(&mut desk).await.unwrap();
+    assert!(summary.contains("the retain-days of A, forever, holds no more: that of B does, 30"), "{summary}");
 }

@@ -58,26 +58,6 @@ async fn undoing_a_creation_leaves_the_events_readable() {
 }
 
 #[tokio::test]
-async fn hidden_fields_answer_by_no_name_and_come_back_whole() {
-    // S11
-    let mut desk = Desk::new();
-    desk.apply(create("pump", &[])).await;
-    desk.apply(add("pump", "a", "long", &["b"])).await;
-    desk.apply(Change::HideField { metric: "pump".into(), field: "b".into() }).await;
-    let seen = SeenNames::of_names(["a", "b", "c"]);
-    let other_case = SeenNames::of_names(["B"]);
-    let schema = desk.now();
-    let metric = schema.metric_named("pump").unwrap();
-    assert!(metric_is_silent(&desk.now(), &other_case));
-    for name in ["a", "b", "A"] {
-        assert!(matches!(metric.column(name, false, &seen), Found::None { near } if near.is_empty()), "{name}");
-    }
-    assert_eq!(metric.columns(&seen).iter().map(|column| &*column.name).collect::<Vec<_>>(), ["c"]);
-    desk.apply(Change::UnhideField { metric: "pump".into(), field: "a".into() }).await;
-    assert_eq!(sources(&desk.now(), "pump", "b"), ["a", "b"]);
-}
-
-#[tokio::test]
 async fn deleted_values_are_gone_up_to_a_position_and_the_name_begins_anew() {
     let mut desk = Desk::new();
     desk.apply(create("pump", &[])).await;
@@ -202,11 +182,6 @@ async fn merged_metrics_share_fields_and_unmerge_by_undo() {
     assert_eq!(schema.metric_named("a").unwrap().fields().len(), 1);
     assert_eq!(schema.metric_named("bb").unwrap().fields().len(), 2);
     assert_eq!(sources(&schema, "a", "temp"), ["temp"]);
-}
-
-/// Whether the hidden alias `b` stays silent though events also bore `B`.
-fn metric_is_silent(schema: &crate::TenantSchema, seen: &SeenNames) -> bool {
-    schema.metric_named("pump").unwrap().column("b", false, seen).one().is_none()
 }
 
 // SC1, SC2

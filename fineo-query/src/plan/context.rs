@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::{
-        datatypes::{DataType, SchemaRef},
+        datatypes::{DataType, Field, FieldRef, SchemaRef, TimeUnit},
         temporal_conversions::timestamp_us_to_datetime,
     },
     catalog::TableFunctionArgs,
@@ -15,10 +15,11 @@ use datafusion::{
     execution::session_state::SessionState,
     logical_expr::{
         AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
-        planner::{ContextProvider, ExprPlanner},
+        planner::{ContextProvider, ExprPlanner, TypePlanner},
         simplify::SimplifyContext,
     },
     optimizer::simplify_expressions::ExprSimplifier,
+    sql::sqlparser::ast::{self, TimezoneInfo},
 };
 
 use fineo_core::Timestamp;
@@ -32,7 +33,23 @@ pub(super) struct Context<'a> {
     pub(super) now: Timestamp,
 }
 
+/// Times count microseconds, as those of events do: the engine's own would count nanoseconds, which end in the year 2262.
+#[derive(Debug)]
+struct Times;
+
+impl TypePlanner for Times {
+    fn plan_type_field(&self, asked: &ast::DataType) -> Result<Option<FieldRef>> {
+        let ast::DataType::Timestamp(None, zone) = asked else { return Ok(None) };
+        let zone = matches!(zone, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone).then(|| "UTC".into());
+        Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
+    }
+}
+
 impl ContextProvider for Context<'_> {
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(Times))
+    }
+
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
         let parts = match &name {
             TableReference::Bare { table } => vec![&**table],

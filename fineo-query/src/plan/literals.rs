@@ -1,14 +1,16 @@
-//! Times and booleans written as text, compared with such columns.
+//! What is compared: times and booleans written as text, days with instants, decimals with numbers.
 //!
-//! The engine would read the text of a time as nanoseconds, which end in the year 2262; events may be of any year
-//! from 0001 to 9999. So the text becomes an instant here, in microseconds, before the engine sees it. And the engine
-//! compares no boolean with text, while tools write `'true'` and `'t'`, as they may elsewhere.
+//! The engine would read the text of a time, and the day that is compared with one, as nanoseconds, which end in the year
+//! 2262; events may be of any year from 0001 to 9999. So both become instants here, in microseconds, before the engine sees
+//! them. It compares no boolean with text, while tools write `'true'` and `'t'`, as they may elsewhere. And where a number
+//! with a point stands beside a decimal, it makes room for 15 digits behind the point, which the digits before it may need:
+//! the number becomes the decimal that was written.
 
 use datafusion::{
     arrow::{
         array::timezone::Tz,
         compute::kernels::cast_utils::string_to_datetime,
-        datatypes::{DataType, TimeUnit},
+        datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit},
     },
     common::{
         DFSchema, ScalarValue,
@@ -16,7 +18,7 @@ use datafusion::{
     },
     error::{DataFusionError, Result},
     logical_expr::{
-        Expr, ExprSchemable, LogicalPlan, Operator,
+        Expr, ExprSchemable, LogicalPlan, Operator, cast,
         expr_rewriter::NamePreserver,
         planner::{ExprPlanner, PlannerResult, RawBinaryExpr},
         utils::merge_schema,
@@ -27,6 +29,9 @@ use fineo_core::Timestamp;
 use fineo_schema::coerce;
 
 use crate::error::{foreign, refused};
+
+/// So many digits of what is written are those of the number that it is read as.
+const DIGITS_KEPT: usize = f64::DIGITS as usize;
 
 /// Reads text that an operator compares with a boolean: the engine gives such an expression no type, so that it cannot wait
 /// for [`read_literals`].
@@ -57,11 +62,13 @@ pub(super) fn read_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
             let read = expr.transform_up(|expr| {
-                if !compares_literal(&expr) {
+                if !compares(&expr) {
                     return Ok(Transformed::no(expr));
                 }
                 let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
-                read_in(expr, schema)
+                let mut read = read_in(expr, schema)?;
+                read.transformed |= as_instants(&mut read.data, schema);
+                Ok(read)
             })?;
             Ok(read.update_data(|expr| name.restore(expr)))
         })
@@ -84,14 +91,44 @@ fn is_literal(expr: &Expr) -> bool {
     )
 }
 
-/// Whether `expr` may compare an instant or a boolean with something written otherwise.
-fn compares_literal(expr: &Expr) -> bool {
+fn compares(expr: &Expr) -> bool {
     match expr {
-        Expr::BinaryExpr(binary) => is_comparison(binary.op) && (is_literal(&binary.left) || is_literal(&binary.right)),
-        Expr::Between(between) => is_literal(&between.low) || is_literal(&between.high),
-        Expr::InList(list) => list.list.iter().any(is_literal),
+        Expr::BinaryExpr(binary) => is_comparison(binary.op),
+        Expr::Between(_) | Expr::InList(_) => true,
         _ => false,
     }
+}
+
+/// What `expr` compares.
+fn compared(expr: &mut Expr) -> Vec<&mut Expr> {
+    match expr {
+        Expr::BinaryExpr(binary) => vec![&mut *binary.left, &mut *binary.right],
+        Expr::Between(between) => vec![&mut *between.expr, &mut *between.low, &mut *between.high],
+        Expr::InList(list) => std::iter::once(&mut *list.expr).chain(&mut list.list).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Makes days that are compared with instants those at which they begin, and counts all in microseconds.
+fn as_instants(expr: &mut Expr, schema: &DFSchema) -> bool {
+    let mut compared = compared(expr);
+    let types: Vec<_> = compared.iter().map(|side| side.get_type(schema).ok()).collect();
+    let mut instants =
+        types.iter().flatten().filter(|side| matches!(side, DataType::Timestamp(TimeUnit::Microsecond, _)));
+    let Some(instant) = instants.next() else { return false };
+    let mut is_changed = false;
+    for (side, of) in compared.iter_mut().zip(&types) {
+        let read_as = match of {
+            Some(DataType::Date32 | DataType::Date64) => instant.clone(),
+            Some(DataType::Timestamp(TimeUnit::Nanosecond, zone)) => {
+                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+            }
+            _ => continue,
+        };
+        **side = cast(std::mem::take(*side), read_as);
+        is_changed = true;
+    }
+    is_changed
 }
 
 fn is_comparison(op: Operator) -> bool {
@@ -113,6 +150,8 @@ fn is_comparison(op: Operator) -> bool {
 enum Kind {
     Instant,
     Boolean,
+    /// So many digits, of which so many are behind the point.
+    Decimal(u8, i8),
 }
 
 impl Kind {
@@ -121,6 +160,7 @@ impl Kind {
         match expr.get_type(schema).ok()? {
             DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Some(Self::Instant),
             DataType::Boolean => Some(Self::Boolean),
+            DataType::Decimal128(digits, scale) => Some(Self::Decimal(digits, scale)),
             _ => None,
         }
     }
@@ -154,6 +194,10 @@ fn read(expr: &mut Expr, kind: Kind) -> Result<()> {
     let read = match (value.try_as_str().flatten(), kind) {
         (Some(text), Kind::Instant) => time(text)?,
         (Some(text), Kind::Boolean) => ScalarValue::Boolean(Some(boolean(text).ok_or_else(|| no_boolean(text))?)),
+        (_, Kind::Decimal(digits, scale)) => match decimal(value, digits, scale) {
+            Some(decimal) => decimal,
+            None => return Ok(()),
+        },
         (None, Kind::Instant) if is_number(value) => {
             return Err(foreign(
                 refused("cannot_compare", "a time is not compared with a number")
@@ -179,6 +223,24 @@ fn boolean(text: &str) -> Option<bool> {
         return Some(true);
     }
     (begins("false", 1) || begins("no", 1) || begins("off", 2) || text == "0").then_some(false)
+}
+
+/// A number with a point as the decimal that it was written as, beside one of so many digits; none where that has no room.
+fn decimal(value: &ScalarValue, digits: u8, scale: i8) -> Option<ScalarValue> {
+    let ScalarValue::Float64(Some(number)) = value else { return None };
+    // The shortest text that reads as the number is what was written.
+    let text = number.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let own_digits = whole.trim_start_matches('-').len() + fraction.len();
+    if own_digits > DIGITS_KEPT {
+        return None;
+    }
+    let own_scale = i8::try_from(fraction.len()).ok()?;
+    let unscaled: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let whole_digits =
+        (i16::from(digits) - i16::from(scale)).max(i16::try_from(own_digits).ok()? - i16::from(own_scale));
+    let is_roomy = whole_digits + i16::from(scale.max(own_scale)) <= i16::from(DECIMAL128_MAX_PRECISION);
+    is_roomy.then_some(ScalarValue::Decimal128(Some(unscaled), u8::try_from(own_digits).ok()?, own_scale))
 }
 
 fn no_boolean(text: &str) -> DataFusionError {

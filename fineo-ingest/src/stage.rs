@@ -3,5 +3,5 @@
 pub(crate) mod identity;
 pub(crate) mod payload;
 pub(crate) mod raw;
-pub(crate) mod roles;
 pub(crate) mod staged;
+pub(crate) mod uses;

@@ -95,7 +95,7 @@ use crate::{
     error::{classify, exceeded, is_of_equal_names, missing_column, refused},
     reader::Granted,
     sql::{
-        apart::tell_apart,
+        apart::{tell_apart, tell_groups_apart},
         asked::Asked,
         lift::{self, Lifted},
         rewrite::{ResultNames, rewrite},
@@ -228,6 +228,7 @@ impl Unbound {
     fn over(mut statement: Statement, asked: &Asked, catalog: Catalog, question: &Question) -> Result<Self> {
         let names = ResultNames::of(&statement);
         rewrite(&mut statement, asked, &catalog);
+        tell_groups_apart(&mut statement);
         let plan = match logical(statement.clone(), question, &catalog) {
             Err(error) if is_of_equal_names(&error) && tell_apart(&mut statement) => {
                 logical(statement, question, &catalog)

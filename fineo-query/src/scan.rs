@@ -4,8 +4,8 @@ mod columnar;
 mod file;
 mod latest;
 pub(crate) mod pushed;
-mod reader;
 mod resent;
+mod rows;
 mod tail;
 
 use std::{fmt, sync::Arc};
@@ -45,8 +45,8 @@ pub(crate) use latest::{LatestExec, Newest};
 
 use columnar::{Asked, Files};
 use pushed::Tests;
-use reader::Reader;
 use resent::Resent;
+use rows::RowReader;
 use tail::{Counted, Tail};
 
 /// Reads the rows of one tenant and metric: of each id that they are stored under those that are in no file, one
@@ -149,7 +149,7 @@ impl FineoScan {
     ) -> impl Stream<Item = fineo_core::Result<RecordBatch>> + use<> {
         let pinned = self.rows.pins.clone().zip(self.snapshots.get(partition).cloned());
         let resent = pinned.as_ref().and_then(|(pins, snapshot)| Resent::of(pins, snapshot));
-        let reader = Reader::new(&self.columns, Arc::clone(&self.schema), resent.is_some());
+        let reader = RowReader::new(&self.columns, Arc::clone(&self.schema), resent.is_some());
         let metric = &self.rows.metrics[partition];
         let request = reader.request(&self.rows.tenant, metric, batch_rows_max).with_time(self.time);
         let mut request = self.predicates.iter().cloned().fold(request, ScanRequest::with_predicate);

@@ -9,6 +9,7 @@ pub(crate) mod text;
 mod dialect;
 mod grouped;
 mod star;
+pub(crate) mod zone;
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 

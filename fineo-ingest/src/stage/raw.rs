@@ -20,7 +20,7 @@ use self::event::{Event, Planned, event_id, ruled_out, time_of};
 use super::{
     identity::{self, NamesDigest},
     payload,
-    roles::{Marked, MetricCell, Plan, Roles},
+    uses::{Marked, MetricCell, Plan, Uses},
 };
 use crate::{
     envelope::{self, Envelope, Format},
@@ -91,8 +91,8 @@ struct TenantState {
     names: Names,
     /// The digest of no names.
     digest: NamesDigest,
-    roles: Roles,
-    /// The metrics that events named lately, by their number among the roles, and how.
+    uses: Uses,
+    /// The metrics that events named lately, by their number among the uses, and how.
     recent_metrics: Vec<(Box<str>, u32)>,
     /// The key that named the tenant, and its number.
     dropped: Option<(Box<str>, u32)>,
@@ -203,9 +203,9 @@ fn state_of<'a>(
     }
     let state = tenants.get_mut(tenant).expect("it is there by now");
     let has_forgotten = state.names.forget_if_full();
-    if !Arc::ptr_eq(&state.schema, schema) || has_forgotten || state.roles.is_full() {
+    if !Arc::ptr_eq(&state.schema, schema) || has_forgotten || state.uses.is_full() {
         state.schema = Arc::clone(schema);
-        state.roles.clear();
+        state.uses.clear();
         state.recent_metrics.clear();
         state.dropped = None;
     }
@@ -219,7 +219,7 @@ impl TenantState {
             schema: Arc::clone(schema),
             names: Names::new(),
             digest: NamesDigest::of_tenant(tenant),
-            roles: Roles::default(),
+            uses: Uses::default(),
             recent_metrics: Vec::new(),
             dropped: None,
         }
@@ -243,10 +243,10 @@ impl TenantState {
         let (alias, is_default) = self.alias(marked, event, &envelope)?;
         let number = self.metric(alias, may_discover)?;
         let content = self.hash(marked, is_default.then_some(alias), event, hashing);
-        let Self { schema, names, roles, .. } = self;
-        let policy = roles.metric(number).identity_at(schema, envelope.arrived_at);
-        roles.plan(number, fields.cells(), names, marked, policy == Identity::Key, plan);
-        let metric = roles.metric(number);
+        let Self { schema, names, uses, .. } = self;
+        let policy = uses.metric(number).identity_at(schema, envelope.arrived_at);
+        uses.plan(number, fields.cells(), names, marked, policy == Identity::Key, plan);
+        let metric = uses.metric(number);
         if let Some(rejection) = ruled_out(metric, plan, event, names) {
             return Err(Stop::Rejected(rejection));
         }
@@ -254,7 +254,7 @@ impl TenantState {
         let key = plan.event_id.map(|cell| event.cell_text(cell));
         let id = event_id(policy, plan.time.is_some(), key, content, envelope.arrival_id, schema.tenant());
         // A key is one event's whatever name its metric is called by, so that all of them stand in one place.
-        let row_metric = if policy == Identity::Key { metric.id() } else { roles.row_metric(number) };
+        let row_metric = if policy == Identity::Key { metric.id() } else { uses.row_metric(number) };
         payload::write_head(row_metric, schema.version(), id, envelope.arrived_at, out);
         let head = RecordHead { alias, timestamp: time, written_at: envelope.arrived_at, id, content };
         metric.layout().write(&head, &Planned { cells: &plan.cells, event, names }, out);
@@ -274,7 +274,7 @@ impl TenantState {
                 Some(number)
             }
         });
-        self.roles.mark(event.fields.cells(), &self.names, dropped, self.schema.settings())
+        self.uses.mark(event.fields.cells(), &self.names, dropped, self.schema.settings())
     }
 
     /// The content hash of an event; `metric` where the envelope had to say it.
@@ -346,7 +346,7 @@ impl TenantState {
         Ok((alias, is_default))
     }
 
-    /// The number of the metric called `alias` among the roles.
+    /// The number of the metric called `alias` among the uses.
     fn metric(&mut self, alias: &str, may_discover: bool) -> Result<u32, Stop> {
         if let Some((_, number)) = self.recent_metrics.iter().find(|(recent, _)| **recent == *alias) {
             return Ok(*number);
@@ -356,7 +356,7 @@ impl TenantState {
                 self.recent_metrics.clear();
             }
             let row_metric = self.schema.row_metric(alias).unwrap_or_else(|| metric.id());
-            let number = self.roles.metric_number(metric, row_metric);
+            let number = self.uses.metric_number(metric, row_metric);
             self.recent_metrics.push((alias.into(), number));
             return Ok(number);
         }

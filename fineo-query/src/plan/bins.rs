@@ -32,6 +32,11 @@ const BIN: &str = "date_bin";
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 const EPOCH: Date = Date::constant(1970, 1, 1);
+/// The Gregorian calendar, weeks too, repeats after 400 years.
+const CYCLE: i64 = 146_097 * DAY;
+/// From 1680 to 2260 the engine counts.
+const FIRST: i64 = -290 * 365 * DAY;
+const LAST: i64 = 290 * 365 * DAY;
 /// The first Monday behind the epoch.
 const MONDAY: i64 = 4 * DAY;
 
@@ -77,9 +82,12 @@ impl ScalarUDFImpl for OfAnyYear {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [first, source, rest @ ..] = args.args.as_slice() else { return self.inner.invoke_with_args(args) };
-        let is_ours = instant_of(&source.data_type()).is_some_and(|instant| instant == source.data_type());
+        let DataType::Timestamp(TimeUnit::Microsecond, zone) = source.data_type() else {
+            return self.inner.invoke_with_args(args);
+        };
+        let is_utc = zone.as_deref().is_none_or(|zone| matches!(zone, "UTC" | "+00:00"));
         let bins = match self.name() {
-            _ if !is_ours => None,
+            TRUNC if !is_utc => return self.in_zone(args),
             TRUNC => unit(first),
             _ => bins(first, rest.first())?,
         };
@@ -90,11 +98,43 @@ impl ScalarUDFImpl for OfAnyYear {
     }
 }
 
+impl OfAnyYear {
+    /// Cuts what the engine cannot count as it cuts the same time of another year, with that year's summer time.
+    fn in_zone(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let instants = args.args[1].to_array(1)?;
+        let is_one = matches!(args.args[1], ColumnarValue::Scalar(_));
+        let instants = instants.as_primitive::<TimestampMicrosecondType>();
+        let shifts: Vec<i64> = instants.values().iter().map(|instant| shift(*instant)).collect();
+        let shifted = |begins: &PrimitiveArray<TimestampMicrosecondType>, sign: i64| {
+            let values = begins.values().iter().zip(&shifts).map(|(begin, shift)| begin.saturating_add(sign * shift));
+            let values = values.collect::<Vec<i64>>().into();
+            PrimitiveArray::<TimestampMicrosecondType>::new(values, begins.nulls().cloned())
+                .with_data_type(begins.data_type().clone())
+        };
+        args.args[1] = ColumnarValue::Array(Arc::new(shifted(instants, 1)));
+        args.number_rows = instants.len();
+        let begins = self.inner.invoke_with_args(args)?.into_array(instants.len())?;
+        let begins = shifted(begins.as_primitive(), -1);
+        Ok(match is_one {
+            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&begins, 0)?),
+            false => ColumnarValue::Array(Arc::new(begins)),
+        })
+    }
+}
+
+/// How far `instant` is from the same time of a year that nanoseconds reach.
+fn shift(instant: i64) -> i64 {
+    match instant {
+        ..FIRST => (FIRST - instant).div_euclid(CYCLE) * CYCLE + CYCLE,
+        FIRST..LAST => 0,
+        LAST.. => -((instant - LAST).div_euclid(CYCLE) * CYCLE + CYCLE),
+    }
+}
+
 /// The type as which an argument is cut here: an instant's own, that of a day's midnight.
 fn instant_of(given: &DataType) -> Option<DataType> {
-    let is_utc = |zone: &Option<Arc<str>>| zone.as_deref().is_none_or(|zone| matches!(zone, "UTC" | "+00:00"));
     match given {
-        DataType::Timestamp(TimeUnit::Microsecond, zone) if is_utc(zone) => Some(given.clone()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => Some(given.clone()),
         DataType::Date32 | DataType::Date64 => Some(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
         _ => None,
     }

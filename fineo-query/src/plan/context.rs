@@ -24,7 +24,7 @@ use datafusion::{
 
 use fineo_core::Timestamp;
 
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, sql::zone::zone_of};
 
 /// The planner's view of one statement's tables.
 pub(super) struct Context<'a> {
@@ -39,8 +39,12 @@ struct Times;
 
 impl TypePlanner for Times {
     fn plan_type_field(&self, asked: &ast::DataType) -> Result<Option<FieldRef>> {
-        let ast::DataType::Timestamp(None, zone) = asked else { return Ok(None) };
-        let zone = matches!(zone, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone).then(|| "UTC".into());
+        let zone = match (asked, zone_of(asked)) {
+            (_, Some(zone)) => Some(zone.into()),
+            (ast::DataType::Timestamp(None, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone), None) => Some("UTC".into()),
+            (ast::DataType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone), None) => None,
+            _ => return Ok(None),
+        };
         Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
     }
 }

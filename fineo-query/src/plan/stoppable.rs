@@ -284,19 +284,19 @@ impl Pass for Stops {
     fn pass(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let mut task = RecordBatchReceiverStreamBuilder::new(rows.schema(), BATCHES_AHEAD);
         pass_on(rows, &mut task);
-        Box::pin(Reader { rows: task.build(), unwanted: Arc::clone(&self.unwanted), is_done: false })
+        Box::pin(Watched { rows: task.build(), unwanted: Arc::clone(&self.unwanted), is_done: false })
     }
 }
 
 /// What reads the rows of a partition; when it is dropped before their end, nobody wants any.
-struct Reader {
+struct Watched {
     rows: SendableRecordBatchStream,
     unwanted: Arc<[Unwanted]>,
     /// Whether all of them were read: others may still want the rows of other partitions.
     is_done: bool,
 }
 
-impl Stream for Reader {
+impl Stream for Watched {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -306,13 +306,13 @@ impl Stream for Reader {
     }
 }
 
-impl RecordBatchStream for Reader {
+impl RecordBatchStream for Watched {
     fn schema(&self) -> SchemaRef {
         self.rows.schema()
     }
 }
 
-impl Drop for Reader {
+impl Drop for Watched {
     fn drop(&mut self) {
         for unwanted in self.unwanted.iter().filter(|_| !self.is_done) {
             unwanted.0.store(true, Ordering::Relaxed);

@@ -8,8 +8,8 @@ use fineo_table::Snapshot;
 use futures::{TryStreamExt, stream::BoxStream};
 
 use super::{
-    reader::{Reader, Repairs},
     resent::Resent,
+    rows::{Repairs, RowReader},
 };
 use crate::pins::Pins;
 
@@ -22,7 +22,7 @@ pub(super) struct Counted {
 /// Reads on through the nearline rows of one id.
 pub(super) struct Tail {
     pub(super) batches: BoxStream<'static, Result<RecordBatch>>,
-    pub(super) reader: Reader,
+    pub(super) reader: RowReader,
     pub(super) repairs: Repairs,
     pub(super) resent: Option<Resent>,
     pub(super) pinned: Option<(Arc<Pins>, Arc<Snapshot>)>,

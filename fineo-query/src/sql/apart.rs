@@ -1,11 +1,11 @@
 //! Tells columns apart that the planner would give one name: `v` and `CAST(v AS INT)`, or `v` twice; `count(v)` and
-//! `count(TRY_CAST(v AS INT))`.
+//! `count(TRY_CAST(v AS INT))`; the groups of `v` and of `CAST(v AS INT)`.
 
 use std::{collections::HashSet, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query,
-    SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
+    ObjectName, Query, Select, SelectItem, SetExpr, Statement, Value, VisitMut, VisitorMut,
 };
 
 use super::exact;
@@ -80,6 +80,61 @@ fn coalesce(expr: Expr) -> Expr {
 
 fn of_query(query: &mut Query) -> bool {
     of_body(&mut query.body)
+}
+
+/// Tells the groups of a column from those of what it is cast to: the planner would give both one name.
+pub(crate) fn tell_groups_apart(statement: &mut Statement) {
+    let _ = VisitMut::visit(statement, &mut Groups);
+}
+
+struct Groups;
+
+impl VisitorMut for Groups {
+    type Break = ();
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let SetExpr::Select(select) = query.body.as_mut() else { return ControlFlow::Continue(()) };
+        if !groups_by_casts(select) {
+            return ControlFlow::Continue(());
+        }
+        // What is shown, and by what groups are chosen and sorted, has their names.
+        let mut casts = Casts { depth: 1, types: Vec::new() };
+        let _ = VisitMut::visit(&mut select.group_by, &mut casts);
+        let _ = VisitMut::visit(&mut select.projection, &mut casts);
+        let _ = VisitMut::visit(&mut select.having, &mut casts);
+        let _ = VisitMut::visit(&mut query.order_by, &mut casts);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether two of the keys by which `select` groups are one expression but for casts.
+fn groups_by_casts(select: &Select) -> bool {
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return false };
+    let shown = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+        SelectItem::ExprWithAliases { .. } | SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => None,
+    };
+    let meant = |key: &Expr| match key {
+        Expr::Value(place) => {
+            let Value::Number(place, _) = &place.value else { return None };
+            shown(select.projection.get(place.to_string().parse::<usize>().ok()?.checked_sub(1)?)?)
+        }
+        Expr::Identifier(name) => {
+            let named = select.projection.iter().find(|item| alias(item) == Some(&name.value));
+            Some(named.and_then(shown).unwrap_or_else(|| key.clone()))
+        }
+        other => Some(other.clone()),
+    };
+    let mut bare = HashSet::new();
+    keys.len() > 1
+        && !keys.iter().filter_map(meant).all(|key| bare.insert(without_casts(&key).to_string().to_lowercase()))
+}
+
+fn without_casts(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => without_casts(expr),
+        other => other,
+    }
 }
 
 fn of_body(body: &mut SetExpr) -> bool {

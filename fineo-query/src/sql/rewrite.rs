@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{
     asked::{Asked, constraint_mut},
-    exact, grouped, is_quoted, joined, matching, parts, star,
+    exact, grouped, is_quoted, joined, matching, parts, star, zone,
 };
 use crate::catalog::Catalog;
 
@@ -303,7 +303,7 @@ impl VisitorMut for Rewriter<'_> {
                     *expr = spelled;
                 }
             }
-            _ => {}
+            other => zone::as_cast(other),
         }
         ControlFlow::Continue(())
     }

@@ -10,7 +10,7 @@ use crate::{
     },
     stage::{
         identity,
-        roles::{Plan, PlannedCell},
+        uses::{Plan, PlannedCell},
     },
 };
 

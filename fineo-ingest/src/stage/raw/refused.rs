@@ -6,7 +6,7 @@ use fineo_core::{ContentHash, stream::Delivery};
 use fineo_schema::TenantSchema;
 
 use super::{Event, RawStage, Scratch, TenantState, state_of};
-use crate::{envelope, stage::roles::TIMESTAMP_KEY};
+use crate::{envelope, stage::uses::TIMESTAMP_KEY};
 
 /// What a refused event said.
 #[derive(Debug, Clone, Copy)]

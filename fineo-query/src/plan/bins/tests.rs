@@ -14,10 +14,8 @@ use datafusion::{
 };
 use proptest::prelude::*;
 
-use super::{BIN, DAY, SECOND, TRUNC, of_any_year};
+use super::{BIN, CYCLE, DAY, SECOND, TRUNC, of_any_year};
 
-/// The Gregorian calendar, weeks too, repeats after 400 years.
-const CYCLE: i64 = 146_097 * DAY;
 const UNITS: [&str; 10] =
     ["microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"];
 
@@ -34,7 +32,11 @@ fn ours(name: &str) -> Arc<ScalarUDF> {
 }
 
 fn instants(micros: &[i64]) -> ArrayRef {
-    Arc::new(TimestampMicrosecondArray::from(micros.to_vec()).with_timezone("UTC"))
+    instants_in("UTC", micros)
+}
+
+fn instants_in(zone: &str, micros: &[i64]) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from(micros.to_vec()).with_timezone(zone))
 }
 
 fn call(function: &ScalarUDF, args: Vec<ColumnarValue>) -> datafusion::error::Result<Vec<Option<i64>>> {
@@ -91,6 +93,20 @@ proptest! {
         let shifted: Vec<Option<i64>> = cut(0).iter().map(|begin| begin.map(|begin| begin + cycles * CYCLE)).collect();
         prop_assert_eq!(cut(cycles * CYCLE), shifted);
     }
+}
+
+#[test]
+fn days_in_a_zone_are_cut_in_every_year() {
+    // 10:20 in Berlin: summer time in 2020, and in the year 9620, which is like it.
+    let noon = 1_594_549_200 * SECOND;
+    let micros = [noon, noon + 19 * CYCLE, noon - 4 * CYCLE];
+    let args = vec![text("day"), ColumnarValue::Array(instants_in("Europe/Berlin", &micros))];
+    let begins = call(&ours(TRUNC), args).unwrap();
+    let day = begins[0].unwrap();
+    assert_eq!((noon - day) / SECOND, 12 * 3_600 + 20 * 60);
+    assert_eq!(begins[1], Some(day + 19 * CYCLE));
+    // Before there were zones, clocks went by the sun.
+    assert!((noon - 4 * CYCLE - begins[2].unwrap()) / SECOND <= 86_400);
 }
 
 #[test]

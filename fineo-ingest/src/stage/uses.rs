@@ -15,8 +15,8 @@ const METRIC_KEY: &str = "metrictype";
 pub(crate) const TIMESTAMP_KEY: &str = "timestamp";
 /// Bears the client's key under the identity `key`.
 const EVENT_ID_KEY: &str = "event_id";
-/// Beyond so many roles of a tenant's names they are forgotten: a tenant may send a new name with every event.
-const ROLES_MAX: usize = 1 << 18;
+/// Beyond so many uses of a tenant's names they are forgotten: a tenant may send a new name with every event.
+const USES_MAX: usize = 1 << 18;
 /// The rank of a name that is not one of those that are ranked.
 const NO_RANK: u32 = u32::MAX;
 /// That of a name that was not looked at yet.
@@ -58,7 +58,7 @@ pub(crate) struct Plan {
 
 /// A name under a metric.
 #[derive(Debug, Clone, Copy)]
-struct Role {
+struct Use {
     slot: Option<Slot>,
     /// Its place among the keys that may bear the time.
     time: u32,
@@ -66,7 +66,7 @@ struct Role {
     is_ruled_out: bool,
 }
 
-const UNKNOWN_ROLE: Role = Role { slot: None, time: UNKNOWN, is_event_id: false, is_ruled_out: false };
+const UNKNOWN_USE: Use = Use { slot: None, time: UNKNOWN, is_event_id: false, is_ruled_out: false };
 
 #[derive(Debug)]
 struct OfMetric {
@@ -74,12 +74,12 @@ struct OfMetric {
     /// The id under which its events are stored that bear the name in question.
     row_metric: MetricId,
     /// By number of the name.
-    roles: Vec<Role>,
+    uses: Vec<Use>,
 }
 
-/// The roles of a tenant's names under one version of its schema.
+/// The uses of a tenant's names under one version of its schema.
 #[derive(Debug, Default)]
-pub(crate) struct Roles {
+pub(crate) struct Uses {
     /// By number of the name twice its place among the metric keys, and one more for a name inside such a key.
     metric_keys: Vec<u32>,
     metrics: Vec<OfMetric>,
@@ -87,24 +87,24 @@ pub(crate) struct Roles {
     count: usize,
 }
 
-impl Roles {
+impl Uses {
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// Whether there are so many that they must be cleared.
     pub(crate) fn is_full(&self) -> bool {
-        self.count > ROLES_MAX
+        self.count > USES_MAX
     }
 
     /// The number here of `metric` for events that are stored under `row_metric`. A metric lives as long as the schema whose
-    /// roles these are.
+    /// uses these are.
     pub(crate) fn metric_number(&mut self, metric: &Arc<Metric>, row_metric: &MetricId) -> u32 {
         if let Some(number) = self.by_id.get(row_metric) {
             return *number;
         }
         let number = u32::try_from(self.metrics.len()).expect("metrics are bounded");
-        let of_metric = OfMetric { metric: Arc::clone(metric), row_metric: row_metric.clone(), roles: Vec::new() };
+        let of_metric = OfMetric { metric: Arc::clone(metric), row_metric: row_metric.clone(), uses: Vec::new() };
         self.metrics.push(of_metric);
         self.by_id.insert(row_metric.clone(), number);
         number
@@ -174,27 +174,27 @@ impl Roles {
         plan.cells.clear();
         (plan.time, plan.event_id, plan.ruled_out) = (None, None, None);
         let Self { metrics, count, .. } = self;
-        let OfMetric { metric, roles, .. } = &mut metrics[number as usize];
+        let OfMetric { metric, uses, .. } = &mut metrics[number as usize];
         let mut best_time = NO_RANK;
         for (number, cell) in (0_u32..).zip(cells) {
-            let role = match roles.get(cell.name as usize) {
-                Some(role) if role.time != UNKNOWN => *role,
+            let its = match uses.get(cell.name as usize) {
+                Some(its) if its.time != UNKNOWN => *its,
                 Some(_) | None => {
-                    let role = role_of(&names.name(cell.name).text, metric);
-                    *count += put(roles, cell.name, UNKNOWN_ROLE, role);
-                    role
+                    let its = use_of(&names.name(cell.name).text, metric);
+                    *count += put(uses, cell.name, UNKNOWN_USE, its);
+                    its
                 }
             };
             if Some(number) == marked.dropped {
                 continue;
             }
-            if role.time < best_time {
-                (best_time, plan.time) = (role.time, Some(number));
+            if its.time < best_time {
+                (best_time, plan.time) = (its.time, Some(number));
             }
-            if role.is_event_id && by_key {
+            if its.is_event_id && by_key {
                 plan.event_id = Some(number);
             }
-            plan.cells.push(PlannedCell { cell: number, slot: role.slot });
+            plan.cells.push(PlannedCell { cell: number, slot: its.slot });
         }
         let metric_cell = match marked.metric {
             MetricCell::At(cell) => Some(cell),
@@ -203,16 +203,16 @@ impl Roles {
         let left_out = [plan.time, plan.event_id, metric_cell];
         plan.cells.retain(|planned| !left_out.contains(&Some(planned.cell)));
         if metric.ruled_out_fields().next().is_some() {
-            let is_ruled_out = |planned: &&PlannedCell| roles[cells[planned.cell as usize].name as usize].is_ruled_out;
+            let is_ruled_out = |planned: &&PlannedCell| uses[cells[planned.cell as usize].name as usize].is_ruled_out;
             plan.ruled_out = plan.cells.iter().rfind(is_ruled_out).map(|planned| planned.cell);
         }
     }
 }
 
-fn role_of(name: &str, metric: &Metric) -> Role {
+fn use_of(name: &str, metric: &Metric) -> Use {
     let aliases = metric.timestamp_aliases().iter().map(|alias| &**alias).chain([TIMESTAMP_KEY]);
     let time = (0_u32..).zip(aliases).find(|(_, alias)| *alias == name).map(|(rank, _)| rank);
-    Role {
+    Use {
         slot: metric.slot(name),
         time: time.unwrap_or(NO_RANK),
         is_event_id: name == EVENT_ID_KEY,

@@ -60,7 +60,7 @@ impl Places {
 
 /// Reads a scan's batches as the asked columns.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct RowReader {
     columns: Vec<Column>,
     schema: SchemaRef,
     names: Vec<Arc<str>>,
@@ -73,7 +73,7 @@ pub(super) struct Reader {
 const RAW: &str = "raw";
 const RAW_BYTES: &str = "raw_bytes";
 
-impl Reader {
+impl RowReader {
     /// A reader of `columns`; `with_ids` has it ask for event ids whether or not a column shows them.
     pub(super) fn new(columns: &[Column], schema: SchemaRef, with_ids: bool) -> Self {
         let mut names: Vec<Arc<str>> = Vec::new();

@@ -10,7 +10,7 @@ use fineo_ingest::{
     ColdSegments, ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest,
     RestoreProgress, SentReport, Speed,
 };
-use fineo_query::{Engine, QueryLimits, QueryStream, Session};
+use fineo_query::{Engine, QueryLimits, QueryStream, Session, check_predicate};
 use fineo_schema::{Discovery, SchemaStore};
 use fineo_table::Tables;
 
@@ -193,6 +193,7 @@ impl Fineo {
     ///
     /// What is wrong with the predicate, or a failure of a store.
     pub async fn errors_where(&self, request: ReplayRequest, predicate: &str) -> Result<ReplayRequest> {
+        check_predicate(predicate, self.query_limits())?;
         // The end of the line ends a comment, too.
         let sql = format!(
             "SELECT replay_pointer FROM errors.stream WHERE stage = '{}' AND repaired_at IS NULL AND ({predicate}\n)",

@@ -42,6 +42,37 @@ pub(crate) fn tokens(text: &str, limits: &QueryLimits) -> Result<(Vec<TokenWithS
     Ok((tokens, depth))
 }
 
+/// That `text`, put into brackets, stays in them, so that what a statement demands beside it holds.
+///
+/// # Errors
+///
+/// What is wrong with the text, at its place there. Whether it is a condition is told when it is asked.
+pub fn check_predicate(text: &str, limits: &QueryLimits) -> Result<()> {
+    let (tokens, _) = tokens(text, limits)?;
+    let mut depth = 0_usize;
+    for token in &tokens {
+        let at = || place(token.span.start.line, token.span.start.column);
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => {
+                let error = refused("sql_syntax", "the condition closes a bracket that it did not open");
+                return Err(error.with("position", at()));
+            }
+            Token::RParen => depth -= 1,
+            Token::SemiColon => {
+                return Err(refused("sql_syntax", "a condition is no statement")
+                    .with("found", ";")
+                    .with("position", at()));
+            }
+            _ => {}
+        }
+    }
+    match depth {
+        0 => Ok(()),
+        _ => Err(refused("sql_syntax", "the condition opens a bracket that it does not close")),
+    }
+}
+
 /// The one statement that `text` holds, if it only reads.
 pub(crate) fn parse(text: &str, limits: &QueryLimits) -> Result<Statement> {
     let (tokens, _) = tokens(text, limits)?;
@@ -250,3 +281,6 @@ fn unparsable(error: &ParserError) -> Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,12 +84,25 @@ struct Name {
 }
 
 /// What is known of the conflicts of one stored name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tally {
     count: u64,
+    /// The text of the first in order of time, then of text: the same wherever the rows are.
     sample: String,
     first: i64,
     last: i64,
+}
+
+impl Tally {
+    fn add(&mut self, time: i64, text: &str) {
+        let end = text.char_indices().nth(SAMPLE_CHARS_MAX).map_or(text.len(), |(end, _)| end);
+        let text = &text[..end];
+        if self.count == 0 || (time, text) < (self.first, &self.sample) {
+            (self.first, self.sample) = (time, text.to_owned());
+        }
+        self.last = if self.count == 0 { time } else { self.last.max(time) };
+        self.count += 1;
+    }
 }
 
 /// The conflicts of one metric, as its rows are counted.
@@ -173,15 +186,7 @@ impl<'a> Count<'a> {
             if fits {
                 continue;
             }
-            let tally = self.tallies.entry(at).or_insert_with(|| Tally {
-                count: 0,
-                sample: text.chars().take(SAMPLE_CHARS_MAX).collect(),
-                first: times[row],
-                last: times[row],
-            });
-            tally.count += 1;
-            tally.first = tally.first.min(times[row]);
-            tally.last = tally.last.max(times[row]);
+            self.tallies.entry(at).or_default().add(times[row], text);
         }
     }
 

@@ -100,6 +100,8 @@ pub enum Change {
     AddFieldAlias { metric: String, field: String, alias: String },
     /// Takes an alias away.
     RemoveFieldAlias { metric: String, field: String, alias: String },
+    /// Ranks aliases of a field as they are listed, in the places that they have among its names; others keep theirs.
+    RankFieldAliases { metric: String, field: String, aliases: Vec<String> },
     /// Reads the values of a field as another type.
     RetypeField { metric: String, field: String, field_type: String },
     /// Says what a field is measured in; none takes that back.

@@ -62,6 +62,7 @@ impl Edit {
             Change::RenameField { metric, field, to } => self.rename_field(metric, field, to),
             Change::AddFieldAlias { metric, field, alias } => self.add_field_alias(metric, field, alias),
             Change::RemoveFieldAlias { metric, field, alias } => self.remove_field_alias(metric, field, alias),
+            Change::RankFieldAliases { metric, field, aliases } => self.rank_field_aliases(metric, field, aliases),
             Change::RetypeField { metric, field, field_type } => self.retype_field(metric, field, field_type),
             Change::SetUnit { metric, field, unit } => self.set_unit(metric, field, unit.as_deref()),
             Change::AddConversion { metric, field, conversion } => self.add_conversion(metric, field, conversion),

@@ -1,11 +1,14 @@
 //! The names that the events of a metric bore so far.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, OnceLock},
 };
 
 use fineo_core::{Cover, Position, ShardId, Timestamp};
+
+use crate::Metric;
 
 /// What is known of one stored name.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +47,11 @@ impl NameStats {
         crate::FieldType::Date,
         crate::FieldType::Json,
     ];
+
+    /// The same without what tells values.
+    fn without_values(&self) -> Self {
+        Self { samples: Arc::default(), tried: 0, fits: [0; Self::TYPES.len()], range: None, ..self.clone() }
+    }
 
     /// The share, 0–1, of the tried values that are each type.
     pub fn shares(&self) -> impl Iterator<Item = (crate::FieldType, f64)> {
@@ -108,6 +116,16 @@ impl SeenNames {
     /// What is known of each name, in order of first sight.
     pub fn stats(&self) -> &[NameStats] {
         &self.stats
+    }
+
+    /// What may be told of `name` in `metric`: where values under it were deleted, nothing of values, for those that came later
+    /// are not known apart from them.
+    pub fn told_of(&self, metric: &Metric, name: &str) -> Option<Cow<'_, NameStats>> {
+        let stats = self.stats_of(name)?;
+        Some(match metric.unreadable_through(name) {
+            Some(_) => Cow::Owned(stats.without_values()),
+            None => Cow::Borrowed(stats),
+        })
     }
 
     /// What is known of `name`.

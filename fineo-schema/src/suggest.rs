@@ -2,7 +2,7 @@
 
 mod likeness;
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use fineo_core::MetricId;
 
@@ -84,11 +84,11 @@ pub fn suggest(schema: &TenantSchema, discovery: &Discovery, metric: Option<&Met
         let is_apart = |left: &str, right: &str| {
             discovery.is_never_together(schema.tenant(), metric.row_metrics(), left, right) == Some(true)
         };
-        let undeclared: Vec<&NameStats> = metric
+        let undeclared: Vec<Cow<'_, NameStats>> = metric
             .undeclared(&seen)
             .filter(|name| !crate::name::is_reserved(name) && &***name != "timestamp")
             .take(NAMES_MAX)
-            .filter_map(|name| seen.stats_of(name))
+            .filter_map(|name| seen.told_of(metric, name))
             .collect();
         for (index, stats) in undeclared.iter().enumerate() {
             let field = best_field(metric, stats, &seen, &is_apart);
@@ -136,10 +136,10 @@ fn best_field<'a>(
 ) -> Option<&'a Field> {
     let visible = metric.fields().iter().filter(|field| !field.is_hidden());
     let is_same = |field: &&Arc<Field>| {
-        let mut known = field.names.iter().filter_map(|name| seen.stats_of(name)).peekable();
+        let mut known = field.names.iter().filter_map(|name| seen.told_of(metric, name)).peekable();
         known.peek().is_some()
             && field.names.iter().any(|name| is_like(name, &stats.name))
-            && known.all(|other| is_apart(&other.name, &stats.name) && is_alike_in_values(stats, other))
+            && known.all(|other| is_apart(&other.name, &stats.name) && is_alike_in_values(stats, &other))
     };
     visible.filter(is_same).map(|field| &**field).next()
 }
@@ -171,11 +171,25 @@ fn best_type(stats: &NameStats) -> (FieldType, f64) {
     let is_day = stats.samples.iter().all(|sample| sample.len() <= 10);
     for candidate in NARROWEST_FIRST.into_iter().filter(|candidate| *candidate != FieldType::Date || is_day) {
         let share = stats.shares().find(|(known, _)| *known == candidate).map_or(0.0, |(_, share)| share);
-        if stats.tried > 0 && share >= SHARE_MIN {
+        let loses = || stats.samples.iter().any(|sample| loses(sample, candidate));
+        if stats.tried > 0 && share >= SHARE_MIN && !loses() {
             return (candidate, share);
         }
     }
     (FieldType::String, 1.0)
+}
+
+/// Whether `text`, read as a number, would be another text: `01000` as a whole number, or one of very many digits as a double.
+fn loses(text: &str, candidate: FieldType) -> bool {
+    let digits = text.trim_start_matches(['-', '+']);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match candidate {
+        FieldType::Long | FieldType::Date | FieldType::Timestamp => {
+            is_whole && digits.len() > 1 && digits.starts_with('0')
+        }
+        FieldType::Double => is_whole && (digits.len() > f64::DIGITS as usize || loses(text, FieldType::Long)),
+        _ => false,
+    }
 }
 
 fn declare(metric: &Metric, stats: &NameStats) -> Suggestion {
@@ -189,8 +203,13 @@ fn declare(metric: &Metric, stats: &NameStats) -> Suggestion {
         unit: None,
     };
     let mut evidence = vec![format!("{} values", stats.count)];
-    evidence.push(format!("{:.0} % of {} tried are {field_type}", share * 100.0, stats.tried));
-    evidence.push(format!("for example {}", stats.samples.join(", ")));
+    evidence.push(match stats.tried {
+        0 => "of which nothing more is told, for others under the name were deleted".to_owned(),
+        tried => format!("{:.0} % of {tried} tried are {field_type}", share * 100.0),
+    });
+    if !stats.samples.is_empty() {
+        evidence.push(format!("for example {}", stats.samples.join(", ")));
+    }
     suggestion(metric, kind, evidence, change)
 }
 

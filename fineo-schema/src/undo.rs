@@ -241,7 +241,7 @@ fn retire_metric(state: &mut State, number: &str, delta: &Delta) -> Result<(), R
         return Err(Refused::DependsLater);
     }
     entry.names.truncate(1);
-    entry.is_declared = false;
+    (entry.is_declared, entry.is_ruled_out) = (false, false);
     Ok(())
 }
 

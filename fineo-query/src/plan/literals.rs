@@ -33,6 +33,9 @@ use crate::error::{foreign, refused};
 /// So many digits of what is written are those of the number that it is read as.
 const DIGITS_KEPT: usize = f64::DIGITS as usize;
 
+/// Beside numbers beyond this the engine's decimals have no room for 15 digits behind the point.
+const DECIMALS_END: f64 = 1e22;
+
 /// Reads text that an operator compares with a boolean: the engine gives such an expression no type, so that it cannot wait
 /// for [`read_literals`].
 #[derive(Debug)]
@@ -67,7 +70,7 @@ pub(super) fn read_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
                 }
                 let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
                 let mut read = read_in(expr, schema)?;
-                read.transformed |= as_instants(&mut read.data, schema);
+                read.transformed |= as_instants(&mut read.data, schema) || as_doubles(&mut read.data, schema);
                 Ok(read)
             })?;
             Ok(read.update_data(|expr| name.restore(expr)))
@@ -131,6 +134,28 @@ fn as_instants(expr: &mut Expr, schema: &DFSchema) -> bool {
     is_changed
 }
 
+/// Makes decimals that are compared with doubles, or with a number beyond all digits of decimals, doubles too: the engine would
+/// make decimals of both, and one large double would end the query.
+fn as_doubles(expr: &mut Expr, schema: &DFSchema) -> bool {
+    let mut compared = compared(expr);
+    let types: Vec<_> = compared.iter().map(|side| side.get_type(schema).ok()).collect();
+    let is_double = |(side, of): (&&mut Expr, &Option<DataType>)| match (&**side, of) {
+        (Expr::Literal(ScalarValue::Float64(Some(number)), _), _) => number.abs() >= DECIMALS_END,
+        (_, of) => of.as_ref().is_some_and(DataType::is_floating),
+    };
+    if !compared.iter().zip(&types).any(is_double) {
+        return false;
+    }
+    let mut is_changed = false;
+    for (side, of) in compared.iter_mut().zip(&types) {
+        if matches!(of, Some(DataType::Decimal128(..))) {
+            **side = cast(std::mem::take(*side), DataType::Float64);
+            is_changed = true;
+        }
+    }
+    is_changed
+}
+
 fn is_comparison(op: Operator) -> bool {
     matches!(
         op,
@@ -152,6 +177,7 @@ enum Kind {
     Boolean,
     /// So many digits, of which so many are behind the point.
     Decimal(u8, i8),
+    Text,
 }
 
 impl Kind {
@@ -161,6 +187,7 @@ impl Kind {
             DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Some(Self::Instant),
             DataType::Boolean => Some(Self::Boolean),
             DataType::Decimal128(digits, scale) => Some(Self::Decimal(digits, scale)),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if !is_literal(expr) => Some(Self::Text),
             _ => None,
         }
     }
@@ -194,6 +221,13 @@ fn read(expr: &mut Expr, kind: Kind) -> Result<()> {
     let read = match (value.try_as_str().flatten(), kind) {
         (Some(text), Kind::Instant) => time(text)?,
         (Some(text), Kind::Boolean) => ScalarValue::Boolean(Some(boolean(text).ok_or_else(|| no_boolean(text))?)),
+        // Text is read as a number then, not as a whole one: every text is on the same side of so small a number.
+        (_, Kind::Text) => match value {
+            ScalarValue::Int64(Some(whole)) if whole.unsigned_abs() < 1 << f64::MANTISSA_DIGITS => {
+                ScalarValue::Float64(whole.to_string().parse().ok())
+            }
+            _ => return Ok(()),
+        },
         (_, Kind::Decimal(digits, scale)) => match decimal(value, digits, scale) {
             Some(decimal) => decimal,
             None => return Ok(()),

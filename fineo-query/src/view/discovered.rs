@@ -21,8 +21,8 @@ pub(super) fn table(sources: &Sources) -> Arc<dyn TableProvider> {
     for metric in sources.metrics() {
         let seen = sources.seen(metric);
         for name in metric.undeclared(&seen) {
-            if let Some(stats) = seen.stats_of(name) {
-                rows.add(metric.name(), stats);
+            if let Some(stats) = seen.told_of(metric, name) {
+                rows.add(metric.name(), &stats);
             }
         }
     }

@@ -6,13 +6,18 @@ use super::{ConversionDeclaration, Declaration, FieldDeclaration, MetricDeclarat
 use crate::{Field, Metric, MissingTimestamp, ScopedConversion, StatedConversion, TenantSchema, UnknownMetric};
 
 impl Declaration {
-    /// Everything that is declared, and the settings that differ from the defaults.
+    /// Everything that is declared, the settings that differ from the defaults, and whatever else was said of metrics.
     pub fn export(schema: &TenantSchema) -> Self {
         let settings = &schema.state().tenant.settings;
         let texts = |names: &[std::sync::Arc<str>]| {
             (!names.is_empty()).then(|| names.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
-        let declared = schema.metrics().filter(|metric| metric.is_declared());
+        let metrics = schema.metrics().filter(|metric| !metric.is_ruled_out()).filter_map(|metric| {
+            let exported = export_metric(metric);
+            let is_mentioned = metric.is_declared() || exported != MetricDeclaration::default();
+            let declared = (!metric.is_declared()).then_some(false);
+            is_mentioned.then(|| (metric.name().to_string(), MetricDeclaration { declared, ..exported }))
+        });
         let ruled_out = schema.metrics().filter(|metric| metric.is_ruled_out());
         Self {
             tenant: Some(schema.tenant().to_string()),
@@ -24,7 +29,7 @@ impl Declaration {
             identity: settings.identity.last().and_then(|entry| entry.identity),
             retain_days: settings.retain_days,
             ruled_out: ruled_out.map(|metric| metric.name().to_string()).collect(),
-            metrics: Ordered(declared.map(|metric| (metric.name().to_string(), export_metric(metric))).collect()),
+            metrics: Ordered(metrics.collect()),
         }
     }
 }
@@ -37,6 +42,7 @@ fn export_metric(metric: &Metric) -> MetricDeclaration {
         formats: (!formats.is_empty()).then(|| formats.iter().map(ToString::to_string).collect()),
     };
     MetricDeclaration {
+        declared: None,
         aliases: metric.names()[1..].iter().map(ToString::to_string).collect(),
         identity: metric.identity(),
         missing_timestamp: metric.own_missing_timestamp(),

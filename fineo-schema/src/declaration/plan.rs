@@ -1,6 +1,10 @@
 //! What has to change for a schema to hold what a file says.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use fineo_core::{Error, Result, Timestamp, repo::Version};
 
@@ -120,7 +124,7 @@ fn missing<'a>(wanted: &'a [String], present: &[Arc<str>]) -> Vec<&'a String> {
 fn plan_metric(schema: &TenantSchema, name: &str, wanted: &MetricDeclaration, changes: &mut Vec<Change>) -> Result<()> {
     let found = schema.metric_named(name);
     let metric = || name.to_owned();
-    match found.filter(|found| found.is_declared()) {
+    match found.filter(|found| found.is_declared() || wanted.declared == Some(false)) {
         None => changes.push(Change::CreateMetric { name: metric(), aliases: wanted.aliases.clone() }),
         Some(found) => {
             for alias in missing(&wanted.aliases, found.names()) {
@@ -186,6 +190,10 @@ fn plan_field(
                 let (metric, field) = (metric_owned.clone(), field.clone());
                 changes.push(Change::AddFieldAlias { metric, field, alias: alias.clone() });
             }
+            if let Some(aliases) = ranked_otherwise(&wanted.aliases, &found.names) {
+                let (metric, field) = (metric_owned.clone(), field.clone());
+                changes.push(Change::RankFieldAliases { metric, field, aliases });
+            }
             if let Some(unit) = wanted.unit.as_ref().filter(|unit| found.unit.as_ref().map(Unit::as_str) != Some(unit))
             {
                 let (metric, field) = (metric_owned.clone(), field.clone());
@@ -215,6 +223,17 @@ fn plan_field(
         None => {}
     }
     Ok(())
+}
+
+/// `wanted`, where the aliases of them that are among `present` stand there in another order.
+fn ranked_otherwise(wanted: &[String], present: &[Arc<str>]) -> Option<Vec<String>> {
+    let (display, present) = present.split_first()?;
+    let places: HashMap<&str, usize> = present.iter().enumerate().map(|(place, name)| (&**name, place)).collect();
+    let mut last = None;
+    let is_ranked =
+        wanted.iter().filter_map(|alias| places.get(alias.as_str())).all(|place| last.replace(place) < Some(place));
+    let is_alias = |alias: &&String| !alias.is_empty() && alias.as_str() != &**display;
+    (!is_ranked).then(|| wanted.iter().filter(is_alias).cloned().collect())
 }
 
 fn untyped(metric: &str, field: &str) -> Error {

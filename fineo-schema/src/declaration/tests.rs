@@ -145,3 +145,46 @@ fn an_example_event_gives_fields_and_types() {
     fields_of_example("[]", &[]).unwrap_err();
     fields_of_example(r#"{"a": {"b": 1}, "a.b": 2}"#, &[]).unwrap_err();
 }
+
+#[test]
+fn what_was_said_of_undeclared_metrics_is_exported_and_holds_elsewhere() {
+    let of = |name: &str| Some(name.to_owned());
+    let schema = with(
+        &acme(),
+        &[
+            Change::DiscoverMetrics { names: vec!["a".into(), "b".into(), "c".into()] },
+            Change::MergeMetric { from: "b".into(), into: "a".into() },
+            Change::RuleOutField { metric: "a".into(), field: "bad".into() },
+            Change::SetIdentity { metric: of("a"), identity: Some(crate::Identity::Arrival) },
+            Change::RuleOutMetric { metric: "junk".into() },
+        ],
+    );
+    let exported = Declaration::export(&schema);
+    assert!(exported.plan(&schema, &nothing_seen).unwrap().is_empty(), "{exported}");
+    let other = Declaration { tenant: None, ..exported.clone() };
+    let elsewhere = with(&acme(), &other.plan(&acme(), &nothing_seen).unwrap().changes);
+    let metric = elsewhere.metric_named("b").unwrap();
+    assert_eq!((&**metric.name(), metric.identity()), ("a", Some(crate::Identity::Arrival)));
+    assert!(metric.is_field_ruled_out("bad") && elsewhere.metric_named("junk").unwrap().is_ruled_out());
+    assert!(elsewhere.metric_named("c").is_none(), "nothing was said of it");
+    assert!(other.plan(&elsewhere, &nothing_seen).unwrap().is_empty());
+}
+
+#[test]
+fn aliases_are_ranked_as_a_file_lists_them() {
+    let schema = with(&acme(), &Declaration::parse(PUMP).unwrap().plan(&acme(), &nothing_seen).unwrap().changes);
+    let ranked = |file: &str| {
+        let text = format!(r#"{{"metrics":{{"pump":{{"fields":{{"pressure":{{"aliases":{file}}}}}}}}}}}"#);
+        let plan = Declaration::parse(&text).unwrap().plan(&schema, &nothing_seen).unwrap();
+        with(&schema, &plan.changes).metric_named("pump").unwrap().field_named("pressure").unwrap().names.join(" ")
+    };
+    for (file, names) in [
+        (r#"["press", "psi"]"#, "pressure press psi"),
+        (r#"["psi", "press"]"#, "pressure psi press"),
+        (r#"["psi"]"#, "pressure press psi"),
+        (r#"["psi", "new", "press"]"#, "pressure psi new press"),
+        (r#"["new", "pressure", "psi", "press"]"#, "pressure new psi press"),
+    ] {
+        assert_eq!(ranked(file), names, "{file}");
+    }
+}

@@ -129,6 +129,30 @@ impl Edit {
         self.note(format!("metric {metric}: field {field}: remove alias {alias}"))
     }
 
+    pub(super) fn rank_field_aliases(&mut self, metric: &str, field: &str, aliases: &[String]) -> Result<()> {
+        let (number, id) = self.field_number(metric, field)?;
+        let changed = self.field(number, id)?;
+        let mut places = Vec::with_capacity(aliases.len());
+        for alias in aliases {
+            let place = changed.names.iter().skip(1).position(|name| **name == **alias);
+            let place = place.ok_or_else(|| Error::not_found("there is no such alias").with("alias", alias))? + 1;
+            if places.contains(&place) {
+                return Err(Error::invalid("an alias is listed twice").with("alias", alias));
+            }
+            places.push(place);
+        }
+        let ranked: Vec<Name> = places.iter().map(|place| Name::clone(&changed.names[*place])).collect();
+        places.sort_unstable();
+        if places.iter().zip(&ranked).all(|(place, name)| changed.names[*place] == *name) {
+            return Ok(());
+        }
+        for (place, name) in places.into_iter().zip(ranked) {
+            changed.names[place] = name;
+        }
+        let names = changed.names.join(", ");
+        self.note(format!("metric {metric}: field {field}: values count in this order of names: {names}"))
+    }
+
     pub(super) fn retype_field(&mut self, metric: &str, field: &str, field_type: &str) -> Result<()> {
         let (number, id) = self.field_number(metric, field)?;
         let parsed: FieldType = field_type.parse()?;

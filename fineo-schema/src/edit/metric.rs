@@ -142,7 +142,15 @@ impl Edit {
     }
 
     pub(super) fn rule_metric(&mut self, metric: &str, is_out: bool) -> Result<()> {
-        let number = self.metric_number(metric)?;
+        let number = match self.holder_of_claimed_metric_name(metric) {
+            None if is_out => {
+                name::check_metric(metric)?;
+                let number = self.new_metric(metric, false)?;
+                self.note(format!("metric {metric} ({}), of which nothing came yet:", MetricId::numbered(number)))?;
+                number
+            }
+            _ => self.metric_number(metric)?,
+        };
         let entry = self.entry(number)?;
         if is_out && entry.is_declared {
             return Err(Error::invalid("only an undeclared metric can be ruled out; this one is declared")

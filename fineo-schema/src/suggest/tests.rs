@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fineo_backend_memory::MemoryRepo;
 use fineo_core::{
-    ContentHash, EventId, ManualClock, Position, ShardId, TenantId, Timestamp,
+    ContentHash, Cover, EventId, ManualClock, Position, ShardId, TenantId, Timestamp,
     nearline::{RowHead, Rows},
 };
 
@@ -93,4 +93,28 @@ async fn names_that_one_event_bore_together_are_not_proposed_as_one() {
     let text: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(text.len(), 2, "{text:?}");
     assert!(text[0].contains("declare temperature as long") && text[1].contains("declare temps as long"), "{text:?}");
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_name_is_nothing_that_was_deleted_and_no_type_that_loses_digits() {
+    let repo = Arc::new(MemoryRepo::new());
+    let clock = Arc::new(ManualClock::new(Timestamp::default()));
+    let (store, discovery) = (SchemaStore::new(repo.clone(), clock.clone()), Discovery::new(repo, clock));
+    let tenant = TenantId::new("acme").unwrap();
+    let schema = store.discover_metrics(&tenant, &["pump".into()]).await.unwrap();
+    let metric = schema.metric_named("pump").unwrap().id().clone();
+    let observed = rows(&[
+        &[("token", "secret"), ("zip", "01000"), ("big", "12345678901234567890")],
+        &[("token", "new"), ("zip", "20095"), ("big", "7")],
+    ]);
+    discovery.observe(&tenant, &metric, &observed, &|_| true);
+    let mut through = Cover::default();
+    through.advance(&ShardId::new("s0").unwrap(), Position::from(1));
+    let delete = Change::DeleteField { metric: "pump".into(), field: "token".into(), through };
+    let request = ChangeRequest::new(ChangeId::of_bytes([1; 16]), vec![delete]);
+    let schema = store.apply(&tenant, request).await.unwrap().schema;
+    let told = suggest(&schema, &discovery, None).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("declare token as string (2 values; of which nothing more is told"), "{told}");
+    assert!(!told.contains("secret") && !told.contains("new,"), "{told}");
+    assert!(told.contains("declare zip as string") && told.contains("declare big as string"), "{told}");
 }

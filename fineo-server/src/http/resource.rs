@@ -222,8 +222,8 @@ pub async fn discovered(fineo: &Fineo, tenant: &TenantId, only: Option<&str>) ->
     let mut found = Vec::new();
     for metric in chosen(&schema, only)? {
         let seen = handle.seen(metric);
-        let undeclared = seen.stats().iter().filter(|stats| metric.field_named(&stats.name).is_none());
-        found.extend(undeclared.map(|stats| discovered_view(metric, stats)));
+        let undeclared = metric.undeclared(&seen).filter_map(|name| seen.told_of(metric, name));
+        found.extend(undeclared.map(|stats| discovered_view(metric, &stats)));
     }
     Ok(found)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fineo_core::{Clock, MetricId, repo::Version};
 
 use super::{Desk, add, alias, cover, create, metric_alias, rename, sources};
-use crate::{Change, Found, Identity, MissingTimestamp, SeenNames, StatedConversion, TenantSchema, UnknownMetric};
+use crate::{Change, Identity, MissingTimestamp, SeenNames, StatedConversion, TenantSchema, UnknownMetric};
 
 #[tokio::test]
 async fn undo_takes_back_what_nothing_later_depends_on() {

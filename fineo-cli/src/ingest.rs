@@ -74,9 +74,19 @@ async fn take_in_all(
         let options = if is_csv { options.with_format(ImportFormat::Csv) } else { options };
         let name = source.to_string();
         let progress = Progress::new(source.length());
-        let show = |counts: &Counts| progress.show(counts.packed_bytes, shown(counts));
-        let counts = engine.import(source, options, &show).await.map_err(|failure| failure.of_file(&name))?;
+        let last = Mutex::new(None);
+        let show = |counts: &Counts| {
+            progress.show(counts.packed_bytes, shown(counts));
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(counts.clone());
+        };
+        let imported = engine.import(source, options, &show).await;
         drop(progress);
+        if imported.is_err()
+            && let Some(kept) = last.into_inner().unwrap_or_else(PoisonError::into_inner)
+        {
+            say(&format!("note: {name}: what came before it broke off is kept: {}", shown(&kept)));
+        }
+        let counts = imported.map_err(|failure| failure.of_file(&name))?;
         if let Some(told) = hints::of_empty(&counts, is_csv) {
             say(&format!("note: {name}: {told}"));
         }

@@ -50,8 +50,8 @@ pub(crate) struct MetricIntake {
     pub(crate) metric: Option<Arc<Metric>>,
     /// By the number of a shard: up to where the table has the records.
     base: Vec<Option<Position>>,
-    /// By the number of a shard: up to where the metric was deleted.
-    deleted: Vec<Option<Position>>,
+    /// Whether the metric was deleted.
+    is_deleted: bool,
     pub(crate) names: Names,
     pub(crate) profile: Profile,
     pub(crate) layouts: Vec<Arc<RecordLayout>>,
@@ -192,7 +192,6 @@ impl Intake {
 
     fn begin(&self, id: &MetricId) -> MetricIntake {
         let cover = self.covers.get(id);
-        let deleted = self.schema.deleted_metrics().iter().find(|deleted| deleted.id == *id);
         let by_shard = |cover: Option<&Cover>| {
             self.shards.iter().map(|shard| cover.and_then(|cover| cover.last(shard))).collect::<Vec<_>>()
         };
@@ -200,7 +199,7 @@ impl Intake {
             id: id.clone(),
             metric: self.schema.metric(id).cloned(),
             base: by_shard(cover),
-            deleted: by_shard(deleted.map(|deleted| &deleted.through)),
+            is_deleted: self.schema.is_deleted(id),
             names: Names::default(),
             profile: Profile::default(),
             layouts: Vec::new(),
@@ -265,10 +264,9 @@ pub(crate) fn day_of(timestamp: Timestamp) -> i32 {
 }
 
 impl MetricIntake {
-    /// Whether the table has the record, or its metric was deleted with it.
+    /// Whether the table has the record, or its metric was deleted: nobody can read it, whenever it was written.
     fn is_done(&self, shard: u16, position: Position) -> bool {
-        let is_in = |by_shard: &[Option<Position>]| by_shard[usize::from(shard)].is_some_and(|last| position <= last);
-        is_in(&self.base) || is_in(&self.deleted)
+        self.is_deleted || self.base[usize::from(shard)].is_some_and(|last| position <= last)
     }
 
     /// Adds a layout; `version` is the schema's.

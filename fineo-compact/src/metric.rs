@@ -168,18 +168,15 @@ impl MetricRun<'_> {
     /// Whether the metric was deleted.
     fn is_gone(&self, intake: &Intake, number: usize) -> bool {
         let id = &intake.metrics[number].id;
-        intake.schema().deleted_metrics().iter().any(|deleted| deleted.id == *id)
+        intake.schema().is_deleted(id)
     }
 
-    /// The files of a deleted metric whose rows are all unreadable for ever; all of a table that is made anew.
+    /// The files of a deleted metric, whose rows nobody can read any more; all of a table that is made anew.
     fn gone(&self, intake: &Intake, number: usize) -> Vec<DataFile> {
-        if self.is_fresh {
-            return self.snapshot.files.clone();
+        match self.is_fresh || self.is_gone(intake, number) {
+            true => self.snapshot.files.clone(),
+            false => Vec::new(),
         }
-        let id = &intake.metrics[number].id;
-        let deleted = intake.schema().deleted_metrics().iter().find(|deleted| deleted.id == *id);
-        let is_gone = |file: &&DataFile| deleted.is_some_and(|deleted| deleted.through.includes(&file.positions));
-        self.snapshot.files.iter().filter(is_gone).cloned().collect()
     }
 
     /// Takes the rows of the files that are written anew in; answers the columns that they had, and how many they are.

@@ -1,6 +1,7 @@
 //! Replay: passes what is archived through a stage again, into the live stores. What was there stays there once.
 
 mod cold;
+mod deleted;
 mod doubts;
 mod into;
 mod request;
@@ -38,6 +39,7 @@ use crate::{
     },
 };
 pub use cold::{ColdSegments, RestoreProgress};
+use deleted::Deleted;
 use doubts::Doubts;
 pub use into::{SentReport, Speed};
 pub use request::{ReplayMode, ReplayReport, ReplayRequest};
@@ -54,7 +56,8 @@ impl Pipeline {
     /// Passes archived events, and those not archived yet, through a stage again. Doing so twice changes nothing.
     ///
     /// It adds what is missing and moves nothing: an event that is a row already, nearline or in `files`, stays where it is, at its
-    /// time and under its metric, whatever the schema would read from it now; but not one that its client's key identifies. Of
+    /// time and under its metric, whatever the schema would read from it now; but not one that its client's key identifies. What
+    /// arrived for a metric that was deleted since is passed over. Of
     /// two replays at once, one of which began before a change of how events are read, neither sees yet what the other one adds.
     ///
     /// # Errors
@@ -95,6 +98,7 @@ struct Replay<'a> {
     open_errors: HashSet<EventId>,
     repaired: Vec<EventId>,
     raw: RawStage,
+    deleted: Deleted<'a>,
     doubts: Doubts<'a>,
     staged: HashMap<ShardId, StagedWork>,
     forwarded: Cover,
@@ -116,6 +120,7 @@ impl<'a> Replay<'a> {
         };
         Ok(Self {
             open_errors: open_errors(shared, request).await?,
+            deleted: Deleted::new(shared, request, &schema),
             doubts: Doubts::new(pipeline, files, request, &schema),
             shared,
             request,
@@ -133,7 +138,8 @@ impl<'a> Replay<'a> {
         let wanted: Vec<ArchivedRecord> = records.into_iter().filter(|record| self.is_wanted(shard, record)).collect();
         match self.request.stage {
             Stage::Raw => {
-                let mut rest = wanted.as_slice();
+                let kept = self.without_deleted(wanted).await?;
+                let mut rest = kept.as_slice();
                 while let Some(first) = rest.first() {
                     let (schema, during) = match self.request.mode {
                         ReplayMode::ReDerive => (Arc::clone(&self.schema), TimeRange::ALL),
@@ -150,6 +156,28 @@ impl<'a> Replay<'a> {
             }
             Stage::Staged => self.pass_staged(shard, &wanted).await,
         }
+    }
+
+    /// Those of `records` that do not belong to a metric that was deleted since they arrived.
+    async fn without_deleted(&mut self, records: Vec<ArchivedRecord>) -> Result<Vec<ArchivedRecord>> {
+        let mut kept = Vec::with_capacity(records.len());
+        for record in records {
+            match self.deleted.name_of(&record).await? {
+                None => kept.push(record),
+                Some(name) if self.is_asked_for(&name) => {
+                    self.report.events += 1;
+                    self.report.deleted += 1;
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Whether the metric asked for has this name, or none was.
+    fn is_asked_for(&self, name: &str) -> bool {
+        let Some(metrics) = &self.metrics else { return true };
+        self.schema.row_metric(name).is_some_and(|metric| metrics.contains(metric))
     }
 
     /// The open error of an event: raw ones go by their content or by their arrival.
@@ -269,7 +297,10 @@ impl<'a> Replay<'a> {
 
     async fn pass_staged(&mut self, shard: &ShardId, records: &[ArchivedRecord]) -> Result<()> {
         let of_metric = records.iter().filter(|record| self.is_of_metric(&record.delivery.payload));
-        let deliveries: Vec<Delivery> = of_metric.map(|record| record.delivery.clone()).collect();
+        let (gone, of_metric): (Vec<_>, Vec<_>) = of_metric.partition(|record| self.deleted.has_record(record));
+        self.report.events += gone.len() as u64;
+        self.report.deleted += gone.len() as u64;
+        let deliveries: Vec<Delivery> = of_metric.into_iter().map(|record| record.delivery.clone()).collect();
         let shared = self.shared;
         let work =
             self.staged.entry(shard.clone()).or_insert_with(|| StagedWork::new(Arc::clone(shared), shard.clone()));

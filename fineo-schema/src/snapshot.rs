@@ -52,6 +52,8 @@ pub(crate) fn identity_in(history: &[IdentityEntry], arrival: Timestamp) -> Opti
 pub struct DeletedMetric {
     /// Which one.
     pub id: MetricId,
+    /// The names under which its events came.
+    pub names: Vec<Arc<str>>,
     /// The positions up to which its rows are gone for ever.
     pub through: Cover,
 }
@@ -132,7 +134,8 @@ impl TenantSchema {
             let id = MetricId::numbered(*number);
             let root = schema.state.tenant.metrics.get(&root_of(&schema.state, *number)).unwrap_or(entry);
             if let Some(through) = &root.deleted {
-                schema.deleted.push(DeletedMetric { id, through: through.0.clone() });
+                let names = entry.names.iter().chain(&entry.former_names).cloned().collect();
+                schema.deleted.push(DeletedMetric { id, names, through: through.0.clone() });
                 continue;
             }
             if entry.merged_into.is_some() {
@@ -242,6 +245,11 @@ impl TenantSchema {
     /// The metrics whose rows are gone for ever, for whoever collects them.
     pub fn deleted_metrics(&self) -> &[DeletedMetric] {
         &self.deleted
+    }
+
+    /// Whether the metric was deleted, or what it was merged into: nobody reads its rows any more.
+    pub fn is_deleted(&self, id: &MetricId) -> bool {
+        self.deleted.iter().any(|deleted| deleted.id == *id)
     }
 
     /// The role of this name.

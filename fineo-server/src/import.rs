@@ -1,6 +1,10 @@
 //! Takes in a source to the end and says what became of its events, once all of them can be asked for.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use fineo::{
     Cover, ErrorKind, Fineo, ImportOptions, ImportReport, ImportSource, Result, Routing, core::Code,
@@ -80,7 +84,8 @@ impl Counts {
     }
 }
 
-/// Takes in `source` and waits until all that was accepted can be asked; `show` hears of how far it is.
+/// Takes in `source` and waits until all that was accepted can be asked; `show` hears of how far it is, and last, where the
+/// source breaks off, of what is kept of it.
 ///
 /// What the stages reject is counted for the tenant as a whole: events that others send to the same tenant meanwhile are
 /// among the rejected and the duplicates.
@@ -98,11 +103,29 @@ pub async fn import(
     // What was under way before must not be counted as this import's.
     wait_until_visible(fineo, &routing, None, &|| {}).await?;
     let before = counted(fineo, &routing);
-    let so_far = |report: &ImportReport| show(&Counts::of(report, &counted(fineo, &routing).since(&before)));
-    let report = fineo.import(source, options, &so_far).await?;
-    let counts = || Counts::of(&report, &counted(fineo, &routing).since(&before));
-    wait_until_visible(fineo, &routing, Some(&report.token), &|| show(&counts())).await?;
-    Ok(counts())
+    let counts_of = |report: &ImportReport| Counts::of(report, &counted(fineo, &routing).since(&before));
+    let last = Mutex::new(ImportReport::default());
+    let so_far = |report: &ImportReport| {
+        show(&counts_of(report));
+        last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(report);
+    };
+    let imported = fineo.import(source, options, &so_far).await;
+    let kept = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let report = imported.as_ref().unwrap_or(&kept);
+    let is_empty = report.token.is_empty() && imported.is_err();
+    let waited = match is_empty {
+        true => Ok(()),
+        false => wait_until_visible(fineo, &routing, Some(&report.token), &|| show(&counts_of(report))).await,
+    };
+    let counts = counts_of(report);
+    if let Err(error) = imported {
+        // What came before is kept, and counted once the stages have looked at it.
+        if counts.bytes > 0 {
+            show(&counts);
+        }
+        return Err(error);
+    }
+    waited.map(|()| counts)
 }
 
 /// Waits until everything up to `token`, or everything accepted so far, can be asked, as long as there is progress.

@@ -118,6 +118,10 @@ fn replay_report(report: &ReplayView) -> Result<Report, Failure> {
     for (code, count) in &report.rejected_by_code {
         text.push_str(&format!("  rejected {count} × {code}\n"));
     }
+    if report.deleted > 0 {
+        let passed_over = format!("  passed over {} of metrics that were deleted since\n", report.deleted);
+        text.push_str(&passed_over);
+    }
     if let Some(until) = &report.expired_until {
         text.push_str(&gone_line(until));
     }

@@ -105,6 +105,29 @@ fn a_file_that_is_missing_or_broken_fails_and_is_named() {
 }
 
 #[test]
+fn what_came_before_a_file_broke_off_is_kept_and_counted() {
+    let event = |number: usize| format!("{{\"metrictype\":\"m\",\"timestamp\":{number},\"a\":{number}}}\n");
+    for count in [5, 100, 9_000] {
+        let program = Program::new();
+        let whole = gzip(&(0..count).map(event).collect::<String>());
+        program.file("cut.gz", &whole[..whole.len() - 20]);
+        program.file("trailed.gz", [&gzip(&event(count)), b"trailing bytes".as_slice()].concat());
+        let mut kept = 0;
+        for (name, least) in [("cut.gz", 0), ("trailed.gz", 1)] {
+            let answer = program.run(&format!("ingest --tenant t {name}"));
+            assert_eq!(answer.code, 1, "{answer:?}");
+            let told = "what came before it broke off is kept: accepted ";
+            let (_, told) = answer.stderr.split_once(told).unwrap_or_else(|| panic!("{answer:?}"));
+            let accepted: usize = told.split(',').next().unwrap().parse().unwrap();
+            assert!(accepted >= least, "{answer:?}");
+            kept += accepted;
+        }
+        assert_eq!(program.ask("SELECT count(*) AS n FROM m"), format!("n\n{kept}\n"));
+        assert!(kept > count * 9 / 10 - 4, "{kept} of {count}");
+    }
+}
+
+#[test]
 fn a_file_without_events_is_done_and_said_to_be_one() {
     let program = Program::new();
     program.file("empty.json", "");
@@ -156,4 +179,21 @@ fn misuse_has_its_own_exit_code_and_touches_nothing() {
         assert_eq!(program.run(line).code, 2, "{line}");
     }
     assert!(!program.path("store").exists());
+}
+
+#[test]
+fn a_quote_that_is_left_open_is_an_error_with_its_text_and_no_value() {
+    let program = Program::new();
+    for (name, rows, expected) in [
+        ("closed.csv", "17,\"a\nb\"\n18,\"\"\"c\"", [2, 0, 0]),
+        ("open.csv", "18,\"abc\n19,x\n", [0, 1, 0]),
+        ("pair.csv", "20,\"abc\"\"", [0, 1, 0]),
+    ] {
+        program.file(name, format!("timestamp,a\n{rows}"));
+        let summary = program.done(&format!("ingest --tenant t --metric c --output json {name}"));
+        assert_eq!(counts(&serde_json::from_str(&summary).unwrap()), expected, "{name}");
+    }
+    assert_eq!(program.ask("SELECT a FROM c ORDER BY timestamp"), "a\n\"a\nb\"\n\"\"\"c\"\n");
+    let errors = program.ask("SELECT DISTINCT code, raw LIKE '%18,\"abc_19,x%' AS found FROM errors.stream ORDER BY 2");
+    assert_eq!(errors, "code,found\ncsv_unreadable,false\ncsv_unreadable,true\n");
 }

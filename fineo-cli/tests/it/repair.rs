@@ -124,3 +124,23 @@ fn a_replay_of_any_stage_adds_no_row() {
         assert_eq!(program.ask("SELECT count(*) AS n FROM m"), "n\n1\n", "{line}");
     }
 }
+
+#[test]
+fn no_replay_brings_a_deleted_metric_back() {
+    // R3
+    let program = Program::new();
+    program.ingest("{\"metrictype\":\"m\",\"timestamp\":1,\"secret\":\"s3\"}");
+    program.done("schema --tenant t metric delete m");
+    for words in ["", " --mode as-recorded"] {
+        let told = program.done(&format!("replay --tenant t --stage raw{words}"));
+        assert!(told.contains("passed 0") && told.contains("new rows 0"), "{told}");
+        assert!(told.contains("passed over 1 of metrics that were deleted since"), "{told}");
+    }
+    program.done("replay --tenant t --stage staged");
+    program.done("compact --keep-nearline 0");
+    assert_ne!(program.try_ask("SELECT * FROM m").code, 0);
+    assert!(!program.done("tables --tenant t").contains("n1"));
+    program.ingest("{\"metrictype\":\"m\",\"timestamp\":2,\"secret\":\"new\"}");
+    program.done("replay --tenant t --stage raw");
+    assert_eq!(program.ask("SELECT secret FROM m"), "secret\nnew\n");
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use fineo_compact::CompactOptions;
-use fineo_core::MetricId;
+use fineo_core::{Cover, MetricId};
 use fineo_schema::{Change, RetainDays};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -136,4 +136,16 @@ async fn cells_of_a_deleted_field_are_collected_by_the_next_run() {
     assert_eq!(files(world.parquet().await), 0, "no byte of it is left");
     assert_eq!(values(&world, &metric(1)).await, ["0", "1", "2"]);
     assert!(world.compact(at_once()).await.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_a_deleted_metric_are_in_no_file_whenever_they_were_written() {
+    let world = World::new();
+    send_days(&world, "m", &[0]).await;
+    world.compact(at_once()).await;
+    send_days(&world, "m", &[1]).await;
+    // As if both were written behind the deletion, by somebody who did not know of it yet.
+    world.change(&acme(), vec![Change::DeleteMetric { metric: "m".to_owned(), through: Cover::default() }]).await;
+    world.compact(at_once()).await;
+    assert!(world.snapshot(&acme(), &metric(1)).await.files.is_empty());
 }

@@ -288,8 +288,11 @@ fn try_read_all(source: ImportSource, sender: &mpsc::Sender<Read1>) -> Result<()
     };
     loop {
         let mut bytes = Vec::with_capacity(READ_BYTES);
-        let read = (&mut decoder).take(READ_BYTES as u64).read_to_end(&mut bytes).map_err(classify)?;
-        if read == 0 || sender.blocking_send(Read1::Bytes(bytes, decoder.packed_bytes())).is_err() {
+        let read = (&mut decoder).take(READ_BYTES as u64).read_to_end(&mut bytes).map_err(classify);
+        // What came before a failure is taken in all the same.
+        let is_end = bytes.is_empty() || sender.blocking_send(Read1::Bytes(bytes, decoder.packed_bytes())).is_err();
+        read?;
+        if is_end {
             return Ok(());
         }
     }

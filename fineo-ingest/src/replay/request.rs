@@ -88,12 +88,14 @@ impl ReplayRequest {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayReport {
-    /// Events that were passed to the stage.
+    /// Events that were replayed.
     pub events: u64,
     /// Of these, those that the stage reads: they went on, or were rows already.
     pub passed: u64,
     /// Of these, those that were refused, by code.
     pub rejected: BTreeMap<&'static str, u64>,
+    /// Events that arrived before their metric was deleted, and records of deleted metrics: they were passed over.
+    pub deleted: u64,
     /// Error rows that are repaired now.
     pub repaired: u64,
     /// Rows that are new in the nearline store.

@@ -9,6 +9,36 @@ use super::{
     names::Names,
 };
 
+/// Follows the quotes of CSV: one opens a value only where a value begins.
+#[derive(Debug)]
+pub(crate) struct Quotes {
+    pub(crate) is_open: bool,
+    /// Where a value begins, and behind a quote inside quotes, which is one of a pair or the last.
+    may_open: bool,
+}
+
+impl Quotes {
+    /// At the beginning of a row.
+    pub(crate) fn new() -> Self {
+        Self { is_open: false, may_open: true }
+    }
+
+    pub(crate) fn pass(&mut self, byte: u8) {
+        match byte {
+            b'"' if self.is_open => (self.is_open, self.may_open) = (false, true),
+            b'"' if self.may_open => (self.is_open, self.may_open) = (true, false),
+            _ => self.may_open = matches!(byte, b',' | b'\n' | b'\r'),
+        }
+    }
+}
+
+/// Whether a quote is left open at the end.
+fn ends_in_quotes(source: &[u8]) -> bool {
+    let mut quotes = Quotes::new();
+    source.iter().for_each(|byte| quotes.pass(*byte));
+    quotes.is_open
+}
+
 /// Reads the event `source`, a header line and a row, into `fields`.
 pub(crate) fn read(fields: &mut Fields, names: &mut Names, source: &[u8], fields_max: usize) -> Result<(), Rejection> {
     fields.clear();
@@ -24,6 +54,10 @@ pub(crate) fn read(fields: &mut Fields, names: &mut Names, source: &[u8], fields
     // What is behind the row would be lost without a word.
     if reader.read_record(&mut csv::StringRecord::new()).map_err(unreadable)? {
         return Err(Rejection::new(Code::CsvUnreadable, "the row is more than one: is a quote left open?"));
+    }
+    // The value of such a quote would be all the rows behind it.
+    if memchr::memchr(b'"', source).is_some() && ends_in_quotes(source) {
+        return Err(Rejection::new(Code::CsvUnreadable, "the row does not end: is a quote left open?"));
     }
     if header.len() > fields_max {
         return Err(Rejection::new(Code::TooManyFields, format!("an event has at most {fields_max} fields")));

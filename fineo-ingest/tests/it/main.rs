@@ -5,6 +5,8 @@
 mod batches;
 mod cold;
 mod damaged;
+mod deleted;
+mod desk;
 mod intake;
 mod lock;
 mod missing;

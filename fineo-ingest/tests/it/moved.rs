@@ -1,46 +1,13 @@
 //! Replays find a row where it is, however today's schema reads its event (R3).
 
-use fineo_core::{Cover, archive::Stage};
-use fineo_ingest::{ImportOptions, ImportSource, NoFiles, Pipeline, ReplayMode, ReplayRequest, Routing};
-use fineo_schema::{Change, ChangeId, ChangeRequest, MissingTimestamp};
+use fineo_core::Cover;
+use fineo_ingest::{ImportOptions, ImportSource, Routing};
+use fineo_schema::{Change, MissingTimestamp};
 
-use crate::support::{SOON, World, tenant};
-
-/// A pipeline, and the number of its next change.
-struct Desk {
-    world: World,
-    pipeline: Pipeline,
-    changes: u8,
-}
-
-impl Desk {
-    async fn new() -> Self {
-        let world = World::new();
-        let pipeline = world.start().await;
-        Self { world, pipeline, changes: 0 }
-    }
-
-    async fn apply(&mut self, change: Change) {
-        self.changes += 1;
-        let request = ChangeRequest::new(ChangeId::of_bytes([self.changes; 16]), vec![change]);
-        self.world.parts().schemas.apply(&tenant("acme"), request).await.unwrap();
-    }
-
-    async fn ingest(&self, events: &str) {
-        let receipt = self.pipeline.edge().ingest(&tenant("acme"), events.to_owned().into()).await.unwrap();
-        self.pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
-    }
-
-    /// Replays everything in both modes; answers how many rows are new.
-    async fn replay(&self) -> u64 {
-        let mut rows = 0;
-        for mode in [ReplayMode::ReDerive, ReplayMode::AsRecorded] {
-            let request = ReplayRequest::new(Stage::Raw, tenant("acme")).with_mode(mode);
-            rows += self.pipeline.replay(request, &NoFiles).await.unwrap().rows;
-        }
-        rows
-    }
-}
+use crate::{
+    desk::Desk,
+    support::{SOON, tenant},
+};
 
 #[tokio::test]
 async fn a_row_of_a_metric_that_the_sender_gave_for_all_is_no_row_of_one_that_a_key_names() {

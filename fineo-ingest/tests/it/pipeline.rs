@@ -168,6 +168,36 @@ async fn an_import_routes_by_tenant_and_reads_packed_csv() {
 }
 
 #[tokio::test]
+async fn what_came_before_a_source_broke_off_is_in_the_stream_and_told() {
+    use std::io::Write as _;
+
+    use fineo_ingest::{ImportOptions, ImportReport, ImportSource, Routing};
+    let event = |number: usize| format!("{{\"metrictype\":\"m\",\"timestamp\":1,\"a\":{number}}}\n");
+    for count in [5, 100, 9_000] {
+        let text: String = (0..count).map(event).collect();
+        // Nothing is packed in it, so that the last 20 bytes are one event's and the end's.
+        let mut stored = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        stored.write_all(text.as_bytes()).unwrap();
+        let whole = stored.finish().unwrap();
+        let sources = [
+            (whole[..whole.len() - 20].to_vec(), count - 1),
+            ([whole.as_slice(), b"trailing"].concat(), count),
+            ([whole.as_slice(), &whole[..9]].concat(), count),
+        ];
+        for (source, kept) in sources {
+            let pipeline = World::new().start().await;
+            let mut last = ImportReport::default();
+            let options = ImportOptions::new(Routing::Tenant(tenant("acme")));
+            let source = ImportSource::Bytes(source.into());
+            let imported = pipeline.edge().import(source, options, |report| last = report.clone()).await;
+            assert_eq!(imported.unwrap_err().kind(), fineo_core::ErrorKind::Invalid);
+            assert_eq!(last.accepted, kept as u64);
+            pipeline.wait_until_queryable(&last.token, crate::support::SOON).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_is_taken_is_a_conflict_and_both_are_kept() {
     // I5, E29
     use fineo_schema::{Change, ChangeId, ChangeRequest, Identity};

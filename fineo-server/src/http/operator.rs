@@ -306,12 +306,13 @@ fn answer_lines(
     futures::stream::unfold(state, |state| async move {
         let (mut progress, mut receiver, task) = state?;
         let (line, is_last) = tokio::select! {
+            // A failure comes behind the counts of what is kept.
             biased;
+            Ok(()) = progress.changed() => (ImportLine::Progress(progress.borrow_and_update().clone()), false),
             line = receiver.recv() => match line {
                 Some(line) => (line, true),
                 None => (ImportLine::Failed("the import broke off".to_owned()), true),
             },
-            Ok(()) = progress.changed() => (ImportLine::Progress(progress.borrow_and_update().clone()), false),
         };
         let bytes = Bytes::from(format!("{}\n", json!(line)));
         Some((Ok(bytes), (!is_last).then_some((progress, receiver, task))))

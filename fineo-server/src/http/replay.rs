@@ -72,6 +72,9 @@ pub struct ReplayView {
     pub rejected: u64,
     /// Those by code.
     pub rejected_by_code: BTreeMap<String, u64>,
+    /// Events of metrics that were deleted since: they were passed over.
+    #[serde(default)]
+    pub deleted: u64,
     /// Error rows that were marked as repaired.
     pub repaired: u64,
     /// New rows.
@@ -89,6 +92,7 @@ impl From<&ReplayReport> for ReplayView {
             passed: report.passed,
             rejected: report.rejected.values().sum(),
             rejected_by_code: report.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
+            deleted: report.deleted,
             repaired: report.repaired,
             rows: report.rows,
             duplicates: report.duplicates,

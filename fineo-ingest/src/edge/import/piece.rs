@@ -14,7 +14,7 @@ use crate::{
     Limits,
     edge::{BYTE_ORDER_MARK, Judge, batch::Batch},
     envelope::{Circumstances, Format},
-    scan::frame::Framer,
+    scan::{delimited::Quotes, frame::Framer},
 };
 
 /// Events to be stored together, and those that were refused.
@@ -271,20 +271,16 @@ impl Cutter {
 /// The end of the CSV row at `at`, its line break included; none when more bytes must come. A quote opens a value
 /// only where one begins, and any of `\n`, `\r` and both ends a row, just as the rows are read later.
 fn row_end(bytes: &[u8], at: usize, is_end: bool) -> Option<usize> {
-    let mut in_quotes = false;
-    // Where a value begins, and behind a quote inside quotes, which is one of a pair or the last.
-    let mut may_quote = true;
+    let mut quotes = Quotes::new();
     for (index, byte) in bytes.get(at..)?.iter().enumerate() {
         match byte {
-            b'"' if in_quotes => (in_quotes, may_quote) = (false, true),
-            b'"' if may_quote => (in_quotes, may_quote) = (true, false),
-            b'\n' if !in_quotes => return Some(at + index + 1),
-            b'\r' if !in_quotes => {
+            b'\n' if !quotes.is_open => return Some(at + index + 1),
+            b'\r' if !quotes.is_open => {
                 // A line feed that is still to come is an empty row, which is passed over.
                 let is_pair = bytes.get(at + index + 1) == Some(&b'\n');
                 return Some(at + index + 1 + usize::from(is_pair));
             }
-            _ => may_quote = *byte == b',',
+            _ => quotes.pass(*byte),
         }
     }
     (is_end && at < bytes.len()).then_some(bytes.len())

@@ -1,4 +1,4 @@
-//! What a refused event says, so that its re-send is told from another event.
+//! What an event says that no record tells: a refused one, and which metric one of an archive was sent for.
 
 use std::sync::Arc;
 
@@ -21,6 +21,16 @@ impl RawStage {
     pub(crate) fn content_of(&mut self, schema: &Arc<TenantSchema>, delivery: &Delivery) -> Option<ContentHash> {
         let state = state_of(&mut self.tenants, &delivery.tenant, schema);
         state.content_of(delivery, &mut self.scratch, self.fields_max).map(|content| content.hash)
+    }
+
+    /// What an event calls its metric, whether or not there is one of that name.
+    pub(crate) fn metric_name_of(&mut self, schema: &Arc<TenantSchema>, delivery: &Delivery) -> Option<Arc<str>> {
+        let state = state_of(&mut self.tenants, &delivery.tenant, schema);
+        let envelope = envelope::read(&delivery.payload).ok()?;
+        let source = state.read_fields(&envelope, &mut self.scratch, self.fields_max).ok()?;
+        let event = Event { fields: &self.scratch.fields, source };
+        let marked = state.mark(&envelope, event);
+        state.alias(marked, event, &envelope).ok().map(|(alias, _)| alias.into())
     }
 }
 

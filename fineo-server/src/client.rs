@@ -22,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     Counts,
     http::{
+        answer::FAILURE,
         operator::{ImportLine, ImportQuery},
         problem::ProblemDetails,
     },
@@ -185,6 +186,7 @@ impl Client {
     async fn send(&self, method: Method, path: &str, sent: Sent, accept: &'static str) -> Result<Response<Incoming>> {
         let mut request =
             Request::builder().method(method).uri(format!("http://fineo{path}")).header(header::ACCEPT, accept);
+        request = request.header(header::TE, "trailers");
         if let Some(tenant) = &sent.tenant {
             request = request.header("fineo-tenant", tenant.as_str());
         }
@@ -242,7 +244,12 @@ async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>> {
     let Ok(problem) = serde_json::from_slice::<ProblemDetails>(&bytes) else {
         return Err(Error::internal("the server refuses without a reason").with("status", status.as_u16()));
     };
-    let kind = match status.as_u16() {
+    Err(error_of(problem))
+}
+
+/// The error that a problem was.
+fn error_of(problem: ProblemDetails) -> Error {
+    let kind = match problem.status {
         404 => ErrorKind::NotFound,
         409 if problem.code == "cold" => ErrorKind::Cold,
         409 => ErrorKind::AlreadyExists,
@@ -256,10 +263,10 @@ async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>> {
     if let Some(position) = problem.position {
         error = error.with("position", position);
     }
-    Err(match problem.hint {
+    match problem.hint {
         Some(hint) => error.with("hint", hint),
         None => error,
-    })
+    }
 }
 
 /// The pieces of `source`, read by a thread that may wait.
@@ -319,7 +326,7 @@ impl ServedRows {
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the server breaks off.
+    /// What ended the query early, or `Unavailable` when the server breaks off.
     pub async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         match self.ready.take() {
             Some(batch) => Ok(Some(batch)),
@@ -339,8 +346,15 @@ impl ServedRows {
                 return Ok(None);
             };
             let broken = |source| Error::unavailable("the server broke the answer off").with_source(source);
-            if let Ok(data) = frame.map_err(broken)?.into_data() {
-                self.pending = Buffer::from(data);
+            match frame.map_err(broken)?.into_data() {
+                Ok(data) => self.pending = Buffer::from(data),
+                Err(trailers) => {
+                    let trailers = trailers.into_trailers().unwrap_or_default();
+                    let Some(failure) = trailers.get(FAILURE) else { continue };
+                    let problem = serde_json::from_slice(failure.as_bytes())
+                        .map_err(|source| Error::unavailable("the server broke the answer off").with_source(source))?;
+                    return Err(error_of(problem));
+                }
             }
         }
     }

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DoorLimits, TelemetryOptions};
 
+/// The longest time that can be set, about thirty years: clocks can still count it.
+const SECONDS_MAX: u64 = 1_000_000_000;
+
 /// Everything that can be configured. `docs/server.md` says what each setting does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -225,11 +228,29 @@ impl LimitsConfig {
             ("limits.query_seconds_max", self.query_seconds_max > 0),
             ("limits.query_memory_bytes_max", self.query_memory_bytes_max > 0),
         ];
-        match has_room.into_iter().find(|(_, has_room)| !has_room) {
-            None => Ok(()),
-            Some((setting, _)) => Err(Error::invalid("this limit is at least 1").with("setting", setting)),
+        if let Some((setting, _)) = has_room.into_iter().find(|(_, has_room)| !has_room) {
+            return Err(Error::invalid("this limit is at least 1").with("setting", setting));
         }
+        let times = [
+            ("limits.hello_seconds_max", self.hello_seconds_max),
+            ("limits.stall_seconds_max", self.stall_seconds_max),
+            ("limits.body_seconds_max", self.body_seconds_max),
+            ("limits.idle_seconds_max", self.idle_seconds_max),
+            ("limits.freshness_wait_seconds", self.freshness_wait_seconds),
+            ("limits.freshness_wait_seconds_max", self.freshness_wait_seconds_max),
+            ("limits.drain_seconds_max", self.drain_seconds_max),
+            ("limits.query_seconds_max", self.query_seconds_max),
+        ];
+        times.into_iter().try_for_each(|(setting, seconds)| check_seconds(setting, seconds))
     }
+}
+
+/// Refuses a time that no clock can count to.
+fn check_seconds(setting: &str, seconds: u64) -> Result<()> {
+    if seconds <= SECONDS_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("this time is at most {SECONDS_MAX} seconds")).with("setting", setting))
 }
 
 /// Logs, traces and counters.
@@ -278,6 +299,7 @@ impl Config {
         }
         config.notify.check()?;
         config.limits.check()?;
+        check_seconds("compaction.every_seconds", config.compaction.every_seconds)?;
         Ok(config)
     }
 

@@ -1,10 +1,12 @@
-//! NaN and the infinities of a result: one word for each, at every door and as `fineo sql` writes them.
+//! What neither JSON nor CSV has a form for, at every door as `fineo sql` writes it and as events bear it: one word each
+//! for NaN and the infinities, base64 for bytes.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, StringArray},
-    datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, Schema},
+    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryViewArray, PrimitiveArray, RecordBatch, StringArray},
+    compute::cast,
+    datatypes::{DataType, Field, FieldRef, Float16Type, Float32Type, Float64Type, Schema},
     error::ArrowError,
     json::{
         Encoder, EncoderFactory, EncoderOptions,
@@ -12,6 +14,7 @@ use arrow::{
     },
     util::display::{ArrayFormatter, FormatOptions},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// The word for a value that has no digits.
 pub(crate) fn word(value: f64) -> Option<&'static str> {
@@ -25,28 +28,33 @@ pub(crate) fn word(value: f64) -> Option<&'static str> {
 
 /// The words of the values of `array`; none where it has no floats, or digits for all of them.
 fn words(array: &dyn Array) -> Option<Vec<Option<&'static str>>> {
-    let has_digits = match array.data_type() {
-        DataType::Float64 => array.as_primitive::<Float64Type>().values().iter().all(|value| value.is_finite()),
-        DataType::Float32 => array.as_primitive::<Float32Type>().values().iter().all(|value| value.is_finite()),
-        _ => true,
-    };
-    if has_digits {
-        return None;
+    match array.data_type() {
+        DataType::Float64 => words_of(array.as_primitive::<Float64Type>()),
+        DataType::Float32 => words_of(array.as_primitive::<Float32Type>()),
+        DataType::Float16 => words_of(array.as_primitive::<Float16Type>()),
+        _ => None,
     }
-    let words: Vec<_> = match array.data_type() {
-        DataType::Float64 => array.as_primitive::<Float64Type>().values().iter().map(|value| word(*value)).collect(),
-        DataType::Float32 => {
-            array.as_primitive::<Float32Type>().values().iter().map(|value| word(f64::from(*value))).collect()
+}
+
+fn words_of<T: ArrowPrimitiveType<Native: Into<f64>>>(array: &PrimitiveArray<T>) -> Option<Vec<Option<&'static str>>> {
+    let words = || array.values().iter().map(|value| word((*value).into()));
+    words().any(|word| word.is_some()).then(|| words().collect())
+}
+
+/// `array` in one form of bytes; none where it has others than bytes.
+fn bytes(array: &dyn Array) -> Result<Option<BinaryViewArray>, ArrowError> {
+    match array.data_type() {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            Ok(Some(cast(array, &DataType::BinaryView)?.as_binary_view().clone()))
         }
-        _ => return None,
-    };
-    words.iter().any(Option::is_some).then_some(words)
+        _ => Ok(None),
+    }
 }
 
 /// How arrays are written that are no concern of [`JsonWords`].
 static PLAIN: LazyLock<EncoderOptions> = LazyLock::new(EncoderOptions::default);
 
-/// JSON has no number for these values: it gets the words, so that they are not taken for null.
+/// JSON has no number for these values: it gets the words, so that they are not taken for null. Bytes are base64.
 #[derive(Debug)]
 pub(crate) struct JsonWords;
 
@@ -57,6 +65,9 @@ impl EncoderFactory for JsonWords {
         array: &'a dyn Array,
         _options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
+        if let Some(bytes) = bytes(array)? {
+            return Ok(Some(NullableEncoder::new(Box::new(Base64(bytes)), array.nulls().cloned())));
+        }
         let Some(words) = words(array) else { return Ok(None) };
         let numbers = make_encoder(field, array, &PLAIN)?;
         Ok(Some(NullableEncoder::new(Box::new(Mixed { words, numbers }), array.nulls().cloned())))
@@ -82,16 +93,30 @@ impl Encoder for Mixed<'_> {
     }
 }
 
-/// `batch` with columns of text in the place of floats that have such values.
-pub(crate) fn in_words(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    if !batch.columns().iter().any(|column| words(column).is_some()) {
-        return Ok(batch.clone());
+/// Bytes, which are no concern of JSON.
+struct Base64(BinaryViewArray);
+
+impl Encoder for Base64 {
+    fn encode(&mut self, idx: usize, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(STANDARD.encode(self.0.value(idx)).as_bytes());
+        out.push(b'"');
     }
+}
+
+/// `batch` with columns of text in the place of bytes, and of floats that have such values.
+pub(crate) fn in_words(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut fields: Vec<FieldRef> = batch.schema().fields().iter().cloned().collect();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     for (field, column) in fields.iter_mut().zip(&mut columns) {
-        let Some(words) = words(column) else { continue };
-        *column = Arc::new(texts(column, &words)?);
+        *column = match (bytes(column)?, words(column)) {
+            (Some(bytes), _) => {
+                let texts = bytes.iter().map(|value| value.map(|value| STANDARD.encode(value)));
+                Arc::new(texts.collect::<StringArray>())
+            }
+            (None, Some(words)) => Arc::new(texts(column, &words)?),
+            (None, None) => continue,
+        };
         *field = Arc::new(Field::new(field.name(), DataType::Utf8, true));
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)

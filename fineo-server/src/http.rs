@@ -1,6 +1,6 @@
 //! The HTTP door: events in, SQL out, and the schema between, for whoever can speak HTTP.
 
-mod answer;
+pub(crate) mod answer;
 mod batches;
 mod body;
 mod caller;
@@ -23,6 +23,7 @@ pub mod schema;
 mod slices;
 mod strict;
 mod taken;
+mod unread;
 
 pub(crate) use connection::{Peer, accept_loop};
 pub use openapi::openapi;

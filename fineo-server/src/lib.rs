@@ -17,6 +17,7 @@ pub mod fuzz;
 pub mod http;
 mod import;
 mod notify;
+mod paging;
 pub mod pg;
 mod readiness;
 mod server;

@@ -36,6 +36,7 @@ use std::time::Duration;
 use fineo::Result;
 use tokio::{net::TcpListener, task::JoinSet};
 
+pub(crate) use self::statements::words;
 use self::{cancel::Cancels, hello::Door};
 use crate::{Shared, Shutdown};
 

@@ -41,14 +41,14 @@ async fn attempts(
             return repeated(store, tenant, version, *is_unknown).await;
         }
         let schema = store.refresh(tenant).await?;
-        if let Some(base) = request.base.filter(|base| *base != schema.version()) {
-            return Err(Error::invalid("the schema changed since; look at it again")
-                .with("code", "schema_conflict")
-                .with("base", base)
-                .with("current", schema.version()));
+        let draft = drafted(store, tenant, request, &schema).await;
+        // What refuses the change, or leaves nothing of it, may be the same change: another's retry made it meanwhile.
+        if draft.as_ref().map_or(true, Draft::deltas_is_empty)
+            && let Some(version) = version_made_by(store, tenant, &request.id).await?
+        {
+            return repeated(store, tenant, version, *is_unknown).await;
         }
-        let edit = think_out(store, tenant, request, &schema).await?;
-        let draft = Draft::new(tenant, request, &schema, edit)?;
+        let draft = draft?;
         if draft.deltas_is_empty() {
             let version = schema.version();
             return Ok(Applied { id: request.id, version, summary: Vec::new(), is_repeated: false, schema });
@@ -70,6 +70,23 @@ async fn attempts(
         }
     }
     Err(Error::unavailable("the schema keeps changing, or the repository does not say whether it changed"))
+}
+
+/// The change on `schema`, unless it was meant for another version.
+async fn drafted(
+    store: &SchemaStore,
+    tenant: &TenantId,
+    request: &ChangeRequest,
+    schema: &TenantSchema,
+) -> Result<Draft> {
+    if let Some(base) = request.base.filter(|base| *base != schema.version()) {
+        return Err(Error::invalid("the schema changed since; look at it again")
+            .with("code", "schema_conflict")
+            .with("base", base)
+            .with("current", schema.version()));
+    }
+    let edit = think_out(store, tenant, request, schema).await?;
+    Draft::new(tenant, request, schema, edit)
 }
 
 async fn think_out(

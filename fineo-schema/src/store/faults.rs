@@ -1,10 +1,17 @@
 //! Changes behind a repository that fails and loses answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use fineo_backend_memory::MemoryRepo;
 use fineo_conformance::fault::{Fault, FaultPlan, Faults, FaultyRepo, Operation, When};
-use fineo_core::{ManualClock, SchemaRepo, TenantId, Timestamp, repo::Version};
+use fineo_core::{
+    ManualClock, Outcome, Result, SchemaRepo, TenantId, Timestamp,
+    repo::{Compared, RepoCapabilities, Subject, Version, Versioned, Write},
+};
 
 use super::SchemaStore;
 use crate::{Change, ChangeId, ChangeRequest};
@@ -28,6 +35,67 @@ async fn a_change_whose_answer_was_lost_is_found_done() {
     let applied = store.apply(&tenant, create(1)).await.unwrap();
     assert_eq!(applied.version, Version(1));
     assert!(!applied.is_repeated);
+}
+
+/// A repository in which `change` is made by somebody else once its receipt was looked for in vain.
+#[derive(Debug)]
+struct Overtaken {
+    repo: Arc<MemoryRepo>,
+    change: Mutex<Option<ChangeRequest>>,
+}
+
+impl std::fmt::Display for Overtaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} overtaken", self.repo)
+    }
+}
+
+#[async_trait]
+impl SchemaRepo for Overtaken {
+    fn capabilities(&self) -> RepoCapabilities {
+        self.repo.capabilities()
+    }
+
+    async fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
+        let found = self.repo.latest(subject).await;
+        if subject.to_string().contains("schema/change/") {
+            let change = self.change.lock().unwrap().take();
+            if let Some(change) = change {
+                store(self.repo.clone()).apply(&TenantId::new("acme").unwrap(), change).await.unwrap();
+            }
+        }
+        found
+    }
+
+    async fn history(&self, subject: &Subject, first: Version, count_max: usize) -> Result<Vec<Versioned>> {
+        self.repo.history(subject, first, count_max).await
+    }
+
+    async fn append(&self, writes: Vec<Write>, now: Timestamp) -> Outcome<Compared> {
+        self.repo.append(writes, now).await
+    }
+
+    async fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
+        self.repo.subjects(owner, prefix).await
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        self.repo.tenants().await
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_its_own_retry_overtakes_is_repeated_and_not_refused() {
+    // SC1
+    let existing = create(1);
+    let nothing_new =
+        ChangeRequest::new(ChangeId::of_bytes([3; 16]), vec![Change::SetMetricKeys { keys: vec!["kind".to_owned()] }]);
+    for change in [existing.clone(), existing.with_base(Version::NONE), nothing_new] {
+        let repo = Arc::new(MemoryRepo::new());
+        let overtaken = Overtaken { repo, change: Mutex::new(Some(change.clone())) };
+        let applied = store(Arc::new(overtaken)).apply(&TenantId::new("acme").unwrap(), change).await.unwrap();
+        assert_eq!((applied.version, applied.is_repeated), (Version(1), true));
+    }
 }
 
 #[tokio::test]

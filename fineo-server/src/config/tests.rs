@@ -42,6 +42,10 @@ fn what_has_no_meaning_is_refused_with_what_would_have() {
         ("[http]\naddress = 'localhost'", "address"),
         ("[limits]\nconnections_max = 0", "limits.connections_max"),
         ("[limits]\nquery_seconds_max = 0", "limits.query_seconds_max"),
+        ("[limits]\nhello_seconds_max = 9223372036854775807", "limits.hello_seconds_max"),
+        ("[limits]\nstall_seconds_max = 1000000001", "limits.stall_seconds_max"),
+        ("[limits]\ndrain_seconds_max = 9223372036854775807", "limits.drain_seconds_max"),
+        ("[compaction]\nevery_seconds = 9223372036854775807", "compaction.every_seconds"),
         ("[notify]\ntenant_url = 'ftp://x'", "notify.tenant_url=ftp://x"),
         ("[notify]\noperator_url = 'x'", "http:// or https://"),
     ] {

@@ -1,5 +1,7 @@
 //! Who calls, what its handles stand for, and how answers are told.
 
+use std::sync::Arc;
+
 use arrow::{array::RecordBatch, datatypes::Schema, error::ArrowError, ipc::writer::IpcWriteOptions};
 use arrow_flight::{
     FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket,
@@ -18,7 +20,7 @@ use super::{
     seal::{Handle, Sealer},
     status::status,
 };
-use crate::{ConnectionSlot, Principal, Scope, Shared, auth::Refusal};
+use crate::{ConnectionSlot, Principal, Scope, Shared, auth::Refusal, paging};
 
 /// How long an answer can be fetched after it was asked for, and a prepared statement be used.
 const TICKET_SECONDS: i64 = 600;
@@ -101,10 +103,17 @@ impl Door {
         request: Request<FlightDescriptor>,
     ) -> Responded<FlightInfo> {
         let session = self.session(&caller.principal);
-        let described = session.describe(&sql, &[]).await.map_err(|error| status(&error))?;
+        let schema = match &parameters {
+            // Values have types of their own, and what is answered depends on them: it is planned as it will be.
+            Some(bytes) => {
+                let planned = session.query(&sql, &parameters::from_bytes(bytes)?).await;
+                Arc::clone(planned.map_err(|error| status(&error))?.schema())
+            }
+            None => session.describe(&sql, &paging::types(&sql, &[])).await.map_err(|error| status(&error))?.schema,
+        };
         let handle = self.seal(Handle { is_prepared: false, sql, parameters }, &caller.principal)?;
         let ticket = TicketStatementQuery { statement_handle: handle }.as_any().encode_to_vec();
-        flight_info(&described.schema, ticket, request.into_inner())
+        flight_info(&schema, ticket, request.into_inner())
     }
 
     pub(super) async fn answer(&self, caller: Caller, handle: Handle) -> Responded<Answer> {

@@ -3,19 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, AsArray, RecordBatch, StringArray},
+    array::{ArrayRef, RecordBatch, StringArray},
     compute::cast,
     datatypes::{DataType, Field, Schema},
-    json::LineDelimitedWriter,
+    json::{WriterBuilder, writer::LineDelimited},
 };
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use fineo::{ImportOptions, Receipt, Routing};
 use futures::{StreamExt, stream::BoxStream};
 use tonic::Status;
 
 use super::{pump::ended, status::status};
-use crate::{Principal, Shared};
+use crate::{Principal, Shared, floats::JsonWords};
 
 /// The most events that are stored at once.
 const EVENTS_MAX: usize = 1_000;
@@ -137,21 +136,15 @@ fn lines(batch: &RecordBatch, key: &str, metric: &str) -> Result<Vec<u8>, Status
         columns.push(column);
     }
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(unwritable)?;
-    let mut bytes = Vec::new();
-    let mut writer = LineDelimitedWriter::new(&mut bytes);
+    let builder = WriterBuilder::new().with_encoder_factory(Arc::new(JsonWords));
+    let mut writer = builder.build::<_, LineDelimited>(Vec::new());
     writer.write(&rows).and_then(|()| writer.finish()).map_err(unwritable)?;
-    drop(writer);
-    Ok(bytes)
+    Ok(writer.into_inner())
 }
 
-/// A column in a form that JSON has and events mean: bytes as base64, dictionaries as their values.
+/// A column in a form that JSON has and events mean: decimals as texts, dictionaries as their values.
 fn plain(column: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
     match column.data_type() {
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            let bytes = cast(column, &DataType::BinaryView)?;
-            let texts = bytes.as_binary_view().iter().map(|value| value.map(|value| STANDARD.encode(value)));
-            Ok(Arc::new(texts.collect::<StringArray>()))
-        }
         DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
             cast(column, &DataType::Utf8)
         }

@@ -27,7 +27,7 @@ use super::{
     seal::{Handle, parameter_field},
     status::status,
 };
-use crate::Scope;
+use crate::{Scope, paging};
 
 const PRIMARY_KEY_COLUMNS: [&str; 5] = ["catalog_name", "db_schema_name", "table_name", "column_name", "key_name"];
 
@@ -71,7 +71,7 @@ impl FlightSqlService for Door {
         request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         let caller = self.caller(&request, Scope::Query).await?;
-        let described = self.session(&caller.principal).describe(&query.query, &[]).await;
+        let described = self.session(&caller.principal).describe(&query.query, &paging::types(&query.query, &[])).await;
         let described = described.map_err(|error| status(&error))?;
         let fields = described.parameters.into_iter().enumerate().map(|(index, known)| parameter_field(index, known));
         let parameters = Schema::new(fields.collect::<Vec<_>>());

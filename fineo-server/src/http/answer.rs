@@ -3,9 +3,10 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use arrow::{
@@ -15,17 +16,17 @@ use arrow::{
 };
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use fineo::{Clock, Error, QueryStream};
-use futures::Stream;
+use hyper::body::{Body as HttpBody, Frame};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Room, caller::Caller, problem::Problem};
+use super::{Entrance, Room, caller::Caller, problem::Problem};
 use crate::{
     ConnectionSlot, Principal,
     floats::{JsonWords, in_words},
@@ -33,6 +34,29 @@ use crate::{
 
 /// How many encoded batches wait for a slow reader.
 const PIECES_MAX: usize = 2;
+
+/// The trailer that says, as a problem, why an answer ends early.
+pub(crate) const FAILURE: HeaderName = HeaderName::from_static("fineo-failure");
+
+/// How an answer ends early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It breaks off.
+    Abrupt,
+    /// A trailer says why, and the client looks at it.
+    Told,
+}
+
+impl Ending {
+    /// How a client wants it: only the operator's reads trailers.
+    pub(super) fn wanted(room: &Room, headers: &HeaderMap) -> Self {
+        let reads_trailers = headers.get(header::TE).is_some_and(|value| value == "trailers");
+        match room.entrance() {
+            Entrance::Socket if reads_trailers => Self::Told,
+            Entrance::Socket | Entrance::Network => Self::Abrupt,
+        }
+    }
+}
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +125,7 @@ impl Form {
 /// answer off, so that no client takes a part for the whole.
 pub(super) async fn stream(
     mut rows: QueryStream,
-    form: Form,
+    (form, ending): (Form, Ending),
     room: &Room,
     caller: Caller,
 ) -> Result<Response, Problem> {
@@ -114,11 +138,12 @@ pub(super) async fn stream(
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
     let is_whole = Arc::new(AtomicBool::new(false));
     let (principal, slot) = caller.into_parts();
-    let outlet = Outlet { sender, room: room.clone(), is_whole: Arc::clone(&is_whole) };
+    let failure = Arc::new(Mutex::new(None));
+    let outlet = Outlet { sender, room: room.clone(), is_whole: Arc::clone(&is_whole), failure: Arc::clone(&failure) };
     let writer = Writer { rows, encoder, outlet, principal, _slot: slot };
     let is_over = first.is_none();
     let task = AbortOnDropHandle::new(tokio::spawn(writer.run(Bytes::from(begin), is_over)));
-    let body = Body::from_stream(Pieces { receiver, is_whole, _task: task });
+    let body = Body::new(Pieces { receiver, is_whole, ending, failure, _task: task });
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -142,6 +167,8 @@ struct Outlet {
     room: Room,
     /// Set once everything was sent.
     is_whole: Arc<AtomicBool>,
+    /// Set when something went wrong.
+    failure: Arc<Mutex<Option<Error>>>,
 }
 
 impl Writer {
@@ -159,6 +186,7 @@ impl Writer {
             },
         };
         tracing::debug!(%error, "an answer broke off");
+        *outlet.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     async fn write(&mut self, begin: Bytes, is_over: bool) -> Result<(), Error> {
@@ -190,20 +218,36 @@ impl Outlet {
 struct Pieces {
     receiver: mpsc::Receiver<Bytes>,
     is_whole: Arc<AtomicBool>,
+    ending: Ending,
+    failure: Arc<Mutex<Option<Error>>>,
     _task: AbortOnDropHandle<()>,
 }
 
-impl Stream for Pieces {
-    type Item = Result<Bytes, Error>;
+impl Pieces {
+    /// What comes after the last piece of an answer that is not whole.
+    fn end(&self) -> Result<Frame<Bytes>, Error> {
+        let broken = || Error::new(fineo::ErrorKind::Cancelled, "the answer broke off");
+        if self.ending == Ending::Abrupt {
+            return Err(broken());
+        }
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let told = failure.and_then(|error| HeaderValue::from_bytes(&Problem::from(error).for_operator()).ok());
+        let trailers = HeaderMap::from_iter([(FAILURE, told.ok_or_else(broken)?)]);
+        // It is whole as far as the protocol is concerned.
+        self.is_whole.store(true, Ordering::Release);
+        Ok(Frame::trailers(trailers))
+    }
+}
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         self.receiver.poll_recv(context).map(|piece| match piece {
-            Some(bytes) => Some(Ok(bytes)),
+            Some(bytes) => Some(Ok(Frame::data(bytes))),
             None if self.is_whole.swap(true, Ordering::AcqRel) => None,
-            None => Some(Err(Error::new(fineo::ErrorKind::Cancelled, "the answer broke off"))),
+            None => Some(self.end()),
         })
     }
 }

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{Entrance, Room, strict::Strict};
+use super::{Entrance, Room, strict::Strict, unread::remembered};
 use crate::{
     ConnectionSlot, Shutdown,
     stall::{Activity, Answering, Patience, Stall},
@@ -146,7 +146,9 @@ where
         request.extensions_mut().insert(Peer(address));
         let (router, work) = (router.clone(), served.begin());
         async move {
-            let response = router.oneshot(request.map(Body::new)).await.unwrap_or_else(never);
+            let (request, memory) = remembered(request);
+            let mut response = router.oneshot(request.map(Body::new)).await.unwrap_or_else(never);
+            memory.tell(&mut response);
             Ok::<_, Infallible>(response.map(|body| Answering { body, _work: work }))
         }
     });

@@ -11,7 +11,7 @@ use super::{
     answer::Form,
     framing::Framing,
     packing::{Packing, Unpacker, unpack},
-    query::{QueryRequest, parameter},
+    query::{QueryRequest, parameters},
 };
 
 /// The readers by name.
@@ -95,7 +95,7 @@ fn in_pieces(packing: Packing, bytes: &[u8]) -> Option<Vec<u8>> {
 
 fn question(bytes: &[u8]) {
     let Ok(asked) = serde_json::from_slice::<QueryRequest>(bytes) else { return };
-    let _ = asked.params.into_iter().map(parameter).collect::<Vec<_>>();
+    let _ = parameters(&asked.params);
 }
 
 fn accept(bytes: &[u8]) {

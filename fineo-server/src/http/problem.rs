@@ -19,6 +19,9 @@ use crate::{Scope, auth::Refusal};
 /// The media type of a problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
+/// The most characters of a message in a trailer.
+const TRAILER_CHARACTERS_MAX: usize = 2_000;
+
 /// What went wrong (RFC 9457). `code` is stable: programs branch on it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ProblemDetails {
@@ -132,6 +135,15 @@ impl Problem {
     #[cfg(test)]
     pub(super) fn code(&self) -> &str {
         &self.details.code
+    }
+
+    /// As one line of JSON that is short enough for a header.
+    pub(super) fn for_operator(self) -> Vec<u8> {
+        let mut details = *self.details;
+        if let Some(inner) = &self.inner {
+            details.detail = told(inner, &["hint", "position"]).chars().take(TRAILER_CHARACTERS_MAX).collect();
+        }
+        serde_json::to_vec(&details).unwrap_or_default()
     }
 
     fn into_response_for(self, entrance: Entrance) -> Response {

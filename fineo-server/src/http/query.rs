@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arrow::datatypes::DECIMAL128_MAX_PRECISION;
 use axum::{
     body::Body,
     extract::{Query, State},
@@ -10,12 +11,12 @@ use axum::{
 };
 use fineo::{FreshnessToken, Parameter};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Room,
-    answer::{Form, stream},
+    answer::{Ending, Form, stream},
     body,
     caller::Caller,
     problem::{Problem, ProblemDetails},
@@ -37,7 +38,8 @@ pub(super) struct QueryRequest {
     sql: String,
     /// The values of `$1`, `$2`, …: null, booleans, numbers and texts.
     #[serde(default)]
-    pub(super) params: Vec<Value>,
+    #[schema(value_type = Vec<Value>)]
+    pub(super) params: Vec<Box<RawValue>>,
     /// A token of events that the answer has to know of.
     #[serde(default)]
     min_position: Option<String>,
@@ -71,9 +73,9 @@ pub(super) async fn ask(
     body: Body,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Query)?;
-    let form = Form::wanted(&headers)?;
+    let form = (Form::wanted(&headers)?, Ending::wanted(&room, &headers));
     let request: QueryRequest = caller.unless_ended(&room, body::read_json(&room, &headers, body)).await?;
-    let parameters = request.params.into_iter().map(parameter).collect::<Result<Vec<_>, _>>()?;
+    let parameters = parameters(&request.params)?;
     let asked = headers.get(MIN_POSITION).map(|value| value.to_str().unwrap_or("?").to_owned());
     if let Some(token) = request.min_position.or(asked) {
         let token: FreshnessToken = token.parse()?;
@@ -124,7 +126,7 @@ pub(super) async fn errors(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Query)?;
-    let form = Form::wanted(&headers)?;
+    let form = (Form::wanted(&headers)?, Ending::wanted(&room, &headers));
     let Query(query) = query.map_err(|error| Problem::bad_request("invalid", error.body_text()))?;
     let mut conditions = Vec::new();
     let mut parameters = Vec::new();
@@ -144,7 +146,7 @@ pub(super) async fn errors(
 async fn answer(
     room: &Room,
     caller: Caller,
-    form: Form,
+    form: (Form, Ending),
     sql: &str,
     parameters: &[Parameter],
 ) -> Result<Response, Problem> {
@@ -158,18 +160,40 @@ async fn answer(
     Ok(response)
 }
 
-pub(super) fn parameter(value: Value) -> Result<Parameter, Problem> {
-    Ok(match value {
+/// The values of `$1`, `$2`, …, as they were written.
+pub(super) fn parameters(values: &[Box<RawValue>]) -> Result<Vec<Parameter>, Problem> {
+    values.iter().enumerate().map(|(index, value)| parameter(index + 1, value.get())).collect()
+}
+
+fn parameter(number: usize, text: &str) -> Result<Parameter, Problem> {
+    let invalid = |what: &str| Problem::bad_request("invalid", format!("parameter ${number} {what}"));
+    if let Some(whole) = whole(text) {
+        return whole.ok_or_else(|| invalid("has more than 38 digits"));
+    }
+    Ok(match serde_json::from_str(text).map_err(|_| invalid("is too large a number"))? {
         Value::Null => Parameter::Null,
         Value::Bool(value) => Parameter::Boolean(value),
         Value::String(text) => Parameter::Text(Arc::from(text)),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Parameter::Long(whole),
-            (None, Some(number)) => Parameter::Double(number),
-            (None, None) => return Err(Problem::bad_request("invalid", "a parameter is too large a number")),
+        Value::Number(number) => match number.as_f64() {
+            Some(number) => Parameter::Double(number),
+            None => return Err(invalid("is too large a number")),
         },
         Value::Array(_) | Value::Object(_) => {
-            return Err(Problem::bad_request("invalid", "a parameter is null, a boolean, a number or a text"));
+            return Err(invalid("has to be null, a boolean, a number or a text"));
         }
     })
+}
+
+/// The whole number that `text` is, exactly; within, none where it is too long for that.
+fn whole(text: &str) -> Option<Option<Parameter>> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let long = text.parse().ok().map(Parameter::Long);
+    let decimal = || {
+        let value = text.parse().ok().filter(|_| digits.len() <= usize::from(DECIMAL128_MAX_PRECISION))?;
+        Some(Parameter::Decimal { value, scale: 0 })
+    };
+    Some(long.or_else(decimal))
 }

@@ -25,8 +25,8 @@ pub(super) enum Command {
     Discard,
     /// `DEALLOCATE name`; no name is `ALL`.
     Deallocate(Option<String>),
-    /// `DECLARE name CURSOR FOR query`.
-    Declare { name: String, query: String },
+    /// `DECLARE name CURSOR FOR query`; one `WITH HOLD` is to outlive its transaction.
+    Declare { name: String, query: String, is_held: bool },
     /// `FETCH count FROM name`; no count is `ALL`.
     Fetch { name: String, rows_max: Option<usize> },
     /// `CLOSE name`; no name is `ALL`.
@@ -133,7 +133,8 @@ fn declare(sql: &str, words: &[&str]) -> Option<Command> {
     let query = words.get(from + 1)?;
     // Words are parts of the text, so where one begins can be told.
     let start = query.as_ptr() as usize - sql.as_ptr() as usize;
-    Some(Command::Declare { name, query: sql[start..].trim_end_matches(';').to_owned() })
+    let is_held = words[cursor..from].windows(2).any(|pair| is(pair[0], "WITH") && is(pair[1], "HOLD"));
+    Some(Command::Declare { name, query: sql[start..].trim_end_matches(';').to_owned(), is_held })
 }
 
 fn fetch(words: &[&str]) -> Option<Command> {

@@ -84,7 +84,8 @@ pub(super) fn binary(mut bytes: Bytes) -> Result<(i128, i8), Failure> {
     fitting(if sign == NEGATIVE { -value } else { value }, scale)
 }
 
-/// A number as text, without an exponent: its digits as one whole number, and how many of them follow the point.
+/// A number as text: its digits as one whole number, and how many of them follow the point. None where it is no number,
+/// or one whose exponent leads beyond what a decimal has.
 pub(super) fn parse(text: &str) -> Option<Result<(i128, i8), Failure>> {
     let text = text.trim();
     let (is_negative, digits) = match text.as_bytes().first()? {
@@ -92,6 +93,13 @@ pub(super) fn parse(text: &str) -> Option<Result<(i128, i8), Failure>> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
+    if let Some((digits, exponent)) = digits.split_once(['e', 'E']) {
+        let exponent: i32 = exponent.parse().ok()?;
+        let (value, scale) =
+            parse(digits)?.ok().filter(|_| digits.starts_with(|first: char| "0123456789.".contains(first)))?;
+        let (value, scale) = shifted(value, i32::from(scale).checked_sub(exponent)?)?;
+        return Some(Ok((if is_negative { -value } else { value }, scale)));
+    }
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if !is_digits(whole) || !is_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
@@ -107,6 +115,15 @@ pub(super) fn parse(text: &str) -> Option<Result<(i128, i8), Failure>> {
     Some(fitting(if is_negative { -value } else { value }, scale))
 }
 
+/// `value` times ten to the power of minus `scale`, where a decimal has that.
+fn shifted(value: i128, scale: i32) -> Option<(i128, i8)> {
+    if scale >= 0 {
+        return fitting(value, i8::try_from(scale).ok()?).ok();
+    }
+    let zeros = if value == 0 { 0 } else { scale.unsigned_abs() };
+    fitting(value.checked_mul(10_i128.checked_pow(zeros)?)?, 0).ok()
+}
+
 fn fitting(value: i128, scale: i8) -> Result<(i128, i8), Failure> {
     let is_short =
         value.unsigned_abs() < 10_u128.pow(DIGITS_MAX as u32) && usize::from(scale.unsigned_abs()) <= DIGITS_MAX;
@@ -119,4 +136,28 @@ fn too_long() -> Failure {
 
 fn malformed() -> Failure {
     Failure::error("22P03", "incorrect binary data format in a numeric")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn an_exponent_is_exact_where_a_decimal_has_the_number() {
+        for (text, expected) in [
+            ("1E+37", Some((10_i128.pow(37), 0))),
+            ("-1.5e3", Some((-1_500, 0))),
+            ("1.25E+1", Some((125, 1))),
+            ("12E-3", Some((12, 3))),
+            ("0E+99", Some((0, 0))),
+            ("1E+38", None),
+            ("1E-39", None),
+            ("1E", None),
+            ("1E1.5", None),
+            ("--1E1", None),
+            ("E1", None),
+        ] {
+            assert_eq!(parse(text).map(Result::unwrap), expected, "{text}");
+        }
+    }
 }

@@ -36,6 +36,10 @@ impl Prepared {
             return Err(Failure::error("42601", "cannot insert multiple commands into a prepared statement"));
         }
         let command = pieces.first().map(|piece| Command::of(piece.sql));
+        if let Some(Command::Declare { is_held: true, .. }) = &command {
+            return Err(Failure::error("0A000", "a cursor cannot be declared WITH HOLD")
+                .with_hint("leave out WITH HOLD, and fetch all rows before the transaction ends"));
+        }
         let number = |word: &str| word.strip_prefix('$')?.parse::<usize>().ok();
         let parameters = words(&sql).filter_map(number).max().unwrap_or(0);
         if parameters > usize::from(u16::MAX) {

@@ -18,6 +18,7 @@ use super::{
     types,
     values::Given,
 };
+use crate::paging;
 
 /// What answers the questions of one session.
 #[derive(Debug, Clone)]
@@ -46,7 +47,8 @@ impl Answerer {
         values: Vec<Given>,
     ) -> Result<Source, Failure> {
         if catalog::may_be_asked(sql)
-            && let Asked::Catalog(answer) = self.catalog.ask(sql, given, Some(values.clone())).await?
+            && let Asked::Catalog(answer) =
+                self.catalog.ask(sql, paging::types(sql, &given), Some(values.clone())).await?
         {
             return Ok(Source::of(answer.schema, answer.batches));
         }
@@ -68,8 +70,9 @@ impl Answerer {
 
     /// What `sql` would take and give.
     pub(super) async fn describe(&self, sql: &str, given_types: &[Option<DataType>]) -> Result<Described, Failure> {
+        let given_types = paging::types(sql, given_types);
         if catalog::may_be_asked(sql)
-            && let Asked::Catalog(answer) = self.catalog.ask(sql, given_types.to_vec(), None).await?
+            && let Asked::Catalog(answer) = self.catalog.ask(sql, given_types.clone(), None).await?
         {
             return Ok(Described { parameters: answer.parameters, schema: answer.schema });
         }

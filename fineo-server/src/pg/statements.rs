@@ -41,7 +41,7 @@ fn is_blank(text: &str) -> bool {
 }
 
 /// The words, names, strings and signs of `text`, as written; comments are no words.
-pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut at = 0;
     std::iter::from_fn(move || {
         while at < text.len() {

@@ -7,6 +7,9 @@ use pgwire::{
     messages::data::{FieldDescription, RowDescription},
 };
 
+use super::statements::words;
+use crate::paging;
+
 /// What marks a text column as JSON.
 const EXTENSION_NAME: &str = "ARROW:extension:name";
 /// The type modifier of a type that has none.
@@ -83,6 +86,30 @@ pub(super) fn item_of(of: &Type) -> Option<Type> {
 /// A list of items of this type.
 pub(super) fn list(item: DataType) -> DataType {
     DataType::List(FieldRef::new(Field::new_list_field(item, true)))
+}
+
+/// `sql` with each parameter that was `told` to be a number of few bytes cast to that type: the engine's own have the most.
+/// None where there is no such parameter.
+pub(super) fn as_told(sql: &str, told: &[Type]) -> Option<String> {
+    let paged = paging::parameters(sql);
+    let name = |word: &str| {
+        let index = word.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)?;
+        match *told.get(index).filter(|_| !paged.contains(&index))? {
+            Type::INT2 => Some("SMALLINT"),
+            Type::INT4 => Some("INT"),
+            Type::FLOAT4 => Some("REAL"),
+            _ => None,
+        }
+    };
+    let (mut cast, mut at) = (String::new(), 0);
+    for word in words(sql) {
+        let Some(name) = name(word) else { continue };
+        // Words are parts of the text, so where one begins can be told.
+        let begin = word.as_ptr() as usize - sql.as_ptr() as usize;
+        cast.push_str(&format!("{}CAST({word} AS {name})", &sql[at..begin]));
+        at = begin + word.len();
+    }
+    (at > 0).then(|| cast + &sql[at..])
 }
 
 /// How the columns of `schema` are described, in the format that `format` has for each.

@@ -61,10 +61,10 @@ fn text(of: &Type, bytes: &[u8]) -> Result<Parameter, Failure> {
                 number.ok_or_else(|| Failure::error("22003", format!("{text:?} is out of range for type {of}")));
             Parameter::Long(number?)
         }
-        Type::FLOAT4 | Type::FLOAT8 => Parameter::Double(text.trim().parse().map_err(|_| unreadable())?),
+        Type::FLOAT4 | Type::FLOAT8 => Parameter::Double(float(of, text).ok_or_else(unreadable)??),
         Type::NUMERIC => match numeric::parse(text) {
             Some(number) => decimal(number?),
-            None => Parameter::Double(text.trim().parse().map_err(|_| unreadable())?),
+            None => Parameter::Double(float(of, text).ok_or_else(unreadable)??),
         },
         Type::TIMESTAMP | Type::TIMESTAMPTZ => Parameter::Timestamp(instant(text).ok_or_else(|| Failure {
             state: "22007",
@@ -226,6 +226,18 @@ fn bare(rest: &mut Peekable<Chars<'_>>) -> Option<Option<String>> {
 
 fn decimal((value, scale): (i128, i8)) -> Parameter {
     Parameter::Decimal { value, scale }
+}
+
+/// The number that `text` says: one of type float4 is the float4 next to it, as a column of that type has it.
+fn float(of: &Type, text: &str) -> Option<Result<f64, Failure>> {
+    let text = text.trim();
+    let number = match *of {
+        Type::FLOAT4 => f64::from(text.parse::<f32>().ok()?),
+        _ => text.parse::<f64>().ok()?,
+    };
+    let is_beyond = number.is_infinite() && text.contains(|character: char| character.is_ascii_digit());
+    let beyond = || Failure::error("22003", format!("{text:?} is out of range for type {of}"));
+    Some(if is_beyond { Err(beyond()) } else { Ok(number) })
 }
 
 fn fixed<const N: usize>(of: &Type, bytes: &[u8]) -> Result<[u8; N], Failure> {

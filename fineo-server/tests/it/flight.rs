@@ -167,6 +167,64 @@ async fn each_row_of_a_batch_is_an_event() {
     assert!(answer.contains("2500") && answer.contains("t999"), "{answer}");
 }
 
+#[tokio::test]
+async fn values_that_json_has_no_number_for_are_put_as_their_words() {
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let wanted = ["NaN", "Infinity", "-Infinity", "2.5"];
+    let numbers = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 2.5];
+    let mut lists = arrow::array::ListBuilder::new(arrow::array::Float64Builder::new());
+    numbers.into_iter().for_each(|number| lists.append_value([Some(number), Some(1.5)]));
+    let columns: [(&str, Arc<dyn arrow::array::Array>); 4] = [
+        ("timestamp", Arc::new(TimestampMicrosecondArray::from_iter_values(0..4).with_timezone("UTC"))),
+        ("level", Arc::new(Float64Array::from_iter_values(numbers))),
+        ("real", Arc::new(arrow::array::Float32Array::from_iter_values(numbers.map(|number| number as f32)))),
+        ("many", Arc::new(lists.finish())),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    assert_eq!(client.execute_ingest(tank(), futures::stream::iter([Ok(batch)])).await.unwrap(), 4);
+    desk.shared.fineo.wait_until_drained().await.unwrap();
+    for column in ["level", "real"] {
+        let sql = format!("SELECT {column} FROM tank ORDER BY timestamp");
+        let info = client.execute(sql, None).await.unwrap();
+        let answer = shown(&mut client, info).await;
+        let cells: Vec<&str> =
+            answer.lines().skip(3).filter_map(|line| line.split('|').nth(1)).map(str::trim).collect();
+        assert_eq!(cells, wanted, "{answer}");
+    }
+    let info = client.execute("SELECT many FROM tank".to_owned(), None).await.unwrap();
+    let answer = shown(&mut client, info).await;
+    assert!(wanted.iter().all(|word| answer.contains(word)) && !answer.contains("null"), "{answer}");
+}
+
+/// The schema that a prepared statement promises with one value, and the rows that come.
+async fn prepared(desk: &Desk, sql: &str, value: Arc<dyn arrow::array::Array>) -> String {
+    let mut client = acme(desk).await;
+    let mut prepared = client.prepare(sql.to_owned(), None).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    prepared.set_parameters(RecordBatch::try_from_iter([("$1", value)]).unwrap()).unwrap();
+    let info = prepared.execute().await.unwrap();
+    let promised = info.clone().try_decode_schema().unwrap();
+    let batches = rows(&mut client, info).await;
+    assert_eq!(promised, *batches[0].schema(), "{sql}");
+    pretty_format_batches(&batches).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_prepared_statement_is_described_with_the_values_that_were_bound() {
+    let desk = Desk::open().await;
+    let number = || -> Arc<dyn arrow::array::Array> { Arc::new(arrow::array::Int64Array::from(vec![2])) };
+    let text = || -> Arc<dyn arrow::array::Array> { Arc::new(StringArray::from(vec!["2.5"])) };
+    assert!(
+        prepared(&desk, "SELECT CAST(n AS INT) + $1 AS x FROM thermostat WHERE n = 7", number()).await.contains("9")
+    );
+    assert!(prepared(&desk, "SELECT coalesce(device, $1) AS x FROM thermostat", text()).await.contains("t-01"));
+    assert!(prepared(&desk, "SELECT CAST($1 AS DOUBLE) AS x", number()).await.contains("2.0"));
+    assert!(prepared(&desk, "SELECT CAST($1 AS DOUBLE) AS x", text()).await.contains("2.5"));
+    assert!(prepared(&desk, "SELECT $1 AS x", number()).await.contains("2"));
+    let two = prepared(&desk, "SELECT device FROM thermostat ORDER BY 1 LIMIT $1", number()).await;
+    assert!(two.contains("t-02") && !two.contains("t-03"), "{two}");
+}
+
 fn tank() -> CommandStatementIngest {
     CommandStatementIngest { table: "tank".to_owned(), ..CommandStatementIngest::default() }
 }

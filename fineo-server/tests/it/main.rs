@@ -14,6 +14,7 @@ mod operator;
 mod patience;
 mod pg;
 mod pg_catalog;
+mod pg_values;
 mod query;
 mod readiness;
 mod rig;

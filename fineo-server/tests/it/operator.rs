@@ -61,6 +61,27 @@ async fn the_operator_reaches_the_server_through_the_directory_and_nobody_else_c
     let _ = ImportFormat::Json;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operator_hears_what_ended_an_answer_that_had_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = Rig::with(config(), Some(directory.path().to_owned())).await;
+    let client = Client::connect(directory.path()).await.unwrap().unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    let sql = "SELECT 1 / (value - 900000) AS x FROM generate_series(1, 1000000)";
+    let mut rows = client.sql(&acme, None, sql).await.unwrap();
+    let mut count = 0;
+    let error = loop {
+        match rows.next_batch().await {
+            Ok(Some(batch)) => count += batch.num_rows(),
+            Ok(None) => panic!("a part is no whole"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(count > 0 && error.to_lowercase().contains("zero"), "{count} rows, then {error}");
+    drop((rows, client));
+    rig.stop().await;
+}
+
 // N12, D1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_stopped_lets_go_of_the_directory_with_everything_in_it() {

@@ -108,3 +108,55 @@ async fn a_reader_that_takes_nothing_is_left_and_does_not_take_a_part_for_the_wh
     let collected = answer.into_body().collect().await;
     assert!(collected.is_err(), "the answer was cut off, and says so");
 }
+
+#[tokio::test]
+async fn bytes_are_written_as_events_bear_them() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let body = r#"{"sql":"SELECT X'010203' AS b, [X'ff'] AS l, CAST(NULL AS BYTEA) AS n"}"#;
+    let json = acme.post("/v1/query", body).await.json();
+    assert_eq!(json["rows"], serde_json::json!([{"b": "AQID", "l": ["/w=="], "n": null}]));
+    assert_eq!(acme.ask("SELECT X'010203' AS b, CAST(NULL AS BYTEA) AS n").await, "b,n\nAQID,\n");
+}
+
+#[tokio::test]
+async fn a_whole_number_is_exact_however_long() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let ask = async |sql: &str, number: &str| {
+        let body = format!(r#"{{"sql":"SELECT n FROM {sql}","params":[{number}]}}"#);
+        acme.and("accept", "text/csv").post("/v1/query", body).await
+    };
+    let long = "(VALUES (9223372036854775807)) AS t(n) WHERE n";
+    for (condition, number, rows) in [
+        ("= $1", "9223372036854775808", "n\n"),
+        ("< $1", "9223372036854775808", "n\n9223372036854775807\n"),
+        ("= $1", "9223372036854775807", "n\n9223372036854775807\n"),
+        ("> $1", "-9223372036854775809", "n\n9223372036854775807\n"),
+    ] {
+        assert_eq!(ask(&format!("{long} {condition}"), number).await.text(), rows, "{condition} {number}");
+    }
+    let digits = "9".repeat(38);
+    let wide = format!("(SELECT CAST('{digits}' AS DECIMAL(38, 0)) AS n) AS t WHERE n = $1");
+    assert_eq!(ask(&wide, &digits).await.text(), format!("n\n{digits}\n"));
+    let refused = ask(&wide, &"9".repeat(39)).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("parameter $1"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_before_the_body_was_read_says_that_the_connection_ends() {
+    let rig = Rig::new().await;
+    let stranger = rig.caller_with(&[]);
+    let acme = rig.caller("acme").await;
+    let refused = stranger.post("/v1/query", "x".repeat(200_000)).await;
+    assert_eq!((refused.status, refused.header("connection")), (401, "close"));
+    let nowhere = acme.post("/v1/nothing", "{}").await;
+    assert_eq!((nowhere.status, nowhere.header("connection")), (404, "close"));
+    let no_method = acme.send(Method::PUT, "/v1/query", "{}").await;
+    assert_eq!((no_method.status, no_method.header("connection")), (405, "close"));
+    for read in [acme.post("/v1/query", r#"{"sql":"SELEC"}"#).await, acme.get("/v1/nothing").await] {
+        assert!(read.status >= 400);
+        assert_eq!(read.header("connection"), "", "{read:?}");
+    }
+}

@@ -16,9 +16,10 @@ use super::{
         command::Command,
         failure::Failure,
         link::OUTPUT_BYTES,
-        prepared::{Formats, Portal, Progress},
+        prepared::{Formats, Portal, Prepared, Progress},
         source::Source,
         types,
+        values::Given,
     },
     PORTALS_MAX, PgSession, Stop, ended,
 };
@@ -39,15 +40,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         let answerer = self.answerer.clone();
         let values = portal.values.clone();
         let prepared = Arc::clone(&portal.prepared);
-        let source = self.watched(answerer.query(&prepared.sql, prepared.given(), values)).await?;
-        portal.formats.check(source.schema.fields().len())?;
-        if prepared.promised().is_some_and(|promised| !is_alike(promised, &source.schema)) {
-            return Err(Failure::error("0A000", "cached plan must not change result type")
-                .with_hint("the schema changed: prepare the statement again")
-                .into());
+        let mut source = self.watched(answerer.query(&prepared.sql, prepared.given(), values)).await?;
+        if let Some(promised) = prepared.promised().filter(|promised| !is_alike(promised, &source.schema)).cloned() {
+            source = self.open_as_told(&prepared, portal.values.clone(), &promised).await?;
         }
+        portal.formats.check(source.schema.fields().len())?;
         portal.progress = Progress::Open(Box::new(source));
         Ok(())
+    }
+
+    /// Plans what `prepared` asks with `values` of just the types that the client was told, where those that they have by
+    /// themselves are wider and lead to other columns than were `promised`.
+    async fn open_as_told(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        values: Vec<Given>,
+        promised: &SchemaRef,
+    ) -> Result<Source, Stop> {
+        let changed = || {
+            Failure::error("0A000", "cached plan must not change result type")
+                .with_hint("the schema changed: prepare the statement again")
+        };
+        let answerer = self.answerer.clone();
+        let told = self.watched(prepared.parameter_types(&answerer)).await?;
+        let sql = types::as_told(&prepared.sql, &told).ok_or_else(changed)?;
+        let mut source = self.watched(answerer.query(&sql, prepared.given(), values)).await?;
+        if oids(promised) != oids(&source.schema) {
+            return Err(changed().into());
+        }
+        // A cast may have given a column another name.
+        source.schema = Arc::clone(promised);
+        Ok(source)
     }
 
     /// Executes a portal, wholly or for `rows_max` rows. Gives back what can be executed further.
@@ -83,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
                     self.link.say(Say::PortalSuspended(PortalSuspended::new()));
                 }
             }
-            Command::Declare { name, query } => {
+            Command::Declare { name, query, .. } => {
                 let answerer = self.answerer.clone();
                 let source =
                     self.watched(answerer.query(&query, portal.prepared.given(), portal.values.clone())).await?;
@@ -195,10 +218,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
 
 /// Whether two answers have columns of the same names and types.
 fn is_alike(one: &SchemaRef, other: &SchemaRef) -> bool {
-    let columns = |schema: &SchemaRef| {
-        schema.fields().iter().map(|field| (field.name().clone(), types::of_field(field).oid())).collect::<Vec<_>>()
-    };
-    columns(one) == columns(other)
+    let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    names(one) == names(other) && oids(one) == oids(other)
+}
+
+/// The types of the columns of an answer.
+fn oids(schema: &SchemaRef) -> Vec<u32> {
+    schema.fields().iter().map(|field| types::of_field(field).oid()).collect()
 }
 
 fn timed_out() -> Failure {

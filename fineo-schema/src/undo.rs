@@ -82,9 +82,7 @@ pub(crate) fn undone(state: &State, entry: &HistoryEntry, later: &[HistoryEntry]
     // A grant that fell with its field or metric is given anew by whoever may, or not at all.
     let is_of_roles = entry.changes.iter().any(Change::is_of_roles) || entry.deltas.iter().all(is_of_role);
     let counts = |delta: &&Delta| is_of_roles || !is_of_role(delta);
-    if !entry.changes.iter().any(|change| matches!(change, Change::MergeMetric { .. })) {
-        check_keeps_hidden(state, entry)?;
-    }
+    check_keeps_hidden(state, entry, later)?;
     for delta in entry.deltas.iter().filter(counts) {
         take_back(&mut undone, delta, now).map_err(|refused| refused.explained(entry, delta, later))?;
     }
@@ -99,17 +97,24 @@ pub(crate) fn undone(state: &State, entry: &HistoryEntry, later: &[HistoryEntry]
     Ok(undone)
 }
 
-/// What is hidden stays hidden: a name that the change gave to a field that was hidden since is not taken back.
-fn check_keeps_hidden(state: &State, entry: &HistoryEntry) -> Result<()> {
-    for delta in &entry.deltas {
-        let [_, number, fields, id, names] = delta.path.as_slice() else { continue };
-        let (Ok(number), Ok(id)) = (number.parse::<u64>(), id.parse::<u32>()) else { continue };
-        let field = state.metrics.get(&number).and_then(|metric| metric.fields.get(&id));
-        let Some(field) = field.filter(|_| fields == "fields" && names == "names") else { continue };
-        let listed = |part: &Option<Value>| part.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
-        let before = listed(&delta.before);
-        for given in listed(&delta.after).iter().filter(|name| !before.contains(name)) {
-            field.check_keeps_hidden(given.as_str().unwrap_or_default())?;
+/// What is hidden stays hidden: of a field that was hidden since, neither a name that the change gave it is taken back, nor the rows
+/// that a merge brought under it.
+fn check_keeps_hidden(state: &State, entry: &HistoryEntry, later: &[HistoryEntry]) -> Result<()> {
+    let hidden = later.iter().flat_map(|later| &later.deltas).filter_map(|delta| match delta.path.as_slice() {
+        [_, number, _, id, last] if last == "hidden_since" && delta.after.is_some() => Some((number, id)),
+        _ => None,
+    });
+    for (number, id) in hidden {
+        let (Ok(metric), Ok(field)) = (number.parse::<u64>(), id.parse::<u32>()) else { continue };
+        let field = state.metrics.get(&metric).and_then(|metric| metric.fields.get(&field));
+        let Some(field) = field else { continue };
+        let takes_back = |delta: &Delta| match delta.path.as_slice() {
+            [_, _, _, merged] => merged == "merged_into" && delta.after == Some(Value::from(metric)),
+            [_, of, _, which, names] if of == number && which == id && names == "names" => true,
+            _ => false,
+        };
+        if entry.deltas.iter().any(takes_back) {
+            field.check_keeps_hidden(field.names.first().map_or("", |display| display))?;
         }
     }
     Ok(())

@@ -12,6 +12,9 @@ use std::{
 /// Linux's and macOS's codes of too many open files, in the process and on the machine.
 const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
 
+/// How often a directory is opened where there are no more descriptors.
+const TRIES_MAX: u32 = 1_000;
+
 /// The file system as this backend uses it.
 pub(crate) trait Disk: Debug + Send + Sync + 'static {
     /// Opens a file for reading and writing; makes an empty one where `create` says so.
@@ -57,7 +60,16 @@ impl SystemDisk {
     fn sync_with_spare(&self, path: &Path) -> io::Result<()> {
         let mut held = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         drop(held.take());
-        let synced = File::open(path).and_then(|directory| directory.sync_all());
+        // Somebody else may take what was given up; nobody keeps all of them for long.
+        let mut opened = File::open(path);
+        for _ in 0..TRIES_MAX {
+            if !opened.as_ref().is_err_and(is_out_of_descriptors) {
+                break;
+            }
+            std::thread::yield_now();
+            opened = File::open(path);
+        }
+        let synced = opened.and_then(|directory| directory.sync_all());
         *held = spare();
         synced
     }

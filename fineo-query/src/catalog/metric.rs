@@ -105,7 +105,8 @@ pub(super) fn meaning(metric: &Metric, seen: &SeenNames, ident: &Ident) -> Optio
 /// The column of every metric that has this name. A field that was sent under exactly it comes before one that has it but for
 /// case.
 fn system(metric: &Metric, seen: &SeenNames, name: &str, is_quoted: bool) -> Option<Content> {
-    let is_field = || matches!(metric.column(name, true, seen), Found::One(_));
+    let is_there = || metric.field_named(name).is_some() || seen.get(name).is_some();
+    let is_field = || is_there() && matches!(metric.column(name, true, seen), Found::One(_));
     every(metric, name, true).or_else(|| every(metric, name, is_quoted).filter(|_| !is_field()))
 }
 

@@ -6,6 +6,8 @@
 //! with a point stands beside a decimal, it makes room for 15 digits behind the point, which the digits before it may need:
 //! the number becomes the decimal that was written.
 
+use std::sync::Arc;
+
 use datafusion::{
     arrow::{
         array::timezone::Tz,
@@ -18,7 +20,7 @@ use datafusion::{
     },
     error::{DataFusionError, Result},
     logical_expr::{
-        Expr, ExprSchemable, LogicalPlan, Operator, cast,
+        Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, cast,
         expr_rewriter::NamePreserver,
         planner::{ExprPlanner, PlannerResult, RawBinaryExpr},
         utils::merge_schema,
@@ -65,6 +67,10 @@ pub(super) fn read_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
             let read = expr.transform_up(|expr| {
+                if matches!(expr, Expr::Cast(_) | Expr::TryCast(_)) {
+                    let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
+                    return Ok(from_seconds(expr, schema));
+                }
                 if !compares(&expr) {
                     return Ok(Transformed::no(expr));
                 }
@@ -92,6 +98,20 @@ fn is_literal(expr: &Expr) -> bool {
             _
         )
     )
+}
+
+/// A whole number that is cast to a time counts seconds, as the engine has it of its own times.
+fn from_seconds(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let to = expr.get_type(schema).ok();
+    let Some(DataType::Timestamp(TimeUnit::Microsecond, zone)) = to else { return Transformed::no(expr) };
+    let (Expr::Cast(Cast { expr: from, .. }) | Expr::TryCast(TryCast { expr: from, .. })) = &mut expr else {
+        return Transformed::no(expr);
+    };
+    if !from.get_type(schema).is_ok_and(|of| of.is_integer()) {
+        return Transformed::no(expr);
+    }
+    **from = cast(std::mem::take(&mut **from), DataType::Timestamp(TimeUnit::Second, zone));
+    Transformed::yes(expr)
 }
 
 fn compares(expr: &Expr) -> bool {
@@ -141,7 +161,7 @@ fn as_doubles(expr: &mut Expr, schema: &DFSchema) -> bool {
     let types: Vec<_> = compared.iter().map(|side| side.get_type(schema).ok()).collect();
     let is_double = |(side, of): (&&mut Expr, &Option<DataType>)| match (&**side, of) {
         (Expr::Literal(ScalarValue::Float64(Some(number)), _), _) => number.abs() >= DECIMALS_END,
-        (_, of) => of.as_ref().is_some_and(DataType::is_floating),
+        (_, of) => *of == Some(DataType::Float64),
     };
     if !compared.iter().zip(&types).any(is_double) {
         return false;
@@ -171,9 +191,10 @@ fn is_comparison(op: Operator) -> bool {
 }
 
 /// What text is read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
-    Instant,
+    /// In a zone, in which text without one is read.
+    Instant(Option<Arc<str>>),
     Boolean,
     /// So many digits, of which so many are behind the point.
     Decimal(u8, i8),
@@ -184,7 +205,7 @@ impl Kind {
     /// That of what is compared with `expr`; none where text stays text.
     fn of(expr: &Expr, schema: &DFSchema) -> Option<Self> {
         match expr.get_type(schema).ok()? {
-            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Some(Self::Instant),
+            DataType::Timestamp(TimeUnit::Microsecond, zone) => Some(Self::Instant(zone)),
             DataType::Boolean => Some(Self::Boolean),
             DataType::Decimal128(digits, scale) => Some(Self::Decimal(digits, scale)),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if !is_literal(expr) => Some(Self::Text),
@@ -194,7 +215,8 @@ impl Kind {
 }
 
 fn read_in(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let kind = |expr: &Expr| Kind::of(expr, schema);
+    let is_large = compared(&mut expr).into_iter().any(|side| is_large(side));
+    let kind = |expr: &Expr| Kind::of(expr, schema).filter(|kind| !(is_large && *kind == Kind::Text));
     match &mut expr {
         Expr::BinaryExpr(binary) => match (kind(&binary.left), kind(&binary.right)) {
             (Some(of), _) => read(&mut binary.right, of)?,
@@ -203,36 +225,43 @@ fn read_in(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         },
         Expr::Between(between) => {
             let Some(of) = kind(&between.expr) else { return Ok(Transformed::no(expr)) };
-            read(&mut between.low, of)?;
+            read(&mut between.low, of.clone())?;
             read(&mut between.high, of)?;
         }
         Expr::InList(list) => {
             let Some(of) = kind(&list.expr) else { return Ok(Transformed::no(expr)) };
-            list.list.iter_mut().try_for_each(|item| read(item, of))?;
+            list.list.iter_mut().try_for_each(|item| read(item, of.clone()))?;
         }
         _ => return Ok(Transformed::no(expr)),
     }
     Ok(Transformed::yes(expr))
 }
 
+/// Whether a literal is a whole number that doubles do not tell from its neighbours.
+fn is_large(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(Some(whole)), _) => whole.unsigned_abs() >= 1 << f64::MANTISSA_DIGITS,
+        Expr::Literal(ScalarValue::UInt64(Some(_)), _) => true,
+        _ => false,
+    }
+}
+
 /// Makes a literal an instant or a boolean; anything else stays.
 fn read(expr: &mut Expr, kind: Kind) -> Result<()> {
     let Expr::Literal(value, _) = expr else { return Ok(()) };
     let read = match (value.try_as_str().flatten(), kind) {
-        (Some(text), Kind::Instant) => time(text)?,
+        (Some(text), Kind::Instant(zone)) => time(text, zone)?,
         (Some(text), Kind::Boolean) => ScalarValue::Boolean(Some(boolean(text).ok_or_else(|| no_boolean(text))?)),
         // Text is read as a number then, not as a whole one: every text is on the same side of so small a number.
         (_, Kind::Text) => match value {
-            ScalarValue::Int64(Some(whole)) if whole.unsigned_abs() < 1 << f64::MANTISSA_DIGITS => {
-                ScalarValue::Float64(whole.to_string().parse().ok())
-            }
+            ScalarValue::Int64(Some(whole)) => ScalarValue::Float64(whole.to_string().parse().ok()),
             _ => return Ok(()),
         },
         (_, Kind::Decimal(digits, scale)) => match decimal(value, digits, scale) {
             Some(decimal) => decimal,
             None => return Ok(()),
         },
-        (None, Kind::Instant) if is_number(value) => {
+        (None, Kind::Instant(_)) if is_number(value) => {
             return Err(foreign(
                 refused("cannot_compare", "a time is not compared with a number")
                     .with("value", &*value)
@@ -286,8 +315,8 @@ fn no_boolean(text: &str) -> DataFusionError {
     )
 }
 
-fn time(text: &str) -> Result<ScalarValue> {
-    let Some(micros) = instant(text) else {
+fn time(text: &str, zone: Option<Arc<str>>) -> Result<ScalarValue> {
+    let Some(micros) = instant(text, zone.as_deref().unwrap_or("UTC")) else {
         return Err(foreign(
             refused("cannot_cast", "a text is no time")
                 .with("value", text.chars().take(200).collect::<String>())
@@ -295,13 +324,13 @@ fn time(text: &str) -> Result<ScalarValue> {
                 .with("hint", "write it as 2026-01-31T12:00:00Z"),
         ));
     };
-    Ok(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+    Ok(ScalarValue::TimestampMicrosecond(Some(micros), zone))
 }
 
-/// The microseconds of a time written as RFC 3339 or ISO 8601, without a zone in UTC.
-pub(super) fn instant(text: &str) -> Option<i64> {
-    let utc: Tz = "UTC".parse().ok()?;
-    let micros = match string_to_datetime(&utc, text.trim()) {
+/// The microseconds of a time written as RFC 3339 or ISO 8601, without a zone in `zone`.
+pub(super) fn instant(text: &str, zone: &str) -> Option<i64> {
+    let zone: Tz = zone.parse().ok()?;
+    let micros = match string_to_datetime(&zone, text.trim()) {
         Ok(instant) => instant.timestamp_micros(),
         Err(_) => coerce::timestamp(text)?,
     };

@@ -53,7 +53,7 @@ impl Values<'_> {
             }
         };
         if is_instant(placeholder) {
-            return Some(ScalarValue::TimestampMicrosecond(Some(literals::instant(text)?), Some("UTC".into())));
+            return Some(ScalarValue::TimestampMicrosecond(Some(literals::instant(text, "UTC")?), Some("UTC".into())));
         }
         is_text(placeholder).then(|| ScalarValue::Utf8View(Some(text.to_string())))
     }

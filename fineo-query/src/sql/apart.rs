@@ -97,6 +97,13 @@ impl VisitorMut for Groups {
         if !groups_by_casts(select) {
             return ControlFlow::Continue(());
         }
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+            {
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: exact(&expr.to_string()) };
+            }
+        }
         // What is shown, and by what groups are chosen and sorted, has their names.
         let mut casts = Casts { depth: 1, types: Vec::new() };
         let _ = VisitMut::visit(&mut select.group_by, &mut casts);

@@ -95,10 +95,12 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, time: i64, text: &str) {
-        let end = text.char_indices().nth(SAMPLE_CHARS_MAX).map_or(text.len(), |(end, _)| end);
-        let text = &text[..end];
-        if self.count == 0 || (time, text) < (self.first, &self.sample) {
-            (self.first, self.sample) = (time, text.to_owned());
+        if self.count == 0 || time <= self.first {
+            let end = text.char_indices().nth(SAMPLE_CHARS_MAX).map_or(text.len(), |(end, _)| end);
+            let text = &text[..end];
+            if self.count == 0 || (time, text) < (self.first, &self.sample) {
+                (self.first, self.sample) = (time, text.to_owned());
+            }
         }
         self.last = if self.count == 0 { time } else { self.last.max(time) };
         self.count += 1;

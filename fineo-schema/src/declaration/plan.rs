@@ -232,8 +232,10 @@ fn ranked_otherwise(wanted: &[String], present: &[Arc<str>]) -> Option<Vec<Strin
     let mut last = None;
     let is_ranked =
         wanted.iter().filter_map(|alias| places.get(alias.as_str())).all(|place| last.replace(place) < Some(place));
-    let is_alias = |alias: &&String| !alias.is_empty() && alias.as_str() != &**display;
-    (!is_ranked).then(|| wanted.iter().filter(is_alias).cloned().collect())
+    let mut listed = HashSet::new();
+    let mut is_alias =
+        |alias: &&String| !alias.is_empty() && alias.as_str() != &**display && listed.insert(alias.as_str());
+    (!is_ranked).then(|| wanted.iter().filter(|alias| is_alias(alias)).cloned().collect())
 }
 
 fn untyped(metric: &str, field: &str) -> Error {

@@ -13,7 +13,11 @@ pub(super) fn taken_back(current: Option<&Value>, before: Option<&Value>, after:
     let is_first_kept = current.first() == after.first();
     let is_touched =
         added.iter().any(|name| !current.contains(name)) || removed.iter().any(|name| current.contains(name));
-    if is_only_order || is_touched || is_first_changed && !is_first_kept {
+    let common = |names: &[Value], others: &[Value]| -> Vec<Value> {
+        names.iter().filter(|name| others.contains(name)).cloned().collect()
+    };
+    let is_reordered = common(before, after) != common(after, before);
+    if is_only_order || is_reordered || is_touched || is_first_changed && !is_first_kept {
         return None;
     }
     // The display name may since be one that this change added.

@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use crate::program::{Program, counts};
+use crate::{
+    program::{Program, counts},
+    serve::{SERVE, Served},
+};
 
 const TWO: &str = "{\"metrictype\":\"m\",\"timestamp\":1,\"a\":1}\n{\"metrictype\":\"m\",\"timestamp\":2,\"a\":2}\n";
 
@@ -107,8 +110,9 @@ fn a_file_that_is_missing_or_broken_fails_and_is_named() {
 #[test]
 fn what_came_before_a_file_broke_off_is_kept_and_counted() {
     let event = |number: usize| format!("{{\"metrictype\":\"m\",\"timestamp\":{number},\"a\":{number}}}\n");
-    for count in [5, 100, 9_000] {
+    for (count, is_served) in [(5, false), (100, false), (100, true), (9_000, false)] {
         let program = Program::new();
+        let _served = is_served.then(|| Served::of(program.command(SERVE)));
         let whole = gzip(&(0..count).map(event).collect::<String>());
         program.file("cut.gz", &whole[..whole.len() - 20]);
         program.file("trailed.gz", [&gzip(&event(count)), b"trailing bytes".as_slice()].concat());

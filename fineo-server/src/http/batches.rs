@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fineo::{
     Clock, Error, ErrorKind, FreshnessToken, ImportFormat, ImportOptions, ImportReport, ImportSource, Routing,
@@ -18,8 +19,9 @@ use fineo::{
         repo::{Compared, Keep, Subject, Version, Write},
     },
 };
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
@@ -66,6 +68,36 @@ pub(crate) struct BatchView {
     pub rejected: BTreeMap<String, u64>,
     /// What the first refused ones had wrong.
     pub first_rejections: Vec<BatchRejection>,
+}
+
+/// What is kept of a batch.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    #[serde(flatten)]
+    view: BatchView,
+    /// A digest of what came under its key, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent: Option<String>,
+}
+
+impl Manifest {
+    /// The answer to a batch that came under the same key; `sent` is its digest.
+    fn repeated(self, sent: Option<&str>) -> Result<Response, Problem> {
+        if self.sent.as_deref().zip(sent).is_some_and(|(kept, sent)| kept != sent) {
+            let detail = "another batch was sent under this Idempotency-Key";
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail);
+            return Err(problem.with_hint("send what is new under a key of its own"));
+        }
+        Ok(Json(self.view).into_response())
+    }
+}
+
+/// A digest of all that says which events a batch has.
+fn digest_of(query: &BatchQuery, is_csv: bool, sent: &[u8]) -> String {
+    let mut context = Context::new(&SHA256);
+    context.update(json!([query.metric, query.from, is_csv]).to_string().as_bytes());
+    context.update(sent);
+    STANDARD.encode(context.finish())
 }
 
 /// What was taken in of a batch that ended early: of its first events.
@@ -122,10 +154,12 @@ pub(super) async fn send(
     let tenant = caller.require(Scope::Ingest)?;
     let Query(query) = query.map_err(|error| Problem::bad_request("invalid", error.body_text()))?;
     let id = id_of(&room, tenant, &headers)?;
-    if let Some((_, known)) = manifest(&room, tenant, &id).await? {
-        return Ok(Json(known).into_response());
-    }
     let sent = caller.unless_ended(&room, body::read(&room, &headers, body)).await?;
+    let is_csv = format(&headers, query.from.as_deref()) == ImportFormat::Csv;
+    let what = idempotency_key(&headers)?.map(|_| digest_of(&query, is_csv, &sent));
+    if let Some(known) = manifest(&room, tenant, &id).await? {
+        return known.repeated(what.as_deref());
+    }
     let source = match &query.from {
         None => ImportSource::Bytes(sent),
         Some(_) if !sent.is_empty() => {
@@ -155,12 +189,13 @@ pub(super) async fn send(
             .map(|(index, message)| BatchRejection { index: *index, message: message.clone() })
             .collect(),
     };
-    if !save(&room, tenant, &id, &view).await?
-        && let Some((_, known)) = manifest(&room, tenant, &id).await?
+    let kept = Manifest { view, sent: what };
+    if !save(&room, tenant, &id, &kept).await?
+        && let Some(known) = manifest(&room, tenant, &id).await?
     {
-        return Ok(Json(known).into_response());
+        return known.repeated(kept.sent.as_deref());
     }
-    let mut response = (StatusCode::ACCEPTED, Json(&view)).into_response();
+    let mut response = (StatusCode::ACCEPTED, Json(&kept.view)).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/batches/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -234,7 +269,7 @@ pub(super) async fn look(
     let tenant = caller.require_reader_or(Scope::Ingest)?;
     let no_such = || Problem::new(StatusCode::NOT_FOUND, "not_found", "no such batch");
     let id: EventId = id.parse().map_err(|_| no_such())?;
-    let (_, mut view) = manifest(&room, tenant, &id).await?.ok_or_else(no_such)?;
+    let Manifest { mut view, .. } = manifest(&room, tenant, &id).await?.ok_or_else(no_such)?;
     let token: FreshnessToken = view.token.parse()?;
     if room.fineo().wait_until_fresh(&token, std::time::Duration::ZERO).await.is_ok() {
         view.state = "queryable".to_owned();
@@ -262,16 +297,16 @@ fn subject(tenant: &TenantId, id: &EventId) -> Result<Subject, Error> {
     Subject::tenant(tenant, &format!("batch/{id}"), Keep::Latest)
 }
 
-async fn manifest(room: &Room, tenant: &TenantId, id: &EventId) -> Result<Option<(Version, BatchView)>, Problem> {
+async fn manifest(room: &Room, tenant: &TenantId, id: &EventId) -> Result<Option<Manifest>, Problem> {
     let Some(found) = room.fineo().parts().repo.latest(&subject(tenant, id)?).await? else { return Ok(None) };
-    let view = serde_json::from_slice(&found.body)
+    let manifest = serde_json::from_slice(&found.body)
         .map_err(|source| Error::corrupt("the manifest of a batch cannot be read").with_source(source))?;
-    Ok(Some((found.version, view)))
+    Ok(Some(manifest))
 }
 
 /// Keeps a manifest, unless the batch has one by now: where it was sent twice at once, its events are the same events.
-async fn save(room: &Room, tenant: &TenantId, id: &EventId, view: &BatchView) -> Result<bool, Problem> {
-    let body = serde_json::to_vec(view)
+async fn save(room: &Room, tenant: &TenantId, id: &EventId, manifest: &Manifest) -> Result<bool, Problem> {
+    let body = serde_json::to_vec(manifest)
         .map_err(|source| Error::internal("the manifest of a batch cannot be written").with_source(source))?;
     let write = Write { subject: subject(tenant, id)?, expected: Version::NONE, body: Some(Bytes::from(body)) };
     let now = room.shared().clock.now();

@@ -89,3 +89,21 @@ async fn a_batch_with_a_key_that_is_sent_many_times_at_once_makes_no_event_twice
     assert_eq!(taken, 3 * 5 * TIMES, "each of them was taken in, and known");
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn another_batch_under_a_known_key_is_refused_and_not_lost_in_silence() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await.and("idempotency-key", "monday");
+    let first = acme.post("/v1/batches", JSON).await;
+    assert_eq!(first.status, 202, "{first:?}");
+    let again = acme.post("/v1/batches", JSON).await;
+    assert_eq!((again.status, &again.json()["id"]), (200, &first.json()["id"]));
+    let packed = acme.and("content-encoding", "gzip").post("/v1/batches", gzip(JSON)).await;
+    assert_eq!(packed.status, 200, "packed it is the same batch: {packed:?}");
+    for (path, body) in [("/v1/batches", "{\"metrictype\":\"other\"}"), ("/v1/batches?metric=m", JSON)] {
+        let other = acme.post(path, body).await;
+        assert_eq!(other.problem(), (422, "idempotency_key_reused".to_owned()), "{path}");
+    }
+    let look = acme.get(&format!("/v1/batches/{}", first.json()["id"].as_str().unwrap())).await;
+    assert_eq!((look.status, look.json().get("sent")), (200, None));
+}

@@ -46,6 +46,8 @@ async fn a_text_beside_a_real_is_the_real_that_it_says() {
     assert_eq!(count(&client, &format!("{REALS} = ANY($1)"), "{0.1,2.5}").await, 2);
     let binary = client.query(&format!("{REALS} = $1"), &[&0.1_f32]).await.unwrap();
     assert_eq!(binary.len(), 1);
+    let called_text = client.prepare_typed(&format!("{REALS} = $1"), &[Type::TEXT]).await.unwrap();
+    assert_eq!(client.query(&called_text, &[&"0.1"]).await.unwrap().len(), 1);
     let beyond = client.query(&format!("{REALS} = $1"), &[&Text("1e39")]).await.unwrap_err();
     assert_eq!(beyond.code(), Some(&SqlState::NUMERIC_VALUE_OUT_OF_RANGE));
 }

@@ -232,10 +232,16 @@ fn ranked_otherwise(wanted: &[String], present: &[Arc<str>]) -> Option<Vec<Strin
     let mut last = None;
     let is_ranked =
         wanted.iter().filter_map(|alias| places.get(alias.as_str())).all(|place| last.replace(place) < Some(place));
-    let mut listed = HashSet::new();
-    let mut is_alias =
-        |alias: &&String| !alias.is_empty() && alias.as_str() != &**display && listed.insert(alias.as_str());
-    (!is_ranked).then(|| wanted.iter().filter(|alias| is_alias(alias)).cloned().collect())
+    if is_ranked {
+        return None;
+    }
+    let mut listed = Vec::new();
+    for alias in wanted.iter().filter(|alias| !alias.is_empty() && alias.as_str() != &**display) {
+        if !listed.contains(alias) {
+            listed.push(alias.clone());
+        }
+    }
+    Some(listed)
 }
 
 fn untyped(metric: &str, field: &str) -> Error {

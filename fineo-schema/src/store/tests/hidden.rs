@@ -51,6 +51,23 @@ async fn what_is_hidden_is_not_made_readable_by_taking_a_name_away() {
     assert_eq!(columns.iter().map(|column| &*column.name).collect::<Vec<_>>(), ["a", "b", "c", "n"]);
 }
 
+#[tokio::test]
+async fn what_was_hidden_after_a_merge_is_not_made_readable_by_undoing_it() {
+    // S11
+    let mut desk = Desk::new();
+    for metric in ["A", "B"] {
+        desk.apply(create(metric, &[])).await;
+    }
+    desk.apply(add("A", "secret", "long", &[])).await;
+    let merged = desk.apply(Change::MergeMetric { from: "B".into(), into: "A".into() }).await;
+    let hidden = desk.apply(Change::HideField { metric: "A".into(), field: "secret".into() }).await;
+    let refused = desk.undo(&merged).await.unwrap_err().to_string();
+    assert!(refused.contains("unhide it first"), "{refused}");
+    desk.undo(&hidden).await.unwrap();
+    desk.undo(&merged).await.unwrap();
+    assert!(desk.now().metric_named("B").unwrap().fields().is_empty());
+}
+
 /// Whether the hidden alias `b` stays silent though events also bore `B`.
 fn metric_is_silent(schema: &crate::TenantSchema, seen: &SeenNames) -> bool {
     schema.metric_named("pump").unwrap().column("b", false, seen).one().is_none()

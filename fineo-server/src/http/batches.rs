@@ -92,10 +92,10 @@ impl Manifest {
     }
 }
 
-/// A digest of all that says which events a batch has.
-fn digest_of(query: &BatchQuery, is_csv: bool, sent: &[u8]) -> String {
+/// A digest of what is sent as a batch; an object that is read has none of its own, and may have gone elsewhere since.
+fn digest_of(query: &BatchQuery, sent: &[u8]) -> String {
     let mut context = Context::new(&SHA256);
-    context.update(json!([query.metric, query.from, is_csv]).to_string().as_bytes());
+    context.update(json!([query.metric]).to_string().as_bytes());
     context.update(sent);
     STANDARD.encode(context.finish())
 }
@@ -154,10 +154,10 @@ pub(super) async fn send(
     let tenant = caller.require(Scope::Ingest)?;
     let Query(query) = query.map_err(|error| Problem::bad_request("invalid", error.body_text()))?;
     let id = id_of(&room, tenant, &headers)?;
+    let known = manifest(&room, tenant, &id).await?;
     let sent = caller.unless_ended(&room, body::read(&room, &headers, body)).await?;
-    let is_csv = format(&headers, query.from.as_deref()) == ImportFormat::Csv;
-    let what = idempotency_key(&headers)?.map(|_| digest_of(&query, is_csv, &sent));
-    if let Some(known) = manifest(&room, tenant, &id).await? {
+    let what = idempotency_key(&headers)?.map(|_| digest_of(&query, &sent));
+    if let Some(known) = known {
         return known.repeated(what.as_deref());
     }
     let source = match &query.from {

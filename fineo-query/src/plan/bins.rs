@@ -1,7 +1,7 @@
 //! `date_trunc` and `date_bin` of instants of any year.
 //!
 //! The engine's count nanoseconds inside, which begin in the year 1677 and end in 2262: one device whose clock is wrong would
-//! end every query that groups by time. Zones, times of day and text are left to them.
+//! end every query that groups by time. Times of day and text are left to them, and named zones, brought into years that they count.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! What is compared: times and booleans written as text, days with instants, decimals with numbers.
+//! What is compared: times and booleans written as text, days with instants, decimals and text with numbers.
 //!
 //! The engine would read the text of a time, and the day that is compared with one, as nanoseconds, which end in the year
 //! 2262; events may be of any year from 0001 to 9999. So both become instants here, in microseconds, before the engine sees
 //! them. It compares no boolean with text, while tools write `'true'` and `'t'`, as they may elsewhere. And where a number
 //! with a point stands beside a decimal, it makes room for 15 digits behind the point, which the digits before it may need:
-//! the number becomes the decimal that was written.
+//! the number becomes the decimal that was written. Text beside a whole number is read as a number, which need not be whole.
 
 use std::sync::Arc;
 

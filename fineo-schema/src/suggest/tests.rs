@@ -9,7 +9,7 @@ use fineo_core::{
 };
 
 use super::{likeness::is_like, suggest};
-use crate::{Change, ChangeId, ChangeRequest, Discovery, SchemaStore};
+use crate::{Change, ChangeId, ChangeRequest, Discovery, SchemaStore, TenantSchema};
 
 fn rows(events: &[&[(&str, &str)]]) -> Rows {
     let mut rows = Rows::new(ShardId::new("s0").unwrap());
@@ -20,6 +20,16 @@ fn rows(events: &[&[(&str, &str)]]) -> Rows {
         cells.iter().for_each(|(name, text)| rows.cell(name, text));
     }
     rows
+}
+
+/// Stores, and a tenant whose events brought in the metric `pump`.
+async fn with_pump() -> (SchemaStore, Discovery, TenantId, Arc<TenantSchema>) {
+    let repo = Arc::new(MemoryRepo::new());
+    let clock = Arc::new(ManualClock::new(Timestamp::default()));
+    let (store, discovery) = (SchemaStore::new(repo.clone(), clock.clone()), Discovery::new(repo, clock));
+    let tenant = TenantId::new("acme").unwrap();
+    let schema = store.discover_metrics(&tenant, &["pump".into()]).await.unwrap();
+    (store, discovery, tenant, schema)
 }
 
 #[test]
@@ -36,11 +46,7 @@ fn names_are_alike_when_a_person_would_say_so() {
 
 #[tokio::test]
 async fn fields_are_proposed_with_types_and_merges_with_their_evidence_and_applied_in_one_change() {
-    let repo = Arc::new(MemoryRepo::new());
-    let clock = Arc::new(ManualClock::new(Timestamp::default()));
-    let (store, discovery) = (SchemaStore::new(repo.clone(), clock.clone()), Discovery::new(repo, clock));
-    let tenant = TenantId::new("acme").unwrap();
-    let schema = store.discover_metrics(&tenant, &["pump".into()]).await.unwrap();
+    let (store, discovery, tenant, schema) = with_pump().await;
     let metric = schema.metric_named("pump").unwrap().id().clone();
     let events = rows(&[
         &[("temp", "20.5"), ("on", "true"), ("note", "fine")],
@@ -73,11 +79,7 @@ async fn fields_are_proposed_with_types_and_merges_with_their_evidence_and_appli
 
 #[tokio::test]
 async fn names_that_one_event_bore_together_are_not_proposed_as_one() {
-    let repo = Arc::new(MemoryRepo::new());
-    let clock = Arc::new(ManualClock::new(Timestamp::default()));
-    let (store, discovery) = (SchemaStore::new(repo.clone(), clock.clone()), Discovery::new(repo, clock));
-    let tenant = TenantId::new("acme").unwrap();
-    store.discover_metrics(&tenant, &["pump".into()]).await.unwrap();
+    let (store, discovery, tenant, _) = with_pump().await;
     let change = Change::AddField {
         metric: "pump".into(),
         name: "temp".into(),
@@ -97,11 +99,7 @@ async fn names_that_one_event_bore_together_are_not_proposed_as_one() {
 
 #[tokio::test]
 async fn what_is_told_of_a_name_is_nothing_that_was_deleted_and_no_type_that_loses_digits() {
-    let repo = Arc::new(MemoryRepo::new());
-    let clock = Arc::new(ManualClock::new(Timestamp::default()));
-    let (store, discovery) = (SchemaStore::new(repo.clone(), clock.clone()), Discovery::new(repo, clock));
-    let tenant = TenantId::new("acme").unwrap();
-    let schema = store.discover_metrics(&tenant, &["pump".into()]).await.unwrap();
+    let (store, discovery, tenant, schema) = with_pump().await;
     let metric = schema.metric_named("pump").unwrap().id().clone();
     let observed = rows(&[
         &[("token", "secret"), ("zip", "01000"), ("big", "12345678901234567890")],

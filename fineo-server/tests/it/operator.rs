@@ -11,6 +11,10 @@ use fineo_server::{
     },
     socket_path,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::rig::{Rig, config};
 
@@ -59,6 +63,26 @@ async fn the_operator_reaches_the_server_through_the_directory_and_nobody_else_c
     rig.stop().await;
     assert!(!socket.exists());
     let _ = ImportFormat::Json;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operator_comes_in_while_a_crowd_takes_every_connection() {
+    // W12
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.limits.connections_max = 1;
+    let rig = Rig::with(config, Some(directory.path().to_owned())).await;
+    let mut heard = [0; 12];
+    let mut crowd = TcpStream::connect(rig.address).await.unwrap();
+    crowd.write_all(b"GET /healthz HTTP/1.1\r\nhost: fineo\r\n\r\n").await.unwrap();
+    crowd.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"HTTP/1.1 200");
+    let mut late = TcpStream::connect(rig.address).await.unwrap();
+    assert_eq!(late.read(&mut heard).await.unwrap_or_default(), 0, "there is no room for another one");
+    let client = Client::connect(directory.path()).await.unwrap().unwrap();
+    let _: ReportView = client.ask(Method::GET, "/operator/status", Sent::default()).await.unwrap();
+    drop((client, crowd));
+    rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,6 +30,25 @@ async fn undo_takes_back_what_nothing_later_depends_on() {
 }
 
 #[tokio::test]
+async fn undo_gives_back_the_order_of_names_or_says_that_it_cannot() {
+    let mut desk = Desk::new();
+    desk.apply(create("pump", &[])).await;
+    desk.apply(add("pump", "p", "long", &["a", "b"])).await;
+    let rank = Change::RankFieldAliases {
+        metric: "pump".into(),
+        field: "p".into(),
+        aliases: vec!["b".into(), "n".into(), "a".into()],
+    };
+    let ranked = desk.try_apply(vec![alias("pump", "p", "n"), rank]).await.unwrap();
+    assert_eq!(sources(&desk.now(), "pump", "p"), ["p", "b", "n", "a"]);
+    let later = desk.apply(alias("pump", "p", "x")).await;
+    desk.undo(&ranked).await.unwrap_err();
+    desk.undo(&later).await.unwrap();
+    desk.undo(&ranked).await.unwrap();
+    assert_eq!(sources(&desk.now(), "pump", "p"), ["p", "a", "b"]);
+}
+
+#[tokio::test]
 async fn undo_of_an_undo_brings_the_change_back() {
     let mut desk = Desk::new();
     desk.apply(create("pump", &[])).await;

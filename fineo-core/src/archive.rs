@@ -2,7 +2,10 @@
 
 mod cold;
 
-use std::fmt::{self, Debug, Display};
+use std::{
+    fmt::{self, Debug, Display},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -163,6 +166,9 @@ pub struct ArchiveCapabilities {
     pub durability: Durability,
     /// The largest segment in bytes.
     pub segment_bytes_max: u64,
+    /// How long a done write may take to be listed, where somebody else delivers it; none for an archive that lists a segment
+    /// as soon as its write is done. See guarantee 6.
+    pub listed_within: Option<Duration>,
 }
 
 /// Segments that are written once and kept until somebody takes them away whole.
@@ -180,7 +186,10 @@ pub struct ArchiveCapabilities {
 /// 5. **Fidelity.** [`read`](Self::read) answers the bytes as written, or
 ///    [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt); ranges likewise.
 /// 6. **Listing.** [`segments`](Self::segments) lists every done segment of the query once, in order of
-///    names, that is of time.
+///    names, that is of time. With [`ArchiveCapabilities::listed_within`] it may do so only after that time, and of two
+///    segments the later one first: who reads everything looks whether each segment begins where one before it ends. Such an
+///    archive answers every write with [`Created::New`]; guarantees 1, 2 and 7 hold of what is listed: of two segments of one
+///    name the first that was delivered stands.
 /// 7. **Absence.** Reading a segment that is not there fails with
 ///    [`ErrorKind::NotFound`](crate::ErrorKind::NotFound).
 /// 8. **Cancellation.** A dropped write or removal leaves the whole segment or none.

@@ -100,7 +100,11 @@ fn info(folder: &str, meta: &ObjectMeta) -> Result<SegmentInfo> {
 #[async_trait]
 impl Archive for S3Archive {
     fn capabilities(&self) -> ArchiveCapabilities {
-        ArchiveCapabilities { durability: Durability::ZoneLoss, segment_bytes_max: SEGMENT_BYTES_MAX }
+        ArchiveCapabilities {
+            durability: Durability::ZoneLoss,
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            listed_within: None,
+        }
     }
 
     async fn write(&self, name: &SegmentName, bytes: Bytes) -> Outcome<Created> {

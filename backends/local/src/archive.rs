@@ -209,7 +209,11 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
 #[async_trait]
 impl Archive for LocalArchive {
     fn capabilities(&self) -> ArchiveCapabilities {
-        ArchiveCapabilities { durability: self.shared.root.durability(), segment_bytes_max: SEGMENT_BYTES_MAX }
+        ArchiveCapabilities {
+            durability: self.shared.root.durability(),
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            listed_within: None,
+        }
     }
 
     async fn write(&self, name: &SegmentName, bytes: Bytes) -> Outcome<Created> {

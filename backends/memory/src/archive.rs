@@ -47,7 +47,11 @@ impl MemoryArchive {
 #[async_trait]
 impl Archive for MemoryArchive {
     fn capabilities(&self) -> ArchiveCapabilities {
-        ArchiveCapabilities { durability: Durability::Volatile, segment_bytes_max: SEGMENT_BYTES_MAX as u64 }
+        ArchiveCapabilities {
+            durability: Durability::Volatile,
+            segment_bytes_max: SEGMENT_BYTES_MAX as u64,
+            listed_within: None,
+        }
     }
 
     async fn write(&self, name: &SegmentName, bytes: Bytes) -> Outcome<Created> {

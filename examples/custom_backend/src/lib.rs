@@ -125,7 +125,7 @@ impl fmt::Display for FolderArchive {
 #[async_trait]
 impl Archive for FolderArchive {
     fn capabilities(&self) -> ArchiveCapabilities {
-        ArchiveCapabilities { durability: Durability::ProcessCrash, segment_bytes_max: 1 << 30 }
+        ArchiveCapabilities { durability: Durability::ProcessCrash, segment_bytes_max: 1 << 30, listed_within: None }
     }
 
     async fn write(&self, name: &SegmentName, bytes: Bytes) -> Outcome<Created> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fineo::core::TenantId;
 
-use crate::place::Place;
+use crate::place::{AwsNames, Place};
 
 mod backup;
 mod compact;
@@ -59,6 +59,10 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, env = "FINEO_AWS_BUCKET", value_name = "BUCKET")]
     pub(crate) aws_bucket: Option<String>,
 
+    /// On AWS: the delivery stream of Firehose that writes the archive [default: it is written directly]
+    #[arg(long, global = true, env = "FINEO_AWS_DELIVERY", value_name = "NAME")]
+    pub(crate) aws_delivery: Option<String>,
+
     /// What to do.
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -85,7 +89,11 @@ impl Arguments {
     pub(crate) fn place(&self) -> Place {
         match self.backend {
             BackendName::Local => Place::Directory(self.directory()),
-            BackendName::Aws => Place::Aws { prefix: self.aws_prefix.clone(), bucket: self.aws_bucket.clone() },
+            BackendName::Aws => Place::Aws(AwsNames {
+                prefix: self.aws_prefix.clone(),
+                bucket: self.aws_bucket.clone(),
+                delivery: self.aws_delivery.clone().filter(|name| !name.is_empty()),
+            }),
         }
     }
 

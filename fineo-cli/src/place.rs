@@ -12,8 +12,19 @@ use crate::{args::BootstrapArgs, failure::Failure};
 pub(crate) enum Place {
     /// In this directory.
     Directory(PathBuf),
-    /// On AWS, under names that begin with `prefix`.
-    Aws { prefix: String, bucket: Option<String> },
+    /// On AWS.
+    Aws(AwsNames),
+}
+
+/// What an instance's things are called on AWS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AwsNames {
+    /// What the names of streams and tables begin with.
+    pub(crate) prefix: String,
+    /// The bucket; none for one that is called like the prefix.
+    pub(crate) bucket: Option<String>,
+    /// The delivery stream that writes the archive.
+    pub(crate) delivery: Option<String>,
 }
 
 impl Place {
@@ -21,7 +32,7 @@ impl Place {
     pub(crate) fn builder(&self) -> Result<Builder, Failure> {
         match self {
             Self::Directory(directory) => Ok(Fineo::local(directory)),
-            Self::Aws { prefix, bucket } => aws::builder(prefix, bucket.as_deref()),
+            Self::Aws(names) => aws::builder(names),
         }
     }
 
@@ -29,7 +40,7 @@ impl Place {
     pub(crate) fn scratch(&self) -> PathBuf {
         match self {
             Self::Directory(directory) => directory.join("scratch"),
-            Self::Aws { prefix, .. } => std::env::temp_dir().join(format!("fineo-{prefix}-scratch")),
+            Self::Aws(names) => std::env::temp_dir().join(format!("fineo-{}-scratch", names.prefix)),
         }
     }
 
@@ -37,7 +48,7 @@ impl Place {
     pub(crate) async fn bootstrap(&self, args: &BootstrapArgs) -> Result<(), Failure> {
         match self {
             Self::Directory(_) => Err(only_on_aws()),
-            Self::Aws { prefix, bucket } => aws::bootstrap(prefix, bucket.as_deref(), args).await,
+            Self::Aws(names) => aws::bootstrap(names, args).await,
         }
     }
 
@@ -58,7 +69,7 @@ impl Place {
     pub(crate) async fn doctor(&self) -> Result<(), Failure> {
         match self {
             Self::Directory(_) => Err(only_on_aws()),
-            Self::Aws { prefix, bucket } => aws::doctor(prefix, bucket.as_deref()).await,
+            Self::Aws(names) => aws::doctor(names).await,
         }
     }
 }
@@ -81,22 +92,23 @@ mod aws {
     };
     use fineo_server::Folders;
 
+    use super::AwsNames;
     use crate::{
         args::BootstrapArgs,
         failure::{Failure, say},
     };
 
-    fn options(prefix: &str, bucket: Option<&str>) -> AwsOptions {
-        let options = AwsOptions::new(prefix);
-        match bucket {
+    fn options(names: &AwsNames) -> AwsOptions {
+        let options = AwsOptions::new(&names.prefix).with_archive_delivery(names.delivery.clone());
+        match &names.bucket {
             Some(bucket) => options.with_bucket(bucket),
             None => options,
         }
     }
 
-    pub(super) fn builder(prefix: &str, bucket: Option<&str>) -> Result<Builder, Failure> {
+    pub(super) fn builder(names: &AwsNames) -> Result<Builder, Failure> {
         // Whoever types a verb gets what is there, not new streams that cost money: bootstrap makes those.
-        Ok(Fineo::aws(options(prefix, bucket).with_creates_missing(false)))
+        Ok(Fineo::aws(options(names).with_creates_missing(false)))
     }
 
     pub(super) async fn connect(folders: &mut Folders, url: &str) -> Result<(), Failure> {
@@ -115,18 +127,18 @@ mod aws {
         Ok(named.collect())
     }
 
-    pub(super) async fn bootstrap(prefix: &str, bucket: Option<&str>, args: &BootstrapArgs) -> Result<(), Failure> {
+    pub(super) async fn bootstrap(names: &AwsNames, args: &BootstrapArgs) -> Result<(), Failure> {
         let units = args.read_units.zip(args.write_units).map(|(reads, writes)| TableUnits { reads, writes });
         let cold = args.cold_after_days.map(|days| ColdAfter { days, class: args.cold_class.clone() });
-        let options = options(prefix, bucket).with_shards(args.shards).with_rows_units(units).with_archive_cold(cold);
+        let options = options(names).with_shards(args.shards).with_rows_units(units).with_archive_cold(cold);
         let aws = Aws::connect(options).await?;
         aws.bootstrap(&Resource::all()).await?;
         say(&format!("{aws}: everything is there"));
         Ok(())
     }
 
-    pub(super) async fn doctor(prefix: &str, bucket: Option<&str>) -> Result<(), Failure> {
-        let diagnosis = Aws::connect(options(prefix, bucket)).await?.doctor().await;
+    pub(super) async fn doctor(names: &AwsNames) -> Result<(), Failure> {
+        let diagnosis = Aws::connect(options(names)).await?.doctor().await;
         write!(std::io::stdout().lock(), "{diagnosis}")?;
         if diagnosis.is_good() {
             return Ok(());
@@ -142,6 +154,7 @@ mod aws {
     use fineo::{Builder, ingest::Object};
     use fineo_server::Folders;
 
+    use super::AwsNames;
     use crate::{args::BootstrapArgs, failure::Failure};
 
     fn compiled_out() -> Failure {
@@ -151,7 +164,7 @@ mod aws {
         )
     }
 
-    pub(super) fn builder(_prefix: &str, _bucket: Option<&str>) -> Result<Builder, Failure> {
+    pub(super) fn builder(_names: &AwsNames) -> Result<Builder, Failure> {
         Err(compiled_out())
     }
 
@@ -163,11 +176,11 @@ mod aws {
         Err(compiled_out())
     }
 
-    pub(super) async fn bootstrap(_prefix: &str, _bucket: Option<&str>, _args: &BootstrapArgs) -> Result<(), Failure> {
+    pub(super) async fn bootstrap(_names: &AwsNames, _args: &BootstrapArgs) -> Result<(), Failure> {
         Err(compiled_out())
     }
 
-    pub(super) async fn doctor(_prefix: &str, _bucket: Option<&str>) -> Result<(), Failure> {
+    pub(super) async fn doctor(_names: &AwsNames) -> Result<(), Failure> {
         Err(compiled_out())
     }
 }

@@ -16,6 +16,7 @@ use crate::tables_of;
 /// |---|---|
 /// | `FINEO_AWS_PREFIX` | what the names of streams and tables begin with |
 /// | `FINEO_AWS_BUCKET` | the bucket of archive, tables and manifests; the prefix without it |
+/// | `FINEO_AWS_DELIVERY` | the delivery stream of Firehose that writes the archive; it is written directly without it |
 /// | `FINEO_AWS_SPREAD` | over how many partitions a day of a metric's rows spreads; 4 without it |
 /// | `FINEO_INBOX` | the folder that files are imported from: `inbox` without it |
 /// | `FINEO_TENANT` | whose the events of every file are; without it the folder in the inbox says so |
@@ -65,6 +66,7 @@ impl Settings {
             Error::invalid("FINEO_AWS_PREFIX is not set: say what the names of streams and tables begin with")
         })?;
         let mut aws = AwsOptions::new(prefix).with_creates_missing(false);
+        aws = aws.with_archive_delivery(variable("FINEO_AWS_DELIVERY"));
         if let Some(bucket) = variable("FINEO_AWS_BUCKET") {
             aws = aws.with_bucket(bucket);
         }
@@ -119,8 +121,8 @@ mod tests {
         let shown = read.map(|settings| {
             let (aws, inbox) = (settings.aws, settings.inbox);
             format!(
-                "{} {} {} {} {:?} {:?}",
-                aws.prefix, aws.bucket, aws.spread, inbox.folder, inbox.routing, inbox.metric
+                "{} {} {:?} {} {} {:?} {:?}",
+                aws.prefix, aws.bucket, aws.archive_delivery, aws.spread, inbox.folder, inbox.routing, inbox.metric
             )
         });
         assert_eq!(shown.as_deref().map_err(|error| error.message()), expected);
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_prefix_is_enough() {
-        check(&[("FINEO_AWS_PREFIX", "acme")], Ok("acme acme 4 inbox None None"));
+        check(&[("FINEO_AWS_PREFIX", "acme")], Ok("acme acme None 4 inbox None None"));
     }
 
     #[test]
@@ -136,12 +138,13 @@ mod tests {
         let all = [
             ("FINEO_AWS_PREFIX", "acme"),
             ("FINEO_AWS_BUCKET", "acme-data"),
+            ("FINEO_AWS_DELIVERY", "acme-archive"),
             ("FINEO_AWS_SPREAD", "8"),
             ("FINEO_INBOX", "/from/partners/"),
             ("FINEO_TENANT_FIELD", "owner"),
             ("FINEO_METRIC", "meter"),
         ];
-        check(&all, Ok("acme acme-data 8 from/partners Some(Field(\"owner\")) Some(\"meter\")"));
+        check(&all, Ok("acme acme-data Some(\"acme-archive\") 8 from/partners Some(Field(\"owner\")) Some(\"meter\")"));
     }
 
     #[test]

@@ -141,8 +141,13 @@ impl QueryStream {
             .map_err(|source| defect("a result does not fit its schema").with_source(source))
     }
 
-    /// Refuses to go on when what the reader was granted was taken back.
-    fn granted(&self) -> Result<()> {
+    /// Refuses to go on when what the reader was granted was taken back. Whoever keeps rows that were read looks at this before
+    /// they are shown.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` with the code `permission_revoked`.
+    pub fn check_granted(&self) -> Result<()> {
         self.granted.as_ref().map_or(Ok(()), |watched| watched.granted.check())
     }
 
@@ -201,11 +206,11 @@ impl Stream for QueryStream {
             Ok(Poll::Ready(Some(Ok(batch)))) => {
                 // What was shown cannot be taken back.
                 this.again.restart = None;
-                Some(this.granted().and_then(|()| this.counted(&batch)))
+                Some(this.check_granted().and_then(|()| this.counted(&batch)))
             }
             Ok(Poll::Ready(Some(Err(error)))) => match this.again.restarted(classify(&error)) {
                 // What went wrong may tell of what may not be read any more.
-                Some(error) => Some(Err(this.granted().err().unwrap_or(error))),
+                Some(error) => Some(Err(this.check_granted().err().unwrap_or(error))),
                 None => return self.poll_next(context),
             },
             Err(panic) => Some(Err(panicked(panic.as_ref()))),

@@ -1,5 +1,5 @@
 //! What neither JSON nor CSV has a form for, at every door as `fineo sql` writes it and as events bear it: one word each
-//! for NaN and the infinities, base64 for bytes.
+//! for NaN and the infinities, base64 for bytes; and in CSV, JSON for lists and structures.
 
 use std::sync::{Arc, LazyLock};
 
@@ -104,11 +104,34 @@ impl Encoder for Base64 {
     }
 }
 
-/// `batch` with columns of text in the place of bytes, and of floats that have such values.
+/// Values that have parts, as JSON; none where the values of `array` have none.
+fn nested(field: &FieldRef, array: &dyn Array) -> Result<Option<StringArray>, ArrowError> {
+    if !array.data_type().is_nested() {
+        return Ok(None);
+    }
+    let options = EncoderOptions::default().with_encoder_factory(Arc::new(JsonWords));
+    let mut encoder = make_encoder(field, array, &options)?;
+    let mut text = Vec::new();
+    let json = (0..array.len()).map(|row| {
+        text.clear();
+        array.is_valid(row).then(|| {
+            encoder.encode(row, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    });
+    Ok(Some(json.collect()))
+}
+
+/// `batch` with columns of text in the place of bytes, of floats that have such values, and of lists and structures.
 pub(crate) fn in_words(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut fields: Vec<FieldRef> = batch.schema().fields().iter().cloned().collect();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     for (field, column) in fields.iter_mut().zip(&mut columns) {
+        if let Some(texts) = nested(field, column)? {
+            *column = Arc::new(texts);
+            *field = Arc::new(Field::new(field.name(), DataType::Utf8, true));
+            continue;
+        }
         *column = match (bytes(column)?, words(column)) {
             (Some(bytes), _) => {
                 let texts = bytes.iter().map(|value| value.map(|value| STANDARD.encode(value)));

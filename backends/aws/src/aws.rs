@@ -5,10 +5,11 @@ use std::{fmt, sync::Arc};
 use fineo_core::{Error, Result, Stores};
 
 use crate::{
-    AwsOptions, Bucket, Diagnosis, DynamoNearline, DynamoRepo, FirehoseSink, KinesisStream, S3Archive, bootstrap,
+    AwsOptions, Bucket, Diagnosis, DynamoNearline, DynamoRepo, FirehoseArchive, KinesisStream, S3Archive, bootstrap,
     connect::{self, Clients},
     doctor,
     dynamo::Table,
+    firehose,
 };
 
 /// Something that an instance needs on AWS.
@@ -58,7 +59,7 @@ impl Aws {
     /// # Errors
     ///
     /// `NotFound` when something is missing and may not be created, `Unsupported` when the store of objects or the table
-    /// cannot be trusted, or a failure of a service.
+    /// cannot be trusted, `Invalid` when the delivery stream of the archive is not what it has to be, or a failure of a service.
     pub async fn open(options: AwsOptions) -> Result<Self> {
         let aws = Self::connect(options).await?;
         let resources = Resource::all();
@@ -70,6 +71,9 @@ impl Aws {
             }
         }
         aws.bucket.try_out().await?;
+        if let Some(name) = &aws.options.archive_delivery {
+            firehose::check(&aws, name).await?;
+        }
         if aws.clients.is_emulated {
             aws.repo().try_out(aws.options.clock.now()).await?;
             aws.nearline().try_out().await?;
@@ -99,7 +103,10 @@ impl Aws {
         Stores {
             raw: self.stream("raw"),
             staged: self.stream("staged"),
-            archive: self.archive(),
+            archive: match self.delivered_archive() {
+                Some(archive) => archive,
+                None => self.archive(),
+            },
             nearline: self.nearline(),
             repo: self.repo(),
         }
@@ -115,9 +122,11 @@ impl Aws {
         Arc::new(S3Archive::new(self.bucket.clone(), self.options.clone()))
     }
 
-    /// A sink into the delivery stream of this name, which is not made by [`Aws::bootstrap`].
-    pub fn sink(&self, delivery: &str) -> FirehoseSink {
-        FirehoseSink::new(delivery.to_owned(), self.clients.clone(), self.options.clone())
+    /// The archive in the bucket, written by the delivery stream that the options name; none when they name none.
+    pub fn delivered_archive(&self) -> Option<Arc<FirehoseArchive>> {
+        let name = self.options.archive_delivery.clone()?;
+        let (clients, options) = (self.clients.clone(), self.options.clone());
+        Some(Arc::new(FirehoseArchive::new(name, self.archive(), &self.bucket, clients, options)))
     }
 
     /// The nearline store.

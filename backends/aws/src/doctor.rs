@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{BillingMode, TableDescription};
 use fineo_core::{Error, ErrorKind, Result, Timestamp};
 use object_store::{ObjectStoreExt, PutPayload, path::Path};
 
-use crate::{Aws, bootstrap, bucket::UPLOADS, failure};
+use crate::{Aws, bootstrap, bucket::UPLOADS, failure, firehose};
 
 /// How far the clocks may differ. AWS refuses calls that are a quarter of an hour off.
 const SKEW_MAX: Duration = Duration::from_secs(120);
@@ -111,6 +111,10 @@ pub(crate) async fn diagnose(aws: &Aws) -> Diagnosis {
     }
     let tried = aws.bucket.try_out().await.map(|()| (Verdict::Good, "are kept".to_owned()));
     diagnosis.add_result(format!("conditional writes in {bucket}"), tried);
+    if let Some(name) = &aws.options.archive_delivery {
+        let checked = firehose::check(aws, name).await.map(|message| (Verdict::Good, message));
+        diagnosis.add_result(format!("delivery stream {name}"), checked);
+    }
     diagnosis.add_result("clock", clock(aws).await);
     diagnosis
 }

@@ -1,153 +1,145 @@
-//! A sink beside the archive: what a stage received or refused goes to S3 through Amazon Data Firehose.
-//!
-//! It is no [`Archive`](fineo_core::Archive): Firehose says neither when something is in the bucket nor under which name, and
-//! delivers at least once (`docs/adr/0009-firehose-is-a-sink.md`). Nothing waits for it, and nothing is trimmed because of it.
+//! An archive that Amazon Data Firehose writes: a segment is handed to a delivery stream in parts, and filed under its name
+//! in the bucket once all of them were delivered (`docs/adr/0009-firehose-writes-the-archive-late.md`).
 
+mod check;
 mod delivered;
 mod frame;
-mod plan;
+mod put;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use aws_sdk_firehose::{
-    primitives::Blob,
-    types::{PutRecordBatchResponseEntry, Record},
-};
+use async_trait::async_trait;
+use bytes::Bytes;
 use fineo_core::{
-    Error, ErrorKind, Outcome, Result, ShardId,
-    archive::{SegmentKind, Stage},
-    stream::Delivery,
+    Archive, Error, ErrorKind, Outcome, Result,
+    archive::{ArchiveCapabilities, Availability, Created, Restore, SegmentInfo, SegmentName, SegmentQuery},
 };
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::sync::Mutex;
 
-pub use delivered::read_delivered;
+pub(crate) use check::check;
+use delivered::Delivered;
+use put::Delivery;
 
-use crate::{AwsOptions, connect::Clients, failure, retry::Backoff};
+use crate::{AwsOptions, Bucket, S3Archive, connect::Clients};
 
-/// How often a record is sent before its entries are given back.
-const TRIES_MAX: u32 = 10;
+/// Firehose gives up after 24 hours; an hour more for what it delivers last.
+const LISTED_WITHIN: Duration = Duration::from_secs(25 * 60 * 60);
 
-/// An entry on its way through a sink.
-#[derive(Debug, Clone)]
-pub struct SinkEntry {
-    /// The stage.
-    pub stage: Stage,
-    /// What it is to the stage. Kinds share a delivery stream, and are told apart when they are read.
-    pub kind: SegmentKind,
-    /// The shard of the stage's input.
-    pub shard: ShardId,
-    /// Whose bytes they are, where they stand in the shard, and the bytes.
-    pub delivery: Delivery,
-}
-
-/// Sends entries to one delivery stream, whose destination must be S3 without compression. Cloning is cheap.
+/// An [`Archive`] whose segments a delivery stream of Firehose brings to the bucket. Once delivered they are where an
+/// [`S3Archive`] keeps them, under the same names and with the same bytes. Cloning is cheap.
 ///
 /// # Guarantees
 ///
-/// 1. **Outcomes.** [`send`](Self::send) answers one outcome per entry, in order. What is done is Firehose's to deliver: it
-///    keeps it for 24 hours while the bucket cannot be written.
-/// 2. **At least once.** An entry may be delivered more than once and in any order; [`read_delivered`] puts that right.
-/// 3. **Limits.** Entries are packed into records of at most 1,000 KiB, and those into calls of at most 500 records and
-///    4 MiB. An entry that fits no record is not done, with `Invalid`; the others are not touched by that.
+/// Those of [`Archive`] with [`listed_within`](ArchiveCapabilities::listed_within), and:
+///
+/// 1. **Durability.** A write is done when Firehose has taken every part of the segment: it keeps them for 24 hours while the
+///    bucket cannot be written. What failed of a call is sent again, and nothing else.
+/// 2. **One delivery stream** for all stages and kinds, and for all workers: each part says whose it is.
+/// 3. **Filing.** Whoever lists first files what was delivered, each segment once, however often and in whatever order its
+///    parts came; then the delivered object goes. What cannot be filed, for it is damaged or lacks a part, is put aside into
+///    the folder `undelivered` when it is older than `listed_within`. It is never deleted.
 #[derive(Clone)]
-pub struct FirehoseSink {
-    name: Arc<str>,
-    clients: Clients,
-    options: AwsOptions,
+pub struct FirehoseArchive {
+    delivery: Delivery,
+    delivered: Delivered,
+    filed: Arc<S3Archive>,
+    /// Of the listings of one process one files at a time.
+    filing: Arc<Mutex<()>>,
 }
 
-impl FirehoseSink {
-    pub(crate) fn new(name: String, clients: Clients, options: AwsOptions) -> Self {
-        Self { name: name.into(), clients, options }
+impl FirehoseArchive {
+    pub(crate) fn new(
+        name: String,
+        filed: Arc<S3Archive>,
+        bucket: &Bucket,
+        clients: Clients,
+        options: AwsOptions,
+    ) -> Self {
+        let delivered = Delivered::new(bucket, Arc::clone(&options.clock));
+        let delivery = Delivery::new(name, clients, options);
+        Self { delivery, delivered, filed, filing: Arc::default() }
     }
 
     /// The delivery stream's name.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn delivery(&self) -> &str {
+        self.delivery.name()
     }
 
-    /// Sends `entries` and says, one by one, what became of them.
-    pub async fn send(&self, entries: &[SinkEntry]) -> Vec<Outcome<()>> {
-        let plan::Planned { mut records, refused } = plan::records(entries);
-        let mut outcomes: Vec<Option<Outcome<()>>> = vec![None; entries.len()];
-        for (index, error) in refused {
-            outcomes[index] = Some(Outcome::NotDone(error));
-        }
-        let mut backoff = Backoff::new(&self.options.clock, &self.options.entropy, TRIES_MAX);
-        loop {
-            let mut again = Vec::new();
-            for call in plan::calls(records) {
-                for (record, outcome) in call.iter().zip(self.put(&call).await) {
-                    match outcome {
-                        Outcome::NotDone(error) | Outcome::Unknown(error) if error.is_retryable() => {
-                            again.push((record.clone(), error))
-                        }
-                        outcome => record.entries.iter().for_each(|index| outcomes[*index] = Some(outcome.clone())),
-                    }
-                }
-            }
-            if again.is_empty() {
-                break;
-            }
-            if !backoff.wait().await {
-                for (record, error) in again {
-                    let outcome = Outcome::of_error(error);
-                    record.entries.iter().for_each(|index| outcomes[*index] = Some(outcome.clone()));
-                }
-                break;
-            }
-            records = again.into_iter().map(|(record, _)| record).collect();
-        }
-        let missing = || Outcome::Unknown(Error::internal("an entry was not answered for"));
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
-    }
-
-    /// One call; an outcome per record.
-    async fn put(&self, call: &[plan::Record]) -> Vec<Outcome<()>> {
-        match self.put_records(call).await {
-            Ok(answers) if answers.len() == call.len() => answers.iter().map(outcome).collect(),
-            Ok(_) => vec![
-                Outcome::Unknown(Error::internal("Firehose answered for other records than it was sent"));
-                call.len()
-            ],
-            Err(error) => vec![Outcome::of_error(error.with("delivery", &self.name)); call.len()],
-        }
-    }
-
-    async fn put_records(&self, call: &[plan::Record]) -> Result<Vec<PutRecordBatchResponseEntry>> {
-        let built = |source| Error::internal("a record lacks a part").with_source(source);
-        let records: Result<Vec<Record>> = call
-            .iter()
-            .map(|record| Record::builder().data(Blob::new(record.bytes.as_ref())).build().map_err(built))
-            .collect();
-        let request = self.clients.firehose.put_record_batch().delivery_stream_name(&*self.name);
-        let answer = request.set_records(Some(records?)).send().await.map_err(failure::firehose)?;
-        Ok(answer.request_responses)
+    /// Files every segment that was delivered as a whole. Listing does so, too.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the bucket; what was filed before is filed.
+    pub async fn file(&self) -> Result<()> {
+        let _alone = self.filing.lock().await;
+        self.delivered.file(&*self.filed, LISTED_WITHIN).await
     }
 }
 
-/// What became of one record: its own code counts, whatever the number of failures in the answer says.
-fn outcome(answer: &PutRecordBatchResponseEntry) -> Outcome<()> {
-    match (answer.error_code(), answer.record_id()) {
-        (None, Some(_)) => Outcome::Done(()),
-        (Some("ServiceUnavailableException" | "ThrottlingException" | "LimitExceededException"), _) => {
-            Outcome::NotDone(Error::new(ErrorKind::Throttled, "the delivery stream takes no more just now"))
+#[async_trait]
+impl Archive for FirehoseArchive {
+    fn capabilities(&self) -> ArchiveCapabilities {
+        ArchiveCapabilities { listed_within: Some(LISTED_WITHIN), ..self.filed.capabilities() }
+    }
+
+    async fn write(&self, name: &SegmentName, bytes: Bytes) -> Outcome<Created> {
+        let bytes_max = self.capabilities().segment_bytes_max;
+        if bytes.len() as u64 > bytes_max {
+            let error = Error::invalid("the segment is too large").with("bytes", bytes.len());
+            return Outcome::NotDone(error.with("bytes_max", bytes_max));
         }
-        (code, _) => {
-            let error = Error::unavailable("Firehose did not take the record").with("code", code.unwrap_or("none"));
-            Outcome::Unknown(error.and_may_have_applied())
+        match self.delivery.put(frame::frames(name, &bytes)).await {
+            Outcome::Done(()) => Outcome::Done(Created::New),
+            Outcome::NotDone(error) => Outcome::NotDone(error.with("segment", name.path())),
+            Outcome::Unknown(error) => Outcome::Unknown(error.with("segment", name.path())),
         }
+    }
+
+    fn segments(&self, query: SegmentQuery) -> BoxStream<'static, Result<SegmentInfo>> {
+        let archive = self.clone();
+        let filed = async move {
+            archive.file().await?;
+            Ok(archive.filed.segments(query))
+        };
+        stream::once(filed).try_flatten().boxed()
+    }
+
+    async fn read(&self, name: &SegmentName, range: Option<(u64, u64)>) -> Result<Bytes> {
+        match self.filed.read(name, range).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.file().await?;
+                self.filed.read(name, range).await
+            }
+            read => read,
+        }
+    }
+
+    async fn remove(&self, name: &SegmentName) -> Outcome<bool> {
+        // What was delivered and is not filed yet would come back.
+        match self.file().await {
+            Ok(()) => self.filed.remove(name).await,
+            Err(error) => Outcome::NotDone(error.with("segment", name.path())),
+        }
+    }
+
+    async fn availability(&self, name: &SegmentName, restore: Option<Restore>) -> Result<Availability> {
+        self.filed.availability(name, restore).await
     }
 }
 
-impl fmt::Display for FirehoseSink {
+impl fmt::Display for FirehoseArchive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Firehose {}", self.name)
+        write!(f, "{}, written by Firehose {}", self.filed, self.delivery.name())
     }
 }
 
-impl fmt::Debug for FirehoseSink {
+impl fmt::Debug for FirehoseArchive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FirehoseSink").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("FirehoseArchive").field("delivery", &self.delivery.name()).finish_non_exhaustive()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Aws::open`] connects with the SDK's own chain of credentials, makes what is missing and gives the parts of an
 //! instance: two [`KinesisStream`]s, an [`S3Archive`], a [`DynamoNearline`] store and a [`DynamoRepo`]. They keep the
-//! same contracts as every other backend. [`Aws::doctor`] looks at permissions, limits and clocks and says what to fix.
+//! same contracts as every other backend. A [`FirehoseArchive`] can stand in for the archive. [`Aws::doctor`] looks at permissions, limits and clocks and says what to fix.
 //!
 //! ```no_run
 //! # async fn example() -> fineo_core::Result<()> {
@@ -33,7 +33,7 @@ pub use archive::S3Archive;
 pub use aws::{Aws, Resource};
 pub use bucket::Bucket;
 pub use doctor::{Diagnosis, Finding, Verdict};
-pub use firehose::{FirehoseSink, SinkEntry, read_delivered};
+pub use firehose::FirehoseArchive;
 pub use folder::{folder, objects};
 pub use nearline::DynamoNearline;
 pub use options::{AwsOptions, ColdAfter, Endpoints, TableUnits};

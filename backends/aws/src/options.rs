@@ -115,6 +115,9 @@ pub struct AwsOptions {
     pub rows_units: Option<TableUnits>,
     /// The storage class of archived segments, such as `STANDARD_IA`; none for that of the bucket.
     pub archive_class: Option<String>,
+    /// The delivery stream of Firehose that brings segments to the bucket, see [`FirehoseArchive`](crate::FirehoseArchive); none
+    /// for writing them there directly.
+    pub archive_delivery: Option<String>,
     /// When they move to a colder class, if the bucket's lifecycle is to do that; none leaves its rules as they are.
     pub archive_cold: Option<ColdAfter>,
     /// The clock.
@@ -144,6 +147,7 @@ impl AwsOptions {
             unspread_max: 4_096,
             rows_units: None,
             archive_class: None,
+            archive_delivery: None,
             archive_cold: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),
@@ -151,10 +155,11 @@ impl AwsOptions {
     }
 
     /// An instance whose names the environment says: `FINEO_AWS_PREFIX`, without it `prefix`; `FINEO_AWS_BUCKET`, without it
-    /// the bucket that is called like the prefix.
+    /// the bucket that is called like the prefix; `FINEO_AWS_DELIVERY`, the delivery stream that writes the archive.
     pub fn from_environment(prefix: &str) -> Self {
         let said = |variable: &str| std::env::var(variable).ok().filter(|name| !name.is_empty());
         let options = Self::new(said("FINEO_AWS_PREFIX").unwrap_or_else(|| prefix.to_owned()));
+        let options = options.with_archive_delivery(said("FINEO_AWS_DELIVERY"));
         match said("FINEO_AWS_BUCKET") {
             Some(bucket) => options.with_bucket(bucket),
             None => options,
@@ -173,6 +178,12 @@ impl AwsOptions {
             return Err(
                 Error::invalid("not the name of a bucket: 3-63 characters of a-z 0-9 . -").with("bucket", &self.bucket)
             );
+        }
+        if let Some(name) = self.archive_delivery.as_deref()
+            && (!(1..=64).contains(&name.len()) || !name.bytes().all(legal))
+        {
+            let message = "not the name of a delivery stream: 1-64 characters of A-Z a-z 0-9 . _ -";
+            return Err(Error::invalid(message).with("delivery", name));
         }
         if !(1..=Self::SPREAD_MAX).contains(&self.spread) {
             return Err(Error::invalid("the spread is out of bounds").with("spread", self.spread));
@@ -224,6 +235,8 @@ with! {
     with_rows_units(rows_units: Option<TableUnits>);
     /// Another storage class of segments.
     with_archive_class(archive_class: Option<String>);
+    /// Segments go to the bucket by this delivery stream.
+    with_archive_delivery(archive_delivery: Option<String>);
     /// Segments move to a colder class, see [`ColdAfter`].
     with_archive_cold(archive_cold: Option<ColdAfter>);
     /// Another clock.

@@ -1,10 +1,10 @@
-//! The scenario: deploy, send, import, look, compact.
+//! The scenario: deploy, with Firehose for the archive; send, import, look, compact.
 
 use std::{path::Path as File, process::Command, sync::Arc, time::Duration};
 
 use fineo_backend_aws::{Aws, AwsOptions, Endpoints, Resource, folder};
 use fineo_core::{
-    Archive, Clock, Entropy, MetricId, NearlineStore, SystemClock, SystemEntropy, TenantId,
+    Clock, Entropy, MetricId, NearlineStore, SystemClock, SystemEntropy, TenantId,
     archive::{SegmentKind, SegmentQuery, Stage},
     nearline::ScanRequest,
 };
@@ -56,14 +56,14 @@ async fn wait_for(aws: &Aws, metric: &str, wanted: usize) {
 }
 
 async fn segments(aws: &Aws, stage: Stage, kind: SegmentKind) -> usize {
-    let found: Vec<_> = aws.archive().segments(SegmentQuery { stage, kind }).try_collect().await.unwrap();
+    let found: Vec<_> = aws.stores().archive.segments(SegmentQuery { stage, kind }).try_collect().await.unwrap();
     found.len()
 }
 
 pub(crate) async fn events_become_rows_and_tables(url: &str) {
     let id = u128::from_be_bytes(SystemEntropy::new().id());
     let (prefix, code) = (format!("l{:024x}", id >> 32), format!("c{:024x}", id >> 32));
-    let endpoints = Endpoints::default().with_s3(url).with_kinesis(url).with_dynamodb(url);
+    let endpoints = Endpoints::default().with_s3(url).with_kinesis(url).with_dynamodb(url).with_firehose(url);
     let options = |name: &str| AwsOptions::new(name).with_region("us-east-1").with_endpoints(endpoints.clone());
 
     let packages = tempfile::tempdir().unwrap();
@@ -83,9 +83,11 @@ pub(crate) async fn events_become_rows_and_tables(url: &str) {
         ("CodePrefix", "fineo/"),
         ("ColdAfterDays", "90"),
         ("ColdClass", "GLACIER"),
+        ("ArchiveBy", "firehose"),
     ];
     cloud.deploy(&prefix, TEMPLATE, &parameters).await;
-    let aws = Aws::open(options(&prefix).with_creates_missing(false)).await.unwrap();
+    let delivery = Some(format!("{prefix}-archive"));
+    let aws = Aws::open(options(&prefix).with_creates_missing(false).with_archive_delivery(delivery)).await.unwrap();
 
     // Streamed: good events, one of them twice, and a bad one.
     let raw: Arc<dyn fineo_core::Stream> = aws.stream("raw");

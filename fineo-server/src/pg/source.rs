@@ -122,6 +122,14 @@ impl Source {
         Self { schema, feed: Feed::Batches(batches.into()), rows: None, sql: String::new() }
     }
 
+    /// Goes on where the client stopped; not with rows that were read before what its role may read was taken back.
+    pub(super) fn resume(&self) -> Result<(), Failure> {
+        match &self.feed {
+            Feed::Stream(stream) => stream.check_granted().map_err(|error| Failure::of(&error, &self.sql)),
+            Feed::Batches(_) => Ok(()),
+        }
+    }
+
     /// Writes the next row of the batch at hand; false when another batch is needed.
     pub(super) fn write(&mut self, out: &mut BytesMut) -> Result<bool, Failure> {
         match &mut self.rows {

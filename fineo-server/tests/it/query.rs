@@ -56,9 +56,12 @@ async fn an_infinity_that_sql_makes_is_told_from_null() {
         {"x": "NaN", "r": "NaN", "l": ["NaN", 1.5], "n": "NaN"}
     ]);
     assert_eq!(answer["rows"], wanted);
-    let sql = "SELECT x, CAST(x AS REAL) AS r FROM (VALUES ('-Infinity'::double), (2.5), (NULL), ('NaN')) AS t(x)";
+    let sql = "SELECT x, CAST(x AS REAL) AS r, make_array(x, 1.5) AS l \
+               FROM (VALUES ('-Infinity'::double), (2.5), (NULL), ('NaN')) AS t(x)";
     let csv = acme.and("accept", "text/csv").post("/v1/query", serde_json::json!({"sql": sql}).to_string()).await;
-    assert_eq!(csv.text(), "x,r\n-Infinity,-Infinity\n2.5,2.5\n,\nNaN,NaN\n");
+    let wanted = "x,r,l\n-Infinity,-Infinity,\"[\"\"-Infinity\"\",1.5]\"\n2.5,2.5,\"[2.5,1.5]\"\n\
+                  ,,\"[null,1.5]\"\nNaN,NaN,\"[\"\"NaN\"\",1.5]\"\n";
+    assert_eq!(csv.text(), wanted);
 }
 
 // Q09, Q14, T4

@@ -124,6 +124,26 @@ async fn catalogs_list_what_the_role_may_read() {
     assert!(error.contains("unknown_column"), "{error}");
 }
 
+// S17, P4
+#[tokio::test]
+async fn rows_that_wait_in_a_portal_are_not_shown_after_the_grant_was_taken_back() {
+    let desk = Desk::open().await;
+    let acme = TenantId::new("acme").unwrap();
+    let (role, metric, fields) = ("analyst".to_owned(), "thermostat".to_owned(), vec!["temp".to_owned()]);
+    let grant = Change::GrantRead { role: role.clone(), metric: metric.clone(), fields: fields.clone(), later: None };
+    let schema = desk.shared.fineo.schema(&acme);
+    schema.apply(vec![Change::CreateRole { role: role.clone() }, grant]).await.unwrap();
+    let token = desk.shared.credentials.create(request("acme", "analyst", &[Scope::Query])).await.unwrap().0;
+    let mut client = connect(&desk, "acme", token.reveal()).await;
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction.bind("SELECT temp FROM thermostat", &[]).await.unwrap();
+    assert_eq!(transaction.query_portal(&portal, 1).await.unwrap().len(), 1);
+    assert_eq!(transaction.query_portal(&portal, 1).await.unwrap().len(), 1, "the first batch has them all");
+    schema.apply(vec![Change::RevokeRead { role, metric, fields }]).await.unwrap();
+    let refused = transaction.query_portal(&portal, 1).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{refused}");
+}
+
 // P2, T4
 #[tokio::test]
 async fn a_bulk_ingest_does_not_tell_which_metrics_there_are_beside_those_of_the_role() {

@@ -1,50 +1,72 @@
-//! The framing: entries that stand one behind another in whatever order Firehose wrote them.
+//! The framing: parts of segments, which stand one behind another in whatever order Firehose wrote them.
 //!
-//! `FnF1`, the length of the body and its CRC-32C (four bytes each, big-endian), the body: stage, kind, the tenant behind its
-//! length (one byte each), the shard behind its length (two bytes), the position, the payload.
+//! `FnS1`, the length of the body and its CRC-32C (four bytes each, big-endian as all numbers), the body: the segment's path
+//! behind its length (two bytes), the length of the segment (eight) and its CRC-32C (four), how many parts it has and which
+//! this one is (four each), the bytes of the part.
+
+use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes};
-use fineo_core::{
-    Error, Position, Result, ShardId, TenantId,
-    archive::{SegmentKind, Stage},
-    stream::Delivery,
-};
+use fineo_core::{Error, Result, archive::SegmentName};
 
-use super::SinkEntry;
-
-const MAGIC: &[u8; 4] = b"FnF1";
+const MAGIC: &[u8; 4] = b"FnS1";
 const HEAD_LEN: usize = MAGIC.len() + 4 + 4;
+/// What stands before a part's bytes, but for the segment's path.
+const FIXED_LEN: usize = HEAD_LEN + 2 + 8 + 4 + 4 + 4;
+/// The largest record that Firehose takes: 1,000 KiB.
+/// <https://docs.aws.amazon.com/firehose/latest/dev/limits.html>
+pub(super) const RECORD_BYTES_MAX: usize = 1_000 << 10;
 
-/// How many bytes the frame of `entry` has.
-pub(super) fn len(entry: &SinkEntry) -> usize {
-    let texts = entry.delivery.tenant.as_str().len() + entry.shard.as_str().len();
-    HEAD_LEN + 2 + 1 + 2 + texts + Position::LEN + entry.delivery.payload.len()
+/// Which bytes a part belongs to: two segments of one name and different bytes do not get mixed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Whole {
+    pub(super) name: SegmentName,
+    pub(super) bytes: u64,
+    pub(super) checksum: u32,
+    pub(super) parts: u32,
 }
 
-/// Appends the frame of `entry`.
-pub(super) fn write(entry: &SinkEntry, out: &mut Vec<u8>) {
-    let SinkEntry { stage, kind, shard, delivery } = entry;
-    let begin = out.len();
-    out.put_slice(MAGIC);
-    out.put_u64(0);
-    out.put_u8(index_of(&Stage::ALL, stage));
-    out.put_u8(index_of(&SegmentKind::ALL, kind));
-    let tenant = delivery.tenant.as_str();
-    out.put_u8(u8::try_from(tenant.len()).expect("a tenant's id has at most 128 bytes"));
-    out.put_slice(tenant.as_bytes());
-    out.put_u16(u16::try_from(shard.as_str().len()).expect("a shard's id is short"));
-    out.put_slice(shard.as_str().as_bytes());
-    out.put_slice(&delivery.position.to_bytes());
-    out.put_slice(&delivery.payload);
-    let body = &out[begin + HEAD_LEN..];
-    let (length, checksum) = (u32::try_from(body.len()).expect("a record is small"), crc32c::crc32c(body));
-    out[begin + 4..begin + 8].copy_from_slice(&length.to_be_bytes());
-    out[begin + 8..begin + 12].copy_from_slice(&checksum.to_be_bytes());
+/// A part of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) whole: Whole,
+    pub(super) index: u32,
+    pub(super) bytes: Bytes,
 }
 
-fn index_of<T: PartialEq>(all: &[T], wanted: &T) -> u8 {
-    let found = all.iter().position(|known| known == wanted);
-    found.and_then(|index| u8::try_from(index).ok()).expect("there are few of them, and it is one")
+/// The segment `name` in frames, none of which is larger than a record.
+pub(super) fn frames(name: &SegmentName, bytes: &Bytes) -> Vec<Bytes> {
+    let path = name.path();
+    let room = RECORD_BYTES_MAX - FIXED_LEN - path.len();
+    let checksum = crc32c::crc32c(bytes);
+    let ranges = ranges(bytes.len(), room);
+    let parts = u32::try_from(ranges.len()).expect("a segment has a gigabyte at most");
+    let frame = |(index, range): (u32, Range<usize>)| {
+        let mut out = Vec::with_capacity(FIXED_LEN + path.len() + range.len());
+        out.put_slice(MAGIC);
+        out.put_u64(0);
+        out.put_u16(u16::try_from(path.len()).expect("a path is short"));
+        out.put_slice(path.as_bytes());
+        out.put_u64(bytes.len() as u64);
+        out.put_u32(checksum);
+        out.put_u32(parts);
+        out.put_u32(index);
+        out.put_slice(&bytes[range]);
+        let body = &out[HEAD_LEN..];
+        let (length, checksum) = (u32::try_from(body.len()).expect("a record is small"), crc32c::crc32c(body));
+        out[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&length.to_be_bytes());
+        out[MAGIC.len() + 4..HEAD_LEN].copy_from_slice(&checksum.to_be_bytes());
+        Bytes::from(out)
+    };
+    (0..).zip(ranges).map(frame).collect()
+}
+
+/// `length` in ranges of `room` each; an empty segment has one.
+fn ranges(length: usize, room: usize) -> Vec<Range<usize>> {
+    if length == 0 {
+        return std::iter::once(0..0).collect();
+    }
+    (0..length).step_by(room).map(|from| from..length.min(from + room)).collect()
 }
 
 /// Reads the frame that `bytes` begin with, and leaves what stands behind it.
@@ -52,40 +74,36 @@ fn index_of<T: PartialEq>(all: &[T], wanted: &T) -> u8 {
 /// # Errors
 ///
 /// `Corrupt` when it is none, or not as it was written.
-pub(super) fn read(bytes: &mut Bytes) -> Result<SinkEntry> {
-    let corrupt = || Error::corrupt("not a frame of the sink, or not as it was written");
+pub(super) fn read(bytes: &mut Bytes) -> Result<Part> {
+    let corrupt = || Error::corrupt("not a part of a segment, or not as it was written");
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return Err(corrupt().with("hint", "the delivery stream compresses: turn that off"));
     }
     if bytes.len() < HEAD_LEN || !bytes.starts_with(MAGIC) {
         return Err(corrupt());
     }
-    bytes.advance(MAGIC.len());
-    let (length, checksum) = (bytes.get_u32() as usize, bytes.get_u32());
-    if bytes.len() < length {
+    let mut rest = bytes.slice(MAGIC.len()..);
+    let (length, checksum) = (rest.get_u32() as usize, rest.get_u32());
+    if rest.len() < length {
         return Err(corrupt());
     }
-    let mut body = bytes.split_to(length);
+    let body = rest.split_to(length);
     if crc32c::crc32c(&body) != checksum {
         return Err(corrupt());
     }
-    let stage = body.try_get_u8().ok().and_then(|index| Stage::ALL.get(usize::from(index)).copied());
-    let kind = body.try_get_u8().ok().and_then(|index| SegmentKind::ALL.get(usize::from(index)).copied());
-    let tenant = body.try_get_u8().ok().and_then(|length| text(&mut body, usize::from(length)));
-    let shard = body.try_get_u16().ok().and_then(|length| text(&mut body, usize::from(length)));
-    let (Some(stage), Some(kind), Some(tenant), Some(shard)) = (stage, kind, tenant, shard) else {
-        return Err(corrupt());
-    };
-    let mut position = [0; Position::LEN];
-    body.try_copy_to_slice(&mut position).map_err(|_| corrupt())?;
-    let position = Position::from_bytes(position);
-    let delivery = Delivery { tenant: TenantId::new(&tenant)?, position, payload: body };
-    Ok(SinkEntry { stage, kind, shard: ShardId::new(&shard)?, delivery })
+    let part = part(body).ok_or_else(corrupt)?;
+    *bytes = rest;
+    Ok(part)
 }
 
-fn text(body: &mut Bytes, length: usize) -> Option<String> {
+fn part(mut body: Bytes) -> Option<Part> {
+    let length = usize::from(body.try_get_u16().ok()?);
     if body.len() < length {
         return None;
     }
-    String::from_utf8(body.split_to(length).to_vec()).ok()
+    let path = body.split_to(length);
+    let name = SegmentName::from_path(std::str::from_utf8(&path).ok()?).ok()?;
+    let (bytes, checksum) = (body.try_get_u64().ok()?, body.try_get_u32().ok()?);
+    let (parts, index) = (body.try_get_u32().ok()?, body.try_get_u32().ok()?);
+    (index < parts).then_some(Part { whole: Whole { name, bytes, checksum, parts }, index, bytes: body })
 }

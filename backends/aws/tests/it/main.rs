@@ -7,13 +7,13 @@
 mod cases;
 mod cold;
 mod days;
+mod delivered;
 mod faults;
 mod patient;
 mod place;
 mod rows;
 mod segments;
 mod silent;
-mod sinks;
 mod stub;
 mod sweep;
 mod tails;
@@ -37,6 +37,12 @@ fn main() -> ExitCode {
         }),
         Box::new(Emulated {
             name: "aws-ministack",
+            parts: &[Part::Archive],
+            variable: "FINEO_TEST_S3_URL",
+            fan_out: false,
+        }),
+        Box::new(Emulated {
+            name: "aws-firehose",
             parts: &[Part::Archive],
             variable: "FINEO_TEST_S3_URL",
             fan_out: false,
@@ -88,7 +94,7 @@ fn main() -> ExitCode {
     trials.extend(days::trials());
     trials.extend(segments::trials());
     trials.extend(cold::trials());
-    trials.extend(sinks::trials());
+    trials.extend(delivered::trials());
     trials.extend(faults::trials());
     trials.extend(sweep::trials());
     run(&arguments, trials).exit_code()

@@ -44,6 +44,7 @@ pub(crate) fn is_asked(trial: &str) -> bool {
         "aws-dynoxide repo",
         "aws-dynoxide nearline",
         "aws-ministack archive",
+        "aws-firehose archive",
         "aws-kinesalite stream",
         "aws-kinesis-local stream",
         "aws-kinesis-local-fan-out stream",
@@ -62,6 +63,11 @@ pub(crate) fn takes_minutes(trial: &str) -> bool {
 }
 
 impl Emulated {
+    /// Whether its archive is written by a delivery stream.
+    fn is_delivered(&self) -> bool {
+        self.name == "aws-firehose"
+    }
+
     /// Whether it is asked through a proxy that lets things go wrong.
     fn is_faulty(&self) -> bool {
         self.name.ends_with("-faulty")
@@ -101,6 +107,7 @@ struct EmulatedPlace {
     /// What stands before a faulty emulator.
     proxy: Option<FaultProxy>,
     made: [OnceCell<()>; 4],
+    delivery: OnceCell<()>,
 }
 
 #[async_trait]
@@ -127,11 +134,19 @@ impl Backend for Emulated {
             Ok(url) => {
                 let endpoints = Endpoints::default().with_s3(&url).with_kinesis(&url).with_dynamodb(&url);
                 let consumer = self.fan_out.then(|| "fineo".to_owned());
-                Ok(Aws::connect(options(endpoints).with_fan_out(consumer)).await?)
+                let options = options(endpoints.with_firehose(&url)).with_fan_out(consumer);
+                let delivery = self.is_delivered().then(|| options.prefix.clone());
+                Ok(Aws::connect(options.with_archive_delivery(delivery)).await?)
             }
             Err(missing) => Err(missing),
         };
-        Ok(Box::new(EmulatedPlace { aws, parts: self.parts, proxy: before, made: Default::default() }))
+        Ok(Box::new(EmulatedPlace {
+            aws,
+            parts: self.parts,
+            proxy: before,
+            made: Default::default(),
+            delivery: OnceCell::new(),
+        }))
     }
 }
 
@@ -158,8 +173,13 @@ impl Place for EmulatedPlace {
     }
 
     async fn archive(&self) -> Result<Arc<dyn Archive>> {
+        let aws = self.aws()?;
         self.make(Part::Archive, Resource::Bucket).await?;
-        Ok(self.aws()?.archive())
+        let Some(archive) = aws.delivered_archive() else { return Ok(aws.archive()) };
+        let url = endpoint("FINEO_TEST_S3_URL")?;
+        let made = || crate::delivered::delivery_stream(&url, archive.delivery(), aws.options());
+        self.delivery.get_or_init(made).await;
+        Ok(archive)
     }
 
     async fn nearline(&self) -> Result<Arc<dyn NearlineStore>> {

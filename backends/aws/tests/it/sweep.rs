@@ -13,7 +13,10 @@ use fineo_conformance::{
 use fineo_core::{Entropy, Result, SystemClock, SystemEntropy};
 use fineo_ingest::{PipelineOptions, PipelineParts};
 
-use crate::cases::{Run, everywhere, trial};
+use crate::{
+    cases::{Run, everywhere, trial},
+    delivered::by_delivery,
+};
 
 /// How many of the points are tried, or `all`.
 const POINTS: &str = "FINEO_SWEEP_POINTS";
@@ -25,11 +28,15 @@ const AT_ONCE: usize = 6;
 
 /// The trials of whole pipelines.
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-    let case: (&str, Run) =
+    let cases: [(&str, Run); 2] = [
         ("aws, N3, N12: a crash at an await point of the pipeline loses nothing and doubles nothing", || {
-            Box::pin(swept())
-        });
-    vec![trial(case)]
+            Box::pin(swept(POINTS_MAX, run))
+        }),
+        ("aws, N3, N12: nor does one where Firehose writes the archive", || {
+            Box::pin(swept(POINTS_MAX / 4, run_delivered))
+        }),
+    ];
+    cases.into_iter().map(trial).collect()
 }
 
 /// A place of its own. Each process connects anew: it knows nothing of the one before.
@@ -48,18 +55,29 @@ impl Stores for OnAws {
 
 async fn run(points: CrashPoints) -> Result<()> {
     let options = everywhere().await?.options().clone().with_shards(Some(1));
-    let stores = OnAws(Aws::open(options).await?);
+    run_on(OnAws(Aws::open(options).await?), points).await
+}
+
+async fn run_delivered(points: CrashPoints) -> Result<()> {
+    let options = everywhere().await?.options().clone().with_shards(Some(1));
+    run_on(OnAws(by_delivery(options).await?), points).await
+}
+
+async fn run_on(stores: OnAws, points: CrashPoints) -> Result<()> {
     // The process before is dead, so that nobody waits for its leases.
     Box::pin(interrupted(&stores, &PipelineOptions::default().with_is_alone(true), points)).await?;
     stores.0.delete_everything().await
 }
 
-async fn swept() -> Result<()> {
+async fn swept<F>(points_max: u64, run: fn(CrashPoints) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
     everywhere().await?;
     let said = |name: &str| std::env::var(name).ok();
     let points_max = match said(POINTS) {
         Some(points) if points == "all" => None,
-        points => Some(points.and_then(|points| points.parse().ok()).unwrap_or(POINTS_MAX)),
+        points => Some(points.and_then(|points| points.parse().ok()).unwrap_or(points_max)),
     };
     let by_chance = || {
         let mut chance = [0; 4];

@@ -98,6 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
                     let schema = source.schema.clone();
                     self.say_columns(Some(schema), &formats);
                 }
+                source.resume()?;
                 let (rows, is_done) = self.send(source, &formats, rows_max).await?;
                 if is_done {
                     portal.progress = Progress::Done;
@@ -146,6 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
                 let schema = source.schema.clone();
                 self.say_columns(Some(schema), formats);
             }
+            source.resume()?;
             (rows, _) = self.send(source, formats, rows_max).await?;
         }
         self.portals.insert(name.to_owned(), cursor);

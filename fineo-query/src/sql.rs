@@ -7,6 +7,7 @@ pub(crate) mod rewrite;
 pub(crate) mod text;
 
 mod dialect;
+mod fetch;
 mod grouped;
 mod star;
 pub(crate) mod zone;

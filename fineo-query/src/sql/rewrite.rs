@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{
     asked::{Asked, constraint_mut},
-    exact, grouped, is_quoted, joined, matching, parts, star, zone,
+    exact, fetch, grouped, is_quoted, joined, matching, parts, star, zone,
 };
 use crate::catalog::Catalog;
 
@@ -243,6 +243,7 @@ impl VisitorMut for Rewriter<'_> {
         self.frames.push(Frame { names, is_recursive, done: all });
         self.stars(&mut query.body);
         grouped::unify(query, self.asked, self.catalog);
+        fetch::as_limit(query);
         if let Some(frame) = self.frames.last_mut() {
             frame.done = 0;
         }

@@ -58,6 +58,9 @@ async fn limit_and_offset_take_parameters_of_no_said_type() {
     let client = acme(&desk).await;
     assert_eq!(count(&client, "SELECT device FROM thermostat ORDER BY 1 LIMIT $1", "2").await, 2);
     assert_eq!(count(&client, "SELECT device FROM thermostat ORDER BY 1 OFFSET $1", "2").await, 1);
+    assert_eq!(count(&client, "SELECT device FROM thermostat ORDER BY 1 LIMIT ($1)", "2").await, 2);
+    let fetched = "SELECT device FROM thermostat ORDER BY 1 OFFSET 1 ROW FETCH NEXT $1 ROWS ONLY";
+    assert_eq!(count(&client, fetched, "1").await, 1);
     let prepared = client.prepare("SELECT n FROM thermostat WHERE n < $1 LIMIT $2 OFFSET $3").await.unwrap();
     assert_eq!(prepared.params(), [Type::INT8, Type::INT8, Type::INT8]);
 }

@@ -1,6 +1,6 @@
 //! The lists of cases.
 
-mod archive;
+pub(crate) mod archive;
 mod nearline;
 mod repo;
 mod stream;

@@ -1,6 +1,6 @@
 //! The lists of cases.
 
-pub(crate) mod archive;
+mod archive;
 mod nearline;
 mod repo;
 mod stream;

@@ -13,8 +13,7 @@ use super::{STEPS, Trace, seeds};
 use crate::{
     Case, Place, Restart, Verdict,
     case::cases,
-    cases::archive::answer,
-    support::{at, filler, shard},
+    support::{answer, at, filler, shard},
 };
 
 pub(crate) const CASES: &[Case] = cases! { Archive:

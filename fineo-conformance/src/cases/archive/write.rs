@@ -4,11 +4,11 @@ use bytes::Bytes;
 use fineo_core::{ErrorKind, Outcome, Result, archive::Created};
 use futures::StreamExt;
 
-use super::{answer, is_late, listed, query, segment};
+use super::{listed, query, segment};
 use crate::{
     Case, Place, Restart, Verdict,
     case::cases,
-    support::{CANCEL_POLLS_MAX, RACERS, cancelled_at, filler, race, restart},
+    support::{CANCEL_POLLS_MAX, RACERS, answer, cancelled_at, filler, is_late, race, restart},
 };
 
 pub(in crate::cases) const CASES: &[Case] = cases! { Archive:

@@ -28,7 +28,8 @@ struct Received<'a> {
 ///
 /// # Errors
 ///
-/// `Unavailable` when that takes longer than the archive says, `Corrupt` when something is lost, or a failure of a store.
+/// `Unavailable` when that takes longer than the archive says, `Corrupt` when something is lost by what lies behind it, or a
+/// failure of a store.
 pub(super) async fn wait_until_listed(fineo: &Fineo, covers: [(Stage, &Cover); 2]) -> Result<()> {
     let (archive, clock): (_, &dyn Clock) = (&*fineo.parts.archive, &*fineo.clock);
     let Some(within) = archive.capabilities().listed_within else { return Ok(()) };
@@ -42,7 +43,8 @@ pub(super) async fn wait_until_listed(fineo: &Fineo, covers: [(Stage, &Cover); 2
             missing.extend(received.look(fineo).await?);
         }
         match Missing::check(&missing, listing) {
-            Err(error) if error.kind() == ErrorKind::Unavailable && look < looks => {
+            // All of it was archived before the first look, however long ago it arrived: it has all that time to come.
+            Err(error) if look < looks => {
                 tracing::info!(%error, "the backup waits");
                 clock.sleep(LOOK_EVERY).await;
             }

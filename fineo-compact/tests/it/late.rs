@@ -7,7 +7,10 @@ use std::{
 };
 
 use fineo_compact::{CompactOptions, CompactReport, Compactor, CompactorParts, Fresh};
-use fineo_conformance::fault::LateArchive;
+use fineo_conformance::{
+    fault::{CrashPoints, Faults, LateArchive},
+    sweep,
+};
 use fineo_core::{
     ErrorKind, Result,
     archive::{SegmentKind, SegmentName, Stage},
@@ -17,6 +20,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use crate::{
     expired::{DAY, Later, keeping, segments, world},
+    interrupted::faulty,
     support::{World, acme, at_once, metric, send_to},
 };
 
@@ -51,9 +55,12 @@ impl Late {
         names
     }
 
+    fn parts(&self) -> CompactorParts {
+        CompactorParts { archive: Arc::clone(&self.archive) as _, ..self.world.parts() }
+    }
+
     async fn compact(&self, options: CompactOptions) -> Result<CompactReport> {
-        let parts = CompactorParts { archive: Arc::clone(&self.archive) as _, ..self.world.parts() };
-        let report = Compactor::new(parts, options).run(&|_| {}).await?;
+        let report = Compactor::new(self.parts(), options).run(&|_| {}).await?;
         assert!(report.failed.is_empty(), "{report:?}");
         Ok(report)
     }
@@ -209,4 +216,36 @@ async fn every_event_answers_once_in_whatever_order_segments_are_delivered_and_h
         println!("seed {seed}");
         run(seed).await;
     }
+}
+
+async fn interrupted(points: CrashPoints) -> Result<()> {
+    let late = Late::new();
+    for numbers in [0..4, 2..6, 4..9] {
+        late.send(numbers).await;
+    }
+    let names = late.on_their_way(Stage::Staged);
+    for name in [&names[0], &names[2]] {
+        late.archive.deliver(name).await?;
+    }
+    let options = at_once().with_is_alone(true);
+    let faults = Faults::none().with_points(points.clone());
+    let compactor = Compactor::new(faulty(late.parts(), &faults), options.clone());
+    points.run(compactor.run(&|_| {})).await.transpose()?;
+    let all = (0..9).collect();
+    check(&late, &all, "before the next run").await;
+    late.archive.deliver_all().await?;
+    for _ in 0..2 {
+        late.compact(options.clone()).await?;
+    }
+    check(&late, &all, "at the end").await;
+    assert_eq!(late.rows().await.0, 9);
+    Ok(())
+}
+
+// U1, N3
+#[tokio::test(start_paused = true)]
+async fn a_crash_at_any_await_point_beside_a_gap_loses_and_doubles_nothing() {
+    let swept = sweep(interrupted).await.unwrap();
+    println!("crash: {swept}");
+    assert!(swept.interrupted > 20, "{swept}");
 }

@@ -220,7 +220,7 @@ async fn a_backup_stops_at_a_cold_segment_and_is_whole_once_that_is_restored() {
 }
 
 // D2, D8
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_backup_waits_for_segments_on_their_way_and_is_whole_once_they_are_listed() {
     let acme = tenant("acme");
     let fineo = Fineo::memory().open().await.unwrap();
@@ -247,12 +247,14 @@ async fn a_backup_waits_for_segments_on_their_way_and_is_whole_once_they_are_lis
     for name in late.on_their_way().iter().filter(|name| !left.contains(name)) {
         late.deliver(name).await.unwrap();
     }
+    tokio::time::pause();
     for name in &left {
         let error = fineo.backup(&copy).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.to_string().contains("still on their way"), "{error}");
         late.deliver(name).await.unwrap();
     }
+    tokio::time::resume();
     let report = fineo.backup(&copy).await.unwrap();
     assert!(report.segments >= 6, "{report:?}");
     fineo.close().await.unwrap();

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use fineo_backend_memory::MemoryNearline;
 use fineo_conformance::fault::LateArchive;
 use fineo_core::{
-    Clock, Cover, Error, ErrorKind, MetricId, NearlineStore, Outcome, Position, Result, ShardId, SystemClock, TenantId,
-    TimeRange, Timestamp,
+    Clock, Cover, Error, ErrorKind, MetricId, NearlineStore, Outcome, Position, Result, SeededEntropy, ShardId,
+    SystemClock, TenantId, TimeRange, Timestamp,
     archive::{SegmentKind, SegmentName, Stage},
     nearline::{Damage, NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
 };
@@ -209,8 +209,11 @@ async fn damaged_rows_of_errors_are_mended_once_all_their_segments_are_sure_to_b
     let within = Duration::from_secs(3_600);
     let world = World::new();
     let archive = Arc::new(LateArchive::new(Arc::new(world.archive.clone()), within));
-    for _ in 0..2 {
-        let pipeline = start(&world, &archive).await;
+    for seed in 0..2 {
+        // Errors go by their arrival, whose id is chance.
+        let (archive, entropy) = (Arc::clone(&archive) as _, Arc::new(SeededEntropy::new(seed)) as _);
+        let parts = PipelineParts { archive, entropy, ..world.parts() };
+        let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
         let receipt = pipeline.edge().ingest(&tenant("acme"), r#"{"metrictype":"m","v":1}"#.into()).await.unwrap();
         pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
         pipeline.stop().await.unwrap();

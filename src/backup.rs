@@ -1,6 +1,7 @@
 //! A copy of an instance in a folder: what was archived, the schemas' history, the tables, the errors.
 
 mod folder;
+mod listed;
 #[cfg(feature = "local")]
 mod restore;
 mod rows;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fineo;
 use folder::FolderWriter;
+use listed::wait_until_listed;
 
 /// How long a backup waits for what was accepted to be archived.
 const ARCHIVED_WITHIN_TRIES: u32 = 1_200;
@@ -81,38 +83,45 @@ impl Fineo {
     ///
     /// The file that makes it a backup, with the checksum of every other, is written last.
     ///
+    /// Of an archive that lists late it waits until everything that the stages received is listed, for as long as the archive may
+    /// take. Nothing tells which segments of errors are not listed by then: those are missing in the backup. Its errors are whole
+    /// all the same, for it has their rows; only were rows of the restored instance damaged, nobody would have another copy.
+    ///
     /// # Errors
     ///
-    /// `AlreadyExists` when the folder is not empty, `LimitExceeded` when the stages are too far behind, or a failure of
-    /// a store or of the folder.
+    /// `AlreadyExists` when the folder is not empty, `LimitExceeded` when the stages are too far behind, `Unavailable` when
+    /// segments are still on their way to an archive that lists late, or a failure of a store or of the folder.
     pub async fn backup(&self, folder: impl AsRef<Path>) -> Result<BackupReport> {
         let mut writer = FolderWriter::create(folder.as_ref())?;
         self.wait_until_archived().await?;
         let mut report = BackupReport::default();
         let mut tries = 0;
-        let (archived, pinned) = loop {
+        let (raw, staged, pinned) = loop {
             tries += 1;
             // First the subjects: what they say of archive and tables is there when those are copied.
             let (subjects, tenants) = subjects::read(&*self.parts.repo).await?;
-            let archived = archived(&*self.parts.repo, &self.pipeline.options().name, Stage::Staged).await?;
+            let (repo, pipeline) = (&*self.parts.repo, &self.pipeline.options().name);
+            let staged = archived(repo, pipeline, Stage::Staged).await?;
+            let raw = archived(repo, pipeline, Stage::Raw).await?;
             let mut pinned = Vec::new();
             for tenant in &tenants {
                 for metric in self.tables.metrics(tenant).await? {
                     pinned.push(self.tables.snapshot(tenant, &metric).await?);
                 }
             }
-            if pinned.iter().all(|snapshot| archived.includes(&snapshot.cover)) {
+            if pinned.iter().all(|snapshot| staged.includes(&snapshot.cover)) {
+                wait_until_listed(self, [(Stage::Raw, &raw), (Stage::Staged, &staged)]).await?;
                 report.tenants = tenants.len() as u64;
                 report.subjects = subjects.len() as u64;
                 writer.write("subjects.ndjson", subjects::to_bytes(&subjects)?)?;
                 self.back_up_errors(&tenants, &mut writer, &mut report).await?;
-                break (archived, pinned);
+                break (raw, staged, pinned);
             }
             if tries >= TRIES_MAX {
                 return Err(Error::unavailable("tables move on faster than they can be looked at: try again"));
             }
         };
-        self.back_up_archive(&archived, &mut writer, &mut report).await?;
+        self.back_up_archive([(Stage::Raw, &raw), (Stage::Staged, &staged)], &mut writer, &mut report).await?;
         for snapshot in &pinned {
             let objects = self.tables.objects_of(snapshot).await?;
             report.tables += u64::from(!objects.is_empty());
@@ -160,12 +169,11 @@ impl Fineo {
 
     async fn back_up_archive(
         &self,
-        staged: &Cover,
+        covers: [(Stage, &Cover); 2],
         writer: &mut FolderWriter,
         report: &mut BackupReport,
     ) -> Result<()> {
-        let raw = archived(&*self.parts.repo, &self.pipeline.options().name, Stage::Raw).await?;
-        for (stage, archived) in [(Stage::Raw, &raw), (Stage::Staged, staged)] {
+        for (stage, archived) in covers {
             for kind in SegmentKind::ALL {
                 let mut listed = self.parts.archive.segments(SegmentQuery { stage, kind });
                 while let Some(info) = listed.next().await {

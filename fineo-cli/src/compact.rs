@@ -103,6 +103,12 @@ fn print(report: &CompactReport, format: SummaryFormat) -> Result<(), Failure> {
                     format!("{segments} segments of {bytes} bytes left the archive, old enough by --archive-retain");
                 Report::new(line, &segments)?.print(format)?;
             }
+            if report.undelivered > 0 {
+                let shards = report.undelivered;
+                say(&format!(
+                    "{shards} shards wait for segments that are still on their way to the archive: a later run has them"
+                ));
+            }
             for busy in &report.busy {
                 say(&format!("{busy}: another process compacts just now"));
             }

@@ -12,7 +12,7 @@ use fineo_core::{
     archive::{SegmentKind, SegmentQuery, Stage},
     repo::{Keep, Subject},
 };
-use fineo_ingest::{Chain, Claim, Claimed, Expired, Lease, Missing, SegmentReader, archived};
+use fineo_ingest::{Chain, Claim, Claimed, Expired, Lease, Listing, Missing, SegmentReader, archived};
 use fineo_schema::SchemaStore;
 use fineo_table::Tables;
 use futures::StreamExt;
@@ -22,6 +22,7 @@ use crate::{
     CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport, expire,
     progress::Progress,
     tenant::{Segment, TenantRun, before},
+    undelivered::Gaps,
     upkeep::Due,
     waiting,
 };
@@ -97,11 +98,15 @@ impl Compactor {
     ///
     /// A tenant for whom it fails is named in the report and keeps nobody else waiting. Running again is always safe.
     ///
+    /// Of an archive that lists late it compacts what comes before everything that is not listed yet, for nothing is read any
+    /// more that comes before what was compacted. The rest stays nearline until a later run.
+    ///
     /// # Errors
     ///
     /// When the archive or the repository cannot be read at all; `Cold`, before anything was done, when a segment has to be
     /// restored first; `Corrupt` when segments are missing, after what comes before
-    /// them was compacted: rows behind them stay nearline.
+    /// them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when a run met
+    /// them first so long ago.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
         let options = &self.options;
         let repo = &*self.parts.repo;
@@ -119,7 +124,8 @@ impl Compactor {
                 from
             }
         };
-        let segments = self.segments(&from, &to).await?;
+        let listing = Listing::begin(&*self.parts.archive, &*self.parts.clock);
+        let mut segments = self.segments(&from, &to).await?;
         let mut chain = Chain::default();
         segments.iter().for_each(|segment| chain.add(&segment.1));
         let expired = Expired::read(repo, &options.pipeline, Stage::Staged).await?;
@@ -127,9 +133,16 @@ impl Compactor {
         kept_from.merge(expired.cover());
         let missing = chain.missing(&kept_from, &to);
         let to = before_all(&to, &missing);
+        // What lies behind a gap waits for what is in it.
+        segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
+        let gaps = Gaps::of(missing, &everybody.gaps, listing);
+        if options.selection == Selection::All && everybody.gaps != gaps.all {
+            everybody.gaps = gaps.all;
+            everybody.write(repo, self.parts.clock.now()).await?;
+        }
         let with_tables = self.parts.tables.tenants().await?;
         let round = Round { everybody: everybody_from, to, with_tables, expired };
-        let mut report = CompactReport::default();
+        let mut report = CompactReport { undelivered: gaps.shards_waiting, ..CompactReport::default() };
         let mut waiting = BTreeSet::new();
         for (tenant, segments) in self.tenants(&segments).await? {
             if self.tenant(&tenant, segments, &round, &mut report).await == Turn::Waits {
@@ -143,7 +156,7 @@ impl Compactor {
             let done = waiting::done_by_all(&segments, &waiting, &round.to);
             self.note_all(&mut everybody, &done, &mut report).await?;
         }
-        Missing::check(&missing)?;
+        Missing::check_lost(&gaps.lost)?;
         Ok(report)
     }
 

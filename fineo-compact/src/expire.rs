@@ -44,6 +44,8 @@ pub(crate) async fn expire(
     report: &mut CompactReport,
 ) -> Result<()> {
     let Some(retain) = options.archive_retain else { return Ok(()) };
+    // What comes before a segment that is so old is listed, too, or lost.
+    let retain = retain.max(parts.archive.capabilities().listed_within.unwrap_or_default());
     let (repo, now) = (&*parts.repo, parts.clock.now());
     let passed = archived(repo, &options.pipeline, Stage::Raw).await?;
     for (stage, reach) in [(Stage::Raw, &passed), (Stage::Staged, in_files)] {

@@ -31,6 +31,7 @@ mod tenant;
 #[cfg(test)]
 mod testing;
 mod text_class;
+mod undelivered;
 mod upkeep;
 mod waiting;
 

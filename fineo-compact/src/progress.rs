@@ -8,6 +8,8 @@ use fineo_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::undelivered::Gap;
+
 /// So many former covers are kept; older ones count as the oldest kept.
 const FORMER_MAX: usize = 48;
 
@@ -25,6 +27,16 @@ struct Body {
     retired: CoverBody,
     #[serde(default)]
     upkeep: Upkeep,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<GapBody>,
+}
+
+/// A [`Gap`] as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct GapBody {
+    shard: String,
+    after: Option<String>,
+    since: i64,
 }
 
 /// What was done last to keep a tenant's tables small.
@@ -52,6 +64,8 @@ pub(crate) struct Progress {
     /// Up to where rows left the nearline store.
     pub(crate) retired: Cover,
     pub(crate) upkeep: Upkeep,
+    /// What the last run missed of an archive that lists late; of everybody's.
+    pub(crate) gaps: Vec<Gap>,
 }
 
 impl Progress {
@@ -68,7 +82,8 @@ impl Progress {
         };
         let Some(found) = repo.latest(&subject).await? else {
             let (cover, retired, upkeep) = (Cover::default(), Cover::default(), Upkeep::default());
-            return Ok(Self { subject, version: Version::NONE, cover, former: Vec::new(), retired, upkeep });
+            let (former, gaps) = (Vec::new(), Vec::new());
+            return Ok(Self { subject, version: Version::NONE, cover, former, retired, upkeep, gaps });
         };
         let body: Body = serde_json::from_slice(&found.body).map_err(|source| {
             Error::corrupt("how far compaction is cannot be read").with("subject", &subject).with_source(source)
@@ -76,7 +91,9 @@ impl Progress {
         let former: Result<Vec<_>> =
             body.former.iter().map(|(micros, cover)| Ok((*micros, cover_of(cover)?))).collect();
         let (cover, retired) = (cover_of(&body.cover)?, cover_of(&body.retired)?);
-        Ok(Self { subject, version: found.version, cover, former: former?, retired, upkeep: body.upkeep })
+        let gaps: Result<Vec<Gap>> = body.gaps.iter().map(gap_of).collect();
+        let (former, gaps) = (former?, gaps?);
+        Ok(Self { subject, version: found.version, cover, former, retired, upkeep: body.upkeep, gaps })
     }
 
     /// Notes that everything at or before `cover` is in files since `now`.
@@ -111,7 +128,8 @@ impl Progress {
     pub(crate) async fn write(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
         let former = self.former.iter().map(|(micros, cover)| (*micros, body_of(cover))).collect();
         let (cover, retired) = (body_of(&self.cover), body_of(&self.retired));
-        let body = Body { cover, former, retired, upkeep: self.upkeep };
+        let gaps = self.gaps.iter().map(body_of_gap).collect();
+        let body = Body { cover, former, retired, upkeep: self.upkeep, gaps };
         let body = serde_json::to_vec(&body).expect("a progress is plain data");
         let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.into()) };
         match repo.append(vec![write], now).await.into_result()? {
@@ -130,4 +148,14 @@ fn body_of(cover: &Cover) -> CoverBody {
 
 fn cover_of(body: &CoverBody) -> Result<Cover> {
     body.iter().map(|(shard, position)| Ok((ShardId::new(shard)?, position.parse::<Position>()?))).collect()
+}
+
+fn body_of_gap(gap: &Gap) -> GapBody {
+    let after = gap.after.map(|after| after.to_string());
+    GapBody { shard: gap.shard.as_str().to_owned(), after, since: gap.since }
+}
+
+fn gap_of(body: &GapBody) -> Result<Gap> {
+    let after = body.after.as_ref().map(|after| after.parse()).transpose()?;
+    Ok(Gap { shard: ShardId::new(&body.shard)?, after, since: body.since })
 }

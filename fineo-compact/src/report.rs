@@ -19,6 +19,10 @@ pub struct CompactReport {
     /// How many tenants' few new records wait for more.
     #[serde(default)]
     pub waiting: u64,
+    /// In how many shards the newest records wait for segments that are still on their way to an archive that lists late; until
+    /// then they are read from the nearline store.
+    #[serde(default)]
+    pub undelivered: u64,
     /// Segments that left the archive, because they are older than they are to be kept.
     #[serde(default)]
     pub expired_segments: u64,

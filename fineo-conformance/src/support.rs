@@ -4,7 +4,8 @@ use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use fineo_core::{
-    Durability, Error, Outcome, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    Archive, Durability, Error, Outcome, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    archive::Created,
     stream::{Appended, Delivery, Entry, ReadFrom},
 };
 use futures::{StreamExt, future};
@@ -43,6 +44,16 @@ pub(crate) fn entry(key: u64, payload: impl Into<Bytes>) -> Entry {
 /// Text that looks like nothing else, of `len` bytes.
 pub(crate) fn filler(len: usize) -> String {
     (0..len).map(|index| char::from(b'a' + u8::try_from(index * 7 % 26).expect("below 26"))).collect()
+}
+
+/// Whether `archive` lists what is written only later.
+pub(crate) fn is_late(archive: &Arc<dyn Archive>) -> bool {
+    archive.capabilities().listed_within.is_some()
+}
+
+/// What a write to `archive` answers where one that lists at once answers `at_once`: one that lists late cannot tell.
+pub(crate) fn answer(archive: &Arc<dyn Archive>, at_once: Created) -> Created {
+    if is_late(archive) { Created::New } else { at_once }
 }
 
 /// Appends and expects every entry to be done.

@@ -15,7 +15,7 @@ mod record;
 mod staged;
 mod write;
 
-pub use chain::{Chain, Missing};
+pub use chain::{Chain, Listing, Missing};
 pub use expired::Expired;
 pub use read::{ArchivedRecord, SegmentReader};
 pub use staged::{StagedBlock, StagedRecord};

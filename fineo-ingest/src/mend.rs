@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fineo_core::{
-    Error, MetricId, Position, Result, ShardId,
+    Error, MetricId, Position, Result, ShardId, TenantId, Timestamp,
     archive::{SegmentKind, SegmentQuery, Stage},
     nearline::Damage,
     stream::Delivery,
@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use tokio::sync::watch;
 
 use crate::{
-    Missing, ReplayRequest, SegmentReader,
+    Listing, ReplayRequest, SegmentReader,
     driver::{
         checkpoint,
         loss::{Loss, note_loss},
@@ -27,10 +27,14 @@ use crate::{
 /// How many records are read together.
 const BATCH_RECORDS: usize = 8_192;
 
+/// Since when the errors of damaged units are known to be archived.
+type Met = BTreeMap<(TenantId, MetricId, u64), Timestamp>;
+
 /// Looks for damage again and again until `stop` says so.
 pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let mut met = Met::new();
     loop {
-        if let Err(error) = mend_all(&shared).await {
+        if let Err(error) = mend_all(&shared, &mut met).await {
             tracing::warn!(%error, "the nearline store could not be asked what is damaged");
         }
         tokio::select! {
@@ -40,11 +44,16 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn mend_all(shared: &Arc<Shared>) -> Result<()> {
-    for damage in shared.parts.nearline.damages().await? {
+async fn mend_all(shared: &Arc<Shared>, met: &mut Met) -> Result<()> {
+    let damages = shared.parts.nearline.damages().await?;
+    met.retain(|met, _| damages.iter().any(|damage| unit_of(damage) == *met));
+    for damage in damages {
         let (tenant, metric) = (&damage.tenant, &damage.metric);
-        match mend(shared, &damage).await {
+        match mend(shared, &damage, met).await {
             Ok(()) => tracing::info!(%tenant, %metric, damage = %damage.error, "damaged rows were written again"),
+            Err(error) if error.is_retryable() => tracing::warn!(
+                %error, %tenant, %metric, damage = %damage.error, "damaged rows are not all written again yet"
+            ),
             Err(error) => tracing::error!(
                 %error, %tenant, %metric, damage = %damage.error, "damaged rows cannot be written again yet"
             ),
@@ -53,15 +62,19 @@ async fn mend_all(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
+fn unit_of(damage: &Damage) -> (TenantId, MetricId, u64) {
+    (damage.tenant.clone(), damage.metric.clone(), damage.unit)
+}
+
 /// Writes the rows of `damage` again and lets go of it. What nobody has a copy of is recorded as a loss.
-async fn mend(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
+async fn mend(shared: &Arc<Shared>, damage: &Damage, met: &mut Met) -> Result<()> {
     if damage.metric == repairs() {
         // An error whose repair is forgotten is open again, and the next replay marks it again.
         let name = format!("nearline/{}/{}", damage.tenant, damage.metric);
         let reason = format!("damaged, and nobody has a copy: {}", damage.error);
         note_loss(shared, &name, &Loss { shard: "repairs", after: None, before: None, reason: &reason }).await?;
     } else if damage.metric == MetricId::errors() {
-        mend_errors(shared, damage).await?;
+        mend_errors(shared, damage, met).await?;
     } else {
         mend_rows(shared, damage).await?;
     }
@@ -82,12 +95,16 @@ async fn mend_rows(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
         let deliveries: Vec<Delivery> = records.into_iter().map(|record| record.delivery).filter(is_wanted).collect();
         work.write_again(&deliveries, &damage.metric).await?;
     }
-    Missing::check(&source.missing().await?)
+    source.check_whole().await
 }
 
 /// Error rows are archived too, by the stage that made them.
-async fn mend_errors(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
+///
+/// Nothing tells whether a segment of errors is still on its way: of an archive that lists late all of them are there once so
+/// much time has passed since they were known to be archived.
+async fn mend_errors(shared: &Arc<Shared>, damage: &Damage, met: &mut Met) -> Result<()> {
     let parts = &shared.parts;
+    let listing = Listing::begin(&*parts.archive, &*parts.clock);
     for (rows_shard, first, last) in &damage.positions {
         let Some((stage, shard)) = stage_of_error_shard(rows_shard) else {
             return Err(Error::internal("error rows of a shard that is no stage's").with("shard", rows_shard));
@@ -112,6 +129,10 @@ async fn mend_errors(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
                 }
             }
         }
+    }
+    let met = met.entry(unit_of(damage)).or_insert_with(|| parts.clock.now());
+    if !listing.has_all_until(met.micros()) {
+        return Err(Error::unavailable("segments of errors may still be on their way to the archive"));
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ use fineo_schema::{SchemaStore, TenantSchema};
 use futures::TryStreamExt;
 
 use crate::{
-    ArchivedRecord, FiledEvents, Missing, Pipeline,
+    ArchivedRecord, FiledEvents, Pipeline,
     driver::{
         parts::Shared,
         work::{StagedWork, write_errors, write_rows},
@@ -64,7 +64,8 @@ impl Pipeline {
     ///
     /// `NotFound` when the tenant has no such metric; `Cold`, before anything was passed on, when segments have to be restored
     /// first, see [`Pipeline::restore_cold`]; `Corrupt` when a segment cannot be read, or when segments are missing,
-    /// after all that is there was passed on; or a failure of a store, after which the replay can be begun again.
+    /// after all that is there was passed on; `Unavailable`, after the same, when segments are still on their way to an archive
+    /// that lists late; or a failure of a store, after which the replay can be begun again.
     pub async fn replay(&self, request: ReplayRequest, files: &dyn FiledEvents) -> Result<ReplayReport> {
         let shared = self.shared();
         let before = shared.counters.tenant(&request.tenant);
@@ -78,7 +79,7 @@ impl Pipeline {
             self.wait_until_staged(&replay.forwarded, STAGED_WITHIN).await?;
         }
         replay.mark_repaired().await?;
-        Missing::check(&source.missing().await?)?;
+        source.check_whole().await?;
         let Replay { mut report, .. } = replay;
         let counts = shared.counters.tenant(&request.tenant).since(&before);
         report.rows = counts.rows;

@@ -10,7 +10,7 @@ use fineo::{
         repo::{Keep, Subject, Version, Write},
     },
 };
-use fineo_conformance::fault::{ColdArchive, Freezer};
+use fineo_conformance::fault::{ColdArchive, Freezer, LateArchive};
 use futures::TryStreamExt;
 
 use crate::support::{ingest, rows, tenant};
@@ -217,4 +217,49 @@ async fn a_backup_stops_at_a_cold_segment_and_is_whole_once_that_is_restored() {
     let report = fineo.backup(place.path().join("second")).await.unwrap();
     assert!(report.segments >= 2, "{report:?}");
     fineo.close().await.unwrap();
+}
+
+// D2, D8
+#[tokio::test]
+async fn a_backup_waits_for_segments_on_their_way_and_is_whole_once_they_are_listed() {
+    let acme = tenant("acme");
+    let fineo = Fineo::memory().open().await.unwrap();
+    let parts = fineo.parts().clone();
+    fineo.close().await.unwrap();
+    let late = Arc::new(LateArchive::new(Arc::clone(&parts.archive), Duration::from_secs(600)));
+    let parts = Parts { archive: Arc::clone(&late) as _, ..parts };
+    for from in [0, 30, 60] {
+        let fineo = Fineo::with_parts(parts.clone()).open().await.unwrap();
+        ingest(&fineo, &acme, events(from, from + 30)).await;
+        fineo.close().await.unwrap();
+    }
+    let fineo = Fineo::with_parts(parts).open().await.unwrap();
+    let wanted = rows(&fineo, &acme, QUESTIONS[0]).await;
+    let place = tempfile::tempdir().unwrap();
+    let (copy, again) = (place.path().join("copy"), place.path().join("again"));
+    let received = |stage: Stage| {
+        let mut names = late.on_their_way();
+        names.retain(|name| name.stage == stage && name.kind == SegmentKind::Received);
+        names
+    };
+    // Of each stage one at a time is not listed: it takes one of them for the backup to wait.
+    let left = [received(Stage::Raw)[1].clone(), received(Stage::Staged)[0].clone()];
+    for name in late.on_their_way().iter().filter(|name| !left.contains(name)) {
+        late.deliver(name).await.unwrap();
+    }
+    tokio::time::pause();
+    for name in &left {
+        let error = fineo.backup(&copy).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("still on their way"), "{error}");
+        late.deliver(name).await.unwrap();
+    }
+    tokio::time::resume();
+    let report = fineo.backup(&copy).await.unwrap();
+    assert!(report.segments >= 6, "{report:?}");
+    fineo.close().await.unwrap();
+    assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap(), report);
+    let restored = opened(&again).await;
+    assert_eq!(rows(&restored, &acme, QUESTIONS[0]).await, wanted);
+    restored.close().await.unwrap();
 }

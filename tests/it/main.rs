@@ -10,6 +10,7 @@ mod disk;
 mod ideas;
 mod isolation;
 mod kill;
+mod late;
 mod merges;
 mod promises;
 mod roles;

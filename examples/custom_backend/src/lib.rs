@@ -125,6 +125,7 @@ impl fmt::Display for FolderArchive {
 #[async_trait]
 impl Archive for FolderArchive {
     fn capabilities(&self) -> ArchiveCapabilities {
+        // Whoever hands segments to somebody else says how long they may take to be listed; readers then bear with gaps so long.
         ArchiveCapabilities { durability: Durability::ProcessCrash, segment_bytes_max: 1 << 30, listed_within: None }
     }
 

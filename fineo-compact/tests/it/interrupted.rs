@@ -12,8 +12,8 @@ use fineo_schema::SchemaStore;
 
 use crate::support::{World, acme, at_once, metric};
 
-fn faulty(world: &World, faults: &Faults) -> CompactorParts {
-    let mut parts = world.parts();
+/// `parts` behind faults.
+pub(crate) fn faulty(mut parts: CompactorParts, faults: &Faults) -> CompactorParts {
     parts.archive = Arc::new(FaultyArchive::new(parts.archive, faults));
     parts.nearline = Arc::new(FaultyNearline::new(parts.nearline, faults));
     parts.repo = Arc::new(FaultyRepo::new(parts.repo, faults));
@@ -35,7 +35,7 @@ async fn interrupted(points: CrashPoints) -> Result<()> {
     world.send(&acme(), &body(6)).await;
     let faults = Faults::none().with_points(points.clone());
     let options = at_once().with_is_alone(true).with_small_files_max(1);
-    let compactor = Compactor::new(faulty(&world, &faults), options.clone());
+    let compactor = Compactor::new(faulty(world.parts(), &faults), options.clone());
     let ended = points.run(compactor.run(&|_| {})).await;
     if ended.is_some() {
         ended.transpose()?;

@@ -7,6 +7,7 @@ mod expired;
 mod files;
 mod fresh;
 mod interrupted;
+mod late;
 mod missing;
 mod model;
 mod schema;

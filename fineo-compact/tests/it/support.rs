@@ -89,10 +89,7 @@ impl World {
 
     /// Sends `body` and returns when it is archived.
     pub(crate) async fn send(&self, tenant: &TenantId, body: &str) {
-        let pipeline = Pipeline::start(self.pipeline_parts(), PipelineOptions::default()).await.unwrap();
-        let receipt = pipeline.edge().ingest(tenant, body.to_owned().into()).await.unwrap();
-        pipeline.wait_until_queryable(receipt.token(), Duration::from_secs(60)).await.unwrap();
-        pipeline.stop().await.unwrap();
+        send_to(self.pipeline_parts(), tenant, body).await;
     }
 
     pub(crate) fn parts(&self) -> CompactorParts {
@@ -205,6 +202,14 @@ impl World {
         }
         files
     }
+}
+
+/// Sends `body` to a pipeline on `parts` and returns when it is archived.
+pub(crate) async fn send_to(parts: PipelineParts, tenant: &TenantId, body: &str) {
+    let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+    let receipt = pipeline.edge().ingest(tenant, body.to_owned().into()).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), Duration::from_secs(60)).await.unwrap();
+    pipeline.stop().await.unwrap();
 }
 
 /// Options with which everything happens at once.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_core::{
     Archive, Clock, ErrorKind, ManualClock, MetricId, NearlineStore, Outcome, SchemaRepo, Stream, Timestamp,
-    archive::{SegmentKind, SegmentName, SegmentQuery, Stage},
+    archive::{Created, SegmentKind, SegmentName, SegmentQuery, Stage},
     nearline::{ScanRequest, Written},
     repo::{Compared, Keep, Subject, Version, Write},
     stream::ReadFrom,
@@ -15,7 +15,7 @@ use futures::StreamExt;
 
 use super::{
     CancelAt, CrashPoints, Fault, FaultPlan, Faults, FaultyArchive, FaultyNearline, FaultyRepo, FaultyStream,
-    Operation, When,
+    LateArchive, Operation, When,
 };
 use crate::{
     rows::{TestRow, pack},
@@ -252,4 +252,32 @@ fn chance_is_about_as_frequent_as_asked() {
     let plan = FaultPlan::new(3).with_rule(Operation::StreamSync, When::PerMille(100), Fault::FailBefore);
     let count = (0..10_000).filter(|call| plan.fault(Operation::StreamSync, *call).is_some()).count();
     assert!((800..1200).contains(&count), "{count} of 10000");
+}
+
+#[tokio::test]
+async fn what_is_written_late_is_there_once_it_is_delivered_and_the_first_stands() {
+    let late = LateArchive::new(Arc::new(MemoryArchive::new()), Duration::from_secs(60));
+    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let name = |number: u64| SegmentName {
+        stage: query.stage,
+        kind: query.kind,
+        time: Timestamp::default(),
+        shard: shard("s0"),
+        first: number.into(),
+        last: number.into(),
+    };
+    for (number, bytes) in [(1, "a"), (2, "b"), (2, "c")] {
+        assert_eq!(late.write(&name(number), bytes.into()).await.into_result().unwrap(), Created::New);
+    }
+    assert_eq!(late.segments(query).count().await, 0);
+    assert_eq!(late.read(&name(2), None).await.unwrap_err().kind(), ErrorKind::NotFound);
+    for _ in 0..4 {
+        late.deliver(&name(2)).await.unwrap();
+        assert_eq!((late.segments(query).count().await, late.read(&name(2), None).await.unwrap()), (1, "b".into()));
+    }
+    assert_eq!((late.on_their_way(), late.delivered()), (vec![name(1)], vec![name(2), name(2)]));
+    assert!(late.remove(&name(2)).await.into_result().unwrap());
+    late.deliver(&name(2)).await.unwrap();
+    late.deliver_all().await.unwrap();
+    assert_eq!((late.segments(query).count().await, late.read(&name(1), None).await.unwrap()), (1, "a".into()));
 }

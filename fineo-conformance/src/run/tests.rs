@@ -1,6 +1,6 @@
 //! The suite names every guarantee and catches backends that break one.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
@@ -9,15 +9,19 @@ use fineo_core::{Archive, Error, ErrorKind, NearlineStore, Result, SchemaRepo, S
 use super::run;
 use crate::{
     Backend, Contract, Place, Restart, Verdict, all,
-    fault::{Fault, FaultPlan, Faults, FaultyArchive, FaultyNearline, FaultyRepo, FaultyStream, Operation, When},
+    fault::{
+        Fault, FaultPlan, Faults, FaultyArchive, FaultyNearline, FaultyRepo, FaultyStream, LateArchive, Operation, When,
+    },
     parity_list,
 };
 
-/// The memory backend with something wrong about it, and without a nearline store when `lacks_nearline`.
+/// The memory backend with something wrong about it, without a nearline store when `lacks_nearline`, and with an archive that
+/// may list late when `is_late`.
 #[derive(Clone)]
 struct Liar {
     plan: FaultPlan,
     lacks_nearline: bool,
+    is_late: bool,
     stream: MemoryStream,
     archive: MemoryArchive,
     nearline: MemoryNearline,
@@ -29,6 +33,7 @@ impl Liar {
         Self {
             plan,
             lacks_nearline: false,
+            is_late: false,
             stream: MemoryStream::new("liar", 1),
             archive: MemoryArchive::new(),
             nearline: MemoryNearline::new(),
@@ -48,7 +53,8 @@ impl Backend for Liar {
     }
 
     async fn fresh(&self) -> Result<Box<dyn Place>> {
-        Ok(Box::new(Self { lacks_nearline: self.lacks_nearline, ..Self::new(self.plan.clone()) }))
+        let fresh = Self::new(self.plan.clone());
+        Ok(Box::new(Self { lacks_nearline: self.lacks_nearline, is_late: self.is_late, ..fresh }))
     }
 }
 
@@ -59,7 +65,11 @@ impl Place for Liar {
     }
 
     async fn archive(&self) -> Result<Arc<dyn Archive>> {
-        Ok(Arc::new(FaultyArchive::new(Arc::new(self.archive.clone()), &self.faults())))
+        let archive = Arc::new(FaultyArchive::new(Arc::new(self.archive.clone()), &self.faults()));
+        if self.is_late {
+            return Ok(Arc::new(LateArchive::prompt(archive, Duration::from_secs(900))));
+        }
+        Ok(archive)
     }
 
     async fn nearline(&self) -> Result<Arc<dyn NearlineStore>> {
@@ -129,4 +139,16 @@ fn a_contract_that_a_backend_lacks_is_ignored_with_the_reason() {
     for case in crate::nearline() {
         assert_eq!(run(case, Arc::clone(&lacking)), Ok(Verdict::ignored("no nearline store")), "{case}");
     }
+}
+
+#[test]
+fn an_archive_that_may_list_late_passes_every_case_and_one_that_breaks_a_guarantee_does_not() {
+    let late: Arc<dyn Backend> = Arc::new(Liar { is_late: true, ..Liar::new(FaultPlan::new(1)) });
+    for case in crate::archive() {
+        assert!(run(case, Arc::clone(&late)).is_ok(), "{case}");
+    }
+    let plan = FaultPlan::new(1).with_rule(Operation::ArchiveSegments, When::Always, Fault::Stale);
+    let liar: Arc<dyn Backend> = Arc::new(Liar { is_late: true, ..Liar::new(plan) });
+    let mut its = crate::archive().into_iter().filter(|case| case.guarantee == 6);
+    assert!(its.any(|case| run(case, Arc::clone(&liar)).is_err()));
 }

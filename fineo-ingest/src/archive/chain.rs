@@ -1,8 +1,11 @@
 //! Tells which positions are missing between segments: each one says behind which position it begins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use fineo_core::{Cover, Error, Position, Result, ShardId, TimeRange, Timestamp, archive::SegmentName};
+use fineo_core::{Archive, Clock, Cover, Error, Position, Result, ShardId, TimeRange, Timestamp, archive::SegmentName};
 
 use super::SegmentReader;
 
@@ -22,7 +25,14 @@ struct Link {
     is_read: bool,
 }
 
-/// Positions that a stage archived and no segment has: somebody took it away.
+/// A look at an archive: when it began, and how late the archive may list what was written before.
+#[derive(Debug, Clone, Copy)]
+pub struct Listing {
+    begun_at: Timestamp,
+    within: Option<Duration>,
+}
+
+/// Positions that a stage archived and no listed segment has: somebody took it away, or it is still on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
     /// Whose positions.
@@ -33,6 +43,9 @@ pub struct Missing {
     pub last: Position,
     /// When their events arrived, as far as the neighbours tell, in microseconds.
     pub time: (i64, i64),
+    /// When the last event of the segment right behind them arrived, in microseconds; none where nothing behind them is
+    /// listed.
+    pub behind: Option<i64>,
 }
 
 impl Chain {
@@ -71,7 +84,8 @@ impl Chain {
             for link in links.into_iter().chain(end) {
                 if let Some(last) = link.after.filter(|after| link.is_read && Some(*after) > reached) {
                     let time = (time_reached, link.time_first);
-                    missing.push(Missing { shard: shard.clone(), after: reached, last, time });
+                    let behind = (link.time_first < i64::MAX).then_some(link.time_last);
+                    missing.push(Missing { shard: shard.clone(), after: reached, last, time, behind });
                 }
                 reached = reached.max(Some(link.last));
                 time_reached = time_reached.max(link.time_last);
@@ -81,20 +95,66 @@ impl Chain {
     }
 }
 
+impl Listing {
+    /// `archive`, which is listed from now on.
+    pub fn begin(archive: &dyn Archive, clock: &dyn Clock) -> Self {
+        Self { begun_at: clock.now(), within: archive.capabilities().listed_within }
+    }
+
+    /// When it began.
+    pub fn begun_at(&self) -> Timestamp {
+        self.begun_at
+    }
+
+    /// Whether somebody else delivers the segments, so that some of those that were written may not be listed yet.
+    pub fn is_late(&self) -> bool {
+        self.within.is_some()
+    }
+
+    /// Whether it has everything that was written at or before this instant, in microseconds: what it lacks of that is lost.
+    pub fn has_all_until(&self, micros: i64) -> bool {
+        let Some(within) = self.within else { return true };
+        let within = i64::try_from(within.as_micros()).unwrap_or(i64::MAX);
+        micros.saturating_add(within) <= self.begun_at.micros()
+    }
+}
+
 impl Missing {
     /// Whether events that arrived in `time` may be among what is missing.
     pub fn may_overlap(&self, time: TimeRange) -> bool {
         time.overlaps(self.time.0, self.time.1)
     }
 
+    /// Whether it may still be on its way, as far as arrivals tell: nothing behind it is listed, or what is arrived not long
+    /// ago. Of events that were passed on long after they arrived this says too early that they are lost.
+    pub fn may_come(&self, listing: Listing) -> bool {
+        listing.is_late() && self.behind.is_none_or(|arrived| !listing.has_all_until(arrived))
+    }
+
     /// The error that tells of the first of `missing`, if there is any.
     ///
     /// # Errors
     ///
+    /// `Corrupt`, with shard and positions, when something is lost; `Unavailable`, with the same, when all that is missing
+    /// [may still come](Self::may_come).
+    pub fn check(missing: &[Self], listing: Listing) -> Result<()> {
+        let (coming, lost): (Vec<_>, Vec<_>) = missing.iter().cloned().partition(|gap| gap.may_come(listing));
+        Self::check_lost(&lost)?;
+        Self::tell(Error::unavailable("segments are still on their way to the archive: try again later"), &coming)
+    }
+
+    /// The error that tells of the first of `lost`, none of which will come any more.
+    ///
+    /// # Errors
+    ///
     /// `Corrupt`, with shard and positions.
-    pub fn check(missing: &[Self]) -> Result<()> {
+    pub fn check_lost(lost: &[Self]) -> Result<()> {
+        Self::tell(Error::corrupt("segments are missing from the archive: put them back and try again"), lost)
+    }
+
+    fn tell(error: Error, missing: &[Self]) -> Result<()> {
         let Some(first) = missing.first() else { return Ok(()) };
-        let mut error = Error::corrupt("segments are missing from the archive: put them back and try again")
+        let mut error = error
             .with("shard", &first.shard)
             .with("after", first.after.map_or_else(|| "the beginning".to_owned(), |after| after.to_string()))
             .with("last", first.last);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fineo_core::{Cover, Result, Stream, Timestamp, archive::Stage, stream::Entry};
 
 use super::{BATCH_EVENTS, ReplayRequest, source::Source};
-use crate::{ArchivedRecord, Missing, Pipeline};
+use crate::{ArchivedRecord, Pipeline};
 
 /// Events that arrived within so many microseconds are sent together, at recorded speed.
 const TOGETHER_MICROS: i64 = 10_000;
@@ -42,8 +42,9 @@ impl Pipeline {
     /// # Errors
     ///
     /// `Cold`, before anything was sent, when segments have to be restored first, see [`Pipeline::restore_cold`]; `Corrupt` when
-    /// a segment cannot be read, or when segments are missing, after all that is there was sent; or a failure of
-    /// either side, after which it can be begun again.
+    /// a segment cannot be read, or when segments are missing, after all that is there was sent; `Unavailable`, after the same,
+    /// when segments are still on their way to an archive that lists late; or a failure of either side, after which it can be
+    /// begun again.
     pub async fn send_archived(&self, request: &ReplayRequest, raw: &dyn Stream, speed: Speed) -> Result<SentReport> {
         let shared = self.shared();
         let request = ReplayRequest { stage: Stage::Raw, ..request.clone() };
@@ -73,7 +74,7 @@ impl Pipeline {
             }
         }
         shared.retry.until_done(|| async { raw.sync().await.into_result() }).await?;
-        Missing::check(&source.missing().await?)?;
+        source.check_whole().await?;
         report.expired_until = source.expired_until().await?;
         Ok(report)
     }

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{ReplayRequest, cold, wanted::Wanted};
 use crate::{
-    ArchivedRecord, Chain, Expired, Missing, SegmentReader,
+    ArchivedRecord, Chain, Expired, Listing, Missing, SegmentReader,
     driver::{
         checkpoint::{self, Checkpoint},
         parts::Shared,
@@ -30,7 +30,9 @@ pub(crate) struct Source<'a> {
     segments: Option<Segments>,
     open: VecDeque<(ShardId, Vec<ArchivedRecord>)>,
     chain: Chain,
-    /// Up to where the stage had archived when this began.
+    /// When the archive was listed.
+    listing: Listing,
+    /// Up to where the archive answers: behind that the tails of the stream do.
     archived: Cover,
     /// Per shard the first and the last position that are wanted; all where there is none.
     within: Option<&'a [(ShardId, Position, Position)]>,
@@ -47,6 +49,7 @@ impl<'a> Source<'a> {
             segments: None,
             open: VecDeque::new(),
             chain: Chain::default(),
+            listing: Listing::begin(&*shared.parts.archive, &*shared.parts.clock),
             archived: Cover::default(),
             within: None,
             wanted: Wanted::new(request, None),
@@ -64,6 +67,7 @@ impl<'a> Source<'a> {
     pub(crate) async fn next(&mut self, count_max: usize) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
         // What is archived meanwhile is then met twice, which is harmless; the other way round it would be missed.
         if self.tails.is_none() {
+            self.listing = Listing::begin(&*self.shared.parts.archive, &*self.shared.parts.clock);
             self.wanted = cold::survey(self.shared, &self.wanted).await?.check()?;
             let (repo, pipeline) = (&*self.shared.parts.repo, &self.shared.options.name);
             self.archived = checkpoint::archived(repo, pipeline, self.request.stage).await?;
@@ -102,14 +106,17 @@ impl<'a> Source<'a> {
         Expired::read(&*self.shared.parts.repo, &self.shared.options.name, self.request.stage).await
     }
 
-    /// What somebody took away of what was asked for, once everything that is there was read.
-    pub(crate) async fn missing(&mut self) -> Result<Vec<Missing>> {
+    /// Fails when something is missing of what was asked for, once everything that is there was read: `Corrupt` when
+    /// somebody took it away, `Unavailable` when it may still be on its way.
+    pub(crate) async fn check_whole(&mut self) -> Result<()> {
         let expired = self.expired().await?;
         let mut missing = self.chain.missing(expired.cover(), &self.archived);
         missing.retain(|gap| {
-            gap.may_overlap(self.request.time) && is_within(self.within, &gap.shard, gap.after, gap.last)
+            gap.may_overlap(self.request.time)
+                && is_within(self.within, &gap.shard, gap.after, gap.last)
+                && self.wanted.may_lie_in(&gap.shard, gap.after, gap.last)
         });
-        Ok(missing)
+        Missing::check(&missing, self.listing)
     }
 
     async fn next_segment(&mut self) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
@@ -184,6 +191,10 @@ impl<'a> Source<'a> {
         for _ in 0..TRIES_MAX {
             let subject = checkpoint::subject(&self.shared.options.name, stage.as_str(), "stage", shard)?;
             let after = Checkpoint::read(&*self.shared.parts.repo, subject).await?.position;
+            // What was archived since this began is read from the archive, which may not list it yet.
+            if let Some(after) = after {
+                self.archived.advance(shard, after);
+            }
             let source = self.shared.source(stage);
             let Some(tail) = source.tail(shard).await?.filter(|tail| Some(*tail) > after) else {
                 return Ok(Vec::new());

@@ -57,6 +57,12 @@ impl Wanted {
         info.name.last >= *first
     }
 
+    /// Whether positions of `shard` behind `after`, up to `last`, may be wanted.
+    pub(super) fn may_lie_in(&self, shard: &ShardId, after: Option<Position>, last: Position) -> bool {
+        let Some(positions) = &self.positions else { return true };
+        positions.get(shard).is_some_and(|(from, to)| *from <= last && after.is_none_or(|after| after < *to))
+    }
+
     /// The segments behind what is wanted that tell whether something is missing before them.
     pub(super) fn behind(&self) -> Vec<SegmentInfo> {
         self.behind.values().cloned().collect()

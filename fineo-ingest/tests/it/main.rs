@@ -8,6 +8,7 @@ mod damaged;
 mod deleted;
 mod desk;
 mod intake;
+mod late;
 mod lock;
 mod missing;
 mod moved;

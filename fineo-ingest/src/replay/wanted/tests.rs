@@ -69,3 +69,23 @@ fn what_was_written_an_hour_before_the_wanted_time_has_nothing_of_it() {
     }
     assert!(!Wanted::new(&request(), None).is_over(Timestamp::MIN));
 }
+
+#[test]
+fn what_is_missing_matters_where_it_may_have_wanted_positions() {
+    let at = |position: u64| Position::from(position);
+    let a = ShardId::new("a").unwrap();
+    let within = [(a.clone(), at(12), at(13))];
+    let wanted = Wanted::new(&request(), Some(&within));
+    for (after, last, may) in [
+        (None, 11, false),
+        (None, 12, true),
+        (Some(11), 12, true),
+        (Some(12), 20, true),
+        (Some(13), 20, false),
+        (Some(2), 11, false),
+    ] {
+        assert_eq!(wanted.may_lie_in(&a, after.map(at), at(last)), may, "behind {after:?}, up to {last}");
+    }
+    assert!(!wanted.may_lie_in(&ShardId::new("b").unwrap(), None, at(12)));
+    assert!(Wanted::new(&request(), None).may_lie_in(&a, None, at(1)));
+}

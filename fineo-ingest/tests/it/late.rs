@@ -1,0 +1,258 @@
+//! An archive that lists late: a replay passes on what is listed, and says that the rest is on its way.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use fineo_backend_memory::MemoryNearline;
+use fineo_conformance::fault::LateArchive;
+use fineo_core::{
+    Clock, Cover, Error, ErrorKind, MetricId, NearlineStore, Outcome, Position, Result, SeededEntropy, ShardId,
+    SystemClock, TenantId, TimeRange, Timestamp,
+    archive::{SegmentKind, SegmentName, Stage},
+    nearline::{Damage, NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
+};
+use fineo_ingest::{NoFiles, Pipeline, PipelineOptions, PipelineParts, ReplayRequest};
+use futures::{future::BoxFuture, stream::BoxStream};
+
+use crate::support::{SOON, World, tenant};
+
+/// Four events, each in a segment of its own, all of them on their way `within` this time; and no rows.
+async fn four(within: Duration) -> (World, Arc<LateArchive>) {
+    let world = World::new();
+    let archive = Arc::new(LateArchive::new(Arc::new(world.archive.clone()), within));
+    for number in 1..=4 {
+        let pipeline = start(&world, &archive).await;
+        let event = format!(r#"{{"metrictype":"m","timestamp":{number}}}"#);
+        let receipt = pipeline.edge().ingest(&tenant("acme"), event.into()).await.unwrap();
+        pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
+        pipeline.stop().await.unwrap();
+    }
+    (World { nearline: MemoryNearline::new(), ..world }, archive)
+}
+
+async fn start(world: &World, archive: &Arc<LateArchive>) -> Pipeline {
+    let parts = PipelineParts { archive: Arc::clone(archive) as _, ..world.parts() };
+    Pipeline::start(parts, PipelineOptions::default()).await.unwrap()
+}
+
+/// What is on its way of what a stage received, in order.
+fn received(archive: &LateArchive, stage: Stage) -> Vec<SegmentName> {
+    let mut names = archive.on_their_way();
+    names.retain(|name| name.stage == stage && name.kind == SegmentKind::Received);
+    names
+}
+
+async fn replay(pipeline: &Pipeline, stage: Stage, time: TimeRange) -> Result<u64> {
+    let request = ReplayRequest::new(stage, tenant("acme")).with_time(time);
+    Ok(pipeline.replay(request, &NoFiles).await?.passed)
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn a_replay_passes_on_what_is_listed_and_says_that_the_rest_is_on_its_way() {
+    let cases = [vec![], vec![0], vec![3], vec![0, 2], vec![1, 3], vec![2, 1, 0]];
+    for (stage, delivered) in Stage::ALL.into_iter().flat_map(|stage| cases.iter().map(move |case| (stage, case))) {
+        let (world, archive) = four(SOON * 100).await;
+        let names = received(&archive, stage);
+        assert_eq!(names.len(), 4, "{stage}");
+        for place in delivered {
+            archive.deliver(&names[*place]).await.unwrap();
+        }
+        let pipeline = start(&world, &archive).await;
+        for _ in 0..2 {
+            let error = replay(&pipeline, stage, TimeRange::ALL).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{stage} {delivered:?}: {error}");
+            assert!(error.is_retryable() && error.to_string().contains("still on their way"), "{error}");
+            let first_gap = (0..4).find(|place| !delivered.contains(place)).unwrap();
+            let after = first_gap.checked_sub(1).map_or("the beginning".to_owned(), |at| names[at].last.to_string());
+            assert!(error.context().iter().any(|(name, text)| *name == "after" && *text == after), "{error}");
+            assert_eq!(world.rows("acme", "n1", &[]).await.len(), delivered.len(), "{stage} {delivered:?}");
+        }
+        archive.deliver_all().await.unwrap();
+        assert_eq!(replay(&pipeline, stage, TimeRange::ALL).await.unwrap(), 4, "{stage} {delivered:?}");
+        assert_eq!(world.rows("acme", "n1", &[]).await.len(), 4, "{stage} {delivered:?}");
+        pipeline.stop().await.unwrap();
+    }
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn what_was_not_listed_in_its_time_is_missing() {
+    let (world, archive) = four(Duration::ZERO).await;
+    let names = received(&archive, Stage::Raw);
+    for place in [0, 2, 3] {
+        archive.deliver(&names[place]).await.unwrap();
+    }
+    let pipeline = start(&world, &archive).await;
+    let error = replay(&pipeline, Stage::Raw, TimeRange::ALL).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    pipeline.stop().await.unwrap();
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_matters_only_where_it_may_be_of_what_was_asked_for() {
+    let (world, archive) = four(SOON * 100).await;
+    let names = received(&archive, Stage::Raw);
+    for name in &names[..2] {
+        archive.deliver(name).await.unwrap();
+    }
+    let pipeline = start(&world, &archive).await;
+    let until = |name: &SegmentName| TimeRange { from: 0, to: name.time.micros() };
+    assert_eq!(replay(&pipeline, Stage::Raw, until(&names[1])).await.unwrap(), 1);
+    assert_eq!(replay(&pipeline, Stage::Raw, until(&names[3])).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    for (place, is_listed) in [(0, true), (1, true), (2, false), (3, false)] {
+        let name = &names[place];
+        let pointer = HashSet::from([format!("raw/{}/{}", name.shard, name.first)]);
+        let request = ReplayRequest::new(Stage::Raw, tenant("acme")).with_pointers(Some(pointer));
+        let passed = pipeline.replay(request, &NoFiles).await.map(|report| report.passed).map_err(|error| error.kind());
+        assert_eq!(passed, if is_listed { Ok(1) } else { Err(ErrorKind::Unavailable) }, "{place}");
+    }
+    pipeline.stop().await.unwrap();
+}
+
+/// The machine's clock, so many microseconds later.
+#[derive(Debug, Default)]
+struct Later(AtomicI64);
+
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(wait)
+    }
+}
+
+/// A nearline store that lost the rows of a damaged unit, and tells so until that is mended.
+#[derive(Debug)]
+struct Damaged {
+    inner: MemoryNearline,
+    damage: Mutex<Option<Damage>>,
+    looks: AtomicUsize,
+}
+
+impl Damaged {
+    /// Waits until somebody has looked for damage, and done what he does about it.
+    async fn looked_at(&self) {
+        let looks = self.looks.load(Ordering::SeqCst);
+        while self.looks.load(Ordering::SeqCst) < looks + 2 {
+            SystemClock.sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn is_mended(&self) -> bool {
+        self.damage.lock().unwrap().is_none()
+    }
+}
+
+#[async_trait]
+impl NearlineStore for Damaged {
+    fn capabilities(&self) -> NearlineCapabilities {
+        self.inner.capabilities()
+    }
+
+    fn pushdown(&self, predicate: &Predicate) -> Pushdown {
+        self.inner.pushdown(predicate)
+    }
+
+    async fn write(&self, tenant: &TenantId, metric: &MetricId, rows: Rows) -> Vec<Outcome<Written>> {
+        self.inner.write(tenant, metric, rows).await
+    }
+
+    async fn sync(&self) -> Outcome<()> {
+        self.inner.sync().await
+    }
+
+    fn scan(&self, request: ScanRequest) -> BoxStream<'static, Result<RecordBatch>> {
+        self.inner.scan(request)
+    }
+
+    async fn remove(&self, tenant: &TenantId, metric: &MetricId, cover: &Cover) -> Outcome<u64> {
+        self.inner.remove(tenant, metric, cover).await
+    }
+
+    async fn metrics(&self, tenant: &TenantId) -> Result<Vec<MetricId>> {
+        self.inner.metrics(tenant).await
+    }
+
+    async fn damages(&self) -> Result<Vec<Damage>> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        Ok(self.damage.lock().unwrap().clone().into_iter().collect())
+    }
+
+    async fn mended(&self, _: &Damage) -> Outcome<()> {
+        *self.damage.lock().unwrap() = None;
+        Outcome::Done(())
+    }
+}
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "damaged {}", self.inner)
+    }
+}
+
+// D7
+#[tokio::test(start_paused = true)]
+async fn damaged_rows_of_errors_are_mended_once_all_their_segments_are_sure_to_be_listed() {
+    let within = Duration::from_secs(3_600);
+    let world = World::new();
+    let archive = Arc::new(LateArchive::new(Arc::new(world.archive.clone()), within));
+    for seed in 0..2 {
+        // Errors go by their arrival, whose id is chance.
+        let (archive, entropy) = (Arc::clone(&archive) as _, Arc::new(SeededEntropy::new(seed)) as _);
+        let parts = PipelineParts { archive, entropy, ..world.parts() };
+        let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+        let receipt = pipeline.edge().ingest(&tenant("acme"), r#"{"metrictype":"m","v":1}"#.into()).await.unwrap();
+        pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
+        pipeline.stop().await.unwrap();
+    }
+    assert_eq!(world.rows("acme", "errors", &[]).await.len(), 2);
+    let mut malformed = archive.on_their_way();
+    malformed.retain(|name| name.kind == SegmentKind::Malformed);
+    assert_eq!(malformed.len(), 2);
+
+    let world = World { nearline: MemoryNearline::new(), ..world };
+    let shard = ShardId::new(&format!("raw.{}", malformed[0].shard)).unwrap();
+    let damage = Damage {
+        tenant: tenant("acme"),
+        metric: MetricId::errors(),
+        unit: 1,
+        rows: 0,
+        positions: vec![(shard, malformed[0].first, Position::MAX)],
+        error: Error::corrupt("a flipped bit"),
+    };
+    let (damage, looks) = (Mutex::new(Some(damage)), AtomicUsize::new(0));
+    let nearline = Arc::new(Damaged { inner: world.nearline.clone(), damage, looks });
+    let clock = Arc::new(Later::default());
+    let parts = PipelineParts {
+        archive: Arc::clone(&archive) as _,
+        nearline: Arc::clone(&nearline) as _,
+        clock: Arc::clone(&clock) as _,
+        ..world.parts()
+    };
+    let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+    for (delivered, rows) in [(None, 0), (Some(1), 1), (Some(0), 2)] {
+        if let Some(place) = delivered {
+            archive.deliver(&malformed[place]).await.unwrap();
+        }
+        nearline.looked_at().await;
+        assert_eq!((world.rows("acme", "errors", &[]).await.len(), nearline.is_mended()), (rows, false));
+    }
+    clock.0.fetch_add(i64::try_from(within.as_micros()).unwrap(), Ordering::SeqCst);
+    nearline.looked_at().await;
+    assert!(nearline.is_mended());
+    assert_eq!(world.rows("acme", "errors", &[]).await.len(), 2);
+    pipeline.stop().await.unwrap();
+}

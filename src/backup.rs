@@ -219,15 +219,18 @@ impl Fineo {
         Ok(())
     }
 
-    /// The last position of each shard.
+    /// The last position of each shard: that of the stream, or of what a stage archived of one that is empty since, as those of
+    /// a restored instance are.
     async fn tails(&self) -> Result<Vec<(String, String, String)>> {
         let mut tails = Vec::new();
-        for (name, stream) in [("raw", &self.parts.raw), ("staged", &self.parts.staged)] {
+        for (stage, stream) in [(Stage::Raw, &self.parts.raw), (Stage::Staged, &self.parts.staged)] {
+            let mut last = archived(&*self.parts.repo, &self.pipeline.options().name, stage).await?;
             for shard in stream.shards().await? {
                 if let Some(tail) = stream.tail(&shard.id).await? {
-                    tails.push((name.to_owned(), shard.id.to_string(), tail.to_string()));
+                    last.advance(&shard.id, tail);
                 }
             }
+            tails.extend(last.iter().map(|(shard, last)| (stage.to_string(), shard.to_string(), last.to_string())));
         }
         Ok(tails)
     }

@@ -52,7 +52,8 @@ impl Notices {
         if config.tenant_url.is_none() && config.operator_url.is_none() {
             return Ok(None);
         }
-        let client = reqwest::Client::builder().timeout(ANSWER_MAX).build();
+        // Who is sent elsewhere has not taken the notice, and neither it nor the token is for anybody else.
+        let client = reqwest::Client::builder().timeout(ANSWER_MAX).redirect(reqwest::redirect::Policy::none()).build();
         let client = client.map_err(|source| Error::internal("no requests can be made").with_source(source))?;
         Ok(Some(Self { repo, clock, config: Arc::new(config), client }))
     }
@@ -181,7 +182,8 @@ pub(crate) async fn keep_telling(notices: Notices, shared: Shared, shutdown: Shu
     let mut told = shared.fineo.pipeline().counters().all();
     loop {
         tokio::select! {
-            () = shutdown.requested() => return Ok(()),
+            // What was rejected since the last look is told after the restart.
+            () = shutdown.requested() => return tell_rejected(&notices, &shared.fineo, &mut told).await,
             () = shared.clock.sleep(EVERY) => {}
         }
         let told_now = async {

@@ -8,7 +8,8 @@ use object_store::path::Path;
 use parquet::errors::ParquetError;
 
 /// What to do about a file of which bytes are lost.
-pub(crate) const REPAIR: &str = "restore it from a copy, or make its day anew from the archive";
+pub(crate) const REPAIR: &str =
+    "restore it from a copy, or make the table anew from the archive by `fineo replay --stage staged --fresh`";
 
 /// The first error of the chain that is a `T`.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {

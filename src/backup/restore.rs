@@ -109,13 +109,20 @@ fn failed(path: &Path, source: std::io::Error) -> Error {
         .with_source(source)
 }
 
-/// The last position of a shard that the directory's own shards are called after.
+/// The last position of a shard that the directory's own shards are called after. Backups of before do not tell it of streams
+/// that were empty, but their segments do.
 fn last_position(reader: &FolderReader) -> Result<Option<Position>> {
+    let is_own = |shard: &str| shard.strip_prefix('s').is_some_and(|digits| digits.parse::<u32>().is_ok());
     let mut last: Option<Position> = None;
     for (_, shard, position) in &reader.head.tails {
-        let number = shard.strip_prefix('s').is_some_and(|digits| digits.parse::<u32>().is_ok());
-        if number {
+        if is_own(shard) {
             last = last.max(Some(position.parse()?));
+        }
+    }
+    for (path, _) in reader.below("archive/") {
+        let name = SegmentName::from_path(path)?;
+        if is_own(name.shard.as_str()) {
+            last = last.max(Some(name.last));
         }
     }
     Ok(last)

@@ -168,6 +168,28 @@ async fn a_backup_of_an_instance_that_was_asked_for_nobody_is_restored() {
     assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap(), report);
 }
 
+// D1, D2: streams that are empty since a restore go on behind what was archived all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_backup_of_a_restored_instance_is_restored_into_one_that_takes_events_in() {
+    let place = tempfile::tempdir().unwrap();
+    let home = |number: usize| place.path().join(format!("home {number}"));
+    let fineo = opened(&home(0)).await;
+    ingest(&fineo, &tenant("acme"), events(0, 30)).await;
+    fineo.backup(place.path().join("copy 0")).await.unwrap();
+    fineo.close().await.unwrap();
+    for number in 1..4 {
+        Fineo::local(home(number)).restore_from(place.path().join(format!("copy {}", number - 1))).await.unwrap();
+        let fineo = opened(&home(number)).await;
+        fineo.backup(place.path().join(format!("copy {number}"))).await.unwrap();
+        fineo.close().await.unwrap();
+    }
+    let fineo = opened(&home(3)).await;
+    ingest(&fineo, &tenant("acme"), events(30, 40)).await;
+    let count = "SELECT (SELECT count(*) FROM thermostat) + (SELECT count(*) FROM pump)";
+    assert_eq!(rows(&fineo, &tenant("acme"), count).await, ["40"]);
+    fineo.close().await.unwrap();
+}
+
 // D7: what is half of an instance is not taken for one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_whose_restore_was_broken_off_does_not_open() {

@@ -1,16 +1,16 @@
 //! A real process that ingests and is killed at random moments: what it acknowledged is there, once.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, Stdio},
 };
 
-use fineo::{Fineo, ingest::PipelineOptions};
+use fineo::{CompactOptions, Fineo, ingest::PipelineOptions};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::support::{rows, tenant};
+use crate::support::{ingest, rows, tenant};
 
 const CHILD_DIRECTORY: &str = "FINEO_TEST_CHILD_DIRECTORY";
 const CHILD_FIRST: &str = "FINEO_TEST_CHILD_FIRST";
@@ -105,4 +105,45 @@ async fn child(directory: &Path, first: u64) {
         writeln!(out, "\nacknowledged {}", start + BATCH - 1).unwrap();
         out.flush().unwrap();
     }
+}
+
+/// Copies what is below `from` and `is_wanted` to below `to`.
+fn copy(from: &Path, to: &Path, is_wanted: &dyn Fn(&Path) -> bool) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&path, &target, is_wanted);
+        } else if is_wanted(&path) {
+            fs::create_dir_all(to).unwrap();
+            fs::copy(path, target).unwrap();
+        }
+    }
+}
+
+// N11, N12: a run that was killed right before it committed left files and their checksums, and the next one writes the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_that_was_killed_before_its_commit_is_finished_by_the_next() {
+    let place = tempfile::tempdir().unwrap();
+    let (killed, whole) = (place.path().join("killed"), place.path().join("whole"));
+    let fineo = Fineo::local(&killed).open().await.unwrap();
+    ingest(&fineo, &tenant("acme"), r#"{"metrictype":"m","timestamp":1,"n":1}{"metrictype":"m","timestamp":2,"n":2}"#)
+        .await;
+    fineo.close().await.unwrap();
+    copy(&killed, &whole, &|_| true);
+    let fineo = Fineo::local(&whole).open().await.unwrap();
+    fineo.compact(CompactOptions::default()).await.unwrap();
+    fineo.close().await.unwrap();
+    let is_left = |path: &Path| {
+        let path = path.to_string_lossy();
+        path.contains("/day=") && (path.ends_with(".parquet") || path.ends_with(".sums"))
+    };
+    copy(&whole.join("tables"), &killed.join("tables"), &is_left);
+    let fineo = Fineo::local(&killed).open().await.unwrap();
+    let report = fineo.compact(CompactOptions::default()).await.unwrap();
+    assert!(report.failed.is_empty(), "{report:?}");
+    let tables = fineo.tables(&tenant("acme")).await.unwrap();
+    assert_eq!(tables.iter().map(|table| (table.files, table.rows)).collect::<Vec<_>>(), [(1, 2)]);
+    assert_eq!(rows(&fineo, &tenant("acme"), "SELECT n FROM m ORDER BY 1").await, ["1", "2"]);
+    fineo.close().await.unwrap();
 }

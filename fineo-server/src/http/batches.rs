@@ -92,10 +92,10 @@ impl Manifest {
     }
 }
 
-/// A digest of what is sent as a batch; an object that is read has none of its own, and may have gone elsewhere since.
+/// A digest of what is sent as a batch, or of where an object is read from: its bytes may be others since, or gone.
 fn digest_of(query: &BatchQuery, sent: &[u8]) -> String {
     let mut context = Context::new(&SHA256);
-    context.update(json!([query.metric]).to_string().as_bytes());
+    context.update(json!([query.metric, query.from]).to_string().as_bytes());
     context.update(sent);
     STANDARD.encode(context.finish())
 }

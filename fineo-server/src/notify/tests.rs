@@ -5,7 +5,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, header::LOCATION},
+    routing::{get, post},
+};
 use fineo::{
     Fineo, SchemaRepo,
     compact::{FailedTenant, Notifier},
@@ -24,7 +30,9 @@ impl Hook {
     async fn listen(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/notices?secret=x", listener.local_addr().unwrap());
-        let routes = Router::new().route("/notices", post(take)).with_state(self.clone());
+        let elsewhere = get(async || panic!("nobody is to be sent on"));
+        let routes =
+            Router::new().route("/notices", post(take)).route("/elsewhere", elsewhere).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         url
     }
@@ -38,11 +46,12 @@ impl Hook {
     }
 }
 
-async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap) {
     assert_eq!(headers["authorization"], "Bearer token");
     let mut state = hook.0.lock().unwrap();
     state.1.push(serde_json::from_slice(&body).unwrap());
-    state.0.pop().map_or(StatusCode::NO_CONTENT, |status| StatusCode::from_u16(status).unwrap())
+    let status = state.0.pop().map_or(StatusCode::NO_CONTENT, |status| StatusCode::from_u16(status).unwrap());
+    (status, HeaderMap::from_iter([(LOCATION, "/elsewhere".parse().unwrap())]))
 }
 
 struct Desk {
@@ -98,6 +107,18 @@ async fn a_notice_is_sent_until_it_is_taken_and_then_not_again_for_an_hour() {
     desk.clock.advance(Duration::from_secs(3601));
     desk.notices().commit_failed(&failed("disk")).await.unwrap();
     assert_eq!(desk.notices().send_due().await.unwrap(), 1, "and so is one that lasts");
+}
+
+// A login page answers everybody with 200.
+#[tokio::test]
+async fn a_webhook_that_sends_elsewhere_has_not_taken_the_notice() {
+    let desk = Desk::new().await;
+    desk.notices().commit_failed(&failed("disk")).await.unwrap();
+    desk.hook.fails(302);
+    assert_eq!(desk.notices().send_due().await.unwrap(), 0);
+    assert_eq!(desk.hook.got().len(), 1);
+    desk.clock.advance(Duration::from_secs(2));
+    assert_eq!(desk.notices().send_due().await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -148,8 +148,11 @@ async fn a_batch_is_read_from_the_folder_of_its_tenant() {
     let from = |path: &str| format!("/v1/batches?from=file://{}/{path}", drops.path().display());
     let taken = acme.and("idempotency-key", "monday").send(Method::POST, &from("acme/monday.csv.gz"), "").await;
     assert_eq!((taken.status, &taken.json()["accepted"]), (202, &2.into()), "{taken:?}");
-    let again = acme.and("idempotency-key", "monday").send(Method::POST, &from("acme/gone.csv"), "").await;
-    assert_eq!((again.status, &again.json()["id"]), (200, &taken.json()["id"]));
+    std::fs::remove_file(drops.path().join("acme/monday.csv.gz")).unwrap();
+    let again = acme.and("idempotency-key", "monday").send(Method::POST, &from("acme/monday.csv.gz"), "").await;
+    assert_eq!((again.status, &again.json()["id"]), (200, &taken.json()["id"]), "it is gone since, and is known");
+    let other = acme.and("idempotency-key", "monday").send(Method::POST, &from("acme/long.json"), "").await;
+    assert_eq!(other.problem(), (422, "idempotency_key_reused".to_owned()));
     let token = taken.json()["token"].as_str().unwrap().parse().unwrap();
     rig.fineo.wait_until_fresh(&token, std::time::Duration::from_secs(20)).await.unwrap();
     assert_eq!(acme.ask("SELECT sum(CAST(temp AS INT)) AS s FROM m").await, "s\n3\n");

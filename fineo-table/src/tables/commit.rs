@@ -216,8 +216,10 @@ impl Inner {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             let error = match self.objects.store.put_opts(path, bytes.clone().into(), options).await {
                 Ok(_) => return Outcome::Done(Created::New),
-                // A store may say so of a create that it also lost: only what is there tells.
-                Err(source @ object_store::Error::AlreadyExists { .. }) => failure::write(path, source),
+                // A store may say so of a create that it also lost, or that an earlier run made: only what is there tells.
+                Err(source @ object_store::Error::AlreadyExists { .. }) => {
+                    failure::write(path, source).and_may_have_applied()
+                }
                 Err(source) => failure::write(path, source),
             };
             let may_have_applied = error.may_have_applied();

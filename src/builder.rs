@@ -136,7 +136,8 @@ impl Builder {
         self
     }
 
-    /// Opens the stores and starts the stages where they left off.
+    /// Opens the stores and starts the stages where they left off. After a crash, queries see all that an earlier process had
+    /// accepted once [`Pipeline::wait_until_caught_up`](fineo_ingest::Pipeline::wait_until_caught_up) says so.
     ///
     /// # Errors
     ///

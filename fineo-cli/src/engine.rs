@@ -39,6 +39,9 @@ use crate::{
 /// A person waits as long as he likes: Ctrl-C is the limit of a query's time and size.
 const QUERY_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 
+/// How long what was accepted earlier, and was not passed on, is waited for.
+const CATCH_UP_MAX: Duration = Duration::from_secs(60);
+
 /// Knows which store to open, and for what.
 #[derive(Debug)]
 pub(crate) struct Opener {
@@ -67,7 +70,15 @@ impl Opener {
             .with_result_rows_max(u64::MAX)
             .with_result_bytes_max(u64::MAX);
         let builder = self.place.builder()?.with_query_limits(limits);
-        Ok(Engine::Own(Box::new(builder.open().await?)))
+        let fineo = builder.open().await?;
+        if let Place::Directory(_) = &self.place {
+            // F1: what another process said can be queried, before it was killed, this one's queries see.
+            fineo.pipeline().wait_until_caught_up(CATCH_UP_MAX).await;
+            if !fineo.pipeline().has_caught_up() {
+                say("note: what was accepted earlier is still being passed on: answers may lack some of it");
+            }
+        }
+        Ok(Engine::Own(Box::new(fineo)))
     }
 }
 

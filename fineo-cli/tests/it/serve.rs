@@ -104,6 +104,28 @@ fn every_verb_asks_the_server_that_holds_the_directory() {
     assert_eq!(program.ask("SELECT count(*) FROM m"), "count(*)\n2\n", "the directory is free again, with all in it");
 }
 
+// D2, F1, N12
+#[test]
+fn what_could_be_queried_before_a_kill_is_there_for_the_first_question_after_it() {
+    let program = Program::new();
+    let mut served = Served::new(&program);
+    let token = program.done("token create --tenant t");
+    for batch in 0..20 {
+        let event = |n: u32| format!("{{\"metrictype\":\"m\",\"timestamp\":{n},\"seq\":{n}}}\n");
+        let body: String = (batch * 100..(batch + 1) * 100).map(event).collect();
+        let head = format!(
+            "POST /v1/events?ack=queryable HTTP/1.1\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n",
+            token.trim(),
+            body.len()
+        );
+        let answer = said(&served.address, &head, body.as_bytes());
+        assert!(answer.contains("\"accepted\":100"), "{answer}");
+    }
+    served.signal("-KILL");
+    served.child.wait().unwrap();
+    assert_eq!(program.ask("SELECT count(*) AS n, sum(CAST(seq AS BIGINT)) AS s FROM m"), "n,s\n2000,1999000\n");
+}
+
 #[test]
 fn a_second_server_and_an_open_address_are_refused() {
     let program = Program::new();

@@ -26,6 +26,8 @@ async fn once(place: Box<dyn Place>) -> Result<Verdict> {
     let (archive, other) = (place.archive().await?, place.archive().await?);
     let name = segment(1);
     assert_eq!(archive.write(&name, "first".into()).await.into_result()?, Created::New);
+    // Of an archive that lists late it stands once it is there.
+    assert_eq!(archive.read(&name, None).await?, "first");
     for (handle, bytes) in [(&archive, "second"), (&other, "third"), (&other, ""), (&archive, "first and more")] {
         let found = handle.write(&name, bytes.into()).await.into_result()?;
         assert_eq!(found, answer(handle, Created::Conflict));

@@ -5,20 +5,21 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use fineo_backend_memory::MemoryNearline;
+use fineo_backend_memory::{MemoryNearline, MemoryRepo};
 use fineo_conformance::fault::LateArchive;
 use fineo_core::{
-    Clock, Cover, Error, ErrorKind, MetricId, NearlineStore, Outcome, Position, Result, SeededEntropy, ShardId,
-    SystemClock, TenantId, TimeRange, Timestamp,
+    Clock, Cover, Error, ErrorKind, MetricId, NearlineStore, Outcome, Position, Result, SchemaRepo, SeededEntropy,
+    ShardId, SystemClock, TenantId, TimeRange, Timestamp,
     archive::{SegmentKind, SegmentName, Stage},
     nearline::{Damage, NearlineCapabilities, Predicate, Pushdown, Rows, ScanRequest, Written},
+    repo::{Compared, RepoCapabilities, Subject, Version, Versioned, Write},
 };
 use fineo_ingest::{NoFiles, Pipeline, PipelineOptions, PipelineParts, ReplayRequest};
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -30,13 +31,18 @@ async fn four(within: Duration) -> (World, Arc<LateArchive>) {
     let world = World::new();
     let archive = Arc::new(LateArchive::new(Arc::new(world.archive.clone()), within));
     for number in 1..=4 {
-        let pipeline = start(&world, &archive).await;
-        let event = format!(r#"{{"metrictype":"m","timestamp":{number}}}"#);
-        let receipt = pipeline.edge().ingest(&tenant("acme"), event.into()).await.unwrap();
-        pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
-        pipeline.stop().await.unwrap();
+        send(&world, &archive, number).await;
     }
     (World { nearline: MemoryNearline::new(), ..world }, archive)
+}
+
+/// Sends an event and returns when it is archived.
+async fn send(world: &World, archive: &Arc<LateArchive>, number: u32) {
+    let pipeline = start(world, archive).await;
+    let event = format!(r#"{{"metrictype":"m","timestamp":{number}}}"#);
+    let receipt = pipeline.edge().ingest(&tenant("acme"), event.into()).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
+    pipeline.stop().await.unwrap();
 }
 
 async fn start(world: &World, archive: &Arc<LateArchive>) -> Pipeline {
@@ -254,5 +260,71 @@ async fn damaged_rows_of_errors_are_mended_once_all_their_segments_are_sure_to_b
     nearline.looked_at().await;
     assert!(nearline.is_mended());
     assert_eq!(world.rows("acme", "errors", &[]).await.len(), 2);
+    pipeline.stop().await.unwrap();
+}
+
+/// A repository with which somebody archives an event right after the first look at the checkpoint of stage staged.
+#[derive(Debug)]
+struct Overtaken {
+    inner: MemoryRepo,
+    by: World,
+    archive: Arc<LateArchive>,
+    is_due: AtomicBool,
+}
+
+#[async_trait]
+impl SchemaRepo for Overtaken {
+    fn capabilities(&self) -> RepoCapabilities {
+        self.inner.capabilities()
+    }
+
+    async fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
+        let found = self.inner.latest(subject).await;
+        let is_checkpoint = subject.name().starts_with("checkpoint/") && subject.name().contains("/staged/");
+        if is_checkpoint && self.is_due.swap(false, Ordering::SeqCst) {
+            send(&self.by, &self.archive, 9).await;
+        }
+        found
+    }
+
+    async fn history(&self, subject: &Subject, first: Version, count_max: usize) -> Result<Vec<Versioned>> {
+        self.inner.history(subject, first, count_max).await
+    }
+
+    async fn append(&self, writes: Vec<Write>, now: Timestamp) -> Outcome<Compared> {
+        self.inner.append(writes, now).await
+    }
+
+    async fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
+        self.inner.subjects(owner, prefix).await
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        self.inner.tenants().await
+    }
+}
+
+impl fmt::Display for Overtaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "overtaken {}", self.inner)
+    }
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn what_is_archived_while_a_replay_begins_is_passed_on_or_told_to_be_on_its_way() {
+    let (world, archive) = four(SOON * 100).await;
+    archive.deliver_all().await.unwrap();
+    let (inner, by, is_due) = (world.repo.clone(), world.clone(), AtomicBool::new(false));
+    let repo = Arc::new(Overtaken { inner, by, archive: Arc::clone(&archive), is_due });
+    let parts = PipelineParts { archive: Arc::clone(&archive) as _, repo: Arc::clone(&repo) as _, ..world.parts() };
+    let mut options = PipelineOptions::default();
+    options.runs_stages = false;
+    let pipeline = Pipeline::start(parts, options).await.unwrap();
+    repo.is_due.store(true, Ordering::SeqCst);
+    let found = replay(&pipeline, Stage::Staged, TimeRange::ALL).await.map_err(|error| error.kind());
+    assert_eq!((found, repo.is_due.load(Ordering::SeqCst)), (Err(ErrorKind::Unavailable), false));
+    archive.deliver_all().await.unwrap();
+    assert_eq!(replay(&pipeline, Stage::Staged, TimeRange::ALL).await.unwrap(), 5);
     pipeline.stop().await.unwrap();
 }

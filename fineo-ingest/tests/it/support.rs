@@ -30,7 +30,7 @@ pub(crate) fn tenant(text: &str) -> TenantId {
 }
 
 /// The stores.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) raw: MemoryStream,
     pub(crate) staged: MemoryStream,

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::{
 use super::{dialect::Sql, exact};
 
 const NAME: &str = "compared with";
-const WRAPPED: &str = "SELECT * FROM (SELECT 1) AS \"compared with\"";
+const WRAPPED: &str = "SELECT * FROM (SELECT 1) AS \"compared with\" (\"compared with\")";
 
 /// Says `= ANY` as `IN` and `<> ALL` as `NOT IN`; names what the other comparisons compare with.
 pub(super) fn rewrite(statement: &mut Statement) {

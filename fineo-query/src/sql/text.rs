@@ -104,7 +104,7 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     }
     check_statement(&statement)?;
     bounds::check(&statement)?;
-    compared::rewrite(&mut statement)?;
+    compared::rewrite(&mut statement);
     Ok(statement)
 }
 

@@ -3,7 +3,12 @@
 use crate::{QueryLimits, sql::text::parse};
 
 fn told(text: &str) -> String {
-    parse(text, &QueryLimits::default()).map_or_else(|error| error.to_string(), |_| "planned".to_owned())
+    let told = || parse(text, &QueryLimits::default()).map_or_else(|error| error.to_string(), |_| "planned".to_owned());
+    // As deep a stack as that of planners.
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, told);
+        thread.unwrap().join().unwrap()
+    })
 }
 
 #[test]

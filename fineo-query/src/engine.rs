@@ -27,7 +27,7 @@ use crate::{
     catalog::Catalog,
     plan::{
         JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, LiteralPlanner, NewestFirst, Planners, StopsWhenUnwanted,
-        WindowsLook, bins, growth,
+        WindowsLook, bins, growth, sized,
     },
 };
 
@@ -167,7 +167,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     let functions = bins::of_any_year(SessionStateDefaults::default_scalar_functions());
-    let functions = growth::bounded(functions, limits.memory_bytes_max);
+    let functions = sized::of_small_types(growth::bounded(functions, limits.memory_bytes_max));
     // The first that plans an expression decides.
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));

@@ -32,6 +32,13 @@ pub(crate) fn exceeded(code: &'static str, message: impl Into<String>) -> Error 
     Error::new(ErrorKind::LimitExceeded, message).with("code", code)
 }
 
+/// SQL that is not answered.
+pub(crate) fn unsupported(detail: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, "this SQL is not supported")
+        .with("code", "unsupported_sql")
+        .with("detail", first_line(detail))
+}
+
 /// A defect.
 pub(crate) fn defect(message: impl Into<String>) -> Error {
     Error::internal(message).with("code", "query_defect")
@@ -103,7 +110,7 @@ pub(crate) fn classify(error: &DataFusionError) -> Error {
     let classified = match root(error) {
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
             Some(ours) => return ours.clone(),
-            None => defect("the engine failed").with("detail", first_line(&inner.to_string())),
+            None => engine(&inner.to_string()),
         },
         DataFusionError::ArrowError(arrow, _) => computation(arrow),
         DataFusionError::SchemaError(schema_error, _) => schema(schema_error),
@@ -111,12 +118,10 @@ pub(crate) fn classify(error: &DataFusionError) -> Error {
             exceeded("memory_limit", "the query needs more memory than it may have")
                 .with("hint", "ask for fewer rows, groups or columns at once")
         }
-        DataFusionError::NotImplemented(text) => Error::new(ErrorKind::Unsupported, "this SQL is not supported")
-            .with("code", "unsupported_sql")
-            .with("detail", first_line(text)),
+        DataFusionError::NotImplemented(text) => unsupported(text),
         DataFusionError::Plan(text) | DataFusionError::Configuration(text) => planning(text),
         DataFusionError::Execution(text) => execution(text),
-        DataFusionError::Internal(text) => defect("the engine met a defect").with("detail", first_line(text)),
+        DataFusionError::Internal(text) => internal(text),
         other => planning(&other.strip_backtrace()),
     };
     match span(error) {
@@ -163,7 +168,7 @@ fn execution(text: &str) -> Error {
     if text.contains("verflow") {
         return refused("overflow", "a value left the range of its type").with("detail", first_line(text));
     }
-    refused("query_failed", "the query met a value that it cannot work with").with("detail", first_line(text))
+    pattern(text).unwrap_or_else(|| unworkable(first_line(text)))
 }
 
 fn schema(error: &SchemaError) -> Error {
@@ -190,14 +195,42 @@ fn computation(error: &ArrowError) -> Error {
         }
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<Error>() {
             Some(ours) => ours.clone(),
-            None => defect("the engine failed").with("detail", first_line(&inner.to_string())),
+            None => engine(&inner.to_string()),
         },
         ArrowError::ComputeError(text) if text.contains("verflow") => {
             refused("overflow", "a value left the range of its type").with("detail", first_line(text))
         }
-        other => refused("query_failed", "the query met a value that it cannot work with")
-            .with("detail", first_line(&other.to_string())),
+        other => {
+            let text = other.to_string();
+            pattern(&text).unwrap_or_else(|| unworkable(first_line(&text)))
+        }
     }
+}
+
+/// What something below the engine says, which is a defect unless it is about a value.
+fn engine(text: &str) -> Error {
+    pattern(text).unwrap_or_else(|| defect("the engine failed").with("detail", first_line(text)))
+}
+
+/// The same of the engine itself.
+fn internal(text: &str) -> Error {
+    if text.starts_with("array_resize: ") {
+        return unworkable(first_line(text));
+    }
+    pattern(text).unwrap_or_else(|| defect("the engine met a defect").with("detail", first_line(text)))
+}
+
+/// What is wrong with a regular expression, where that is what `text` says.
+fn pattern(text: &str) -> Option<Error> {
+    let signs = ["regex parse error", "Regular expression did not compile", "Compiled regex exceeds size limit"];
+    signs.iter().any(|sign| text.contains(sign)).then(|| {
+        let reason = text.lines().find_map(|line| line.trim_start().strip_prefix("error: "));
+        unworkable(format!("not a regular expression: {}", first_line(reason.unwrap_or(text))))
+    })
+}
+
+fn unworkable(detail: String) -> Error {
+    refused("query_failed", "the query met a value that it cannot work with").with("detail", detail)
 }
 
 /// "Cannot cast string 'warm' to value of Float64 type" and its like.

@@ -13,6 +13,7 @@ mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod gather;
+mod instants;
 mod limits;
 mod parameter;
 mod pins;

@@ -60,6 +60,7 @@ mod lossy;
 mod open;
 mod passing;
 mod planners;
+pub(crate) mod sized;
 mod stoppable;
 
 use as_inner;
@@ -254,6 +255,7 @@ impl Unbound {
 
 /// The plan that can run.
 fn physical(logical: &LogicalPlan, names: &ResultNames, catalog: &Catalog, question: &Question) -> Result<Planned> {
+    sized::check_centroids(logical).map_err(|error| classify(&error))?;
     let state = question.engine.states.fitting(catalog);
     let is_of_now = is_of_now(logical).map_err(|error| classify(&error))?;
     let physical = async {

@@ -2,10 +2,12 @@
 
 pub(crate) mod apart;
 pub(crate) mod asked;
+pub(crate) mod bounds;
 pub(crate) mod lift;
 pub(crate) mod rewrite;
 pub(crate) mod text;
 
+mod compared;
 mod dialect;
 mod fetch;
 mod grouped;

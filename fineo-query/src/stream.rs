@@ -21,6 +21,7 @@ use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 use crate::{
     QueryLimits,
     error::{classify, defect, exceeded},
+    instants,
     pins::SNAPSHOT_TOO_OLD,
     plan::panicked,
     reader::Granted,
@@ -136,6 +137,7 @@ impl QueryStream {
     /// `batch` under the names of the result, once it is counted.
     fn counted(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         self.count(batch)?;
+        instants::check(batch)?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(self.schema.clone(), batch.columns().to_vec(), &options)
             .map_err(|source| defect("a result does not fit its schema").with_source(source))

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::{
 };
 use fineo_core::{Error, Result};
 
-use super::dialect::Sql;
+use super::{bounds, compared, dialect::Sql};
 use crate::{
     QueryLimits,
     error::{exceeded, place, refused},
@@ -94,7 +94,7 @@ pub(crate) fn parse_shallow(text: &str, limits: &QueryLimits) -> Option<Statemen
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     check_first_word(&tokens)?;
     let mut parser = Parser::new(&Sql).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
-    let statement = parser.parse_statement().map_err(|error| unparsable(&error))?;
+    let mut statement = parser.parse_statement().map_err(|error| unparsable(&error))?;
     while parser.consume_token(&Token::SemiColon) {}
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
@@ -103,6 +103,8 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
             .with("position", place(rest.span.start.line, rest.span.start.column)));
     }
     check_statement(&statement)?;
+    bounds::check(&statement)?;
+    compared::rewrite(&mut statement);
     Ok(statement)
 }
 
@@ -120,15 +122,21 @@ fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<Depth>
     let mut depth = 0_usize;
     let mut nesting = 0_usize;
     let mut operators = 0_usize;
+    let mut before = &Token::EOF;
+    let mut types = 0_usize;
     for token in words() {
         match token.token {
             Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
             Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
             _ => {}
         }
-        operators += usize::from(deepens(&token.token));
-        nesting = nesting.max(depth);
-        if depth > limits.nesting_max {
+        // A list's list, or an item of an item.
+        let is_chained = token.token == Token::LBracket && *before == Token::RBracket;
+        operators += usize::from(deepens(&token.token) || is_chained);
+        types = types_open(types, before, &token.token);
+        before = &token.token;
+        nesting = nesting.max(depth + types);
+        if depth + types > limits.nesting_max {
             return Err(exceeded("too_complex", "the statement is nested too deeply")
                 .with("nesting_max", limits.nesting_max)
                 .with("position", place(token.span.start.line, token.span.start.column)));
@@ -146,6 +154,17 @@ fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<Depth>
         Some(token) => Err(refused("multiple_statements", "one statement at a time")
             .with("position", place(token.span.start.line, token.span.start.column))),
         None => Ok(Depth { nesting, operators }),
+    }
+}
+
+/// How many of `ARRAY<` and `STRUCT<` are open behind `token`, if `open` were before it.
+fn types_open(open: usize, before: &Token, token: &Token) -> usize {
+    let is_type = matches!(before, Token::Word(word) if matches!(word.keyword, Keyword::ARRAY | Keyword::STRUCT));
+    match token {
+        Token::Lt if is_type => open + 1,
+        Token::Gt => open.saturating_sub(1),
+        Token::ShiftRight => open.saturating_sub(2),
+        _ => open,
     }
 }
 

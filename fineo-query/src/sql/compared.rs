@@ -1,0 +1,101 @@
+//! Comparisons with all rows of a subquery: `x > ALL (SELECT …)`, `x = ANY (SELECT …)`.
+//!
+//! The planner compares by the names of columns, and where the subquery reads the same table, its column has the name of
+//! the one beside it: each row would be compared with itself. So the subquery's column gets a name of ours.
+
+use std::{mem, ops::ControlFlow};
+
+use datafusion::sql::sqlparser::{
+    ast::{
+        BinaryOperator, Expr, GroupByExpr, Query, SelectItem, SetExpr, Statement, TableFactor, Value, VisitMut,
+        VisitorMut,
+    },
+    parser::Parser,
+};
+
+use super::{dialect::Sql, exact};
+
+const NAME: &str = "compared with";
+const WRAPPED: &str = "SELECT * FROM (SELECT 1) AS \"compared with\" (\"compared with\")";
+
+/// Says `= ANY` as `IN` and `<> ALL` as `NOT IN`; names what the other comparisons compare with.
+pub(super) fn rewrite(statement: &mut Statement) {
+    let _ = VisitMut::visit(statement, &mut Comparisons);
+}
+
+struct Comparisons;
+
+impl VisitorMut for Comparisons {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::AnyOp { compare_op: BinaryOperator::Eq, left, right, .. } => {
+                if let Some(subquery) = subquery(right) {
+                    *expr = Expr::InSubquery { expr: Box::new(taken(left)), subquery, negated: false };
+                }
+            }
+            Expr::AllOp { compare_op: BinaryOperator::NotEq, left, right } => {
+                if let Some(subquery) = subquery(right) {
+                    *expr = Expr::InSubquery { expr: Box::new(taken(left)), subquery, negated: true };
+                }
+            }
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+                if let Some(subquery) = subquery(right) {
+                    **right = Expr::Subquery(named(subquery));
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The subquery that `expr` is, taken out of it.
+fn subquery(expr: &mut Expr) -> Option<Box<Query>> {
+    match expr {
+        Expr::Nested(inner) => subquery(inner),
+        Expr::Subquery(_) => match taken(expr) {
+            Expr::Subquery(query) => Some(query),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn taken(expr: &mut Expr) -> Expr {
+    mem::replace(expr, Expr::Value(Value::Null.into()))
+}
+
+/// `query` with another name for its only column: in a table of its own where something may refer to the name that it has.
+fn named(mut query: Box<Query>) -> Box<Query> {
+    if query.order_by.is_none()
+        && let Some(item) = only_item(&mut query.body)
+        && let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+    {
+        *item = SelectItem::ExprWithAlias { expr: taken(expr), alias: exact(NAME) };
+        return query;
+    }
+    let Some(mut wrapped) = wrapped() else { return query };
+    if let SetExpr::Select(select) = wrapped.body.as_mut()
+        && let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation)
+    {
+        *subquery = query;
+    }
+    wrapped
+}
+
+fn only_item(body: &mut SetExpr) -> Option<&mut SelectItem> {
+    let SetExpr::Select(select) = body else { return None };
+    let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
+    let refers = is_grouped || select.having.is_some() || select.qualify.is_some();
+    match select.projection.as_mut_slice() {
+        [item @ SelectItem::UnnamedExpr(_)] => Some(item),
+        [item @ SelectItem::ExprWithAlias { .. }] if !refers => Some(item),
+        _ => None,
+    }
+}
+
+fn wrapped() -> Option<Box<Query>> {
+    Parser::new(&Sql).try_with_sql(WRAPPED).ok()?.parse_query().ok()
+}

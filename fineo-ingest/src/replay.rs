@@ -4,6 +4,7 @@ mod cold;
 mod deleted;
 mod doubts;
 mod into;
+mod refused;
 mod request;
 pub(crate) mod source;
 mod wanted;
@@ -14,22 +15,20 @@ use std::{
     time::Duration,
 };
 
-use arrow_array::cast::AsArray;
 use fineo_core::{
     ContentHash, Cover, Error, EventId, MetricId, Position, Result, ShardId, TenantId, TimeRange, Timestamp,
     archive::Stage,
-    nearline::{RowHead, Rows, ScanRequest, SystemColumns},
+    nearline::{RowHead, Rows},
     repo::Version,
     stream::{Delivery, Entry},
 };
 use fineo_schema::{SchemaStore, TenantSchema};
-use futures::TryStreamExt;
 
 use crate::{
     ArchivedRecord, FiledEvents, Pipeline,
     driver::{
         parts::Shared,
-        work::{StagedWork, write_errors, write_rows},
+        work::{StagedWork, write_rows},
     },
     envelope,
     errors::{error_id, repairs, replay_pointer},
@@ -42,6 +41,7 @@ pub use cold::{ColdSegments, RestoreProgress};
 use deleted::Deleted;
 use doubts::Doubts;
 pub use into::{SentReport, Speed};
+use refused::open_errors;
 pub use request::{ReplayMode, ReplayReport, ReplayRequest};
 use source::Source;
 
@@ -234,15 +234,12 @@ impl<'a> Replay<'a> {
                 self.went_on(&deliveries[index]);
             }
             self.forward(entries).await?;
+            if self.metrics.is_none() {
+                let schema = &schemas[&self.request.tenant];
+                self.refuse(shard, schema, &deliveries, outcome.errors).await?;
+            }
             if self.doubts.are_many() {
                 self.settle().await?;
-            }
-            if self.metrics.is_none() {
-                write_errors(self.shared, Stage::Raw, shard, &outcome.errors, deliveries.len()).await?;
-                for error in &outcome.errors {
-                    *self.report.rejected.entry(error.rejection.code.as_str()).or_default() += 1;
-                    self.report.events += 1;
-                }
             }
             if outcome.deferred.is_empty() {
                 break;
@@ -271,11 +268,12 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Passes on what is no row after all.
+    /// Passes on what is no row after all, and writes the errors of what was refused and is none.
     async fn settle(&mut self) -> Result<()> {
-        let (entries, known) = self.doubts.settle(&self.forwarded).await?;
-        self.report.duplicates += known;
-        self.forward(entries).await
+        let settled = self.doubts.settle(&self.forwarded).await?;
+        self.report.duplicates += settled.known;
+        self.forward(settled.entries).await?;
+        self.settle_refused(settled.refused, settled.stands).await
     }
 
     /// The schema under which an event is read whose metric `before` does not know.
@@ -360,41 +358,4 @@ async fn first_that_knows(
 
 fn repair_head(error: EventId, now: Timestamp) -> RowHead {
     RowHead { timestamp: now, id: error, content: ContentHash(error.0), position: Position::ZERO, ingested_at: now }
-}
-
-/// The ids of the stage's error rows that are not repaired.
-async fn open_errors(shared: &Shared, request: &ReplayRequest) -> Result<HashSet<EventId>> {
-    let mut open = HashSet::new();
-    for (id, stage) in ids(shared, &request.tenant, MetricId::errors(), "stage").await? {
-        if stage.as_deref() == Some(request.stage.as_str()) {
-            open.insert(id);
-        }
-    }
-    for (id, _) in ids(shared, &request.tenant, repairs(), "error").await? {
-        open.remove(&id);
-    }
-    Ok(open)
-}
-
-/// The ids of the rows of `metric`, each with one of its cells.
-async fn ids(
-    shared: &Shared,
-    tenant: &TenantId,
-    metric: MetricId,
-    cell: &str,
-) -> Result<Vec<(EventId, Option<String>)>> {
-    let request = ScanRequest::new(tenant.clone(), metric)
-        .with_names([cell])
-        .with_system(SystemColumns { event_id: true, ..SystemColumns::default() });
-    let mut found = Vec::new();
-    let mut batches = shared.parts.nearline.scan(request);
-    while let Some(batch) = batches.try_next().await? {
-        let (ids, cells) = (batch.column(1).as_fixed_size_binary(), batch.column(2).as_string_view());
-        for (id, cell) in ids.iter().zip(cells.iter()) {
-            let id = id.and_then(|id| id.try_into().ok()).map(EventId);
-            let id = id.ok_or_else(|| Error::internal("a row has no event id"))?;
-            found.push((id, cell.map(str::to_owned)));
-        }
-    }
-    Ok(found)
 }

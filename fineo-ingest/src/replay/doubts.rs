@@ -2,21 +2,23 @@
 //! the nearline store nor compaction meets the row that it is. A replay adds what is missing; it moves nothing.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use fineo_core::{
-    Cover, EventId, MetricId, Result, TimeRange, Timestamp,
+    Cover, EventId, MetricId, Result, ShardId, TimeRange, Timestamp,
     stream::{Delivery, Entry},
 };
 use fineo_schema::TenantSchema;
 
 use super::{ROUNDS_MAX, ReplayMode, ReplayRequest, first_that_knows};
 use crate::{
-    FiledEvents, Pipeline, envelope, filed,
+    FiledEvents, Pipeline, envelope,
+    errors::ErrorRow,
+    filed,
     stage::{
         payload,
         raw::{Place, RawOutcome, RawStage, Schemas, distinct},
@@ -34,6 +36,27 @@ const HELD_BYTES_MAX: usize = 64 << 20;
 pub(super) struct Doubt {
     entry: Entry,
     places: Vec<Place>,
+}
+
+/// An error that is written unless its event is a row at one of these places.
+#[derive(Debug)]
+struct Refused {
+    shard: ShardId,
+    error: ErrorRow,
+    places: Vec<Place>,
+}
+
+/// What became of what was held.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Records of events that are no rows.
+    pub(super) entries: Vec<Entry>,
+    /// How many events are rows.
+    pub(super) known: u64,
+    /// Errors of events that are no rows.
+    pub(super) refused: Vec<(ShardId, ErrorRow)>,
+    /// Errors of refused events that are rows.
+    pub(super) stands: Vec<EventId>,
 }
 
 /// An event as a schema reads it.
@@ -91,6 +114,7 @@ pub(super) struct Doubts<'a> {
     /// The schema that was asked for last, and when it held.
     recorded: Option<(Arc<TenantSchema>, TimeRange)>,
     held: Vec<Doubt>,
+    refused: Vec<Refused>,
     held_bytes: usize,
 }
 
@@ -110,6 +134,7 @@ impl<'a> Doubts<'a> {
             raw,
             recorded: None,
             held: Vec::new(),
+            refused: Vec::new(),
             held_bytes: 0,
         }
     }
@@ -164,17 +189,51 @@ impl<'a> Doubts<'a> {
         self.held.push(Doubt { entry, places });
     }
 
-    /// Whether so much is held that it is to be settled now.
-    pub(super) fn are_many(&self) -> bool {
-        self.held.len() >= HELD_MAX || self.held_bytes >= HELD_BYTES_MAX
+    /// Keeps those of `errors` whose events the other mode reads until it is known whether they are rows; answers the others.
+    pub(super) async fn hold_refused(
+        &mut self,
+        shard: &ShardId,
+        schema: &Arc<TenantSchema>,
+        deliveries: &[Delivery],
+        errors: Vec<ErrorRow>,
+    ) -> Result<Vec<ErrorRow>> {
+        let is_read = |error: &&ErrorRow| !error.is_ours();
+        let refused: HashSet<_> = errors.iter().filter(is_read).map(|error| error.position).collect();
+        let wanted: Vec<usize> =
+            (0..deliveries.len()).filter(|index| refused.contains(&deliveries[*index].position)).collect();
+        let mut places = HashMap::new();
+        for (index, other) in wanted.iter().zip(self.others(deliveries, schema, &wanted).await?) {
+            let Other::Read(other) = other else { continue };
+            let mut of_event = self.places_of(&deliveries[*index], &other)?;
+            let elsewhere = other.elsewhere.into_iter();
+            of_event.extend(elsewhere.filter(|(metric, _)| self.today.metric(metric).is_some()));
+            places.insert(deliveries[*index].position, of_event);
+        }
+        let mut rest = Vec::new();
+        for error in errors {
+            match places.remove(&error.position).filter(|places| !places.is_empty()) {
+                Some(places) => {
+                    self.held_bytes += error.raw.len();
+                    self.refused.push(Refused { shard: shard.clone(), error, places });
+                }
+                None => rest.push(error),
+            }
+        }
+        Ok(rest)
     }
 
-    /// What was held of events that are no rows, and how many are; `forwarded` is what this replay has sent on.
-    pub(super) async fn settle(&mut self, forwarded: &Cover) -> Result<(Vec<Entry>, u64)> {
+    /// Whether so much is held that it is to be settled now.
+    pub(super) fn are_many(&self) -> bool {
+        self.held.len() + self.refused.len() >= HELD_MAX || self.held_bytes >= HELD_BYTES_MAX
+    }
+
+    /// What became of what was held; `forwarded` is what this replay has sent on.
+    pub(super) async fn settle(&mut self, forwarded: &Cover) -> Result<Settled> {
+        let refused = std::mem::take(&mut self.refused);
         let held = std::mem::take(&mut self.held);
         self.held_bytes = 0;
-        if held.is_empty() {
-            return Ok((Vec::new(), 0));
+        if held.is_empty() && refused.is_empty() {
+            return Ok(Settled::default());
         }
         // What is under way to the stores is not there to be found.
         self.pipeline.drain(DRAINED_WITHIN).await?;
@@ -182,7 +241,9 @@ impl<'a> Doubts<'a> {
             self.pipeline.wait_until_staged(forwarded, DRAINED_WITHIN).await?;
         }
         let mut wanted: BTreeMap<&MetricId, HashSet<EventId>> = BTreeMap::new();
-        for (metric, id) in held.iter().flat_map(|doubt| &doubt.places) {
+        for (metric, id) in
+            held.iter().map(|doubt| &doubt.places).chain(refused.iter().map(|refused| &refused.places)).flatten()
+        {
             wanted.entry(metric).or_default().insert(*id);
         }
         let (nearline, tenant) = (&*self.pipeline.shared().parts.nearline, &self.request.tenant);
@@ -201,8 +262,16 @@ impl<'a> Doubts<'a> {
                 missing.push(doubt.entry);
             }
         }
-        let known = (count - missing.len()) as u64;
-        Ok((missing, known))
+        let mut settled = Settled { known: (count - missing.len()) as u64, entries: missing, ..Settled::default() };
+        for Refused { shard, error, places } in refused {
+            if places.iter().any(|place| found.contains(place)) {
+                settled.known += 1;
+                settled.stands.push(error.id);
+            } else {
+                settled.refused.push((shard, error));
+            }
+        }
+        Ok(settled)
     }
 
     /// How the other mode reads each of the events that `wanted` names.

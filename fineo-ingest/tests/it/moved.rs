@@ -1,7 +1,7 @@
 //! Replays find a row where it is, however today's schema reads its event (R3).
 
-use fineo_core::Cover;
-use fineo_ingest::{ImportOptions, ImportSource, Routing};
+use fineo_core::{Cover, archive::Stage};
+use fineo_ingest::{ImportOptions, ImportSource, ReplayRequest, Routing};
 use fineo_schema::{Change, MissingTimestamp};
 
 use crate::{
@@ -46,4 +46,26 @@ async fn a_row_that_a_replay_made_by_its_arrival_is_found_when_its_time_is_read(
     desk.apply(Change::SetTimestampAliases { metric: None, aliases: vec!["at".to_owned()] }).await;
     assert_eq!(desk.replay().await, 0);
     assert_eq!(desk.world.rows("acme", "n1", &["v"]).await.len(), 1);
+}
+
+// R3
+#[tokio::test]
+async fn an_event_that_is_a_row_is_no_error_when_todays_schema_refuses_it() {
+    let mut desk = Desk::new().await;
+    let formats = |formats: &[&str]| Change::SetTimestampFormats {
+        metric: None,
+        formats: formats.iter().map(|format| (*format).to_owned()).collect(),
+    };
+    desk.apply(formats(&["%d/%m/%Y %H:%M"])).await;
+    desk.ingest(r#"{"metrictype":"x","timestamp":"24/11/2026 09:19","n":1}"#).await;
+    desk.apply(formats(&[])).await;
+    // This one is no row: it stays an error.
+    desk.ingest(r#"{"metrictype":"x","timestamp":"24/11/2026 09:20","n":2}"#).await;
+    for _ in 0..2 {
+        let report = desk.replay_of(ReplayRequest::new(Stage::Raw, tenant("acme"))).await;
+        assert_eq!((report.events, report.passed, report.rows, report.duplicates), (2, 1, 0, 1), "{report:?}");
+        assert_eq!(report.rejected.values().sum::<u64>(), 1, "{report:?}");
+        assert_eq!(desk.world.rows("acme", "n1", &["n"]).await.len(), 1);
+        assert_eq!(desk.world.ids("acme", "errors").await.len(), 1);
+    }
 }

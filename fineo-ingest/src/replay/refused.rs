@@ -1,6 +1,9 @@
 //! What a replay's schema refuses: an error, unless the event is a row already by how the other mode reads it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use arrow_array::cast::AsArray;
 use fineo_core::{
@@ -37,8 +40,12 @@ impl Replay<'_> {
         refused: Vec<(ShardId, ErrorRow)>,
         stands: Vec<EventId>,
     ) -> Result<()> {
+        let mut of_shards: BTreeMap<ShardId, Vec<ErrorRow>> = BTreeMap::new();
         for (shard, error) in refused {
-            self.write_refused(&shard, &[error], 1).await?;
+            of_shards.entry(shard).or_default().push(error);
+        }
+        for (shard, errors) in of_shards {
+            self.write_refused(&shard, &errors, errors.len()).await?;
         }
         for error in stands {
             self.report.events += 1;

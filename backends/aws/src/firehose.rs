@@ -40,8 +40,9 @@ const LISTED_WITHIN: Duration = Duration::from_secs(25 * 60 * 60);
 ///    bucket cannot be written. What failed of a call is sent again, and nothing else.
 /// 2. **One delivery stream** for all stages and kinds, and for all workers: each part says whose it is.
 /// 3. **Filing.** Whoever lists first files what was delivered, each segment once, however often and in whatever order its
-///    parts came; then the delivered object goes. What cannot be filed, for it is damaged or lacks a part, is put aside into
-///    the folder `undelivered` when it is older than `listed_within`. It is never deleted.
+///    parts came. Of a delivered object only that is kept which could not be filed: parts that lack others, what is damaged or no
+///    segment, and segments whose name is another's by then. That is put aside into the folder `undelivered` when it is older
+///    than `listed_within`. It is never deleted.
 #[derive(Clone)]
 pub struct FirehoseArchive {
     delivery: Delivery,
@@ -127,7 +128,13 @@ impl Archive for FirehoseArchive {
     }
 
     async fn availability(&self, name: &SegmentName, restore: Option<Restore>) -> Result<Availability> {
-        self.filed.availability(name, restore).await
+        match self.filed.availability(name, restore).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.file().await?;
+                self.filed.availability(name, restore).await
+            }
+            availability => availability,
+        }
     }
 }
 

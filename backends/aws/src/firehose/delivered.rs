@@ -1,27 +1,24 @@
 //! What Firehose delivered: objects of parts in any order, out of which segments are filed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    sync::Arc,
-    time::Duration,
-};
+mod open;
+
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fineo_core::{
-    Archive, Clock, Error, ErrorKind, Result,
-    archive::{Created, SegmentName},
-};
-use futures::TryStreamExt;
+use fineo_core::{Archive, Clock, Error, ErrorKind, Result, archive::Created};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 
 use super::frame::{self, Part, Whole};
 use crate::{Bucket, failure};
+use open::{Open, Place};
 
 /// Where the delivery stream writes to.
 pub(super) const DELIVERED: &str = "delivered";
 /// Where goes what cannot be filed.
 const UNDELIVERED: &str = "undelivered";
+/// How many segments are written at once.
+const WRITES_AT_ONCE: usize = 16;
 
 /// The folder of one instance that a delivery stream writes to. Cloning is cheap.
 #[derive(Clone)]
@@ -30,29 +27,6 @@ pub(super) struct Delivered {
     delivered: Path,
     undelivered: Path,
     clock: Arc<dyn Clock>,
-}
-
-/// Where a part is.
-#[derive(Debug, Clone)]
-struct Place {
-    object: Path,
-    range: Range<u64>,
-}
-
-/// What was met and is not filed.
-#[derive(Debug, Default)]
-struct Open {
-    /// The parts of segments that lack others.
-    segments: BTreeMap<Whole, BTreeMap<u32, Place>>,
-    objects: BTreeMap<Path, Held>,
-}
-
-/// Why an object cannot go.
-#[derive(Debug, Default)]
-struct Held {
-    /// The segments that it has parts of, and that lack others.
-    lacking: BTreeSet<Whole>,
-    damage: Option<Error>,
 }
 
 impl Delivered {
@@ -65,8 +39,8 @@ impl Delivered {
         Self { store, delivered: folder(DELIVERED), undelivered: folder(UNDELIVERED), clock }
     }
 
-    /// Files in `archive` every segment that was delivered as a whole, and lets go of the objects that nothing else is in.
-    /// What is older than `wait` and cannot be filed is put aside.
+    /// Files in `archive` every segment that was delivered as a whole, and keeps of the objects only what could not be filed.
+    /// What of that is older than `wait` is put aside.
     ///
     /// Any number of processes may do so at once: of two that file one segment the later finds it there.
     ///
@@ -79,107 +53,126 @@ impl Delivered {
         objects.sort_by(|one, other| one.location.cmp(&other.location));
         let mut open = Open::default();
         for meta in &objects {
-            match self.file_object(&meta.location, archive, &mut open).await {
-                Ok(()) => {}
-                // Somebody else filed it.
-                Err(error) if error.kind() == ErrorKind::NotFound => open.forget(&meta.location),
-                Err(error) => return Err(error.with("object", &meta.location)),
-            }
+            let filed = self.file_object(&meta.location, archive, &mut open).await;
+            filed.map_err(|error| error.with("object", &meta.location))?;
         }
         // What is delivered once more may lack the parts that were filed long ago.
-        let lacking: Vec<Whole> = open.segments.keys().cloned().collect();
-        for whole in lacking {
-            if is_there(archive, &whole.name).await? {
-                self.filed(&whole, &mut open).await?;
+        for whole in open.lacking() {
+            if is_there(archive, &whole).await? {
+                open.filed(&whole);
             }
         }
         for meta in &objects {
-            if let Some(held) = open.objects.get(&meta.location) {
-                self.keep_or_put_aside(meta, &held.error(), wait).await?;
-            }
+            self.keep_what_is_open(meta, &open, wait).await?;
         }
         Ok(())
     }
 
-    /// Files what `object` has as a whole, or completes. It goes, unless it has anything else.
+    /// Files what `object` has as a whole, or completes, and notes the rest in `open`.
     async fn file_object(&self, object: &Path, archive: &dyn Archive, open: &mut Open) -> Result<()> {
-        let content = self.get(object, None).await?;
-        let mut rest = content.clone();
-        let mut damage = None;
+        // Without it: somebody else filed it.
+        let Some(content) = self.get(object, None).await? else { return Ok(()) };
+        open.begin(object, content.len() as u64);
+        let (mut rest, mut alone) = (content.clone(), Vec::new());
         while !rest.is_empty() {
-            let from = content.len() - rest.len();
+            let from = (content.len() - rest.len()) as u64;
             let Part { whole, index, bytes } = match frame::read(&mut rest) {
                 Ok(part) => part,
                 Err(error) => {
-                    damage = Some(error.with("offset", from));
-                    break;
+                    // What is behind it may be good.
+                    let length = frame::next(&rest).unwrap_or(rest.len());
+                    rest = rest.slice(length..);
+                    open.damaged(object, from..from + length as u64, error.with("offset", from));
+                    continue;
                 }
             };
+            let range = from..(content.len() - rest.len()) as u64;
             if whole.parts == 1 {
-                write(archive, &whole, bytes).await?;
+                alone.push((whole, range, bytes));
                 continue;
             }
-            let range = from as u64..(content.len() - rest.len()) as u64;
             open.add(whole.clone(), index, Place { object: object.clone(), range });
-            if let Some(parts) = open.complete(&whole) {
-                write(archive, &whole, self.assemble(&whole, parts).await?).await?;
-                // This one goes once it was read to its end.
-                let held = open.objects.remove(object);
-                self.filed(&whole, open).await?;
-                let mut held = held.unwrap_or_default();
-                held.lacking.remove(&whole);
-                open.objects.insert(object.clone(), held);
+            let Some(places) = open.complete(&whole) else { continue };
+            if let Some(bytes) = self.assemble(&whole, places, open).await? {
+                match write(archive, &whole, bytes).await? {
+                    None => open.filed(&whole),
+                    Some(refusal) => open.refused(&whole, &refusal),
+                }
             }
         }
-        open.objects.entry(object.clone()).or_default().damage = damage;
-        self.let_go(object, open).await
-    }
-
-    /// Notes that `whole` is in the archive; the objects that waited for nothing else go.
-    async fn filed(&self, whole: &Whole, open: &mut Open) -> Result<()> {
-        for object in open.filed(whole) {
-            self.let_go(&object, open).await?;
+        let written = stream::iter(alone).map(async |(whole, range, bytes)| {
+            let refusal = write(archive, &whole, bytes).await?;
+            Result::Ok((range, refusal))
+        });
+        let mut written = written.buffer_unordered(WRITES_AT_ONCE);
+        while let Some((range, refusal)) = written.try_next().await? {
+            if let Some(refusal) = refusal {
+                open.damaged(object, range, refusal);
+            }
         }
         Ok(())
     }
 
-    /// Deletes an object of which everything is filed, and no other.
-    async fn let_go(&self, object: &Path, open: &mut Open) -> Result<()> {
-        if open.objects.get(object).is_some_and(Held::is_held) {
-            return Ok(());
+    /// The bytes of a segment whose parts are all there; none when somebody else took one of them away.
+    async fn assemble(&self, whole: &Whole, places: Vec<Place>, open: &mut Open) -> Result<Option<Bytes>> {
+        let mut segment = Vec::with_capacity(usize::try_from(whole.bytes).unwrap_or(0));
+        for Place { object, range } in places {
+            let Some(mut bytes) = self.get(&object, Some(range)).await? else {
+                open.forget(&object);
+                return Ok(None);
+            };
+            segment.extend_from_slice(&frame::read(&mut bytes)?.bytes);
         }
-        open.objects.remove(object);
-        match self.store.delete(object).await {
-            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+        Ok(Some(segment.into()))
+    }
+
+    /// The bytes of `object`, or those of `range` of them; none when it is gone.
+    async fn get(&self, object: &Path, range: Option<Range<u64>>) -> Result<Option<Bytes>> {
+        let got = match range {
+            Some(range) => self.store.get_range(object, range).await,
+            None => match self.store.get(object).await {
+                Ok(found) => found.bytes().await,
+                Err(error) => Err(error),
+            },
+        };
+        match got {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(failure::s3(error)),
         }
     }
 
-    /// The bytes of a segment whose parts are all there.
-    async fn assemble(&self, whole: &Whole, parts: Vec<Place>) -> Result<Bytes> {
-        let mut segment = Vec::with_capacity(usize::try_from(whole.bytes).unwrap_or(0));
-        for Place { object, range } in parts {
-            let mut bytes = self.get(&object, Some(range)).await?;
-            segment.extend_from_slice(&frame::read(&mut bytes)?.bytes);
-        }
-        Ok(segment.into())
-    }
-
-    async fn get(&self, object: &Path, range: Option<Range<u64>>) -> Result<Bytes> {
-        match range {
-            Some(range) => self.store.get_range(object, range).await.map_err(failure::s3),
-            None => self.store.get(object).await.map_err(failure::s3)?.bytes().await.map_err(failure::s3),
-        }
-    }
-
-    /// Leaves an object that cannot be filed where it is, or puts it aside when it is old.
-    async fn keep_or_put_aside(&self, meta: &ObjectMeta, error: &Error, wait: Duration) -> Result<()> {
+    /// Lets go of what is filed of an object: of all of it, or of what is not open. Puts that aside when it is old.
+    async fn keep_what_is_open(&self, meta: &ObjectMeta, open: &Open, wait: Duration) -> Result<()> {
         let object = &meta.location;
-        let age = self.clock.now().micros().saturating_sub(meta.last_modified.timestamp_micros());
-        if u128::try_from(age).unwrap_or(0) < wait.as_micros() {
+        let Some(held) = open.held(object) else { return Ok(()) };
+        if held.is_whole() {
+            let age = self.clock.now().micros().saturating_sub(meta.last_modified.timestamp_micros());
+            let (error, is_old) = (held.error(), u128::try_from(age).unwrap_or(0) >= wait.as_micros());
             tracing::debug!(%error, %object, "not all of what was delivered can be filed yet");
-            return Ok(());
+            return if is_old { self.put_aside(object, &error).await } else { Ok(()) };
         }
+        let mut rest = Vec::new();
+        for range in held.ranges() {
+            let Some(bytes) = self.get(object, Some(range)).await? else { return Ok(()) };
+            rest.extend_from_slice(&bytes);
+        }
+        if !rest.is_empty() {
+            // Whoever else does the same now writes the same object. What it holds may be filed a second time after a crash right
+            // here, which finds it filed.
+            let name = format!("{}-rest-{:08x}", object.filename().unwrap_or_default(), crc32c::crc32c(&rest));
+            let folder: Vec<_> = object.parts().collect();
+            let folder: Path = folder.iter().take(folder.len().saturating_sub(1)).cloned().collect();
+            let at = folder.join(name);
+            self.store.put(&at, rest.into()).await.map_err(|error| failure::s3(error).with("object", &at))?;
+        }
+        match self.store.delete(object).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failure::s3(error).with("object", object)),
+        }
+    }
+
+    async fn put_aside(&self, object: &Path, error: &Error) -> Result<()> {
         let below: Vec<_> = object.prefix_match(&self.delivered).into_iter().flatten().collect();
         let aside = below.into_iter().fold(self.undelivered.clone(), |path, part| path.join(part));
         tracing::error!(%error, %object, %aside, "what was delivered cannot be filed: it is put aside");
@@ -190,51 +183,10 @@ impl Delivered {
     }
 }
 
-impl Open {
-    fn add(&mut self, whole: Whole, index: u32, place: Place) {
-        self.objects.entry(place.object.clone()).or_default().lacking.insert(whole.clone());
-        self.segments.entry(whole).or_default().insert(index, place);
-    }
-
-    /// The places of all parts, in order, once there are all.
-    fn complete(&self, whole: &Whole) -> Option<Vec<Place>> {
-        let parts = self.segments.get(whole)?;
-        (parts.len() == whole.parts as usize).then(|| parts.values().cloned().collect())
-    }
-
-    /// Forgets a segment that was filed; says which objects had parts of it.
-    fn filed(&mut self, whole: &Whole) -> Vec<Path> {
-        self.segments.remove(whole);
-        let had =
-            self.objects.iter_mut().filter_map(|(object, held)| held.lacking.remove(whole).then(|| object.clone()));
-        had.collect()
-    }
-
-    /// Forgets an object that is gone.
-    fn forget(&mut self, object: &Path) {
-        self.objects.remove(object);
-        self.segments.retain(|_, parts| {
-            parts.retain(|_, place| place.object != *object);
-            !parts.is_empty()
-        });
-    }
-}
-
-impl Held {
-    fn is_held(&self) -> bool {
-        self.damage.is_some() || !self.lacking.is_empty()
-    }
-
-    fn error(&self) -> Error {
-        let names: Vec<String> = self.lacking.iter().map(|whole| whole.name.path()).collect();
-        let lacks = || Error::corrupt("parts of a segment are missing").with("segments", names.join(", "));
-        self.damage.clone().unwrap_or_else(lacks)
-    }
-}
-
-async fn is_there(archive: &dyn Archive, name: &SegmentName) -> Result<bool> {
-    match archive.read(name, Some((0, 0))).await {
-        Ok(_) => Ok(true),
+/// Whether just this segment is in the archive.
+async fn is_there(archive: &dyn Archive, whole: &Whole) -> Result<bool> {
+    match archive.read(&whole.name, None).await {
+        Ok(bytes) => Ok(is_of(whole, &bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         // It is there, if not to be read at once.
         Err(error) if error.kind() == ErrorKind::Cold => Ok(true),
@@ -242,14 +194,20 @@ async fn is_there(archive: &dyn Archive, name: &SegmentName) -> Result<bool> {
     }
 }
 
-async fn write(archive: &dyn Archive, whole: &Whole, bytes: Bytes) -> Result<()> {
-    let Whole { name, bytes: length, checksum, .. } = whole;
-    if bytes.len() as u64 != *length || crc32c::crc32c(&bytes) != *checksum {
-        // Every part was right: whoever framed them was not.
-        return Err(Error::internal("the parts of a segment do not make it up").with("segment", name.path()));
+fn is_of(whole: &Whole, bytes: &Bytes) -> bool {
+    bytes.len() as u64 == whole.bytes && crc32c::crc32c(bytes) == whole.checksum
+}
+
+/// Files a segment; why it never can be, if so.
+async fn write(archive: &dyn Archive, whole: &Whole, bytes: Bytes) -> Result<Option<Error>> {
+    let refusal = |message: &'static str| Some(Error::corrupt(message).with("segment", whole.name.path()));
+    if !is_of(whole, &bytes) {
+        return Ok(refusal("the parts of a segment do not make it up"));
     }
-    if archive.write(name, bytes).await.into_result()? == Created::Conflict {
-        tracing::warn!(segment = name.path(), "the segment is there with other bytes, it was left alone");
+    if whole.bytes > archive.capabilities().segment_bytes_max {
+        return Ok(refusal("the segment is too large"));
     }
-    Ok(())
+    // The name says which positions are in it, and those never change: another build packed them.
+    let is_anothers = archive.write(&whole.name, bytes).await.into_result()? == Created::Conflict;
+    Ok(if is_anothers { refusal("the segment is there with other bytes") } else { None })
 }

@@ -1,8 +1,8 @@
 //! The framing: parts of segments, which stand one behind another in whatever order Firehose wrote them.
 //!
 //! `FnS1`, the length of the body and its CRC-32C (four bytes each, big-endian as all numbers), the body: the segment's path
-//! behind its length (two bytes), the length of the segment (eight) and its CRC-32C (four), how many parts it has and which
-//! this one is (four each), the bytes of the part.
+//! behind its length (two bytes), the length of the segment (eight) and its CRC-32C (four), how many parts it has, how many bytes
+//! each but the last, and which this one is (four each), the bytes of the part.
 
 use std::ops::Range;
 
@@ -12,7 +12,10 @@ use fineo_core::{Error, Result, archive::SegmentName};
 const MAGIC: &[u8; 4] = b"FnS1";
 const HEAD_LEN: usize = MAGIC.len() + 4 + 4;
 /// What stands before a part's bytes, but for the segment's path.
-const FIXED_LEN: usize = HEAD_LEN + 2 + 8 + 4 + 4 + 4;
+const FIXED_LEN: usize = HEAD_LEN + 2 + 8 + 4 + 4 + 4 + 4;
+/// No segment has more bytes, or more parts.
+const BYTES_MAX: u64 = 1 << 30;
+const PARTS_MAX: u32 = 4_096;
 /// The largest record that Firehose takes: 1,000 KiB.
 /// <https://docs.aws.amazon.com/firehose/latest/dev/limits.html>
 pub(super) const RECORD_BYTES_MAX: usize = 1_000 << 10;
@@ -24,6 +27,8 @@ pub(super) struct Whole {
     pub(super) bytes: u64,
     pub(super) checksum: u32,
     pub(super) parts: u32,
+    /// How many bytes each part has but the last.
+    pub(super) part_bytes: u32,
 }
 
 /// A part of a segment.
@@ -50,6 +55,7 @@ pub(super) fn frames(name: &SegmentName, bytes: &Bytes) -> Vec<Bytes> {
         out.put_u64(bytes.len() as u64);
         out.put_u32(checksum);
         out.put_u32(parts);
+        out.put_u32(u32::try_from(room).expect("a record is small"));
         out.put_u32(index);
         out.put_slice(&bytes[range]);
         let body = &out[HEAD_LEN..];
@@ -104,6 +110,13 @@ fn part(mut body: Bytes) -> Option<Part> {
     let path = body.split_to(length);
     let name = SegmentName::from_path(std::str::from_utf8(&path).ok()?).ok()?;
     let (bytes, checksum) = (body.try_get_u64().ok()?, body.try_get_u32().ok()?);
-    let (parts, index) = (body.try_get_u32().ok()?, body.try_get_u32().ok()?);
-    (index < parts).then_some(Part { whole: Whole { name, bytes, checksum, parts }, index, bytes: body })
+    let (parts, part_bytes, index) = (body.try_get_u32().ok()?, body.try_get_u32().ok()?, body.try_get_u32().ok()?);
+    let is_bounded = bytes <= BYTES_MAX && parts <= PARTS_MAX && index < parts;
+    is_bounded.then_some(Part { whole: Whole { name, bytes, checksum, parts, part_bytes }, index, bytes: body })
+}
+
+/// Where in `bytes` the next frame begins, behind the first byte; none when there is none.
+pub(super) fn next(bytes: &Bytes) -> Option<usize> {
+    let begins = |at: &usize| bytes[*at..].starts_with(MAGIC) && read(&mut bytes.slice(*at..)).is_ok();
+    (1..bytes.len()).find(begins)
 }

@@ -41,6 +41,7 @@ impl Delivery {
         let mut may_have_applied = false;
         loop {
             let (mut again, mut failure) = (Vec::new(), None);
+            let count = records.len();
             for call in calls(records) {
                 for (record, outcome) in call.iter().zip(self.call(&call).await) {
                     may_have_applied |= !matches!(outcome, Outcome::NotDone(_));
@@ -54,6 +55,9 @@ impl Delivery {
                 }
             }
             let Some(error) = failure else { return Outcome::Done(()) };
+            if again.len() < count {
+                backoff.restart();
+            }
             if !backoff.wait().await {
                 return ended(error, may_have_applied);
             }

@@ -173,6 +173,10 @@ impl Place {
         filed
     }
 
+    async fn content(&self, object: &str) -> Bytes {
+        self.store.get(&Path::from(object)).await.unwrap().bytes().await.unwrap()
+    }
+
     async fn objects(&self, folder: &str) -> Vec<String> {
         let found: Vec<_> = self.store.list(Some(&Path::from(folder))).try_collect().await.unwrap();
         let mut paths: Vec<String> = found.into_iter().map(|meta| meta.location.to_string()).collect();
@@ -202,7 +206,9 @@ async fn a_segment_is_filed_once_all_of_its_parts_came_in_whatever_objects_and_o
     place.deliver("2026/01/02/04/a", &[one[1].clone(), one[0].clone()]).await;
     place.file().await;
     assert_eq!(place.filed().await, [1, 2]);
-    assert_eq!(place.objects("acme/delivered").await, ["acme/delivered/2026/01/02/03/a"], "it has a part of the third");
+    let left = place.objects("acme/delivered").await;
+    assert!(left.len() == 1 && left[0].starts_with("acme/delivered/2026/01/02/03/a-rest-"), "{left:?}");
+    assert!(place.content(&left[0]).await == three[0], "a part of the third is left, and nothing else");
     place.deliver("2026/01/02/05/a", &three[1..]).await;
     place.file().await;
     assert_eq!(place.filed().await, [1, 2, 3]);
@@ -225,13 +231,37 @@ async fn what_is_delivered_once_more_is_not_filed_again_and_does_not_stay() {
 #[tokio::test]
 async fn of_two_segments_of_one_name_the_first_stands_and_their_parts_are_not_mixed() {
     let place = Place::new();
+    let mut place = place;
     let other = frame::frames(&name(1), &bytes(2 * RECORD_BYTES_MAX + 9, 77));
     let ours = frames(1);
     place.deliver("a", &[other[0].clone(), ours[0].clone(), ours[1].clone()]).await;
     place.deliver("b", &[other[2].clone(), ours[2].clone(), other[1].clone()]).await;
+    place.deliver("c", &frames(2)).await;
+    place.file().await;
+    assert_eq!(place.filed().await, [1, 2]);
+    place.deliver("e", &frame::frames(&name(2), &bytes(9, 77))).await;
+    place.file().await;
+    assert_eq!(place.objects("acme/delivered").await.len(), 3, "the other bytes, of which nothing is filed");
+    place.clock = Arc::new(Later(WAIT));
+    place.file().await;
+    assert_eq!((place.filed().await.len(), place.objects("acme/delivered").await.len()), (2, 0));
+    assert_eq!(place.objects("acme/undelivered").await.len(), 3, "they are kept all the same");
+}
+
+#[tokio::test]
+async fn what_was_removed_does_not_come_back_with_what_stands_beside_it() {
+    let place = Place::new();
+    place.deliver("a", &[frames(2).remove(0), frames(1).remove(0), Bytes::from_static(b"somebody's")]).await;
+    place.file().await;
+    assert_eq!(place.filed().await, [2]);
+    assert!(place.archive.remove(&name(2)).await.into_result().unwrap());
+    for _ in 0..2 {
+        place.file().await;
+        assert!(place.filed().await.is_empty());
+    }
+    place.deliver("b", &frames(1)[1..]).await;
     place.file().await;
     assert_eq!(place.filed().await, [1]);
-    assert!(place.objects("acme").await.is_empty());
 }
 
 /// A clock of another day.
@@ -253,17 +283,20 @@ async fn damage_keeps_nothing_else_waiting_and_is_put_aside_a_day_later_with_wha
     let mut place = Place::new();
     let mut damaged = frames(4);
     damaged[0] = damaged[0].slice(..damaged[0].len() - 1);
-    place.deliver("2026/a", &[frames(2).remove(0), damaged.remove(0)]).await;
+    let behind = [frames(8).remove(0), Bytes::from_static(b"FnS1 is no frame yet"), frames(10).remove(0)];
+    place.deliver("2026/a", &[&[frames(2).remove(0), damaged.remove(0)], &behind[..]].concat()).await;
     place.deliver("2026/b", &[frames(1).remove(0), frames(6).remove(0)]).await;
     place.deliver("2026/c", &[Bytes::from_static(b"somebody's")]).await;
     place.file().await;
-    assert_eq!(place.filed().await, [2, 6]);
+    assert_eq!(place.filed().await, [2, 6, 8, 10], "what stands behind damage is good");
     assert_eq!(place.objects("acme/delivered").await.len(), 3);
     place.clock = Arc::new(Later(WAIT));
     place.file().await;
     assert!(place.objects("acme/delivered").await.is_empty());
-    let aside = ["acme/undelivered/2026/a", "acme/undelivered/2026/b", "acme/undelivered/2026/c"];
-    assert_eq!(place.objects("acme").await, aside, "nothing is deleted that is not filed");
+    let aside = place.objects("acme").await;
+    let names = ["a-rest-", "b-rest-", "c"].map(|name| format!("acme/undelivered/2026/{name}"));
+    assert!(aside.iter().zip(&names).all(|(path, name)| path.starts_with(name)) && aside.len() == 3, "{aside:?}");
+    assert!(place.content(&aside[1]).await == frames(1)[0], "nothing is deleted that is not filed");
 }
 
 proptest! {

@@ -109,20 +109,13 @@ fn failed(path: &Path, source: std::io::Error) -> Error {
         .with_source(source)
 }
 
-/// The last position of a shard that the directory's own shards are called after. Backups of before do not tell it of streams
-/// that were empty, but their segments do.
+/// The last position of a shard that the directory's own shards are called after.
 fn last_position(reader: &FolderReader) -> Result<Option<Position>> {
-    let is_own = |shard: &str| shard.strip_prefix('s').is_some_and(|digits| digits.parse::<u32>().is_ok());
     let mut last: Option<Position> = None;
     for (_, shard, position) in &reader.head.tails {
-        if is_own(shard) {
+        let number = shard.strip_prefix('s').is_some_and(|digits| digits.parse::<u32>().is_ok());
+        if number {
             last = last.max(Some(position.parse()?));
-        }
-    }
-    for (path, _) in reader.below("archive/") {
-        let name = SegmentName::from_path(path)?;
-        if is_own(name.shard.as_str()) {
-            last = last.max(Some(name.last));
         }
     }
     Ok(last)

@@ -42,6 +42,18 @@ async fn payloads(stream: &MemoryStream) -> Vec<Bytes> {
     batch.into_iter().map(|delivery| delivery.payload).collect()
 }
 
+/// A segment that stage raw received.
+fn name(number: u64) -> SegmentName {
+    SegmentName {
+        stage: Stage::Raw,
+        kind: SegmentKind::Received,
+        time: Timestamp::default(),
+        shard: shard("s0"),
+        first: number.into(),
+        last: number.into(),
+    }
+}
+
 #[tokio::test]
 async fn a_failure_before_the_effect_has_none_and_says_so() {
     let (faulty, inner, faults) = stream(Fault::FailBefore);
@@ -150,15 +162,7 @@ async fn a_stale_listing_lacks_the_last_segment() {
     );
     let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
     for number in 0..3u64 {
-        let name = SegmentName {
-            stage: query.stage,
-            kind: query.kind,
-            time: Timestamp::default(),
-            shard: shard("s0"),
-            first: number.into(),
-            last: number.into(),
-        };
-        assert!(archive.write(&name, "x".into()).await.is_done());
+        assert!(archive.write(&name(number), "x".into()).await.is_done());
     }
     assert_eq!(archive.segments(query).count().await, 2);
     assert_eq!(archive.segments(query).count().await, 3);
@@ -258,14 +262,6 @@ fn chance_is_about_as_frequent_as_asked() {
 async fn what_is_written_late_is_there_once_it_is_delivered_and_the_first_stands() {
     let late = LateArchive::new(Arc::new(MemoryArchive::new()), Duration::from_secs(60));
     let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
-    let name = |number: u64| SegmentName {
-        stage: query.stage,
-        kind: query.kind,
-        time: Timestamp::default(),
-        shard: shard("s0"),
-        first: number.into(),
-        last: number.into(),
-    };
     for (number, bytes) in [(1, "a"), (2, "b"), (2, "c")] {
         assert_eq!(late.write(&name(number), bytes.into()).await.into_result().unwrap(), Created::New);
     }

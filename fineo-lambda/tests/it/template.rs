@@ -101,18 +101,21 @@ fn roles_may_do_what_is_named_and_nothing_else() {
     for (name, role) in roles {
         for policy in role["Policies"].as_sequence().unwrap() {
             for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
-                // `!If` has the condition, and then what holds with it.
-                let statement = match statement {
-                    Value::Tagged(either) => &either.value[1],
-                    plain => plain,
+                // `!If` has the condition, what holds with it, and what holds without.
+                let either = match statement {
+                    Value::Tagged(either) => either.value.as_sequence().unwrap()[1..].iter().collect(),
+                    plain => vec![plain],
                 };
-                let actions = match &statement["Action"] {
-                    Value::String(one) => vec![one.clone()],
-                    many => serde_norway::from_value(many.clone()).unwrap(),
-                };
-                assert!(actions.iter().all(|action| !action.contains('*')), "{name}: {actions:?}");
-                let anywhere = statement["Resource"] == "*";
-                assert!(!anywhere || actions == ["kinesis:ListStreams"], "{name}: {actions:?} on everything");
+                let statements = either.into_iter().filter(|statement| statement.is_mapping());
+                for statement in statements {
+                    let actions = match &statement["Action"] {
+                        Value::String(one) => vec![one.clone()],
+                        many => serde_norway::from_value(many.clone()).unwrap(),
+                    };
+                    assert!(actions.iter().all(|action| !action.contains('*')), "{name}: {actions:?}");
+                    let anywhere = statement["Resource"] == "*";
+                    assert!(!anywhere || actions == ["kinesis:ListStreams"], "{name}: {actions:?} on everything");
+                }
             }
         }
     }

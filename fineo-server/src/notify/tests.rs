@@ -15,12 +15,12 @@ use axum::{
 use fineo::{
     Fineo, SchemaRepo,
     compact::{FailedTenant, Notifier},
-    core::{ManualClock, Timestamp},
+    core::{ManualClock, SystemEntropy, Timestamp},
 };
 use serde_json::{Value, json};
 
-use super::{Notice, Notices, Recipient, tell_rejected};
-use crate::NotifyConfig;
+use super::{Notice, Notices, Recipient, keep_telling, tell_rejected};
+use crate::{Credentials, DoorLimits, NotifyConfig, Shared, Shutdown};
 
 /// What a webhook answers next, and what it got.
 #[derive(Debug, Clone, Default)]
@@ -139,6 +139,26 @@ async fn what_a_tenant_sent_wrong_and_what_is_new_goes_to_the_tenant() {
         (&got[0]["kind"], &got[0]["detail"]["by_code"]),
         (&json!("malformed"), &json!({ "timestamp_missing": 1 }))
     );
+}
+
+#[tokio::test]
+async fn what_was_rejected_right_before_a_stop_is_told_after_the_restart() {
+    let desk = Desk::new().await;
+    let fineo = Arc::new(Fineo::memory().open().await.unwrap());
+    let repo = Arc::clone(&fineo.parts().repo);
+    // Nobody lets the time go on, so that there is no look but the last.
+    let credentials = Credentials::open(repo, desk.clock.clone(), Arc::new(SystemEntropy::new())).await.unwrap();
+    let shared = Shared::new(Arc::clone(&fineo), Arc::new(credentials), DoorLimits::default(), None);
+    let shutdown = Shutdown::new();
+    let mut telling = Box::pin(keep_telling(desk.notices(), shared, shutdown.clone()));
+    assert!(futures::poll!(&mut telling).is_pending());
+    let acme = fineo::TenantId::new("acme").unwrap();
+    let receipt = fineo.ingest(&acme, r#"{"metrictype":"m","temp":1}"#).await.unwrap();
+    fineo.wait_until_queryable(&receipt).await.unwrap();
+    shutdown.request();
+    telling.await.unwrap();
+    assert_eq!(desk.notices().send_due().await.unwrap(), 1);
+    assert_eq!(desk.hook.got()[0]["kind"], "malformed");
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ use open::{Open, Place};
 pub(super) const DELIVERED: &str = "delivered";
 /// Where goes what cannot be filed.
 const UNDELIVERED: &str = "undelivered";
+/// What stands in the names of objects out of which something was filed, before what tells them apart.
+const REST: &str = "-rest-";
 /// How many segments are written at once.
 const WRITES_AT_ONCE: usize = 16;
 
@@ -142,7 +144,9 @@ impl Delivered {
         }
     }
 
-    /// Lets go of what is filed of an object: of all of it, or of what is not open. Puts that aside when it is old.
+    /// Lets go of what is filed of an object: of all of it, or of all but what is open, which gets an object of its own first. A
+    /// crash between the two leaves both, and what is met twice is filed once. What nothing was filed of is put aside when it is
+    /// old.
     async fn keep_what_is_open(&self, meta: &ObjectMeta, open: &Open, wait: Duration) -> Result<()> {
         let object = &meta.location;
         let Some(held) = open.held(object) else { return Ok(()) };
@@ -158,12 +162,7 @@ impl Delivered {
             rest.extend_from_slice(&bytes);
         }
         if !rest.is_empty() {
-            // Whoever else does the same now writes the same object. What it holds may be filed a second time after a crash right
-            // here, which finds it filed.
-            let name = format!("{}-rest-{:08x}", object.filename().unwrap_or_default(), crc32c::crc32c(&rest));
-            let folder: Vec<_> = object.parts().collect();
-            let folder: Path = folder.iter().take(folder.len().saturating_sub(1)).cloned().collect();
-            let at = folder.join(name);
+            let at = rest_of(object, &rest);
             self.store.put(&at, rest.into()).await.map_err(|error| failure::s3(error).with("object", &at))?;
         }
         match self.store.delete(object).await {
@@ -181,6 +180,15 @@ impl Delivered {
             Err(error) => Err(failure::s3(error).with("object", object)),
         }
     }
+}
+
+/// The name of what is left of `object`: the same for whoever else leaves the same, and never its own, for it is shorter.
+fn rest_of(object: &Path, rest: &[u8]) -> Path {
+    let name = object.filename().unwrap_or_default();
+    let first = name.split_once(REST).map_or(name, |(first, _)| first);
+    let parts: Vec<_> = object.parts().collect();
+    let folder: Path = parts[..parts.len().saturating_sub(1)].iter().cloned().collect();
+    folder.join(format!("{first}{REST}{:x}-{:08x}", rest.len(), crc32c::crc32c(rest)))
 }
 
 /// Whether just this segment is in the archive.

@@ -208,6 +208,7 @@ async fn a_segment_is_filed_once_all_of_its_parts_came_in_whatever_objects_and_o
     assert_eq!(place.filed().await, [1, 2]);
     let left = place.objects("acme/delivered").await;
     assert!(left.len() == 1 && left[0].starts_with("acme/delivered/2026/01/02/03/a-rest-"), "{left:?}");
+    assert_eq!(left[0].matches("rest").count(), 1, "names do not grow: {left:?}");
     assert!(place.content(&left[0]).await == three[0], "a part of the third is left, and nothing else");
     place.deliver("2026/01/02/05/a", &three[1..]).await;
     place.file().await;

@@ -26,8 +26,8 @@ use crate::{
     QueryLimits, Session,
     catalog::Catalog,
     plan::{
-        JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, LiteralPlanner, NewestFirst, Planners, StopsWhenUnwanted,
-        WindowsLook, bins, growth, sized,
+        CountsCopies, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, LiteralPlanner,
+        LooksForNulls, NamesConstants, NewestFirst, Planners, StopsWhenUnwanted, WindowsLook, bins, growth, sized,
     },
 };
 
@@ -173,7 +173,8 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));
     planners.insert(0, Arc::new(LiteralPlanner));
     // Tests come first: what is concluded from them is in the plan before any other rule sees it.
-    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(KeepsTests)];
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
+        vec![Arc::new(KeepsTests), Arc::new(ForgetsConstants)];
     rules.extend(PhysicalOptimizer::new().rules);
     rules.push(Arc::new(NewestFirst));
     rules.push(Arc::new(StopsWhenUnwanted { may_spill: limits.spill_directory.is_some() }));
@@ -185,7 +186,11 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
-        .with_analyzer_rule(Arc::new(KeepsCasts::new()))
+        .with_analyzer_rule(Arc::new(KeepsCasts))
+        .with_analyzer_rule(Arc::new(CountsCopies))
+        .with_analyzer_rule(Arc::new(LooksForNulls))
+        .with_analyzer_rule(Arc::new(NamesConstants))
+        .with_analyzer_rule(Arc::new(KnowsRanges))
         .with_optimizer_rule(Arc::new(WindowsLook))
         .with_physical_optimizer_rules(rules)
         .build();

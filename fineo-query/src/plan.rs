@@ -49,18 +49,23 @@ macro_rules! as_inner {
     };
 }
 
+mod as_it_is;
 pub(crate) mod bins;
 mod context;
+mod copies;
+mod groupings;
 pub(crate) mod growth;
 mod joined;
 mod kept;
 mod latest;
 mod literals;
 mod lossy;
+mod not_in;
 mod open;
 mod passing;
 mod planners;
 pub(crate) mod sized;
+mod sort_keys;
 mod stoppable;
 
 use as_inner;
@@ -106,13 +111,17 @@ use crate::{
 
 use context::Context;
 
+pub(crate) use copies::CountsCopies;
+pub(crate) use groupings::{ForgetsConstants, NamesConstants};
 pub(crate) use joined::JoinPlanner;
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;
 pub(crate) use literals::LiteralPlanner;
 pub(crate) use lossy::{KeepsCasts, KeepsTests, Opaque};
+pub(crate) use not_in::LooksForNulls;
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
+pub(crate) use sort_keys::KnowsRanges;
 pub(crate) use stoppable::{StopsWhenUnwanted, WindowsLook};
 
 /// The most parameters of a statement: as many as wire protocols can count.

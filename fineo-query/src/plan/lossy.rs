@@ -22,10 +22,7 @@ use datafusion::{
         tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
     },
     error::Result,
-    logical_expr::{
-        Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
-        ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility, utils::merge_schema,
-    },
+    logical_expr::{Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, utils::merge_schema},
     optimizer::AnalyzerRule,
     physical_expr::{
         PhysicalExpr, conjunction,
@@ -40,40 +37,36 @@ use datafusion::{
     },
 };
 
+use super::as_it_is::as_it_is;
+
 /// Functions that are casts, too.
 const CASTS: [&str; 4] = ["arrow_cast", "arrow_try_cast", "cast_to_type", "try_cast_to_type"];
 
 /// Keeps casts between numbers that lose something where they stand, for simplification.
 #[derive(Debug)]
-pub(crate) struct KeepsCasts(Arc<ScalarUDF>);
+pub(crate) struct KeepsCasts;
 
-impl KeepsCasts {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(ScalarUDF::from(AsItIs(Signature::any(1, Volatility::Immutable)))))
-    }
-
-    fn kept(&self, expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-        let from = match &expr {
-            Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => Some(&**expr),
-            // They become casts while a plan is simplified.
-            Expr::ScalarFunction(call) if CASTS.contains(&call.name()) => call.args.first(),
-            _ => None,
-        };
-        let types = from.and_then(|from| Some((from.get_type(schema).ok()?, expr.get_type(schema).ok()?)));
-        match types {
-            Some((from, to)) if is_lossy(&from, &to) => Transformed::yes(self.0.call(vec![expr])),
-            Some(_) | None => Transformed::no(expr),
-        }
+fn kept(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let from = match &expr {
+        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => Some(&**expr),
+        // They become casts while a plan is simplified.
+        Expr::ScalarFunction(call) if CASTS.contains(&call.name()) => call.args.first(),
+        _ => None,
+    };
+    let types = from.and_then(|from| Some((from.get_type(schema).ok()?, expr.get_type(schema).ok()?)));
+    match types {
+        Some((from, to)) if is_lossy(&from, &to) => Transformed::yes(as_it_is(expr, to)),
+        Some(_) | None => Transformed::no(expr),
     }
 }
 
 impl AnalyzerRule for KeepsCasts {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        let kept = |plan: LogicalPlan| {
+        let of_node = |plan: LogicalPlan| {
             let schema = merge_schema(&plan.inputs());
-            plan.map_expressions(|expr| expr.transform_up(|expr| Ok(self.kept(expr, &schema))))
+            plan.map_expressions(|expr| expr.transform_up(|expr| Ok(kept(expr, &schema))))
         };
-        plan.transform_up_with_subqueries(kept).data()
+        plan.transform_up_with_subqueries(of_node).data()
     }
 
     fn name(&self) -> &'static str {
@@ -103,40 +96,6 @@ fn digits(data_type: &DataType) -> Option<(i16, i16)> {
         | DataType::Decimal256(precision, scale) => (i16::from(*precision) - i16::from(*scale), i16::from(*scale)),
         _ => return None,
     })
-}
-
-/// A function that answers what it is given, under the name that this has.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct AsItIs(Signature);
-
-impl ScalarUDFImpl for AsItIs {
-    fn name(&self) -> &'static str {
-        "as_it_is"
-    }
-
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args[0].to_string())
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args[0].schema_name().to_string())
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(arg_types[0].clone())
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::clone(&args.arg_fields[0]))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Ok(args.args[0].clone())
-    }
 }
 
 /// Keeps the tests of filters that have casts and arithmetic from being turned into bounds of columns.

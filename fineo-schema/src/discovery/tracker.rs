@@ -221,7 +221,8 @@ fn try_value(stats: &mut NameStats, text: &str) {
         stats.range = Some((least.min(value), greatest.max(value)));
     }
     if stats.samples.len() < NameStats::SAMPLES_MAX {
-        let sample: String = text.chars().take(NameStats::SAMPLE_CHARS_MAX).collect();
+        let end = text.char_indices().nth(NameStats::SAMPLE_CHARS_MAX).map_or(text.len(), |(end, _)| end);
+        let sample = &text[..end];
         if !stats.samples.iter().any(|known| **known == *sample) {
             let samples = stats.samples.iter().cloned().chain([sample.into()]);
             stats.samples = samples.collect();

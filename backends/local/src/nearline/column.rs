@@ -155,34 +155,55 @@ impl ColumnReader {
 
     /// Gives the rows from `from` on that have no number in `numbers` yet that of their text: `first` and its code.
     pub(super) fn number(&self, from: usize, numbers: &mut [u32], first: u32) -> Result<()> {
-        self.visit(from, from + numbers.len(), |place, code| {
+        self.visit(&Selection::Range(from, from + numbers.len()), |place, code| {
             if numbers[place] == ABSENT {
                 numbers[place] = first + code;
             }
         })
     }
 
-    /// Visits the rows from `from` to before `to` that have a text: how far behind `from` each is, and its code.
-    fn visit(&self, from: usize, to: usize, mut visit: impl FnMut(usize, u32)) -> Result<()> {
+    /// Visits those of `selection` that have a text: the place of each among them, and its code.
+    fn visit(&self, selection: &Selection, mut visit: impl FnMut(usize, u32)) -> Result<()> {
         let texts = self.place.texts;
-        if self.is_sparse() {
-            let cells = self.sparse_cells(from, to)?;
-            cells.iter().filter(|(_, code)| *code < texts).for_each(|(row, code)| visit(row - from, code));
-            return Ok(());
-        }
-        if self.place.width == 0 {
-            (0..to - from).for_each(|place| visit(place, 0));
-            return Ok(());
-        }
         let mut check = |place: usize, code: u32| {
             if code < texts {
                 visit(place, code);
             }
         };
-        match self.codes(from, to)? {
-            Codes::One(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, (*code).into())),
-            Codes::Two(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, (*code).into())),
-            Codes::Four(codes) => codes.iter().enumerate().for_each(|(place, code)| check(place, *code)),
+        if self.is_sparse() {
+            return self.visit_cells(selection, check);
+        }
+        if self.place.width == 0 {
+            (0..selection.len()).for_each(|place| check(place, 0));
+            return Ok(());
+        }
+        let (from, to) = selection.bounds();
+        match (self.codes(from, to)?, selection) {
+            (codes, Selection::Rows(rows)) => {
+                codes.of(rows, from).into_iter().enumerate().for_each(|(place, code)| check(place, code));
+            }
+            (Codes::One(codes), _) => codes.iter().enumerate().for_each(|(place, code)| check(place, (*code).into())),
+            (Codes::Two(codes), _) => codes.iter().enumerate().for_each(|(place, code)| check(place, (*code).into())),
+            (Codes::Four(codes), _) => codes.iter().enumerate().for_each(|(place, code)| check(place, *code)),
+        }
+        Ok(())
+    }
+
+    /// Visits those of `selection` that have a cell in this sparse column: the place of each among them, and its code.
+    fn visit_cells(&self, selection: &Selection, mut visit: impl FnMut(usize, u32)) -> Result<()> {
+        let (from, to) = selection.bounds();
+        let cells = self.sparse_cells(from, to)?;
+        match selection {
+            Selection::Range(..) => cells.iter().for_each(|(row, code)| visit(row - from, code)),
+            Selection::Rows(wanted) => {
+                let mut wanted = wanted.iter().map(|row| *row as usize).enumerate().peekable();
+                for (row, code) in cells.iter() {
+                    while wanted.next_if(|(_, next)| *next < row).is_some() {}
+                    if let Some((place, _)) = wanted.next_if(|(_, next)| *next == row) {
+                        visit(place, code);
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -192,20 +213,7 @@ impl ColumnReader {
         let len = selection.len();
         if self.is_sparse() {
             let mut indices = vec![self.place.texts; len];
-            let (from, to) = selection.bounds();
-            let cells = self.sparse_cells(from, to)?;
-            match selection {
-                Selection::Range(from, _) => cells.iter().for_each(|(row, code)| indices[row - from] = code),
-                Selection::Rows(wanted) => {
-                    let mut wanted = wanted.iter().map(|row| *row as usize).enumerate().peekable();
-                    for (row, code) in cells.iter() {
-                        while wanted.next_if(|(_, next)| *next < row).is_some() {}
-                        if let Some((at, _)) = wanted.next_if(|(_, next)| *next == row) {
-                            indices[at] = code;
-                        }
-                    }
-                }
-            }
+            self.visit_cells(selection, |place, code| indices[place] = code)?;
             return self.take(&UInt32Array::from(indices));
         }
         if self.place.width == 0 {
@@ -221,15 +229,7 @@ impl ColumnReader {
                 self.take(&PrimitiveArray::<types::UInt16Type>::new(codes, None))
             }
             (Codes::Four(codes), Selection::Range(..)) => self.take(&UInt32Array::new(codes, None)),
-            (codes, Selection::Rows(rows)) => {
-                let places = rows.iter().map(|row| *row as usize - from);
-                let codes: Vec<u32> = match &codes {
-                    Codes::One(codes) => places.map(|place| u32::from(codes[place])).collect(),
-                    Codes::Two(codes) => places.map(|place| u32::from(codes[place])).collect(),
-                    Codes::Four(codes) => places.map(|place| codes[place]).collect(),
-                };
-                self.take(&UInt32Array::from(codes))
-            }
+            (codes, Selection::Rows(rows)) => self.take(&UInt32Array::from(codes.of(rows, from))),
         }
     }
 
@@ -253,23 +253,15 @@ impl ColumnReader {
 /// Of the rows that `selection` names, the first text that they have in one of `columns`.
 pub(super) fn first_of(columns: &[ColumnReader], selection: &Selection) -> Result<ArrayRef> {
     let [first, ..] = columns else { return Ok(Arc::new(StringViewArray::new_null(selection.len()))) };
-    let failed = |source| Error::internal("texts could not be taken").with_source(source);
-    let Selection::Range(from, to) = *selection else {
-        // A few rows of many: what lies between them is not visited.
-        let arrays: Vec<ArrayRef> = columns.iter().map(|column| column.array(selection)).collect::<Result<_>>()?;
-        let found = |row: usize| (arrays.iter().position(|array| array.is_valid(row)).unwrap_or(0), row);
-        let found: Vec<(usize, usize)> = (0..selection.len()).map(found).collect();
-        let arrays: Vec<&dyn Array> = arrays.iter().map(|array| &**array).collect();
-        return interleave(&arrays, &found).map_err(failed);
-    };
     // Behind the texts of each is a null.
     let nothing = (0, first.place.texts as usize);
-    let mut found = vec![nothing; to - from];
+    let mut found = vec![nothing; selection.len()];
     for (number, column) in columns.iter().enumerate().rev() {
-        column.visit(from, to, |place, code| found[place] = (number, code as usize))?;
+        column.visit(selection, |place, code| found[place] = (number, code as usize))?;
     }
     let dictionaries: Vec<&dyn Array> = columns.iter().map(|column| column.dictionary() as &dyn Array).collect();
-    interleave(&dictionaries, &found).map_err(failed)
+    let taken = interleave(&dictionaries, &found);
+    taken.map_err(|source| Error::internal("texts could not be taken").with_source(source))
 }
 
 fn mark_equal<T: PartialEq + Copy>(codes: &[T], wanted: Option<T>, mask: &mut [bool]) {

@@ -81,6 +81,16 @@ impl Codes {
         })
     }
 
+    /// Those of `rows`, in four bytes; the first one here is that of the row `from`.
+    pub(super) fn of(&self, rows: &[u32], from: usize) -> Vec<u32> {
+        let places = rows.iter().map(|row| *row as usize - from);
+        match self {
+            Self::One(codes) => places.map(|place| u32::from(codes[place])).collect(),
+            Self::Two(codes) => places.map(|place| u32::from(codes[place])).collect(),
+            Self::Four(codes) => places.map(|place| codes[place]).collect(),
+        }
+    }
+
     /// All of them in four bytes.
     pub(in crate::nearline) fn widen(&self) -> Vec<u32> {
         match self {

@@ -1,0 +1,103 @@
+//! Sort keys as the engine can compare them with what is sorted already.
+//!
+//! DataFusion 55.2 asks of each key between which bounds it lies. A negation, or a function of numbers, over what it
+//! knows no type of bounds for (`-(seq % 100)`, `abs(n * 2)`) is an error there, by which a sorted window counted as unsorted.
+//! And a key that is named twice was counted once in one place, and twice in another.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{
+        DFSchema,
+        config::ConfigOptions,
+        tree_node::{Transformed, TransformedResult, TreeNode},
+    },
+    error::Result,
+    logical_expr::{
+        BinaryExpr, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, SortExpr, utils::merge_schema,
+    },
+    optimizer::AnalyzerRule,
+};
+
+use super::as_it_is::as_it_is;
+
+/// The rule.
+#[derive(Debug)]
+pub(crate) struct KnowsRanges;
+
+impl AnalyzerRule for KnowsRanges {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(of_node).data()
+    }
+
+    fn name(&self) -> &'static str {
+        "knows_ranges"
+    }
+}
+
+fn of_node(mut plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schema = merge_schema(&plan.inputs());
+    match &mut plan {
+        LogicalPlan::Sort(sort) => keys(&mut sort.expr, &schema)?,
+        LogicalPlan::Distinct(Distinct::On(on)) => {
+            if let Some(sort) = &mut on.sort_expr {
+                keys(sort, &schema)?;
+            }
+        }
+        _ => {}
+    }
+    plan.map_expressions(|expr| expr.transform_up(|expr| of_call(expr, &schema)))
+}
+
+fn of_call(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let name = expr.schema_name().to_string();
+    match &mut expr {
+        Expr::WindowFunction(call) if !call.params.order_by.is_empty() => keys(&mut call.params.order_by, schema)?,
+        Expr::AggregateFunction(call) if !call.params.order_by.is_empty() => keys(&mut call.params.order_by, schema)?,
+        _ => return Ok(Transformed::no(expr)),
+    }
+    // A key less is another name, and others know it by the one that it had.
+    let is_same = expr.schema_name().to_string() == name;
+    Ok(Transformed::yes(if is_same { expr } else { expr.alias(name) }))
+}
+
+/// Keeps the first of equal keys, and gives bounds to what has none.
+fn keys(keys: &mut Vec<SortExpr>, schema: &DFSchema) -> Result<()> {
+    let mut known: Vec<Expr> = Vec::new();
+    let all = std::mem::take(keys);
+    for SortExpr { expr, asc, nulls_first } in all {
+        if !known.contains(&expr) {
+            known.push(expr.clone());
+            let expr = expr.transform_up(|expr| bounded(expr, schema)).data()?;
+            keys.push(SortExpr { expr, asc, nulls_first });
+        }
+    }
+    Ok(())
+}
+
+fn bounded(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let with_bounds = |expr: Expr| {
+        let data_type = expr.get_type(schema)?;
+        let is_number = data_type.is_numeric() || matches!(data_type, DataType::Interval(_) | DataType::Duration(_));
+        Ok(if has_bounds(&expr) || !is_number { expr } else { as_it_is(expr, data_type) })
+    };
+    match expr {
+        Expr::Negative(inner) => Ok(Transformed::yes(Expr::Negative(Box::new(with_bounds(*inner)?)))),
+        Expr::ScalarFunction(mut call) => {
+            call.args = call.args.into_iter().map(with_bounds).collect::<Result<_>>()?;
+            Ok(Transformed::yes(Expr::ScalarFunction(call)))
+        }
+        expr => Ok(Transformed::no(expr)),
+    }
+}
+
+/// Whether the engine knows a type of bounds for `expr`.
+fn has_bounds(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) | Expr::Literal(..) => true,
+        Expr::Cast(Cast { expr, .. }) | Expr::Negative(expr) => has_bounds(expr),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus | Operator::Minus, right }) => {
+            has_bounds(left) && has_bounds(right)
+        }
+        _ => false,
+    }
+}

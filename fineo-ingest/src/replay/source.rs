@@ -112,7 +112,7 @@ impl<'a> Source<'a> {
         let expired = self.expired().await?;
         let mut missing = self.chain.missing(expired.cover(), &self.archived);
         missing.retain(|gap| {
-            gap.may_overlap(self.request.time)
+            self.wanted.may_arrive_in(gap, self.listing)
                 && is_within(self.within, &gap.shard, gap.after, gap.last)
                 && self.wanted.may_lie_in(&gap.shard, gap.after, gap.last)
         });

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fineo_core::{
-    Archive, Cover, ErrorKind, Result, ShardId,
+    Archive, Cover, Error, ErrorKind, Result, ShardId,
     archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
 };
 use fineo_ingest::{Chain, Missing, SegmentReader};
+use fineo_table::Snapshot;
 use futures::TryStreamExt;
 
 use crate::{tenant::Segment, undelivered::Gap};
@@ -73,4 +74,14 @@ pub(crate) async fn up_to_gaps(
     // What lies behind a shard's first gap was not looked at.
     missing.dedup_by(|later, first| later.shard == first.shard);
     Ok((segments, missing))
+}
+
+/// Refuses to make a table anew whose files cover more than the archive answers for, which is `to`: rows behind that would be gone.
+pub(crate) fn check_reached(to: &Cover, table: &Snapshot) -> Result<()> {
+    if to.includes(&table.cover) {
+        return Ok(());
+    }
+    let message =
+        "segments of the table's events are missing from the archive, so it cannot be made anew: nothing was changed";
+    Err(Error::corrupt(message).with("metric", &table.metric))
 }

@@ -149,7 +149,8 @@ impl Missing {
     ///
     /// `Corrupt`, with shard and positions.
     pub fn check_lost(lost: &[Self]) -> Result<()> {
-        Self::tell(Error::corrupt("segments are missing from the archive: put them back and try again"), lost)
+        let message = "segments are missing from the archive: put back what was taken away, or put aside as undelivered";
+        Self::tell(Error::corrupt(message), lost)
     }
 
     fn tell(error: Error, missing: &[Self]) -> Result<()> {

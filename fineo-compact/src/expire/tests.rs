@@ -1,3 +1,5 @@
+//! Which segments are looked at first, and whom one that may not go holds up.
+
 use fineo_core::archive::SegmentName;
 
 use super::*;

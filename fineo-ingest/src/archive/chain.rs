@@ -149,7 +149,8 @@ impl Missing {
     ///
     /// `Corrupt`, with shard and positions.
     pub fn check_lost(lost: &[Self]) -> Result<()> {
-        let message = "segments are missing from the archive: put back what was taken away, or put aside as undelivered";
+        let message =
+            "segments are missing from the archive: put back what was taken away, or put aside as undelivered";
         Self::tell(Error::corrupt(message), lost)
     }
 

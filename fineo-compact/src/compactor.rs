@@ -12,7 +12,7 @@ use fineo_core::{
     archive::Stage,
     repo::{Keep, Subject},
 };
-use fineo_ingest::{Claim, Claimed, Expired, Lease, Listing, Missing, archived};
+use fineo_ingest::{Claim, Claimed, Expired, Lease, Listing, Missing, Noted, archived};
 use fineo_schema::SchemaStore;
 use fineo_table::Tables;
 use tokio::sync::watch;
@@ -124,6 +124,7 @@ impl Compactor {
                 from
             }
         };
+        self.note_archived(&to).await?;
         let listing = Listing::begin(&*self.parts.archive, &*self.parts.clock);
         let listed = listed::segments(&*self.parts.archive, &from, &to).await?;
         // After that: what is not listed any more was noted before it went.
@@ -158,6 +159,20 @@ impl Compactor {
         }
         Missing::check_lost(&gaps.lost)?;
         Ok(report)
+    }
+
+    /// Notes what is archived by now, for whoever replays or backs up: without it they cannot tell what is lost.
+    async fn note_archived(&self, staged: &Cover) -> Result<()> {
+        if self.parts.archive.capabilities().listed_within.is_none() {
+            return Ok(());
+        }
+        let (repo, pipeline) = (&*self.parts.repo, &self.options.pipeline);
+        let raw = archived(repo, pipeline, Stage::Raw).await?;
+        // After both were read: by then they were archived.
+        let listing = Listing::begin(&*self.parts.archive, &*self.parts.clock);
+        Noted::with(repo, pipeline, Stage::Raw, (&raw, listing)).await?;
+        Noted::with(repo, pipeline, Stage::Staged, (staged, listing)).await?;
+        Ok(())
     }
 
     /// Notes how far everybody's records were compacted, and lets go of what the archive need not keep any more.

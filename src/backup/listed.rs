@@ -6,7 +6,7 @@ use fineo_core::{
     Clock, Cover, ErrorKind, Result,
     archive::{SegmentKind, SegmentName, SegmentQuery, Stage},
 };
-use fineo_ingest::{Chain, Expired, Listing, Missing, SegmentReader};
+use fineo_ingest::{Chain, Expired, Listing, Missing, Noted, SegmentReader};
 use futures::TryStreamExt;
 
 use crate::Fineo;
@@ -31,7 +31,7 @@ struct Received<'a> {
 ///
 /// # Errors
 ///
-/// `Unavailable` when that takes longer than the archive says, `Corrupt` when something is lost by what lies behind it, or a
+/// `Unavailable` when that takes longer than the archive says, `Corrupt`, as soon as that is known, when something is lost, or a
 /// failure of a store.
 pub(super) async fn wait_until_listed(fineo: &Fineo, covers: [(Stage, &Cover); 2]) -> Result<()> {
     let (archive, clock): (_, &dyn Clock) = (&*fineo.parts.archive, &*fineo.clock);
@@ -41,14 +41,12 @@ pub(super) async fn wait_until_listed(fineo: &Fineo, covers: [(Stage, &Cover); 2
     let (mut waited, mut wait, mut failures) = (Duration::ZERO, WAIT_MIN, 0);
     loop {
         let listing = Listing::begin(archive, clock);
-        let looked = look(fineo, &mut received).await;
+        let looked = look(fineo, &mut received, listing).await;
         failures = if looked.is_err() { failures + 1 } else { 0 };
         let error = match looked {
-            // All of it was archived before the first look, however long ago it arrived: it has all that time to come.
-            Ok(missing) => match Missing::check(&missing, listing) {
-                Err(error) if waited < within => error,
-                checked => return checked,
-            },
+            // All of it was archived before the first look: it has all that time to come, unless it had it before.
+            Ok(Err(error)) if error.kind() != ErrorKind::Corrupt && waited < within => error,
+            Ok(checked) => return checked,
             // Who has waited for hours is not sent away for a moment's failure.
             Err(error) if error.is_retryable() && failures < FAILURES_MAX && waited < within => error,
             Err(error) => return Err(error),
@@ -62,13 +60,20 @@ pub(super) async fn wait_until_listed(fineo: &Fineo, covers: [(Stage, &Cover); 2
     }
 }
 
-/// What is missing of all of them.
-async fn look(fineo: &Fineo, received: &mut [Received<'_>]) -> Result<Vec<Missing>> {
-    let mut missing = Vec::new();
+/// Tells of what is missing, if anything is: of what is lost first.
+async fn look(fineo: &Fineo, received: &mut [Received<'_>], listing: Listing) -> Result<Result<()>> {
+    let (repo, pipeline) = (&*fineo.parts.repo, &fineo.pipeline.options().name);
+    let mut coming = Ok(());
     for received in received {
-        missing.extend(received.look(fineo).await?);
+        let missing = received.look(fineo).await?;
+        let noted = Noted::with(repo, pipeline, received.stage, (received.to, listing)).await?;
+        match Missing::check(&missing, &noted, listing) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(Err(error)),
+            Err(error) => coming = coming.and(Err(error)),
+            Ok(()) => {}
+        }
     }
-    Ok(missing)
+    Ok(coming)
 }
 
 impl Received<'_> {

@@ -324,7 +324,7 @@ async fn a_backup_of_an_archive_that_lacks_a_segment_ends_with_an_error() {
 
 /// The machine's clock, so many microseconds later.
 #[derive(Debug, Default)]
-struct Later(AtomicI64);
+pub(crate) struct Later(pub(crate) AtomicI64);
 
 impl Clock for Later {
     fn now(&self) -> Timestamp {

@@ -8,7 +8,7 @@ use fineo_core::{
 };
 
 use super::ReplayRequest;
-use crate::{Listing, Missing};
+use crate::Missing;
 
 /// Edges whose clocks are so far ahead of the store's say that an event arrived after it was stored.
 const SKEW: Duration = Duration::from_secs(3_600);
@@ -72,12 +72,12 @@ impl Wanted {
     ///
     /// Of what is still on its way, the neighbours' arrivals say little: of stage staged nothing, for a replay passes on what
     /// arrived long before; of stage raw no more than the edges' clocks and their repeats allow.
-    pub(super) fn may_arrive_in(&self, gap: &Missing, listing: Listing) -> bool {
+    pub(super) fn may_arrive_in(&self, gap: &Missing, is_lost: bool) -> bool {
         let (from, to) = gap.time;
-        match (gap.may_come(listing), self.stage) {
-            (false, Stage::Raw | Stage::Staged) => gap.may_overlap(self.time),
-            (true, Stage::Raw) => self.time.overlaps(from.saturating_sub(skew()), to.saturating_add(skew())),
-            (true, Stage::Staged) => true,
+        match (is_lost, self.stage) {
+            (true, Stage::Raw | Stage::Staged) => gap.may_overlap(self.time),
+            (false, Stage::Raw) => self.time.overlaps(from.saturating_sub(skew()), to.saturating_add(skew())),
+            (false, Stage::Staged) => true,
         }
     }
 

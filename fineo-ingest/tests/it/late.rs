@@ -115,6 +115,33 @@ async fn what_was_not_listed_in_its_time_is_missing() {
     pipeline.stop().await.unwrap();
 }
 
+// D8: neither when events arrived tells that, nor whether anything is listed behind them.
+#[tokio::test(start_paused = true)]
+async fn what_did_not_come_in_its_time_since_somebody_looked_is_missing() {
+    let within = Duration::from_secs(3_600);
+    for (stage, delivered) in Stage::ALL.into_iter().flat_map(|stage| [(stage, vec![0]), (stage, vec![0, 2, 3])]) {
+        let (world, archive) = four(within).await;
+        let names = received(&archive, stage);
+        for place in &delivered {
+            archive.deliver(&names[*place]).await.unwrap();
+        }
+        let clock = Arc::new(Later::default());
+        let pass = |minutes: i64| clock.0.fetch_add(minutes * 60_000_000, Ordering::SeqCst);
+        pass(60 * 24 * 30);
+        let clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let parts = PipelineParts { archive: Arc::clone(&archive) as _, clock, ..world.parts() };
+        let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+        for (minutes, kind) in [(0, ErrorKind::Unavailable), (59, ErrorKind::Unavailable), (2, ErrorKind::Corrupt)] {
+            pass(minutes);
+            let error = replay(&pipeline, stage, TimeRange::ALL).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{stage} {delivered:?} {minutes}: {error}");
+        }
+        archive.deliver_all().await.unwrap();
+        assert_eq!(replay(&pipeline, stage, TimeRange::ALL).await.unwrap(), 4, "{stage} {delivered:?}");
+        pipeline.stop().await.unwrap();
+    }
+}
+
 // D8
 #[tokio::test(start_paused = true)]
 async fn what_is_on_its_way_matters_only_where_it_may_be_of_what_was_asked_for() {

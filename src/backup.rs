@@ -10,13 +10,14 @@ mod subjects;
 #[cfg(feature = "local")]
 pub(crate) use restore::Unfinished;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use fineo_core::{
     Cover, Error, ErrorKind, Result, TenantId,
     archive::{SegmentKind, SegmentName, SegmentQuery, Stage},
 };
 use fineo_ingest::{Expired, archived};
+use fineo_table::Snapshot;
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::Fineo;
 use folder::FolderWriter;
 use listed::wait_until_listed;
+use subjects::SavedSubject;
 
 /// How long a backup waits for what was accepted to be archived.
 const ARCHIVED_WITHIN_TRIES: u32 = 1_200;
@@ -76,6 +78,19 @@ struct Head {
 const FORMAT: u32 = 1;
 /// The subjects that say who works just now.
 const LEASES: &str = "lease/";
+/// The subjects that say what of the archive was let go.
+const EXPIRED: &str = "expired/";
+
+/// What a backup is of, as it was when it began.
+struct Begun {
+    subjects: Vec<SavedSubject>,
+    tenants: Vec<TenantId>,
+    /// Up to where the stages had archived what they received.
+    raw: Cover,
+    staged: Cover,
+    /// The tables.
+    pinned: Vec<Arc<Snapshot>>,
+}
 
 impl Fineo {
     /// Copies everything that was accepted before this call into `folder`, which is new or empty: archived segments,
@@ -84,23 +99,49 @@ impl Fineo {
     /// The file that makes it a backup, with the checksum of every other, is written last.
     ///
     /// Of an archive that lists late it waits until everything that the stages received is listed, for as long as the archive may
-    /// take. Nothing tells which segments of errors are not listed by then: those are missing in the backup. Its errors are whole
-    /// all the same, for it has their rows; only were rows of the restored instance damaged, nobody would have another copy.
+    /// take; tables and errors are copied before. Nothing tells which segments of errors are not listed by then: those are missing
+    /// in the backup. Its errors are whole all the same, for it has their rows; only were rows of the restored instance damaged,
+    /// nobody would have another copy.
     ///
     /// # Errors
     ///
     /// `AlreadyExists` when the folder is not empty, `LimitExceeded` when the stages are too far behind, `Unavailable` when
-    /// segments are still on their way to an archive that lists late, or a failure of a store or of the folder.
+    /// segments are still on their way to an archive that lists late, `Corrupt` when segments are missing, or a failure of a store
+    /// or of the folder.
     pub async fn backup(&self, folder: impl AsRef<Path>) -> Result<BackupReport> {
         let mut writer = FolderWriter::create(folder.as_ref())?;
         self.wait_until_archived().await?;
         let mut report = BackupReport::default();
-        let mut tries = 0;
-        let (raw, staged, pinned) = loop {
-            tries += 1;
+        let Begun { mut subjects, tenants, raw, staged, pinned } = self.begin_backup().await?;
+        report.tenants = tenants.len() as u64;
+        // Before it waits: what is replaced meanwhile is collected long before an archive that lists late has had its time.
+        self.back_up_tables(&pinned, &mut writer, &mut report).await?;
+        self.back_up_errors(&tenants, &mut writer, &mut report).await?;
+        let covers = [(Stage::Raw, &raw), (Stage::Staged, &staged)];
+        wait_until_listed(self, covers).await?;
+        self.back_up_archive(covers, &mut writer, &mut report).await?;
+        // Anew: what was let go of the archive since then is not in the copy. What this notes beyond that is harmless.
+        subjects::read_again(&*self.parts.repo, EXPIRED, &mut subjects).await?;
+        report.subjects = subjects.len() as u64;
+        writer.write("subjects.ndjson", subjects::to_bytes(&subjects)?)?;
+        report.bytes = writer.bytes();
+        let head = Head {
+            format: FORMAT,
+            pipeline: self.pipeline.options().name.clone(),
+            made_at: self.clock.now().to_string(),
+            tails: self.tails().await?,
+            report: report.clone(),
+        };
+        writer.finish(&head)?;
+        Ok(report)
+    }
+
+    /// Looks at everything that the backup is to hold.
+    async fn begin_backup(&self) -> Result<Begun> {
+        let (repo, pipeline) = (&*self.parts.repo, &self.pipeline.options().name);
+        for _ in 0..TRIES_MAX {
             // First the subjects: what they say of archive and tables is there when those are copied.
-            let (subjects, tenants) = subjects::read(&*self.parts.repo).await?;
-            let (repo, pipeline) = (&*self.parts.repo, &self.pipeline.options().name);
+            let (subjects, tenants) = subjects::read(repo).await?;
             let staged = archived(repo, pipeline, Stage::Staged).await?;
             let raw = archived(repo, pipeline, Stage::Raw).await?;
             let mut pinned = Vec::new();
@@ -110,19 +151,19 @@ impl Fineo {
                 }
             }
             if pinned.iter().all(|snapshot| staged.includes(&snapshot.cover)) {
-                wait_until_listed(self, [(Stage::Raw, &raw), (Stage::Staged, &staged)]).await?;
-                report.tenants = tenants.len() as u64;
-                report.subjects = subjects.len() as u64;
-                writer.write("subjects.ndjson", subjects::to_bytes(&subjects)?)?;
-                self.back_up_errors(&tenants, &mut writer, &mut report).await?;
-                break (raw, staged, pinned);
+                return Ok(Begun { subjects, tenants, raw, staged, pinned });
             }
-            if tries >= TRIES_MAX {
-                return Err(Error::unavailable("tables move on faster than they can be looked at: try again"));
-            }
-        };
-        self.back_up_archive([(Stage::Raw, &raw), (Stage::Staged, &staged)], &mut writer, &mut report).await?;
-        for snapshot in &pinned {
+        }
+        Err(Error::unavailable("tables move on faster than they can be looked at: try again"))
+    }
+
+    async fn back_up_tables(
+        &self,
+        pinned: &[Arc<Snapshot>],
+        writer: &mut FolderWriter,
+        report: &mut BackupReport,
+    ) -> Result<()> {
+        for snapshot in pinned {
             let objects = self.tables.objects_of(snapshot).await?;
             report.tables += u64::from(!objects.is_empty());
             for relative in objects {
@@ -137,16 +178,7 @@ impl Fineo {
                 report.objects += 1;
             }
         }
-        report.bytes = writer.bytes();
-        let head = Head {
-            format: FORMAT,
-            pipeline: self.pipeline.options().name.clone(),
-            made_at: self.clock.now().to_string(),
-            tails: self.tails().await?,
-            report: report.clone(),
-        };
-        writer.finish(&head)?;
-        Ok(report)
+        Ok(())
     }
 
     /// Completes once everything that was accepted before this call is archived.

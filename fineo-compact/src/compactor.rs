@@ -9,17 +9,16 @@ use std::{
 
 use fineo_core::{
     Archive, Clock, Cover, Entropy, ErrorKind, NearlineStore, Position, Result, SchemaRepo, ShardId, TenantId,
-    archive::{SegmentKind, SegmentQuery, Stage},
+    archive::Stage,
     repo::{Keep, Subject},
 };
-use fineo_ingest::{Chain, Claim, Claimed, Expired, Lease, Listing, Missing, SegmentReader, archived};
+use fineo_ingest::{Claim, Claimed, Expired, Lease, Listing, Missing, Noted, archived};
 use fineo_schema::SchemaStore;
 use fineo_table::Tables;
-use futures::StreamExt;
 use tokio::sync::watch;
 
 use crate::{
-    CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport, expire,
+    CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport, expire, listed,
     progress::Progress,
     tenant::{Segment, TenantRun, before},
     undelivered::Gaps,
@@ -99,7 +98,8 @@ impl Compactor {
     /// A tenant for whom it fails is named in the report and keeps nobody else waiting. Running again is always safe.
     ///
     /// Of an archive that lists late it compacts what comes before everything that is not listed yet, for nothing is read any
-    /// more that comes before what was compacted. The rest stays nearline until a later run.
+    /// more that comes before what was compacted. The rest stays nearline until a later run. Of a shard nothing is read behind
+    /// its first gap, so that one that stands for long costs no more than one that does not.
     ///
     /// # Errors
     ///
@@ -124,14 +124,15 @@ impl Compactor {
                 from
             }
         };
+        self.note_archived(&to).await?;
         let listing = Listing::begin(&*self.parts.archive, &*self.parts.clock);
-        let mut segments = self.segments(&from, &to).await?;
-        let mut chain = Chain::default();
-        segments.iter().for_each(|segment| chain.add(&segment.1));
+        let listed = listed::segments(&*self.parts.archive, &from, &to).await?;
+        // After that: what is not listed any more was noted before it went.
         let expired = Expired::read(repo, &options.pipeline, Stage::Staged).await?;
         let mut kept_from = from.clone();
         kept_from.merge(expired.cover());
-        let missing = chain.missing(&kept_from, &to);
+        let (mut segments, missing) =
+            listed::up_to_gaps(&*self.parts.archive, listed, &kept_from, &to, &everybody.gaps).await?;
         let to = before_all(&to, &missing);
         // What lies behind a gap waits for what is in it.
         segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
@@ -160,6 +161,20 @@ impl Compactor {
         Ok(report)
     }
 
+    /// Notes what is archived by now, for whoever replays or backs up: without it they cannot tell what is lost.
+    async fn note_archived(&self, staged: &Cover) -> Result<()> {
+        if self.parts.archive.capabilities().listed_within.is_none() {
+            return Ok(());
+        }
+        let (repo, pipeline) = (&*self.parts.repo, &self.options.pipeline);
+        let raw = archived(repo, pipeline, Stage::Raw).await?;
+        // After both were read: by then they were archived.
+        let listing = Listing::begin(&*self.parts.archive, &*self.parts.clock);
+        Noted::with(repo, pipeline, Stage::Raw, (&raw, listing)).await?;
+        Noted::with(repo, pipeline, Stage::Staged, (staged, listing)).await?;
+        Ok(())
+    }
+
     /// Notes how far everybody's records were compacted, and lets go of what the archive need not keep any more.
     async fn note_all(&self, everybody: &mut Progress, done: &Cover, report: &mut CompactReport) -> Result<()> {
         let now = self.parts.clock.now();
@@ -181,45 +196,32 @@ impl Compactor {
         everybody.write(&*self.parts.repo, now).await
     }
 
-    /// Runs again and again, `every` so often, until `stop` says so; `on_report` hears of every run that did something.
+    /// Runs again and again, `every` so often, until `stop` says so; `on_report` hears of every run that did something, and when
+    /// more or fewer shards wait for segments that are not listed.
     pub async fn watch(
         &self,
         every: Duration,
         mut stop: watch::Receiver<bool>,
         on_report: &(dyn Fn(&Result<CompactReport>) + Send + Sync),
     ) {
+        let mut undelivered = 0;
         loop {
             // What a run left unfinished the next one does.
             let ran = tokio::select! {
                 ran = self.run(&|_| {}) => ran,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
+            let waiting = ran.as_ref().map_or(undelivered, |report| report.undelivered);
             match &ran {
-                Ok(report) if report.is_idle() => {}
+                Ok(report) if report.is_idle() && waiting == undelivered => {}
                 Ok(_) | Err(_) => on_report(&ran),
             }
+            undelivered = waiting;
             tokio::select! {
                 () = self.parts.clock.sleep(every) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
-    }
-
-    /// The segments that have records behind `from` and at or before `to`.
-    async fn segments(&self, from: &Cover, to: &Cover) -> Result<Vec<Segment>> {
-        let query = SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received };
-        let mut listed = self.parts.archive.segments(query);
-        let mut segments = Vec::new();
-        while let Some(info) = listed.next().await {
-            let info = info?;
-            let name = &info.name;
-            if from.contains(&name.shard, name.last) || !to.contains(&name.shard, name.first) {
-                continue;
-            }
-            let reader = SegmentReader::open(&*self.parts.archive, &info).await?;
-            segments.push(Arc::new((info, reader)));
-        }
-        Ok(segments)
     }
 
     /// The tenants that may have something to do, with their segments.
@@ -339,7 +341,6 @@ impl Compactor {
 /// As `to`, but nowhere behind what is missing.
 fn before_all(to: &Cover, missing: &[Missing]) -> Cover {
     let reach = |(shard, last): (&ShardId, Position)| {
-        // A shard's first gap comes first.
         let gap = missing.iter().find(|missing| missing.shard == *shard);
         Some((shard.clone(), gap.map_or(Some(last), |gap| gap.after)?))
     };

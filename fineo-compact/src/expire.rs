@@ -17,14 +17,48 @@ const SEGMENTS_MAX: usize = 1_000;
 const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 const LOOKS_MIN: u32 = 24;
 
-/// A segment that is old enough.
+/// What a segment tells of its age.
 struct Old {
-    info: SegmentInfo,
     /// The last position before it; of one that was not read, its first.
     after: Option<Position>,
     arrived_until: i64,
     /// Whether what comes right before it is unknown: it is cold. That would be old enough too.
     is_unread: bool,
+}
+
+/// Segments that go.
+struct Going {
+    segments: Vec<SegmentInfo>,
+    /// Up to where nothing is left.
+    cover: Cover,
+    /// When the last of their records arrived.
+    arrived_until: i64,
+}
+
+/// Each shard's first segments, in order of their positions.
+#[derive(Debug, Default)]
+struct Queues(BTreeMap<ShardId, BTreeMap<(Position, Position, Timestamp), SegmentInfo>>);
+
+impl Queues {
+    /// Takes one in; of more than can go at once a shard's last is let go of.
+    fn add(&mut self, info: SegmentInfo) {
+        let queue = self.0.entry(info.name.shard.clone()).or_default();
+        queue.insert((info.name.first, info.name.last, info.name.time), info);
+        if queue.len() > SEGMENTS_MAX {
+            queue.pop_last();
+        }
+    }
+
+    /// Of all shards' first ones that whose events arrived first.
+    fn pop(&mut self) -> Option<SegmentInfo> {
+        let firsts = self.0.values_mut().filter_map(BTreeMap::first_entry);
+        Some(firsts.min_by_key(|entry| entry.get().name.time)?.remove())
+    }
+
+    /// Lets go of all of a shard.
+    fn stop(&mut self, shard: &ShardId) {
+        self.0.remove(shard);
+    }
 }
 
 /// Whether old segments are to be looked for again.
@@ -50,72 +84,74 @@ pub(crate) async fn expire(
     let passed = archived(repo, &options.pipeline, Stage::Raw).await?;
     for (stage, reach) in [(Stage::Raw, &passed), (Stage::Staged, in_files)] {
         let mut expired = Expired::read(repo, &options.pipeline, stage).await?;
-        let old = old_segments(parts, stage, reach, before(now, retain)).await?;
-        let (cover, arrived_until) = prefix(&old, expired.cover());
+        let horizon = before(now, retain);
+        let queues = old_segments(parts, stage, reach, horizon).await?;
+        let Going { segments, cover, arrived_until } = going(parts, queues, expired.cover(), horizon).await?;
         if !expired.cover().includes(&cover) {
             expired.advance(repo, &cover, Timestamp::from_micros(arrived_until)?, now).await?;
         }
-        for segment in old.iter().filter(|old| expired.cover().contains(&old.info.name.shard, old.info.name.last)) {
-            let is_gone = parts.archive.remove(&segment.info.name).await.into_result()?;
+        for info in segments {
+            let is_gone = parts.archive.remove(&info.name).await.into_result()?;
             report.expired_segments += u64::from(is_gone);
-            report.expired_bytes += if is_gone { segment.info.bytes } else { 0 };
+            report.expired_bytes += if is_gone { info.bytes } else { 0 };
         }
     }
     Ok(())
 }
 
-/// The segments of `stage` within `reach` whose records all arrived before `horizon`.
-async fn old_segments(parts: &CompactorParts, stage: Stage, reach: &Cover, horizon: Timestamp) -> Result<Vec<Old>> {
+/// The segments of `stage` within `reach` that began before `horizon`.
+async fn old_segments(parts: &CompactorParts, stage: Stage, reach: &Cover, horizon: Timestamp) -> Result<Queues> {
     let mut listed = parts.archive.segments(SegmentQuery { stage, kind: SegmentKind::Received });
-    let mut old = Vec::new();
+    let mut queues = Queues::default();
     while let Some(info) = listed.try_next().await? {
         // They come in order of the arrival of their first records.
-        if info.name.time >= horizon || old.len() >= SEGMENTS_MAX {
+        if info.name.time >= horizon {
             break;
         }
-        if !reach.contains(&info.name.shard, info.name.last) {
-            continue;
+        if reach.contains(&info.name.shard, info.name.last) {
+            queues.add(info);
         }
-        old.extend(looked_at(parts, info).await?.filter(|old| old.arrived_until < horizon.micros()));
     }
-    Ok(old)
+    Ok(queues)
+}
+
+/// Those of the oldest in `queues` that follow one another without a gap behind `from`, shard by shard, and are old enough.
+async fn going(parts: &CompactorParts, mut queues: Queues, from: &Cover, horizon: Timestamp) -> Result<Going> {
+    let mut going = Going { segments: Vec::new(), cover: from.clone(), arrived_until: i64::MIN };
+    while going.segments.len() < SEGMENTS_MAX {
+        let Some(info) = queues.pop() else { break };
+        let shard = info.name.shard.clone();
+        let found = looked_at(parts, &info).await?.filter(|old| old.arrived_until < horizon.micros());
+        match found.filter(|old| old.is_unread || old.after <= going.cover.last(&shard)) {
+            Some(old) => {
+                going.cover.advance(&shard, info.name.last);
+                going.arrived_until = going.arrived_until.max(old.arrived_until);
+                going.segments.push(info);
+            }
+            // Nothing behind it goes before it.
+            None => queues.stop(&shard),
+        }
+    }
+    Ok(going)
 }
 
 /// What a segment tells of its age. Nobody pays for the restore of what goes: of a cold one that is when it was written.
-async fn looked_at(parts: &CompactorParts, info: SegmentInfo) -> Result<Option<Old>> {
-    let cold = match SegmentReader::open(&*parts.archive, &info).await {
+async fn looked_at(parts: &CompactorParts, info: &SegmentInfo) -> Result<Option<Old>> {
+    let cold = match SegmentReader::open(&*parts.archive, info).await {
         Ok(reader) => {
             let (after, arrived_until) = (reader.after(), reader.arrived_until());
-            return Ok(Some(Old { info, after, arrived_until, is_unread: false }));
+            return Ok(Some(Old { after, arrived_until, is_unread: false }));
         }
         Err(error) if error.kind() == ErrorKind::Cold => parts.archive.availability(&info.name, None).await?,
         Err(error) => return Err(error),
     };
     Ok(match cold {
         Availability::Cold { written_at } | Availability::Restoring { written_at } => {
-            Some(Old { after: Some(info.name.first), arrived_until: written_at.micros(), info, is_unread: true })
+            Some(Old { after: Some(info.name.first), arrived_until: written_at.micros(), is_unread: true })
         }
         // It is back since: the next run reads it.
         Availability::Ready => None,
     })
-}
-
-/// Up to where `old` segments follow one another without a gap behind `from`, and when the last of their records arrived.
-fn prefix(old: &[Old], from: &Cover) -> (Cover, i64) {
-    let mut by_shard: BTreeMap<&ShardId, Vec<&Old>> = BTreeMap::new();
-    old.iter().for_each(|segment| by_shard.entry(&segment.info.name.shard).or_default().push(segment));
-    let (mut cover, mut arrived_until) = (from.clone(), i64::MIN);
-    for (shard, mut segments) in by_shard {
-        segments.sort_by_key(|segment| (segment.after, segment.info.name.last));
-        for segment in segments {
-            if !segment.is_unread && segment.after > cover.last(shard) {
-                break;
-            }
-            cover.advance(shard, segment.info.name.last);
-            arrived_until = arrived_until.max(segment.arrived_until);
-        }
-    }
-    (cover, arrived_until)
 }
 
 /// Refuses to make tables anew that may have events which the archive no longer has.
@@ -129,3 +165,6 @@ pub(crate) fn check_fresh(expired: &Expired, rows: u64) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

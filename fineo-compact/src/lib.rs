@@ -17,6 +17,7 @@ mod files;
 mod intake;
 mod job;
 mod known;
+mod listed;
 mod metric;
 mod names;
 mod options;

@@ -15,6 +15,7 @@ use crate::{
     expire::check_fresh,
     intake::{Intake, Layouts},
     known::KnownNames,
+    listed::check_reached,
     metric::MetricRun,
     progress::Progress,
     report::TenantReport,
@@ -67,6 +68,7 @@ impl TenantRun<'_> {
             let snapshot = self.parts.tables.snapshot(self.tenant, &id).await?;
             if self.options.fresh.is_of(&id) {
                 check_fresh(self.expired, snapshot.rows())?;
+                check_reached(self.to, &snapshot)?;
             }
             let run = MetricRun {
                 tables: &self.parts.tables,

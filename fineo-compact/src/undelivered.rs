@@ -15,10 +15,10 @@ pub(crate) struct Gap {
     pub(crate) since: i64,
 }
 
-/// What a run misses of an archive.
+/// What a run misses of an archive: of each shard the first gap.
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
-    /// All of them, with when they were met first; none of an archive that lists at once.
+    /// All of them, with when they were met first: also where this run does not know that the archive lists late.
     pub(crate) all: Vec<Gap>,
     /// What will not come any more.
     pub(crate) lost: Vec<Missing>,
@@ -38,9 +38,7 @@ impl Gaps {
             let is_same = |gap: &&Gap| gap.shard == missing.shard && gap.after == missing.after;
             let since = known.iter().find(is_same).map_or(listing.begun_at().micros(), |gap| gap.since);
             let is_lost = listing.has_all_until(since);
-            if listing.is_late() {
-                gaps.all.push(Gap { shard: missing.shard.clone(), after: missing.after, since });
-            }
+            gaps.all.push(Gap { shard: missing.shard.clone(), after: missing.after, since });
             if is_lost {
                 gaps.lost.push(missing);
             } else {

@@ -10,6 +10,7 @@ mod errors;
 mod expired;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod noted;
 mod read;
 mod record;
 mod staged;
@@ -17,6 +18,7 @@ mod write;
 
 pub use chain::{Chain, Listing, Missing};
 pub use expired::Expired;
+pub use noted::Noted;
 pub use read::{ArchivedRecord, SegmentReader};
 pub use staged::{StagedBlock, StagedRecord};
 pub(crate) use write::{Received, Segment, encode_errors};

@@ -26,7 +26,7 @@ mod scan;
 mod stage;
 mod tap;
 
-pub use archive::{ArchivedRecord, Chain, Expired, Listing, Missing, SegmentReader, StagedBlock, StagedRecord};
+pub use archive::{ArchivedRecord, Chain, Expired, Listing, Missing, Noted, SegmentReader, StagedBlock, StagedRecord};
 pub use counters::{Counters, TenantCounts};
 pub use decode::Decoder;
 pub use driver::batch::{BatchDriver, BatchReport};

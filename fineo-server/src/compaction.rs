@@ -57,7 +57,9 @@ fn tell(ran: &Result<CompactReport>) {
     match ran {
         Ok(report) => {
             let rows = report.total(|metric| metric.rows_out);
-            tracing::info!(rows, tenants = report.tenants.len(), failed = report.failed.len(), "compacted");
+            let (tenants, failed) = (report.tenants.len(), report.failed.len());
+            // In so many shards the newest records wait for segments that are on their way to the archive.
+            tracing::info!(rows, tenants, failed, undelivered = report.undelivered, "compacted");
         }
         Err(error) => tracing::warn!(%error, "compaction failed; the next run tries again"),
     }

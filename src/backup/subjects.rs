@@ -36,16 +36,29 @@ pub(super) async fn read(repo: &dyn SchemaRepo) -> Result<(Vec<SavedSubject>, Ve
             if name.starts_with(LEASES) || is_progress {
                 continue;
             }
-            saved.push(SavedSubject {
-                tenant: owner.map(ToString::to_string),
-                name: name.to_owned(),
-                is_history: subject.keep() == Keep::History,
-                versions: versions(repo, &subject).await?,
-            });
+            saved.push(saved_of(repo, owner, &subject).await?);
         }
         tenants.extend(owner.filter(|_| saved.len() > before).cloned());
     }
     Ok((saved, tenants))
+}
+
+/// Reads those of nobody whose names begin with `prefix` anew, into `saved`.
+pub(super) async fn read_again(repo: &dyn SchemaRepo, prefix: &str, saved: &mut Vec<SavedSubject>) -> Result<()> {
+    saved.retain(|saved| saved.tenant.is_some() || !saved.name.starts_with(prefix));
+    for subject in repo.subjects(None, prefix).await? {
+        saved.push(saved_of(repo, None, &subject).await?);
+    }
+    Ok(())
+}
+
+async fn saved_of(repo: &dyn SchemaRepo, owner: Option<&TenantId>, subject: &Subject) -> Result<SavedSubject> {
+    Ok(SavedSubject {
+        tenant: owner.map(ToString::to_string),
+        name: subject.name().to_owned(),
+        is_history: subject.keep() == Keep::History,
+        versions: versions(repo, subject).await?,
+    })
 }
 
 async fn versions(repo: &dyn SchemaRepo, subject: &Subject) -> Result<Vec<(i64, String)>> {

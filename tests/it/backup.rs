@@ -1,17 +1,25 @@
 //! A backup, and the instance that is made of it.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use fineo::{
-    CompactOptions, ErrorKind, Fineo, Parts, ReplayRequest, Restore, Stage,
+    CompactOptions, ErrorKind, Fineo, Parts, ReplayRequest, Restore, Stage, TenantId,
     core::{
-        MetricId, Timestamp,
+        Clock, MetricId, SystemClock, Timestamp,
         archive::{SegmentKind, SegmentQuery},
         repo::{Keep, Subject, Version, Write},
     },
 };
 use fineo_conformance::fault::{ColdArchive, Freezer, LateArchive};
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 
 use crate::support::{ingest, rows, tenant};
 
@@ -250,11 +258,7 @@ async fn a_backup_waits_for_segments_on_their_way_and_is_whole_once_they_are_lis
     fineo.close().await.unwrap();
     let late = Arc::new(LateArchive::new(Arc::clone(&parts.archive), Duration::from_secs(600)));
     let parts = Parts { archive: Arc::clone(&late) as _, ..parts };
-    for from in [0, 30, 60] {
-        let fineo = Fineo::with_parts(parts.clone()).open().await.unwrap();
-        ingest(&fineo, &acme, events(from, from + 30)).await;
-        fineo.close().await.unwrap();
-    }
+    thrice(&parts, &acme).await;
     let fineo = Fineo::with_parts(parts).open().await.unwrap();
     let wanted = rows(&fineo, &acme, QUESTIONS[0]).await;
     let place = tempfile::tempdir().unwrap();
@@ -279,6 +283,105 @@ async fn a_backup_waits_for_segments_on_their_way_and_is_whole_once_they_are_lis
     tokio::time::resume();
     let report = fineo.backup(&copy).await.unwrap();
     assert!(report.segments >= 6, "{report:?}");
+    fineo.close().await.unwrap();
+    assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap(), report);
+    let restored = opened(&again).await;
+    assert_eq!(rows(&restored, &acme, QUESTIONS[0]).await, wanted);
+    restored.close().await.unwrap();
+}
+
+/// Sends three lots of events, each in a segment of its own of each stage.
+async fn thrice(parts: &Parts, acme: &TenantId) {
+    for from in [0, 30, 60] {
+        let fineo = Fineo::with_parts(parts.clone()).open().await.unwrap();
+        ingest(&fineo, acme, events(from, from + 30)).await;
+        fineo.close().await.unwrap();
+    }
+}
+
+// D8
+#[tokio::test]
+async fn a_backup_of_an_archive_that_lacks_a_segment_ends_with_an_error() {
+    let acme = tenant("acme");
+    for (stage, place) in [(Stage::Raw, 0), (Stage::Raw, 1), (Stage::Staged, 1), (Stage::Staged, 2)] {
+        let fineo = Fineo::memory().open().await.unwrap();
+        let parts = fineo.parts().clone();
+        fineo.close().await.unwrap();
+        thrice(&parts, &acme).await;
+        let query = SegmentQuery { stage, kind: SegmentKind::Received };
+        let segments: Vec<_> = parts.archive.segments(query).try_collect().await.unwrap();
+        assert_eq!(segments.len(), 3, "{stage}");
+        parts.archive.remove(&segments[place].name).await.into_result().unwrap();
+
+        let fineo = Fineo::with_parts(parts).open().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let error = fineo.backup(folder.path().join("copy")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{stage} {place}: {error}");
+        assert!(!folder.path().join("copy").join("backup.json").exists(), "{stage} {place}");
+        fineo.close().await.unwrap();
+    }
+}
+
+/// The machine's clock, so many microseconds later.
+#[derive(Debug, Default)]
+pub(crate) struct Later(pub(crate) AtomicI64);
+
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(wait)
+    }
+}
+
+// U2, D8
+#[tokio::test]
+async fn what_is_replaced_and_let_go_while_a_backup_waits_harms_nothing_of_it() {
+    let acme = tenant("acme");
+    let fineo = Fineo::memory().open().await.unwrap();
+    let parts = fineo.parts().clone();
+    fineo.close().await.unwrap();
+    let late = Arc::new(LateArchive::new(Arc::clone(&parts.archive), Duration::from_secs(600)));
+    let parts = Parts { archive: Arc::clone(&late) as _, ..parts };
+    thrice(&parts, &acme).await;
+    late.deliver_all().await.unwrap();
+    let clock = Arc::new(Later::default());
+    clock.0.store(20 * DAY * 1_000, Ordering::SeqCst);
+    let at_once = CompactOptions::default().with_pin_for(Duration::ZERO).with_retain_for(Duration::ZERO);
+    let open = async || Fineo::with_parts(parts.clone()).with_clock(Arc::clone(&clock) as _).open().await.unwrap();
+    let fineo = open().await;
+    fineo.compact(at_once.clone()).await.unwrap();
+    ingest(&fineo, &acme, events(90, 120)).await;
+    fineo.close().await.unwrap();
+    let left: Vec<_> = late.on_their_way().into_iter().filter(|name| name.stage == Stage::Raw).collect();
+    for name in late.on_their_way().iter().filter(|name| !left.contains(name)) {
+        late.deliver(name).await.unwrap();
+    }
+
+    let fineo = open().await;
+    let wanted = rows(&fineo, &acme, QUESTIONS[0]).await;
+    let place = tempfile::tempdir().unwrap();
+    let (copy, again) = (place.path().join("copy"), place.path().join("again"));
+    let mut backup = Box::pin(fineo.backup(&copy));
+    tokio::time::pause();
+    assert!(tokio::time::timeout(Duration::from_secs(60), &mut backup).await.is_err(), "it waits");
+    tokio::time::resume();
+    let anew = at_once.clone().with_small_files_max(1).with_archive_retain(Some(Duration::from_secs(10 * 86_400)));
+    let (mut collected, mut expired) = (0, 0);
+    for _ in 0..2 {
+        let report = fineo.compact(anew.clone()).await.unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+        collected += report.tenants.iter().map(|tenant| tenant.collected_files).sum::<u64>();
+        expired += report.expired_segments;
+        clock.0.fetch_add(7_200_000_000, Ordering::SeqCst);
+    }
+    assert!(collected > 0 && expired == 6, "{collected} {expired}");
+    late.deliver_all().await.unwrap();
+    tokio::time::pause();
+    let report = backup.await.unwrap();
+    tokio::time::resume();
     fineo.close().await.unwrap();
     assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap(), report);
     let restored = opened(&again).await;

@@ -1,12 +1,18 @@
 //! An instance whose archive lists late: whatever is delivered when, queries answer the same (U1, U6).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use fineo::{CompactOptions, Fineo, Parts};
+use fineo::{CompactOptions, ErrorKind, Fineo, Parts};
 use fineo_conformance::fault::LateArchive;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
-use crate::support::{ingest, rows, tenant};
+use crate::{
+    backup::Later,
+    support::{ingest, rows, tenant},
+};
 
 async fn run(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
@@ -52,4 +58,28 @@ async fn queries_answer_the_same_whatever_is_delivered_when() {
         println!("seed {seed}");
         run(seed).await;
     }
+}
+
+// D8
+#[tokio::test]
+async fn a_backup_does_not_wait_for_what_compaction_knows_to_be_lost() {
+    let acme = tenant("acme");
+    let fineo = Fineo::memory().open().await.unwrap();
+    let parts = fineo.parts().clone();
+    fineo.close().await.unwrap();
+    let within = Duration::from_secs(90_000);
+    let late = Arc::new(LateArchive::new(Arc::clone(&parts.archive), within));
+    let parts = Parts { archive: Arc::clone(&late) as _, ..parts };
+    let clock = Arc::new(Later::default());
+    let open = async || Fineo::with_parts(parts.clone()).with_clock(Arc::clone(&clock) as _).open().await.unwrap();
+    let fineo = open().await;
+    ingest(&fineo, &acme, "{\"metrictype\":\"m\",\"timestamp\":1}\n".to_owned()).await;
+    fineo.close().await.unwrap();
+    let fineo = open().await;
+    assert_eq!(fineo.compact(CompactOptions::default()).await.unwrap().undelivered, 1);
+    clock.0.fetch_add(i64::try_from(within.as_micros()).unwrap(), Ordering::SeqCst);
+    let place = tempfile::tempdir().unwrap();
+    let error = fineo.backup(place.path().join("copy")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    fineo.close().await.unwrap();
 }

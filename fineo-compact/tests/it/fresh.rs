@@ -1,13 +1,22 @@
 //! A fresh generation out of the archive takes the place of the former at once, or not at all.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use fineo_compact::{CompactOptions, Compactor, Fresh};
 use fineo_conformance::fault::{CancelAt, Fault, FaultPlan, Faults, FaultyObjects, Operation, When};
+use fineo_core::{
+    Archive as _, Clock as _, ErrorKind,
+    archive::{SegmentKind, SegmentQuery, Stage},
+};
+use fineo_schema::{Change, RetainDays};
 use fineo_table::{Objects, Tables};
+use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt;
 
-use crate::support::{World, acme, at_once, metric};
+use crate::{
+    expired::{DAY, world},
+    support::{World, acme, at_once, metric},
+};
 
 fn body(from: usize) -> String {
     let line = |number: usize| {
@@ -78,6 +87,38 @@ async fn damaged_and_missing_files_come_back_out_of_the_archive() {
     }
     world.compact(fresh()).await;
     assert_eq!(world.answer(&acme(), &metric(1)).await, before);
+}
+
+// R4, D8: what comes before the gap is more than the table has, for rows aged off, and yet it is not all of it.
+#[tokio::test(start_paused = true)]
+async fn a_table_is_not_made_anew_out_of_an_archive_that_lacks_what_its_files_have() {
+    let (world, clock) = world();
+    let days = |from: i64, to: i64| {
+        let line = |day| format!(r#"{{"metrictype":"m","timestamp":{},"v":{day}}}"#, day * 86_400_000);
+        (from..to).map(line).collect::<Vec<_>>().join("\n")
+    };
+    let today = clock.now().micros() / 86_400_000_000;
+    world.send(&acme(), &days(today - 40, today - 30)).await;
+    world.compact(at_once()).await;
+    let retain = RetainDays::Days(NonZeroU32::new(20).unwrap());
+    world.change(&acme(), vec![Change::SetRetainDays { metric: None, days: Some(retain) }]).await;
+    for from in [today - 3, today - 1] {
+        world.send(&acme(), &days(from, from + 2)).await;
+        clock.pass(DAY / 2);
+        world.compact(at_once()).await;
+    }
+    let before = world.answer(&acme(), &metric(1)).await;
+    assert_eq!((before.len(), world.in_files(&acme(), &metric(1)).await.len()), (4, 4));
+    let query = SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received };
+    let segments: Vec<_> = world.archive.segments(query).try_collect().await.unwrap();
+    world.archive.remove(&segments[2].name).await.into_result().unwrap();
+    for _ in 0..2 {
+        // The error of the tenant's table comes first, then that of the archive.
+        let error = Compactor::new(world.parts(), fresh()).run(&|_| {}).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert_eq!(world.answer(&acme(), &metric(1)).await, before);
+        assert_eq!(world.snapshot(&acme(), &metric(1)).await.generation, 0);
+    }
 }
 
 /// Makes the table anew, and stops when that was polled so often; whether it was done by then.

@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use fineo_backend_memory::MemoryStream;
 use fineo_compact::{CompactOptions, CompactReport, Compactor, CompactorParts, Fresh};
 use fineo_conformance::{
-    fault::{CrashPoints, Faults, LateArchive},
+    fault::{ColdArchive, CrashPoints, Faults, Freezer, LateArchive},
     sweep,
 };
 use fineo_core::{
@@ -17,6 +18,7 @@ use fineo_core::{
 };
 use fineo_ingest::PipelineParts;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use tokio::sync::watch;
 
 use crate::{
     expired::{DAY, Later, keeping, segments, world},
@@ -35,8 +37,16 @@ struct Late {
 
 impl Late {
     fn new() -> Self {
+        Self::over(&Freezer::default(), [1, 1])
+    }
+
+    /// So many shards of each stream, and an archive in which `freezer` has the cold ones.
+    fn over(freezer: &Freezer, shards: [usize; 2]) -> Self {
         let (world, clock) = world();
-        let archive = Arc::new(LateArchive::new(Arc::new(world.archive.clone()), WITHIN));
+        let [raw, staged] = shards;
+        let world = World { raw: MemoryStream::new("raw", raw), staged: MemoryStream::new("staged", staged), ..world };
+        let cold = ColdArchive::new(Arc::new(world.archive.clone()), freezer);
+        let archive = Arc::new(LateArchive::new(Arc::new(cold), WITHIN));
         Self { world, clock, archive }
     }
 
@@ -164,6 +174,75 @@ async fn nothing_of_the_archive_goes_that_lies_behind_an_unlisted_segment() {
     late.compact(keeping(10)).await.unwrap();
     assert_eq!(segments(&late.world).await, [0, 0]);
     assert_eq!(late.rows().await.1.len(), 3);
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn a_gap_stops_its_shard_alone_and_what_is_cold_behind_it_stays_cold() {
+    let freezer = Freezer::default();
+    let late = Late::over(&freezer, [8, 2]);
+    for number in 0..24 {
+        late.send([number]).await;
+    }
+    let names = late.on_their_way(Stage::Staged);
+    let (one, other): (Vec<_>, Vec<_>) = names.iter().cloned().partition(|name| name.shard == names[0].shard);
+    assert!(one.len() > 4 && !other.is_empty(), "{names:?}");
+    for name in names.iter().filter(|name| **name != one[1]) {
+        late.archive.deliver(name).await.unwrap();
+    }
+    let in_files = 1 + other.len();
+    one[3..].iter().for_each(|name| freezer.freeze(name, name.time));
+    assert_eq!(late.compact(at_once()).await.unwrap().undelivered, 1);
+    assert_eq!(late.rows().await.0, in_files);
+
+    // After weeks the one right behind the gap is cold, too: it is known to be there.
+    freezer.freeze(&one[2], one[2].time);
+    late.clock.pass(DAY * 30);
+    for number in 24..40 {
+        late.send([number]).await;
+    }
+    for name in late.on_their_way(Stage::Staged).iter().filter(|name| **name != one[1]) {
+        late.archive.deliver(name).await.unwrap();
+    }
+    let error = late.compact(at_once()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let (in_files_now, answer) = late.rows().await;
+    assert!(in_files_now > in_files && answer.len() == 40, "{in_files_now} {in_files}");
+    // Without a gap it has to be restored.
+    late.archive.deliver(&one[1]).await.unwrap();
+    let error = late.compact(at_once()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cold, "{error}");
+    assert_eq!(late.rows().await.1.len(), 40);
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn who_watches_hears_once_that_segments_are_on_their_way_and_once_that_none_is() {
+    let late = Late::new();
+    late.send([1]).await;
+    let heard = Mutex::new(Vec::new());
+    let hear = |ran: &Result<CompactReport>| heard.lock().unwrap().push(ran.as_ref().unwrap().undelivered);
+    let compactor = Compactor::new(late.parts(), at_once());
+    let (_stop, stopped) = watch::channel(false);
+    let mut watching = Box::pin(compactor.watch(WITHIN / 9, stopped, &hear));
+    tokio::time::timeout(WITHIN / 3, &mut watching).await.unwrap_err();
+    assert_eq!(*heard.lock().unwrap(), [1]);
+    late.archive.deliver_all().await.unwrap();
+    tokio::time::timeout(WITHIN / 3, &mut watching).await.unwrap_err();
+    assert_eq!(*heard.lock().unwrap(), [1, 0]);
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn a_run_that_does_not_know_that_the_archive_lists_late_forgets_no_gap() {
+    let late = Late::new();
+    late.send([1]).await;
+    assert_eq!(late.compact(at_once()).await.unwrap().undelivered, 1);
+    late.clock.pass(WITHIN);
+    let error = Compactor::new(late.world.parts(), at_once()).run(&|_| {}).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let error = late.compact(at_once()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "it has stood for long: {error}");
 }
 
 /// Sends, delivers and compacts at random; after each step the answer is what was sent.

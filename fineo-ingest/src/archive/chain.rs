@@ -7,7 +7,7 @@ use std::{
 
 use fineo_core::{Archive, Clock, Cover, Error, Position, Result, ShardId, TimeRange, Timestamp, archive::SegmentName};
 
-use super::SegmentReader;
+use super::{Noted, SegmentReader};
 
 /// The segments of what a stage received that were met, shard by shard.
 #[derive(Debug, Default)]
@@ -43,9 +43,6 @@ pub struct Missing {
     pub last: Position,
     /// When their events arrived, as far as the neighbours tell, in microseconds.
     pub time: (i64, i64),
-    /// When the last event of the segment right behind them arrived, in microseconds; none where nothing behind them is
-    /// listed.
-    pub behind: Option<i64>,
 }
 
 impl Chain {
@@ -84,8 +81,7 @@ impl Chain {
             for link in links.into_iter().chain(end) {
                 if let Some(last) = link.after.filter(|after| link.is_read && Some(*after) > reached) {
                     let time = (time_reached, link.time_first);
-                    let behind = (link.time_first < i64::MAX).then_some(link.time_last);
-                    missing.push(Missing { shard: shard.clone(), after: reached, last, time, behind });
+                    missing.push(Missing { shard: shard.clone(), after: reached, last, time });
                 }
                 reached = reached.max(Some(link.last));
                 time_reached = time_reached.max(link.time_last);
@@ -104,6 +100,11 @@ impl Listing {
     /// When it began.
     pub fn begun_at(&self) -> Timestamp {
         self.begun_at
+    }
+
+    /// How late the archive may list what was written; none where it lists at once.
+    pub fn within(&self) -> Option<Duration> {
+        self.within
     }
 
     /// Whether somebody else delivers the segments, so that some of those that were written may not be listed yet.
@@ -125,20 +126,14 @@ impl Missing {
         time.overlaps(self.time.0, self.time.1)
     }
 
-    /// Whether it may still be on its way, as far as arrivals tell: nothing behind it is listed, or what is arrived not long
-    /// ago. Of events that were passed on long after they arrived this says too early that they are lost.
-    pub fn may_come(&self, listing: Listing) -> bool {
-        listing.is_late() && self.behind.is_none_or(|arrived| !listing.has_all_until(arrived))
-    }
-
     /// The error that tells of the first of `missing`, if there is any.
     ///
     /// # Errors
     ///
-    /// `Corrupt`, with shard and positions, when something is lost; `Unavailable`, with the same, when all that is missing
-    /// [may still come](Self::may_come).
-    pub fn check(missing: &[Self], listing: Listing) -> Result<()> {
-        let (coming, lost): (Vec<_>, Vec<_>) = missing.iter().cloned().partition(|gap| gap.may_come(listing));
+    /// `Corrupt`, with shard and positions, when something is lost by what is `noted`; `Unavailable`, with the same, when all that is
+    /// missing may still come.
+    pub fn check(missing: &[Self], noted: &Noted, listing: Listing) -> Result<()> {
+        let (lost, coming): (Vec<_>, Vec<_>) = missing.iter().cloned().partition(|gap| noted.is_lost(gap, listing));
         Self::check_lost(&lost)?;
         Self::tell(Error::unavailable("segments are still on their way to the archive: try again later"), &coming)
     }
@@ -149,7 +144,9 @@ impl Missing {
     ///
     /// `Corrupt`, with shard and positions.
     pub fn check_lost(lost: &[Self]) -> Result<()> {
-        Self::tell(Error::corrupt("segments are missing from the archive: put them back and try again"), lost)
+        let message =
+            "segments are missing from the archive: put back what was taken away, or put aside as undelivered";
+        Self::tell(Error::corrupt(message), lost)
     }
 
     fn tell(error: Error, missing: &[Self]) -> Result<()> {

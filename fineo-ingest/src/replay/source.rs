@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{ReplayRequest, cold, wanted::Wanted};
 use crate::{
-    ArchivedRecord, Chain, Expired, Listing, Missing, SegmentReader,
+    ArchivedRecord, Chain, Expired, Listing, Missing, Noted, SegmentReader,
     driver::{
         checkpoint::{self, Checkpoint},
         parts::Shared,
@@ -32,6 +32,8 @@ pub(crate) struct Source<'a> {
     chain: Chain,
     /// When the archive was listed.
     listing: Listing,
+    /// Up to where it had everything, if late, before that.
+    archived_before: Cover,
     /// Up to where the archive answers: behind that the tails of the stream do.
     archived: Cover,
     /// Per shard the first and the last position that are wanted; all where there is none.
@@ -50,6 +52,7 @@ impl<'a> Source<'a> {
             open: VecDeque::new(),
             chain: Chain::default(),
             listing: Listing::begin(&*shared.parts.archive, &*shared.parts.clock),
+            archived_before: Cover::default(),
             archived: Cover::default(),
             within: None,
             wanted: Wanted::new(request, None),
@@ -67,9 +70,10 @@ impl<'a> Source<'a> {
     pub(crate) async fn next(&mut self, count_max: usize) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
         // What is archived meanwhile is then met twice, which is harmless; the other way round it would be missed.
         if self.tails.is_none() {
+            let (repo, pipeline) = (&*self.shared.parts.repo, &self.shared.options.name);
+            self.archived_before = checkpoint::archived(repo, pipeline, self.request.stage).await?;
             self.listing = Listing::begin(&*self.shared.parts.archive, &*self.shared.parts.clock);
             self.wanted = cold::survey(self.shared, &self.wanted).await?.check()?;
-            let (repo, pipeline) = (&*self.shared.parts.repo, &self.shared.options.name);
             self.archived = checkpoint::archived(repo, pipeline, self.request.stage).await?;
             self.tails = Some(self.read_tails().await?);
         }
@@ -111,12 +115,18 @@ impl<'a> Source<'a> {
     pub(crate) async fn check_whole(&mut self) -> Result<()> {
         let expired = self.expired().await?;
         let mut missing = self.chain.missing(expired.cover(), &self.archived);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let (repo, pipeline) = (&*self.shared.parts.repo, &self.shared.options.name);
+        let before = (&self.archived_before, self.listing);
+        let noted = Noted::with(repo, pipeline, self.request.stage, before).await?;
         missing.retain(|gap| {
-            gap.may_overlap(self.request.time)
+            self.wanted.may_arrive_in(gap, noted.is_lost(gap, self.listing))
                 && is_within(self.within, &gap.shard, gap.after, gap.last)
                 && self.wanted.may_lie_in(&gap.shard, gap.after, gap.last)
         });
-        Missing::check(&missing, self.listing)
+        Missing::check(&missing, &noted, self.listing)
     }
 
     async fn next_segment(&mut self) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {

@@ -8,9 +8,14 @@ use fineo_core::{
 };
 
 use super::ReplayRequest;
+use crate::Missing;
 
 /// Edges whose clocks are so far ahead of the store's say that an event arrived after it was stored.
 const SKEW: Duration = Duration::from_secs(3_600);
+
+fn skew() -> i64 {
+    i64::try_from(SKEW.as_micros()).unwrap_or(i64::MAX)
+}
 
 /// What a replay needs of an archive.
 ///
@@ -63,6 +68,19 @@ impl Wanted {
         positions.get(shard).is_some_and(|(from, to)| *from <= last && after.is_none_or(|after| after < *to))
     }
 
+    /// Whether events that arrived in the wanted time may be among what is missing.
+    ///
+    /// Of what is still on its way, the neighbours' arrivals say little: of stage staged nothing, for a replay passes on what
+    /// arrived long before; of stage raw no more than the edges' clocks and their repeats allow.
+    pub(super) fn may_arrive_in(&self, gap: &Missing, is_lost: bool) -> bool {
+        let (from, to) = gap.time;
+        match (is_lost, self.stage) {
+            (true, Stage::Raw | Stage::Staged) => gap.may_overlap(self.time),
+            (false, Stage::Raw) => self.time.overlaps(from.saturating_sub(skew()), to.saturating_add(skew())),
+            (false, Stage::Staged) => true,
+        }
+    }
+
     /// The segments behind what is wanted that tell whether something is missing before them.
     pub(super) fn behind(&self) -> Vec<SegmentInfo> {
         self.behind.values().cloned().collect()
@@ -70,8 +88,7 @@ impl Wanted {
 
     /// Whether the wanted time had not begun when a segment was written.
     pub(super) fn is_over(&self, written_at: Timestamp) -> bool {
-        let skew = i64::try_from(SKEW.as_micros()).unwrap_or(i64::MAX);
-        written_at.micros().saturating_add(skew) < self.time.from
+        written_at.micros().saturating_add(skew()) < self.time.from
     }
 
     /// Whether a segment can be passed over, whenever it was written, because its positions are not wanted.

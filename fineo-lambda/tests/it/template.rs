@@ -93,6 +93,114 @@ fn alarms_look_at_metrics_that_there_are() {
     assert_eq!(ours, ["Commit", "Losses", "Malformed"]);
 }
 
+// Lambda calls a function that fails three times in all, whatever its schedule: at least two of the errors are of one hour.
+#[test]
+fn compaction_that_fails_is_told_of_at_any_schedule() {
+    let alarm = of_type("AWS::CloudWatch::Alarm").remove("CompactErrorsAlarm").unwrap();
+    let number = |name: &str| alarm[name].as_u64().unwrap();
+    assert_eq!(
+        (alarm["Statistic"].as_str(), alarm["ComparisonOperator"].as_str()),
+        (Some("Sum"), Some("GreaterThanThreshold"))
+    );
+    assert_eq!((number("Period"), number("DatapointsToAlarm"), number("Threshold")), (3_600, 1, 1));
+    assert_eq!(number("Period") * number("EvaluationPeriods"), 86_400, "CloudWatch looks back a day at most");
+}
+
+#[test]
+fn what_holds_events_outlives_the_stack() {
+    let template: Value = serde_norway::from_str(TEMPLATE).unwrap();
+    let mut kept: Vec<&str> = Vec::new();
+    for (name, resource) in template["Resources"].as_mapping().unwrap() {
+        let kind = resource["Type"].as_str().unwrap();
+        let holds = ["Kinesis::Stream", "DynamoDB::Table", "S3::Bucket", "KinesisFirehose::DeliveryStream"];
+        let is_kept = resource.get("DeletionPolicy").is_some();
+        assert!(is_kept || !holds.iter().any(|held| kind == format!("AWS::{held}")), "{name:?}");
+        if is_kept {
+            let policies = (resource["DeletionPolicy"].as_str(), resource["UpdateReplacePolicy"].as_str());
+            assert_eq!(policies, (Some("Retain"), Some("Retain")), "{name:?}");
+            kept.push(name.as_str().unwrap());
+        }
+    }
+    kept.sort_unstable();
+    // Firehose delivers with its role.
+    let expected =
+        ["ArchiveDelivery", "ArchiveDeliveryRole", "DataBucket", "RawStream", "RepoTable", "RowsTable", "StagedStream"];
+    assert_eq!(kept, expected);
+}
+
+/// Whether a condition of the template holds when `ArchiveBy` has this value.
+fn holds(condition: &Value, archive_by: &str) -> bool {
+    let Value::Tagged(tagged) = condition else { panic!("{condition:?}") };
+    let arguments = tagged.value.as_sequence().unwrap();
+    match tagged.tag.to_string().as_str() {
+        "!Equals" => plain(&arguments[0]) == "ArchiveBy" && arguments[1] == archive_by,
+        "!Not" => !holds(&arguments[0], archive_by),
+        other => panic!("{other}"),
+    }
+}
+
+/// What is left of `value` when `ArchiveBy` has this value.
+fn chosen<'a>(value: &'a Value, conditions: &Value, archive_by: &str) -> Option<&'a Value> {
+    match value {
+        Value::Tagged(tagged) if tagged.tag == "!If" => {
+            let [name, yes, no] = &tagged.value.as_sequence().unwrap()[..] else { panic!("{value:?}") };
+            let chosen = if holds(&conditions[name], archive_by) { yes } else { no };
+            let is_none = matches!(chosen, Value::Tagged(tagged) if tagged.value == "AWS::NoValue");
+            (!is_none).then_some(chosen)
+        }
+        other => Some(other),
+    }
+}
+
+// The way back from Firehose: the stages write again, and compaction still files what was delivered.
+#[test]
+fn who_writes_and_who_files_the_archive_have_the_names_and_the_rights_for_it() {
+    let template: Value = serde_norway::from_str(TEMPLATE).unwrap();
+    let (resources, conditions) = (&template["Resources"], &template["Conditions"]);
+    for (archive_by, hands_over, files) in
+        [("s3", false, false), ("firehose", true, true), ("s3-after-firehose", false, true)]
+    {
+        assert!(
+            template["Parameters"]["ArchiveBy"]["AllowedValues"].as_sequence().unwrap().contains(&archive_by.into())
+        );
+        let has_stream = &resources["ArchiveDelivery"]["Condition"];
+        assert_eq!(holds(&conditions[has_stream], archive_by), files, "{archive_by}");
+        for (of, expected) in [("Raw", hands_over), ("Staged", hands_over), ("Compact", files)] {
+            let function = &resources[format!("{of}Function")]["Properties"]["Environment"]["Variables"];
+            let name = chosen(&function["FINEO_AWS_DELIVERY"], conditions, archive_by).unwrap();
+            assert_eq!(plain(name) == "${Prefix}-archive", expected, "{archive_by}: {of}");
+            let policy = &resources[format!("{of}Role")]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
+            let statements = policy.as_sequence().unwrap().iter();
+            let statements: Vec<String> = statements
+                .filter_map(|statement| chosen(statement, conditions, archive_by))
+                .map(|statement| serde_json::to_string(&plain(statement)).unwrap())
+                .collect();
+            let may = |action: &str, place: &str| {
+                statements.iter().any(|statement| statement.contains(action) && statement.contains(place))
+            };
+            let is_stage = of != "Compact";
+            assert_eq!(
+                may("firehose:PutRecordBatch", "ArchiveDelivery.Arn"),
+                is_stage && hands_over,
+                "{archive_by}: {of}"
+            );
+            assert_eq!(
+                may("s3:PutObject", "/archive/"),
+                if is_stage { !hands_over } else { files },
+                "{archive_by}: {of}"
+            );
+            assert_eq!(
+                may("s3:AbortMultipartUpload", "/archive/"),
+                may("s3:PutObject", "/archive/"),
+                "{archive_by}: {of}"
+            );
+            assert_eq!(may("s3:DeleteObject", "/delivered/"), !is_stage && files, "{archive_by}: {of}");
+            // Only whoever opens an instance tries the store out.
+            assert!(!may("s3:", "/_uploads/"), "{archive_by}: {of}");
+        }
+    }
+}
+
 #[test]
 fn roles_may_do_what_is_named_and_nothing_else() {
     let roles = of_type("AWS::IAM::Role");

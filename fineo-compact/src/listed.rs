@@ -1,0 +1,87 @@
+//! The segments that a run reads: shard by shard, up to the first gap.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fineo_core::{
+    Archive, Cover, Error, ErrorKind, Result, ShardId,
+    archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
+};
+use fineo_ingest::{Chain, Missing, SegmentReader};
+use fineo_table::Snapshot;
+use futures::TryStreamExt;
+
+use crate::{tenant::Segment, undelivered::Gap};
+
+/// The segments of a shard.
+pub(crate) type ByShard = BTreeMap<ShardId, Vec<SegmentInfo>>;
+
+/// What stage staged received behind `from`, up to `to`, as far as it is listed.
+pub(crate) async fn segments(archive: &dyn Archive, from: &Cover, to: &Cover) -> Result<ByShard> {
+    let mut listed = archive.segments(SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received });
+    let mut by_shard = ByShard::new();
+    while let Some(info) = listed.try_next().await? {
+        let name = &info.name;
+        if !from.contains(&name.shard, name.last) && to.contains(&name.shard, name.first) {
+            by_shard.entry(name.shard.clone()).or_default().push(info);
+        }
+    }
+    Ok(by_shard)
+}
+
+/// Reads the headers of what is `listed` behind `from`, of each shard until one tells of a gap before it; answers those that were
+/// read, and of each shard the first gap up to `to`.
+///
+/// # Errors
+///
+/// `Cold` when a segment has to be restored first, unless it lies behind a gap that is among those `known` and still stands. Or a
+/// failure of the archive.
+pub(crate) async fn up_to_gaps(
+    archive: &dyn Archive,
+    listed: ByShard,
+    from: &Cover,
+    to: &Cover,
+    known: &[Gap],
+) -> Result<(Vec<Segment>, Vec<Missing>)> {
+    let (mut segments, mut chain) = (Vec::new(), Chain::default());
+    for (shard, mut infos) in listed {
+        infos.sort_by_key(|info| (info.name.first, info.name.last));
+        let (mut reached, mut gap_before) = (from.last(&shard), None);
+        for info in infos {
+            if gap_before.is_some_and(|first| first < info.name.first) {
+                break;
+            }
+            let reader = match SegmentReader::open(archive, &info).await {
+                Ok(reader) => reader,
+                Err(error) if error.kind() == ErrorKind::Cold => {
+                    if known.iter().any(|gap| gap.shard == shard && gap.after == reached) {
+                        break;
+                    }
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            };
+            gap_before = (reader.after() > reached).then_some(info.name.first);
+            if gap_before.is_none() {
+                reached = reached.max(Some(info.name.last));
+            }
+            chain.add(&reader);
+            segments.push(Arc::new((info, reader)));
+        }
+    }
+    // As they are listed: what is read first names columns.
+    segments.sort_by(|one: &Segment, other| one.0.name.cmp(&other.0.name));
+    let mut missing = chain.missing(from, to);
+    // What lies behind a shard's first gap was not looked at.
+    missing.dedup_by(|later, first| later.shard == first.shard);
+    Ok((segments, missing))
+}
+
+/// Refuses to make a table anew whose files cover more than the archive answers for, which is `to`: rows behind that would be gone.
+pub(crate) fn check_reached(to: &Cover, table: &Snapshot) -> Result<()> {
+    if to.includes(&table.cover) {
+        return Ok(());
+    }
+    let message =
+        "segments of the table's events are missing from the archive, so it cannot be made anew: nothing was changed";
+    Err(Error::corrupt(message).with("metric", &table.metric))
+}

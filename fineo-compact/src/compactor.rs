@@ -327,6 +327,9 @@ impl Compactor {
             return Ok(true);
         }
         let progress = Progress::read(&*self.parts.repo, &self.options.pipeline, Some(tenant)).await?;
+        if self.parts.notifier.is_some() && !progress.untold.is_empty() {
+            return Ok(true);
+        }
         let wait = self.options.pin_for.max(self.options.retain_for);
         let due = progress.cover_at(before(self.parts.clock.now(), wait));
         let is_due = !due.is_empty() && !progress.retired.includes(&due);

@@ -32,6 +32,7 @@ mod tenant;
 mod testing;
 mod text_class;
 mod undelivered;
+mod untold;
 mod upkeep;
 mod waiting;
 

@@ -144,11 +144,19 @@ impl TenantReport {
 
     /// Whether there is something that the tenant may want to know: a new name or a conflict.
     pub fn is_news(&self) -> bool {
-        self.metrics.iter().any(|metric| !metric.new_names.is_empty() || !metric.conflicts.is_empty())
+        self.metrics.iter().any(MetricReport::is_news)
     }
 }
 
-/// Hears of what runs found. It is told at least once: again when a run is repeated after a failure, its own among them.
+impl MetricReport {
+    /// Whether it has a new name or a conflict.
+    pub fn is_news(&self) -> bool {
+        !self.new_names.is_empty() || !self.conflicts.is_empty()
+    }
+}
+
+/// Hears of what runs found. It is told at least once, also when a process ends right after it committed what it found: again
+/// when a run is repeated after a failure, its own among them.
 #[async_trait]
 pub trait Notifier: std::fmt::Debug + Send + Sync + 'static {
     /// A tenant's events brought something new, or something that does not fit.

@@ -10,6 +10,7 @@ mod interrupted;
 mod late;
 mod missing;
 mod model;
+mod news;
 mod schema;
 mod support;
 mod together;

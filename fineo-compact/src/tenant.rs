@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use fineo_core::{Cover, Error, MetricId, Result, TenantId, Timestamp, archive::SegmentInfo};
+use fineo_core::{Cover, Error, ErrorKind, MetricId, Result, TenantId, Timestamp, archive::SegmentInfo};
 use fineo_ingest::{Expired, Lease, SegmentReader};
 use fineo_schema::{RecordLayout, TenantSchema};
 
@@ -25,6 +25,16 @@ use crate::{
 
 /// A segment whose header was read.
 pub(crate) type Segment = Arc<(SegmentInfo, SegmentReader)>;
+
+/// What a run did, and whose tables could not be gone on with.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    pub(crate) report: TenantReport,
+    pub(crate) failed: Failed,
+}
+
+/// The metrics whose tables could not be gone on with, and why.
+pub(crate) type Failed = BTreeMap<MetricId, Error>;
 
 /// What is to be told, and what counts as known then.
 struct Telling {
@@ -50,10 +60,13 @@ pub(crate) struct TenantRun<'a> {
 impl TenantRun<'_> {
     /// Runs once.
     ///
+    /// Of a metric whose table is damaged nothing is compacted, and what the others got is kept. How far the tenant's
+    /// records are compacted stays what it was then: each table says itself what it has.
+    ///
     /// # Errors
     ///
     /// `Cancelled` when somebody else was faster; a failure of a store; or `Corrupt`.
-    pub(crate) async fn run(&self, lease: &mut Lease) -> Result<TenantReport> {
+    pub(crate) async fn run(&self, lease: &mut Lease) -> Result<Ran> {
         let repo = &*self.parts.repo;
         let progress = Progress::read(repo, &self.options.pipeline, Some(self.tenant)).await?;
         let mut from = match self.options.fresh {
@@ -64,23 +77,33 @@ impl TenantRun<'_> {
         // After `to` was read: what this schema does not know to be deleted lies behind it.
         let schema = self.parts.schemas.refresh(self.tenant).await?;
         let tables = self.parts.tables.metrics(self.tenant).await?;
-        let mut intake = self.take_in(&schema, &from, &tables).await?;
+        let mut failed = Failed::new();
+        let mut intake = self.take_in(&schema, &from, &tables, &mut failed).await?;
         let mut report =
             TenantReport { tenant: self.tenant.to_string(), unreadable: intake.unreadable, ..TenantReport::default() };
         let due = Due::of(&progress.upkeep, &schema, self.options, self.now());
         let mut telling = Telling { progress, known: BTreeMap::new() };
         for number in self.numbers(&mut intake, due, &tables) {
-            if let Some(of_metric) = self.metric(&mut intake, number, due, &mut telling).await? {
-                report.metrics.push(of_metric);
-                lease.renew_in_time(repo, self.now()).await?;
+            let id = intake.metrics[number].id.clone();
+            if failed.contains_key(&id) {
+                continue;
             }
+            match self.metric(&mut intake, number, due, &mut telling).await {
+                Ok(of_metric) => report.metrics.extend(of_metric),
+                Err(error) if is_of_table(&error) => {
+                    failed.insert(id, error);
+                }
+                Err(error) => return Err(error),
+            }
+            lease.renew_in_time(repo, self.now()).await?;
         }
         report.metrics.sort_by(|one, other| one.id.cmp(&other.id));
         let is_told = self.tell(&report, &mut telling).await?;
         let mut progress = telling.progress;
-        let keeper = Keeper { parts: self.parts, options: self.options, tenant: self.tenant, schema: &schema };
+        let keeper =
+            Keeper { parts: self.parts, options: self.options, tenant: self.tenant, schema: &schema, failed: &failed };
         // Also when an earlier run made the files and broke off here.
-        let is_further = !self.segments.is_empty() && !progress.cover.includes(self.to);
+        let is_further = !self.segments.is_empty() && !progress.cover.includes(self.to) && failed.is_empty();
         if is_further {
             progress.advance(self.to, self.now());
             keeper.note(&mut progress, &report);
@@ -88,9 +111,9 @@ impl TenantRun<'_> {
         if is_further || is_told {
             progress.write(repo, self.now()).await?;
         }
-        report.retired = self.retire(&mut progress).await?;
+        report.retired = self.retire(&mut progress, &failed).await?;
         keeper.run(&mut progress, &mut report).await?;
-        Ok(report)
+        Ok(Ran { report, failed })
     }
 
     /// Makes and commits the files of a metric; none when there is nothing to do.
@@ -167,11 +190,24 @@ impl TenantRun<'_> {
     }
 
     /// Reads the tenant's blocks of every segment.
-    async fn take_in(&self, schema: &Arc<TenantSchema>, from: &Cover, tables: &[MetricId]) -> Result<Intake> {
+    async fn take_in(
+        &self,
+        schema: &Arc<TenantSchema>,
+        from: &Cover,
+        tables: &[MetricId],
+        failed: &mut Failed,
+    ) -> Result<Intake> {
         let mut covers = BTreeMap::new();
         for metric in tables.iter().filter(|metric| !self.options.fresh.is_of(metric)) {
-            let snapshot = self.parts.tables.snapshot(self.tenant, metric).await?;
-            covers.insert(metric.clone(), snapshot.cover.clone());
+            match self.parts.tables.snapshot(self.tenant, metric).await {
+                Ok(snapshot) => {
+                    covers.insert(metric.clone(), snapshot.cover.clone());
+                }
+                Err(error) if is_of_table(&error) => {
+                    failed.insert(metric.clone(), error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         let scratch = Scratch(self.options.scratch.clone());
         let memory = self.options.memory_bytes / 2;
@@ -231,7 +267,7 @@ impl TenantRun<'_> {
     }
 
     /// Lets rows go that files have for so long that no query needs them nearline, and no producer sends them again.
-    async fn retire(&self, progress: &mut Progress) -> Result<u64> {
+    async fn retire(&self, progress: &mut Progress, failed: &Failed) -> Result<u64> {
         if !progress.is_retiring() {
             return Ok(0);
         }
@@ -242,7 +278,7 @@ impl TenantRun<'_> {
         }
         let mut removed = 0;
         for metric in self.parts.nearline.metrics(self.tenant).await? {
-            if metric == MetricId::errors() {
+            if metric == MetricId::errors() || failed.contains_key(&metric) {
                 continue;
             }
             let snapshot = self.parts.tables.snapshot(self.tenant, &metric).await?;
@@ -258,10 +294,17 @@ impl TenantRun<'_> {
             self.parts.tables.raise_floor(self.tenant, &metric, &cover).await.into_result()?;
             removed += self.parts.nearline.remove(self.tenant, &metric, &cover).await.into_result()?;
         }
-        progress.retired.merge(&due);
-        progress.write(&*self.parts.repo, self.now()).await?;
+        if failed.is_empty() {
+            progress.retired.merge(&due);
+            progress.write(&*self.parts.repo, self.now()).await?;
+        }
         Ok(removed)
     }
+}
+
+/// Whether an error is that of one table: other tables need not wait until somebody mends it.
+fn is_of_table(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::AlreadyExists)
 }
 
 /// The instant `wait` earlier.

@@ -176,7 +176,11 @@ impl Notifier for Notices {
 
     async fn commit_failed(&self, failed: &FailedTenant) -> Result<()> {
         let notice = Notice::new(Recipient::Operator, "commit_failed", &failed.tenant, &json!(failed.error));
-        self.add(notice.with_detail(json!({ "error": failed.error }))).await
+        let detail = match &failed.metric {
+            Some(metric) => json!({ "metric": metric, "error": failed.error }),
+            None => json!({ "error": failed.error }),
+        };
+        self.add(notice.with_detail(detail)).await
     }
 }
 

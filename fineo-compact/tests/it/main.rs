@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod cold;
+mod damaged;
 mod expired;
 mod files;
 mod fresh;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use fineo::{
     Error, ErrorKind,
-    compact::{CompactReport, MetricReport, TenantReport},
+    compact::{CompactReport, FailedTenant, MetricReport, TenantReport},
 };
 use fineo_server::http::operator::CompactRequest;
 
@@ -52,16 +52,25 @@ async fn once(engine: &Engine, asked: &CompactRequest, scratch: PathBuf, format:
     finish(&report, format)
 }
 
-/// Prints what was done; a tenant for whom it failed is a failure.
+/// Prints what was done; a tenant, or a metric, for which it failed is a failure.
 pub(crate) fn finish(report: &CompactReport, format: SummaryFormat) -> Result<(), Failure> {
     print(report, format)?;
-    match report.failed.first() {
-        None => Ok(()),
-        Some(failed) => {
-            let error =
-                Error::new(ErrorKind::Unavailable, "compaction failed for a tenant, and begins anew with the next run");
-            Err(error.with("tenant", &failed.tenant).with("error", &failed.error).into())
+    let Some((first, others)) = report.failed.split_first() else { return Ok(()) };
+    others.iter().for_each(|failed| say(&line_of_failed(failed)));
+    let error = match &first.metric {
+        None => Error::new(ErrorKind::Unavailable, "compaction failed for a tenant, and begins anew with the next run"),
+        Some(metric) => {
+            let message = "compaction failed for a metric, whose events wait until that is mended";
+            Error::invalid(message).with("metric", metric)
         }
+    };
+    Err(error.with("tenant", &first.tenant).with("error", &first.error).into())
+}
+
+fn line_of_failed(failed: &FailedTenant) -> String {
+    match &failed.metric {
+        None => format!("tenant {}: {}", failed.tenant, failed.error),
+        Some(metric) => format!("tenant {}, metric {metric}: {}", failed.tenant, failed.error),
     }
 }
 
@@ -71,7 +80,7 @@ async fn watch(engine: &Engine, asked: &CompactRequest, scratch: PathBuf, args: 
         Ok(report) => {
             // Standard output may be gone; the files are made all the same.
             let _ = print(report, args.output);
-            report.failed.iter().for_each(|failed| say(&format!("tenant {}: {}", failed.tenant, failed.error)));
+            report.failed.iter().for_each(|failed| say(&line_of_failed(failed)));
         }
         Err(error) => say_error(error),
     };

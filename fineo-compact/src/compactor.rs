@@ -8,7 +8,8 @@ use std::{
 };
 
 use fineo_core::{
-    Archive, Clock, Cover, Entropy, ErrorKind, NearlineStore, Position, Result, SchemaRepo, ShardId, TenantId,
+    Archive, Clock, Cover, Entropy, Error, ErrorKind, MetricId, NearlineStore, Position, Result, SchemaRepo, ShardId,
+    TenantId,
     archive::Stage,
     repo::{Keep, Subject},
 };
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use crate::{
     CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport, expire, listed,
     progress::Progress,
-    tenant::{Segment, TenantRun, before},
+    tenant::{Ran, Segment, TenantRun, before},
     undelivered::Gaps,
     upkeep::Due,
     waiting,
@@ -95,7 +96,8 @@ impl Compactor {
 
     /// Compacts what was archived so far; `on_progress` hears of every tenant that is done.
     ///
-    /// A tenant for whom it fails is named in the report and keeps nobody else waiting. Running again is always safe.
+    /// A tenant for whom it fails is named in the report and keeps nobody else waiting; so is a metric with a damaged file, of
+    /// which nothing is compacted until that is mended. Running again is always safe.
     ///
     /// Of an archive that lists late it compacts what comes before everything that is not listed yet, for nothing is read any
     /// more that comes before what was compacted. The rest stays nearline until a later run. Of a shard nothing is read behind
@@ -256,23 +258,36 @@ impl Compactor {
         let mut turn = Turn::Over;
         match self.leased(tenant, segments, round, &mut turn).await {
             Ok(None) => report.busy.push(tenant.to_string()),
-            Ok(Some(done)) => {
+            Ok(Some(Ran { report: done, failed })) => {
+                for (metric, error) in failed {
+                    self.note_failed(tenant, Some(&metric), &error, report).await;
+                }
                 if !done.is_idle() {
                     report.tenants.push(done);
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, %tenant, "compaction failed and begins anew with the next run");
-                let failed = FailedTenant { tenant: tenant.to_string(), error: error.to_string() };
-                if let Some(notifier) = &self.parts.notifier
-                    && let Err(error) = notifier.commit_failed(&failed).await
-                {
-                    tracing::error!(%error, %tenant, "nobody could be told that compaction failed");
-                }
-                report.failed.push(failed);
-            }
+            Err(error) => self.note_failed(tenant, None, &error, report).await,
         }
         turn
+    }
+
+    /// Notes in `report` that a tenant's run failed, as a whole or for one metric, and tells it.
+    async fn note_failed(
+        &self,
+        tenant: &TenantId,
+        metric: Option<&MetricId>,
+        error: &Error,
+        report: &mut CompactReport,
+    ) {
+        let metric = metric.map(MetricId::to_string);
+        tracing::error!(%error, %tenant, ?metric, "compaction failed and begins anew with the next run");
+        let failed = FailedTenant { tenant: tenant.to_string(), metric, error: error.to_string() };
+        if let Some(notifier) = &self.parts.notifier
+            && let Err(error) = notifier.commit_failed(&failed).await
+        {
+            tracing::error!(%error, %tenant, "nobody could be told that compaction failed");
+        }
+        report.failed.push(failed);
     }
 
     /// Runs for a tenant under its lease; none when somebody else has that. Notes in `turn` that new records wait.
@@ -282,11 +297,11 @@ impl Compactor {
         mut segments: Vec<Segment>,
         round: &Round,
         turn: &mut Turn,
-    ) -> Result<Option<TenantReport>> {
+    ) -> Result<Option<Ran>> {
         let repo = &*self.parts.repo;
         let has_tables = round.with_tables.contains(tenant);
         if segments.is_empty() && !has_tables {
-            return Ok(Some(TenantReport::default()));
+            return Ok(Some(Ran::default()));
         }
         if has_tables && self.options.fresh == Fresh::None {
             let progress = Progress::read(repo, &self.options.pipeline, Some(tenant)).await?;
@@ -298,7 +313,7 @@ impl Compactor {
             (segments, to) = (Vec::new(), &round.everybody);
         }
         if segments.is_empty() && !(has_tables && self.is_wanted(tenant).await?) {
-            return Ok(Some(TenantReport::default()));
+            return Ok(Some(Ran::default()));
         }
         let subject = Subject::tenant(tenant, &format!("lease/{}/compaction", self.options.pipeline), Keep::Latest)?;
         let (options, everybody) = (&self.options, &round.everybody);
@@ -313,7 +328,7 @@ impl Compactor {
                 tracing::debug!(%error, %tenant, "a lease could not be given back, it will run out");
             }
             match ran {
-                Ok(report) => return Ok(Some(report)),
+                Ok(ran) => return Ok(Some(ran)),
                 Err(error) if error.kind() == ErrorKind::Cancelled && attempt < ATTEMPTS_MAX => {
                     tracing::debug!(%error, %tenant, "somebody else was faster");
                 }
@@ -329,6 +344,9 @@ impl Compactor {
             return Ok(true);
         }
         let progress = Progress::read(&*self.parts.repo, &self.options.pipeline, Some(tenant)).await?;
+        if self.parts.notifier.is_some() && !progress.untold.is_empty() {
+            return Ok(true);
+        }
         let wait = self.options.pin_for.max(self.options.retain_for);
         let due = progress.cover_at(before(self.parts.clock.now(), wait));
         let is_due = !due.is_empty() && !progress.retired.includes(&due);

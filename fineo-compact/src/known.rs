@@ -62,6 +62,12 @@ impl KnownNames {
         news
     }
 
+    /// Counts `told` as known from now on.
+    pub(crate) fn add<'n>(&mut self, told: impl Iterator<Item = &'n NewName>) {
+        let room = NAMES_MAX.saturating_sub(self.names.len());
+        self.names.extend(told.take(room).map(|new| Arc::clone(&new.name)));
+    }
+
     /// Keeps them. Somebody else's are no worse: what is lost so is told again.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ mod tenant;
 mod testing;
 mod text_class;
 mod undelivered;
+mod untold;
 mod upkeep;
 mod waiting;
 

@@ -39,21 +39,22 @@ pub(crate) struct MetricRun<'a> {
     pub(crate) scratch: Scratch,
 }
 
-/// What a run found under a name, for the report.
-pub(crate) struct Found {
+/// The files that a run made, before they are committed, and what it found in them.
+pub(crate) struct Made {
     pub(crate) report: MetricReport,
     pub(crate) names: Names,
     pub(crate) profile: Profile,
+    outcome: DaysOutcome,
+    removed: Vec<Arc<str>>,
 }
 
 impl MetricRun<'_> {
-    /// Writes and commits the files of the metric with this number; none when there is nothing to do.
+    /// Writes the files of the metric with this number, to be committed; none when there is nothing to do.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cancelled`] when somebody else committed in the meantime: the run begins anew. Otherwise a failure
-    /// of a store, or `Corrupt`.
-    pub(crate) async fn run(&self, intake: &mut Intake, number: usize) -> Result<Option<Found>> {
+    /// A failure of a store, or `Corrupt`.
+    pub(crate) async fn make(&self, intake: &mut Intake, number: usize) -> Result<Option<Made>> {
         let shards: Arc<Vec<ShardId>> = Arc::new(intake.shards.clone());
         let days = self.days(intake, number).await?;
         let gone = self.gone(intake, number);
@@ -99,8 +100,7 @@ impl MetricRun<'_> {
         let own = &intake.metrics[number];
         let recipe = Arc::into_inner(recipe).ok_or_else(|| Error::internal("a file is still being made"))?;
         let report = report_of(own, &recipe, &outcome, rows_rewritten, &removed);
-        self.commit(outcome, removed).await?;
-        Ok(Some(Found { report, names: recipe.names, profile }))
+        Ok(Some(Made { report, names: recipe.names, profile, outcome, removed }))
     }
 
     /// The days to be written, with the files to be written anew.
@@ -267,13 +267,19 @@ impl MetricRun<'_> {
         Recipe::new(schema, own.metric.clone(), own.layouts.clone(), names, plan, &intake.shards)
     }
 
-    async fn commit(&self, outcome: DaysOutcome, remove: Vec<Arc<str>>) -> Result<()> {
+    /// Commits what was made, with the positions that it covers; answers the report.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`] when somebody else committed in the meantime: the run begins anew. Otherwise a failure
+    /// of a store.
+    pub(crate) async fn commit(&self, made: Made) -> Result<MetricReport> {
         let mut cover = self.snapshot.cover.clone();
         cover.merge(self.to);
-        let change = Change { add: outcome.add, remove, cover, generation: self.generation() };
+        let change = Change { add: made.outcome.add, remove: made.removed, cover, generation: self.generation() };
         let lost = || Error::new(ErrorKind::Cancelled, "somebody else committed to the table in the meantime");
         match self.tables.commit(&self.snapshot, change).await {
-            Outcome::Done(Committed::Done(_)) => Ok(()),
+            Outcome::Done(Committed::Done(_)) => Ok(made.report),
             Outcome::Done(Committed::Conflict(_)) => Err(lost()),
             Outcome::NotDone(error) => Err(error),
             // What was done is found by reading, and nothing is cleaned up: either it is there, or the run begins anew.

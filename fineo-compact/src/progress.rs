@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use fineo_core::{
-    Cover, Error, Position, Result, SchemaRepo, ShardId, TenantId, Timestamp,
+    Cover, Error, ErrorKind, Position, Result, SchemaRepo, ShardId, TenantId, Timestamp,
     repo::{Compared, Keep, Subject, Version, Write},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::undelivered::Gap;
+use crate::{undelivered::Gap, untold::Untold};
 
 /// So many former covers are kept; older ones count as the oldest kept.
 const FORMER_MAX: usize = 48;
@@ -29,6 +29,8 @@ struct Body {
     upkeep: Upkeep,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<GapBody>,
+    #[serde(default, skip_serializing_if = "Untold::is_empty")]
+    untold: Untold,
 }
 
 /// A [`Gap`] as JSON.
@@ -66,6 +68,8 @@ pub(crate) struct Progress {
     pub(crate) upkeep: Upkeep,
     /// What the last run missed of an archive that lists late; of everybody's.
     pub(crate) gaps: Vec<Gap>,
+    /// What was found and is not told yet; of a tenant's.
+    pub(crate) untold: Untold,
 }
 
 impl Progress {
@@ -82,8 +86,8 @@ impl Progress {
         };
         let Some(found) = repo.latest(&subject).await? else {
             let (cover, retired, upkeep) = (Cover::default(), Cover::default(), Upkeep::default());
-            let (former, gaps) = (Vec::new(), Vec::new());
-            return Ok(Self { subject, version: Version::NONE, cover, former, retired, upkeep, gaps });
+            let (former, gaps, untold) = (Vec::new(), Vec::new(), Untold::default());
+            return Ok(Self { subject, version: Version::NONE, cover, former, retired, upkeep, gaps, untold });
         };
         let body: Body = serde_json::from_slice(&found.body).map_err(|source| {
             Error::corrupt("how far compaction is cannot be read").with("subject", &subject).with_source(source)
@@ -93,7 +97,8 @@ impl Progress {
         let (cover, retired) = (cover_of(&body.cover)?, cover_of(&body.retired)?);
         let gaps: Result<Vec<Gap>> = body.gaps.iter().map(gap_of).collect();
         let (former, gaps) = (former?, gaps?);
-        Ok(Self { subject, version: found.version, cover, former, retired, upkeep: body.upkeep, gaps })
+        let Body { upkeep, untold, .. } = body;
+        Ok(Self { subject, version: found.version, cover, former, retired, upkeep, gaps, untold })
     }
 
     /// Notes that everything at or before `cover` is in files since `now`.
@@ -126,19 +131,38 @@ impl Progress {
     ///
     /// A failure of the repository.
     pub(crate) async fn write(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
+        if let Compared::Conflict { subject, current } = self.append(repo, now).await? {
+            tracing::debug!(%subject, %current, "somebody else noted how far compaction is");
+        }
+        Ok(())
+    }
+
+    /// Keeps it before something is done that hangs on it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`] when somebody else was faster: the run begins anew. Otherwise a failure of the repository.
+    pub(crate) async fn write_ahead(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
+        match self.append(repo, now).await? {
+            Compared::Written => Ok(()),
+            Compared::Conflict { .. } => {
+                Err(Error::new(ErrorKind::Cancelled, "somebody else noted how far compaction is in the meantime"))
+            }
+        }
+    }
+
+    async fn append(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<Compared> {
         let former = self.former.iter().map(|(micros, cover)| (*micros, body_of(cover))).collect();
         let (cover, retired) = (body_of(&self.cover), body_of(&self.retired));
         let gaps = self.gaps.iter().map(body_of_gap).collect();
-        let body = Body { cover, former, retired, upkeep: self.upkeep, gaps };
+        let body = Body { cover, former, retired, upkeep: self.upkeep, gaps, untold: self.untold.clone() };
         let body = serde_json::to_vec(&body).expect("a progress is plain data");
         let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.into()) };
-        match repo.append(vec![write], now).await.into_result()? {
-            Compared::Written => self.version = self.version.next(),
-            Compared::Conflict { subject, current } => {
-                tracing::debug!(%subject, %current, "somebody else noted how far compaction is");
-            }
+        let compared = repo.append(vec![write], now).await.into_result()?;
+        if compared == Compared::Written {
+            self.version = self.version.next();
         }
-        Ok(())
+        Ok(compared)
     }
 }
 

@@ -14,7 +14,7 @@ pub struct CompactReport {
     pub tenants: Vec<TenantReport>,
     /// Tenants whom another worker compacts just now.
     pub busy: Vec<String>,
-    /// Tenants for whom the run failed, with the reason; what others got is kept.
+    /// Tenants for whom the run failed, as a whole or for one metric, with the reason; what others got is kept.
     pub failed: Vec<FailedTenant>,
     /// How many tenants' few new records wait for more.
     #[serde(default)]
@@ -31,11 +31,14 @@ pub struct CompactReport {
     pub expired_bytes: u64,
 }
 
-/// A tenant for whom a run failed.
+/// A tenant for whom a run failed, as a whole or for one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedTenant {
     /// The tenant.
     pub tenant: String,
+    /// The canonical id of the metric whose table cannot be gone on with; none when it failed as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
     /// What went wrong.
     pub error: String,
 }
@@ -144,11 +147,19 @@ impl TenantReport {
 
     /// Whether there is something that the tenant may want to know: a new name or a conflict.
     pub fn is_news(&self) -> bool {
-        self.metrics.iter().any(|metric| !metric.new_names.is_empty() || !metric.conflicts.is_empty())
+        self.metrics.iter().any(MetricReport::is_news)
     }
 }
 
-/// Hears of what runs found. It is told at least once: again when a run is repeated after a failure, its own among them.
+impl MetricReport {
+    /// Whether it has a new name or a conflict.
+    pub fn is_news(&self) -> bool {
+        !self.new_names.is_empty() || !self.conflicts.is_empty()
+    }
+}
+
+/// Hears of what runs found. It is told at least once, also when a process ends right after it committed what it found: again
+/// when a run is repeated after a failure, its own among them.
 #[async_trait]
 pub trait Notifier: std::fmt::Debug + Send + Sync + 'static {
     /// A tenant's events brought something new, or something that does not fit.
@@ -158,7 +169,7 @@ pub trait Notifier: std::fmt::Debug + Send + Sync + 'static {
     /// When it could not be kept; the run for the tenant then fails, and the next one tells again.
     async fn schema_news(&self, report: &TenantReport) -> Result<()>;
 
-    /// A run for a tenant failed.
+    /// A run for a tenant failed, as a whole or for one metric.
     ///
     /// # Errors
     ///

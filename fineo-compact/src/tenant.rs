@@ -1,12 +1,12 @@
 //! One tenant's run: takes new records in, metric by metric to files, notes how far it came, lets nearline rows go.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
     time::Duration,
 };
 
-use fineo_core::{Cover, Error, MetricId, Result, TenantId, Timestamp, archive::SegmentInfo};
+use fineo_core::{Cover, Error, ErrorKind, MetricId, Result, TenantId, Timestamp, archive::SegmentInfo};
 use fineo_ingest::{Expired, Lease, SegmentReader};
 use fineo_schema::{RecordLayout, TenantSchema};
 
@@ -18,13 +18,30 @@ use crate::{
     listed::check_reached,
     metric::MetricRun,
     progress::Progress,
-    report::TenantReport,
+    report::{MetricReport, TenantReport},
     spill::Scratch,
+    untold::Untold,
     upkeep::{Due, Keeper},
 };
 
 /// A segment whose header was read.
 pub(crate) type Segment = Arc<(SegmentInfo, SegmentReader)>;
+
+/// What a run did, and whose tables could not be gone on with.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    pub(crate) report: TenantReport,
+    pub(crate) failed: Failed,
+}
+
+/// The metrics whose tables could not be gone on with, and why.
+pub(crate) type Failed = BTreeMap<MetricId, Error>;
+
+/// What is to be told, and what counts as known then.
+struct Telling {
+    progress: Progress,
+    known: BTreeMap<MetricId, KnownNames>,
+}
 
 /// One tenant's run.
 pub(crate) struct TenantRun<'a> {
@@ -44,12 +61,15 @@ pub(crate) struct TenantRun<'a> {
 impl TenantRun<'_> {
     /// Runs once.
     ///
+    /// Of a metric whose table is damaged nothing is compacted, and what the others got is kept. How far the tenant's
+    /// records are compacted stays what it was then: each table says itself what it has.
+    ///
     /// # Errors
     ///
     /// `Cancelled` when somebody else was faster; a failure of a store; or `Corrupt`.
-    pub(crate) async fn run(&self, lease: &mut Lease) -> Result<TenantReport> {
+    pub(crate) async fn run(&self, lease: &mut Lease) -> Result<Ran> {
         let repo = &*self.parts.repo;
-        let mut progress = Progress::read(repo, &self.options.pipeline, Some(self.tenant)).await?;
+        let progress = Progress::read(repo, &self.options.pipeline, Some(self.tenant)).await?;
         let mut from = match self.options.fresh {
             Fresh::None => progress.cover.clone(),
             Fresh::All | Fresh::Metrics(_) => Cover::default(),
@@ -58,55 +78,113 @@ impl TenantRun<'_> {
         // After `to` was read: what this schema does not know to be deleted lies behind it.
         let schema = self.parts.schemas.refresh(self.tenant).await?;
         let tables = self.parts.tables.metrics(self.tenant).await?;
-        let mut intake = self.take_in(&schema, &from, &tables).await?;
+        let mut failed = Failed::new();
+        let mut intake = self.take_in(&schema, &from, &tables, &mut failed).await?;
         let mut report =
             TenantReport { tenant: self.tenant.to_string(), unreadable: intake.unreadable, ..TenantReport::default() };
-        let mut known = Vec::new();
         let due = Due::of(&progress.upkeep, &schema, self.options, self.now());
+        let mut telling = Telling { progress, known: BTreeMap::new() };
         for number in self.numbers(&mut intake, due, &tables) {
             let id = intake.metrics[number].id.clone();
-            let snapshot = self.parts.tables.snapshot(self.tenant, &id).await?;
-            if self.options.fresh.is_of(&id) {
-                check_fresh(self.expired, snapshot.rows())?;
-                check_reached(self.to, &snapshot)?;
+            if failed.contains_key(&id) {
+                continue;
             }
-            let run = MetricRun {
-                tables: &self.parts.tables,
-                options: self.options,
-                snapshot,
-                to: self.to,
-                is_collecting: due.is_schema,
-                is_fresh: self.options.fresh.is_of(&id),
-                scratch: Scratch(self.options.scratch.clone()),
-            };
-            let Some(found) = run.run(&mut intake, number).await? else { continue };
-            let mut names = KnownNames::read(repo, &self.options.pipeline, self.tenant, &id).await?;
-            let mut of_metric = found.report;
-            of_metric.new_names = names.news(&found.names, &found.profile, schema.metric(&id).map(|metric| &**metric));
-            if !of_metric.new_names.is_empty() {
-                known.push(names);
+            match self.metric(&mut intake, number, due, &mut telling).await {
+                Ok(of_metric) => report.metrics.extend(of_metric),
+                Err(error) if is_of_table(&error) => {
+                    failed.insert(id, error);
+                }
+                Err(error) => return Err(error),
             }
-            report.metrics.push(of_metric);
             lease.renew_in_time(repo, self.now()).await?;
         }
         report.metrics.sort_by(|one, other| one.id.cmp(&other.id));
-        // Told before it counts as known: rather twice than never.
-        if let Some(notifier) = self.parts.notifier.as_ref().filter(|_| report.is_news()) {
-            notifier.schema_news(&report).await?;
-        }
-        for names in known {
-            names.write(repo, self.now()).await?;
-        }
-        let keeper = Keeper { parts: self.parts, options: self.options, tenant: self.tenant, schema: &schema };
+        let is_told = self.tell(&report, &mut telling).await?;
+        let mut progress = telling.progress;
+        let keeper =
+            Keeper { parts: self.parts, options: self.options, tenant: self.tenant, schema: &schema, failed: &failed };
         // Also when an earlier run made the files and broke off here.
-        if !self.segments.is_empty() && !progress.cover.includes(self.to) {
+        let is_further = !self.segments.is_empty() && !progress.cover.includes(self.to) && failed.is_empty();
+        if is_further {
             progress.advance(self.to, self.now());
             keeper.note(&mut progress, &report);
+        }
+        if is_further || is_told {
             progress.write(repo, self.now()).await?;
         }
-        report.retired = self.retire(&mut progress).await?;
+        report.retired = self.retire(&mut progress, &failed).await?;
         keeper.run(&mut progress, &mut report).await?;
-        Ok(report)
+        Ok(Ran { report, failed })
+    }
+
+    /// Makes and commits the files of a metric; none when there is nothing to do.
+    async fn metric(
+        &self,
+        intake: &mut Intake,
+        number: usize,
+        due: Due,
+        telling: &mut Telling,
+    ) -> Result<Option<MetricReport>> {
+        let repo = &*self.parts.repo;
+        let id = intake.metrics[number].id.clone();
+        let snapshot = self.parts.tables.snapshot(self.tenant, &id).await?;
+        if self.options.fresh.is_of(&id) {
+            check_fresh(self.expired, snapshot.rows())?;
+            check_reached(self.to, &snapshot)?;
+        }
+        let run = MetricRun {
+            tables: &self.parts.tables,
+            options: self.options,
+            snapshot,
+            to: self.to,
+            is_collecting: due.is_schema,
+            is_fresh: self.options.fresh.is_of(&id),
+            scratch: Scratch(self.options.scratch.clone()),
+        };
+        let Some(mut made) = run.make(intake, number).await? else { return Ok(None) };
+        let mut names = KnownNames::read(repo, &self.options.pipeline, self.tenant, &id).await?;
+        let metric = intake.schema().metric(&id).map(|metric| &**metric);
+        made.report.new_names = names.news(&made.names, &made.profile, metric);
+        if !made.report.new_names.is_empty() {
+            telling.known.insert(id, names);
+        }
+        // Once they are committed, no run finds these names among new records again.
+        if self.parts.notifier.is_some() && made.report.is_news() {
+            telling.progress.untold.note(&made.report);
+            telling.progress.write_ahead(repo, self.now()).await?;
+        }
+        run.commit(made).await.map(Some)
+    }
+
+    /// Tells what is new, and what an earlier run did not come to tell; whether there was something.
+    async fn tell(&self, report: &TenantReport, telling: &mut Telling) -> Result<bool> {
+        let repo = &*self.parts.repo;
+        let Telling { progress, known } = telling;
+        let mut is_told = false;
+        // Told before it counts as known: rather twice than never.
+        if let Some(notifier) = &self.parts.notifier {
+            let news = progress.untold.with(report);
+            if news.is_news() {
+                notifier.schema_news(&news).await?;
+            }
+            for untold in progress.untold.iter().filter(|untold| !untold.new_names.is_empty()) {
+                let id = MetricId::new(&untold.id)?;
+                let names = match known.entry(id) {
+                    Entry::Occupied(names) => names.into_mut(),
+                    Entry::Vacant(place) => {
+                        let names = KnownNames::read(repo, &self.options.pipeline, self.tenant, place.key()).await?;
+                        place.insert(names)
+                    }
+                };
+                names.add(untold.new_names.iter());
+            }
+            is_told = !progress.untold.is_empty();
+            progress.untold = Untold::default();
+        }
+        for names in known.values() {
+            names.write(repo, self.now()).await?;
+        }
+        Ok(is_told)
     }
 
     fn now(&self) -> Timestamp {
@@ -114,11 +192,24 @@ impl TenantRun<'_> {
     }
 
     /// Reads the tenant's blocks of every segment.
-    async fn take_in(&self, schema: &Arc<TenantSchema>, from: &Cover, tables: &[MetricId]) -> Result<Intake> {
+    async fn take_in(
+        &self,
+        schema: &Arc<TenantSchema>,
+        from: &Cover,
+        tables: &[MetricId],
+        failed: &mut Failed,
+    ) -> Result<Intake> {
         let mut covers = BTreeMap::new();
         for metric in tables.iter().filter(|metric| !self.options.fresh.is_of(metric)) {
-            let snapshot = self.parts.tables.snapshot(self.tenant, metric).await?;
-            covers.insert(metric.clone(), snapshot.cover.clone());
+            match self.parts.tables.snapshot(self.tenant, metric).await {
+                Ok(snapshot) => {
+                    covers.insert(metric.clone(), snapshot.cover.clone());
+                }
+                Err(error) if is_of_table(&error) => {
+                    failed.insert(metric.clone(), error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         let scratch = Scratch(self.options.scratch.clone());
         let memory = self.options.memory_bytes / 2;
@@ -178,7 +269,7 @@ impl TenantRun<'_> {
     }
 
     /// Lets rows go that files have for so long that no query needs them nearline, and no producer sends them again.
-    async fn retire(&self, progress: &mut Progress) -> Result<u64> {
+    async fn retire(&self, progress: &mut Progress, failed: &Failed) -> Result<u64> {
         if !progress.is_retiring() {
             return Ok(0);
         }
@@ -189,7 +280,7 @@ impl TenantRun<'_> {
         }
         let mut removed = 0;
         for metric in self.parts.nearline.metrics(self.tenant).await? {
-            if metric == MetricId::errors() {
+            if metric == MetricId::errors() || failed.contains_key(&metric) {
                 continue;
             }
             let snapshot = self.parts.tables.snapshot(self.tenant, &metric).await?;
@@ -205,10 +296,17 @@ impl TenantRun<'_> {
             self.parts.tables.raise_floor(self.tenant, &metric, &cover).await.into_result()?;
             removed += self.parts.nearline.remove(self.tenant, &metric, &cover).await.into_result()?;
         }
-        progress.retired.merge(&due);
-        progress.write(&*self.parts.repo, self.now()).await?;
+        if failed.is_empty() {
+            progress.retired.merge(&due);
+            progress.write(&*self.parts.repo, self.now()).await?;
+        }
         Ok(removed)
     }
+}
+
+/// Whether an error is that of one table: other tables need not wait until somebody mends it.
+fn is_of_table(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::AlreadyExists)
 }
 
 /// The instant `wait` earlier.

@@ -11,7 +11,7 @@ use crate::{
     intake::day_of,
     progress::{Progress, Upkeep},
     report::TenantReport,
-    tenant::before,
+    tenant::{Failed, before},
 };
 
 /// Rows that are too old are looked for so often.
@@ -53,6 +53,8 @@ pub(crate) struct Keeper<'a> {
     pub(crate) options: &'a CompactOptions,
     pub(crate) tenant: &'a TenantId,
     pub(crate) schema: &'a Arc<TenantSchema>,
+    /// Whose tables could not be gone on with.
+    pub(crate) failed: &'a Failed,
 }
 
 impl Keeper<'_> {
@@ -80,11 +82,21 @@ impl Keeper<'_> {
         let mut upkeep = progress.upkeep;
         if due.is_age {
             for metric in self.parts.tables.metrics(self.tenant).await? {
-                is_changed |= self.age_off(&metric, now, report).await?;
+                match self.age_off(&metric, now, report).await {
+                    Ok(is_aged) => is_changed |= is_aged,
+                    // It is among what failed already.
+                    Err(error) if self.failed.contains_key(&metric) => {
+                        tracing::debug!(%error, tenant = %self.tenant, %metric, "rows that are too old stay until the next run");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             upkeep.aged_at = now.micros();
         }
-        upkeep.schema = self.schema.version().0;
+        // What was deleted under the schema is still to be taken out of tables that could not be gone on with.
+        if self.failed.is_empty() {
+            upkeep.schema = self.schema.version().0;
+        }
         if is_changed {
             upkeep.garbage_since = upkeep.garbage_since.or(Some(now.micros()));
         }

@@ -54,6 +54,10 @@ impl CompactFunction {
             None => Ok(report),
             Some(failed) => {
                 let error = Error::unavailable("compaction failed for a tenant, and begins anew with the next call");
+                let error = match &failed.metric {
+                    Some(metric) => error.with("metric", metric),
+                    None => error,
+                };
                 Err(error.with("tenant", &failed.tenant).with("error", &failed.error))
             }
         }

@@ -4,12 +4,17 @@ mod outbox;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use fineo::{
     Clock, Error, Fineo, Result, SchemaRepo, TenantId,
-    compact::{FailedTenant, Notifier, TenantReport},
+    compact::{FailedTenant, MetricReport, Notifier, TenantReport},
     core::repo::{Compared, Keep, Subject, Version, Write},
     ingest::TenantCounts,
 };
@@ -148,22 +153,20 @@ fn subject() -> Result<Subject> {
 #[async_trait]
 impl Notifier for Notices {
     async fn schema_news(&self, report: &TenantReport) -> Result<()> {
-        let metrics: Vec<Value> = report
-            .metrics
+        let news: Vec<&MetricReport> = report.metrics.iter().filter(|metric| metric.is_news()).collect();
+        let metrics: Vec<Value> = news
             .iter()
-            .filter(|metric| !metric.new_names.is_empty() || !metric.conflicts.is_empty())
             .map(|metric| {
                 let (id, name) = (&metric.id, &metric.metric);
                 json!({ "id": id, "metric": name, "new_names": metric.new_names, "conflicts": metric.conflicts })
             })
             .collect();
         // The same names with other counts are no news.
-        let same: Vec<Value> = report
-            .metrics
+        let same: Vec<Value> = news
             .iter()
             .map(|metric| {
-                let new: Vec<_> = metric.new_names.iter().map(|name| (&name.name, &name.value_type)).collect();
-                let conflicts: Vec<_> = metric.conflicts.iter().map(|conflict| &conflict.name).collect();
+                let new: BTreeSet<_> = metric.new_names.iter().map(|name| (&name.name, &name.value_type)).collect();
+                let conflicts: BTreeSet<_> = metric.conflicts.iter().map(|conflict| &conflict.name).collect();
                 json!([metric.id, new, conflicts])
             })
             .collect();
@@ -173,7 +176,11 @@ impl Notifier for Notices {
 
     async fn commit_failed(&self, failed: &FailedTenant) -> Result<()> {
         let notice = Notice::new(Recipient::Operator, "commit_failed", &failed.tenant, &json!(failed.error));
-        self.add(notice.with_detail(json!({ "error": failed.error }))).await
+        let detail = match &failed.metric {
+            Some(metric) => json!({ "metric": metric, "error": failed.error }),
+            None => json!({ "error": failed.error }),
+        };
+        self.add(notice.with_detail(detail)).await
     }
 }
 

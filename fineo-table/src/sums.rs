@@ -5,6 +5,8 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use fineo_core::{Error, Result};
 
+use crate::failure::REPAIR;
+
 /// The bytes of a block.
 pub(crate) const BLOCK_BYTES: u64 = 64 << 10;
 const MAGIC: [u8; 8] = *b"FINEOSM1";
@@ -94,7 +96,7 @@ impl FileSums {
 
     /// Reads what [`FileSums::to_bytes`] wrote.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Arc<Self>> {
-        let damaged = || Error::corrupt("checksums of a file are damaged");
+        let damaged = || Error::corrupt(format!("checksums of a file are damaged: {REPAIR}"));
         let (magic, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
         let (sum, body) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
         if *magic != MAGIC || u32::from_le_bytes(*sum) != crc32c::crc32c(body) {

@@ -4,6 +4,7 @@
 
 mod ask;
 mod change;
+mod damaged;
 mod import;
 mod lines;
 mod program;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod cold;
+mod damaged;
 mod expired;
 mod files;
 mod fresh;
@@ -10,6 +11,7 @@ mod interrupted;
 mod late;
 mod missing;
 mod model;
+mod news;
 mod schema;
 mod support;
 mod together;

@@ -78,7 +78,7 @@ impl Desk {
 }
 
 fn failed(error: &str) -> FailedTenant {
-    FailedTenant { tenant: "acme".to_owned(), error: error.to_owned() }
+    FailedTenant { tenant: "acme".to_owned(), metric: None, error: error.to_owned() }
 }
 
 #[tokio::test]

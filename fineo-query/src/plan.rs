@@ -49,6 +49,7 @@ macro_rules! as_inner {
     };
 }
 
+mod alike;
 pub(crate) mod bins;
 mod context;
 pub(crate) mod growth;
@@ -62,6 +63,8 @@ mod passing;
 mod planners;
 pub(crate) mod sized;
 mod stoppable;
+mod weight;
+pub(crate) mod work;
 
 use as_inner;
 
@@ -113,7 +116,7 @@ pub(crate) use literals::LiteralPlanner;
 pub(crate) use lossy::{KeepsCasts, KeepsTests, Opaque};
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
-pub(crate) use stoppable::{StopsWhenUnwanted, WindowsLook};
+pub(crate) use stoppable::{AggregatesLook, StopsWhenUnwanted};
 
 /// The most parameters of a statement: as many as wire protocols can count.
 const PARAMETERS_MAX: usize = u16::MAX as usize;
@@ -236,7 +239,7 @@ impl Unbound {
             }
             other => other,
         };
-        let plan = plan.map_err(|error| name_missing(&error, &catalog))?;
+        let plan = plan.and_then(alike::told_apart).map_err(|error| name_missing(&error, &catalog))?;
         Ok(Self { plan, names, catalog })
     }
 
@@ -255,7 +258,7 @@ impl Unbound {
 
 /// The plan that can run.
 fn physical(logical: &LogicalPlan, names: &ResultNames, catalog: &Catalog, question: &Question) -> Result<Planned> {
-    sized::check_centroids(logical).map_err(|error| classify(&error))?;
+    sized::check_centroids(logical).and_then(|()| weight::check(logical)).map_err(|error| classify(&error))?;
     let state = question.engine.states.fitting(catalog);
     let is_of_now = is_of_now(logical).map_err(|error| classify(&error))?;
     let physical = async {

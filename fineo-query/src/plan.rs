@@ -49,6 +49,7 @@ macro_rules! as_inner {
     };
 }
 
+mod alike;
 mod as_it_is;
 pub(crate) mod bins;
 mod context;
@@ -67,6 +68,8 @@ mod planners;
 pub(crate) mod sized;
 mod sort_keys;
 mod stoppable;
+mod weight;
+pub(crate) mod work;
 
 use as_inner;
 
@@ -122,7 +125,7 @@ pub(crate) use not_in::LooksForNulls;
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
 pub(crate) use sort_keys::KnowsRanges;
-pub(crate) use stoppable::{StopsWhenUnwanted, WindowsLook};
+pub(crate) use stoppable::{AggregatesLook, StopsWhenUnwanted};
 
 /// The most parameters of a statement: as many as wire protocols can count.
 const PARAMETERS_MAX: usize = u16::MAX as usize;
@@ -245,7 +248,7 @@ impl Unbound {
             }
             other => other,
         };
-        let plan = plan.map_err(|error| name_missing(&error, &catalog))?;
+        let plan = plan.and_then(alike::told_apart).map_err(|error| name_missing(&error, &catalog))?;
         Ok(Self { plan, names, catalog })
     }
 
@@ -264,7 +267,7 @@ impl Unbound {
 
 /// The plan that can run.
 fn physical(logical: &LogicalPlan, names: &ResultNames, catalog: &Catalog, question: &Question) -> Result<Planned> {
-    sized::check_centroids(logical).map_err(|error| classify(&error))?;
+    sized::check_centroids(logical).and_then(|()| weight::check(logical)).map_err(|error| classify(&error))?;
     let state = question.engine.states.fitting(catalog);
     let is_of_now = is_of_now(logical).map_err(|error| classify(&error))?;
     let physical = async {

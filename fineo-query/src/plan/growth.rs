@@ -142,7 +142,7 @@ fn parts_of(data_type: &DataType, parts_max: usize) -> usize {
 
 /// What the result may take, at most; no less than that for numbers that are none.
 fn bytes_of(growth: Growth, args: &ScalarFunctionArgs) -> u128 {
-    let rows = if args.args.iter().any(|arg| matches!(arg, ColumnarValue::Array(_))) { args.number_rows } else { 1 };
+    let rows = rows(args);
     let arg = |index: usize| args.args.get(index);
     let size = |index: usize| arg(index).map(Sizes::of);
     let size_at = |sizes: &Option<Sizes>, row: usize| sizes.as_ref().map_or(0, |sizes| sizes.at(row));
@@ -184,16 +184,26 @@ fn bytes_of(growth: Growth, args: &ScalarFunctionArgs) -> u128 {
             let counts = number(1);
             sum(&|row| positive(number_at(&counts, row)).saturating_mul(ITEM_BYTES.max(size_at(&third, row))))
         }
-        Growth::Ranged => {
-            let (from, to) = if args.args.len() == 1 { (None, number(0)) } else { (number(0), number(1)) };
-            let steps = number(2);
-            sum(&|row| {
-                let step = steps.as_ref().map_or(1, |steps| steps.at(row)).unsigned_abs().max(1);
-                let span = number_at(&to, row).abs_diff(number_at(&from, row));
-                (span / step).saturating_mul(ITEM_BYTES)
-            })
-        }
+        Growth::Ranged => items_ranged(args).saturating_mul(ITEM_BYTES),
     }
+}
+
+/// How many items there are from the first argument to the second by the third, in all rows.
+pub(super) fn items_ranged(args: &ScalarFunctionArgs) -> u128 {
+    let number = |index: usize| args.args.get(index).and_then(numbers);
+    let number_at = |numbers: &Option<Numbers>, row: usize| numbers.as_ref().map_or(0, |numbers| numbers.at(row));
+    let (from, to) = if args.args.len() == 1 { (None, number(0)) } else { (number(0), number(1)) };
+    let steps = number(2);
+    let of_row = |row: usize| {
+        let step = steps.as_ref().map_or(1, |steps| steps.at(row)).unsigned_abs().max(1);
+        number_at(&to, row).abs_diff(number_at(&from, row)) / step
+    };
+    (0..rows(args)).fold(0, |sum: u128, row| sum.saturating_add(of_row(row)))
+}
+
+/// How many rows are made: one where all arguments are the same for all.
+pub(super) fn rows(args: &ScalarFunctionArgs) -> usize {
+    if args.args.iter().any(|arg| matches!(arg, ColumnarValue::Array(_))) { args.number_rows } else { 1 }
 }
 
 /// How many bytes each row's value has, about.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::{
     arrow::{array::ArrayRef, compute::kernels::concat_elements::concat_elements_dyn, datatypes::DataType},
     common::{DFSchema, Result, exec_err, plan_err},
+    error::DataFusionError,
     logical_expr::{
         ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
         Volatility,
@@ -48,17 +49,24 @@ impl JoinPlanner {
 
 impl ExprPlanner for JoinPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        if expr.op != BinaryOperator::StringConcat {
-            return Ok(PlannerResult::Original(expr));
-        }
         let is_list = |expr: &Expr| expr.get_type(schema).map(|data_type| matches!(data_type, DataType::List(_)));
-        let function = match (is_list(&expr.left)?, is_list(&expr.right)?) {
-            (false, false) => Some(&self.texts),
-            (true, true) => self.named("array_concat"),
-            // An item more is not much.
-            (true, false) | (false, true) => None,
+        let are_lists = || Ok::<_, DataFusionError>((is_list(&expr.left)?, is_list(&expr.right)?));
+        let function = match expr.op {
+            BinaryOperator::StringConcat => match are_lists()? {
+                (false, false) => Some(&self.texts),
+                (true, true) => self.named("array_concat"),
+                // An item more is not much.
+                (true, false) | (false, true) => None,
+            },
+            BinaryOperator::AtArrow | BinaryOperator::ArrowAt if are_lists()? == (true, true) => {
+                self.named("array_has_all")
+            }
+            _ => None,
         };
         Ok(match function {
+            Some(function) if expr.op == BinaryOperator::ArrowAt => {
+                PlannerResult::Planned(call(function, vec![expr.right, expr.left]))
+            }
             Some(function) => PlannerResult::Planned(call(function, vec![expr.left, expr.right])),
             None => PlannerResult::Original(expr),
         })

@@ -2,14 +2,42 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
 };
 
+use datafusion::error::DataFusionError;
 use fineo_core::{Error, Result};
 use tokio::sync::oneshot;
 
 use crate::error::defect;
+
+thread_local! {
+    /// Whether nobody waits for what this thread works on.
+    static UNWANTED: RefCell<Arc<AtomicBool>> = RefCell::default();
+}
+
+/// Fails on a planning thread when nobody waits for the plan any more.
+pub(super) fn check_wanted() -> std::result::Result<(), DataFusionError> {
+    match UNWANTED.with_borrow(|unwanted| unwanted.load(Ordering::Relaxed)) {
+        true => Err(DataFusionError::Execution("nobody wants the plan any more".to_owned())),
+        false => Ok(()),
+    }
+}
+
+/// Somebody who waits for a plan.
+struct Waits(Arc<AtomicBool>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Parsing and planning recurse as deep as a statement is nested.
 const STACK_BYTES: usize = 64 << 20;
@@ -29,16 +57,22 @@ type Idle = Mutex<Vec<mpsc::Sender<Job>>>;
 pub(crate) struct Planners(Arc<Idle>);
 
 impl Planners {
-    /// Does `work` on a thread with a deep stack. A panic is an error.
+    /// Does `work` on a thread with a deep stack. A panic is an error. Dropping the future ends it where it looks.
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
+        let waits = Waits(Arc::default());
+        let unwanted = Arc::clone(&waits.0);
         let run = move || {
+            UNWANTED.set(unwanted);
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
+            UNWANTED.take();
             // Whoever asked may be gone; then nobody needs the answer.
             let _ = sender.send(outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))));
         };
         self.give(Box::new(run))?;
-        receiver.await.map_err(|_| defect("the planner ended without an answer"))?
+        let outcome = receiver.await.map_err(|_| defect("the planner ended without an answer"))?;
+        drop(waits);
+        outcome
     }
 
     fn give(&self, mut work: Box<dyn FnOnce() + Send>) -> Result<()> {

@@ -8,6 +8,7 @@
 
 mod aggregates;
 mod functions;
+mod gathers;
 mod offsets;
 mod slices;
 mod steps;
@@ -39,6 +40,7 @@ use datafusion::{
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
         ExecutionPlan,
+        aggregates::AggregateExec,
         coop::CooperativeExec,
         joins::{
             CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, PiecewiseMergeJoinExec,
@@ -55,7 +57,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::passing::{Pass, Passing};
 use crate::gather::pass_on;
 
-pub(crate) use aggregates::WindowsLook;
+pub(crate) use aggregates::AggregatesLook;
 
 /// How many batches are made ahead of the reader.
 const BATCHES_AHEAD: usize = 1;
@@ -86,6 +88,9 @@ impl PhysicalOptimizerRule for StopsWhenUnwanted {
             .data
             .transform_up(|node| Ok(slices::sliced(&node)?.map_or_else(|| Transformed::no(node), Transformed::yes)))?;
         let watched = sliced.data.transform_up(|node| {
+            if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+                looked_at.extend(aggregates::looked_at_by(aggregate).cloned());
+            }
             let looks = match looking(&node, &unwanted)? {
                 None => looking_windows(&node, &unwanted, &mut looked_at)?,
                 join => join,

@@ -18,11 +18,13 @@ async fn a_result_that_nobody_reads_stops_and_its_stream_can_be_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_long_ends_when_nobody_wants_its_rows() {
-    // Q06, B3: joins that make many rows of few, or look at many and find none; windows; functions.
+    // Q06, B3: joins that make many rows of few, or look at many and find none; windows; groups in an order; functions.
     let desk = small().await;
     let joined = "generate_series(1, 100000) a CROSS JOIN generate_series(1, 100000) b CROSS JOIN t";
     let frame = "OVER (ORDER BY value ROWS BETWEEN 50000 PRECEDING AND CURRENT ROW)";
     let window = format!("(SELECT median(value) {frame} AS m FROM generate_series(1, 1000000)) w CROSS JOIN t");
+    let in_order = "string_agg(CAST(value AS VARCHAR), ',' ORDER BY value % 10, value) AS m";
+    let groups = format!("(SELECT {in_order} FROM generate_series(1, 1000000) GROUP BY value / 100) w CROSS JOIN t");
     let long = "repeat('ab' || CAST(a.value AS VARCHAR), 2000)";
     for (from, filter) in [
         (joined, "t.c <> ''"),
@@ -30,6 +32,7 @@ async fn what_takes_long_ends_when_nobody_wants_its_rows() {
         (joined, "a.value % 1000 = b.value % 1000"),
         (joined, "a.value % 10 = b.value % 10 AND a.value + b.value < 0"),
         (&window, "w.m > 0"),
+        (&groups, "w.m <> ''"),
         ("generate_series(1, 1000000) a CROSS JOIN t", &format!("regexp_like({long}, '(a|b|[0-9])*c$')")),
     ] {
         let idle = Arc::strong_count(&desk.nearline);
@@ -78,6 +81,28 @@ async fn aggregates_that_sort_in_one_step_hand_their_thread_over() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_computed_while_a_statement_is_planned_ends_when_nobody_waits_for_the_plan() {
+    // Q06, B3: of so many calls each takes a moment.
+    let desk = small().await;
+    let calls: Vec<String> =
+        (0..100).map(|n| format!("levenshtein(repeat('a', 3000), repeat('b', {n} + 3000))")).collect();
+    let sql = format!("SELECT {} FROM t", calls.join(", "));
+    let idle = Arc::strong_count(&desk.nearline);
+    let session = desk.engine.session(&fineo_core::TenantId::new("acme").unwrap());
+    let asked = tokio::spawn(async move { session.query(&sql, &[]).await });
+    while Arc::strong_count(&desk.nearline) == idle {
+        tokio::task::yield_now().await;
+    }
+    asked.abort();
+    let ends = async {
+        while Arc::strong_count(&desk.nearline) > idle {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ends).await.unwrap_or_else(|_| panic!("it is planned on"));
+}
+
 #[tokio::test]
 async fn what_ends_with_its_reader_answers_as_ever() {
     // Windows over whole partitions and over frames, in more than one partition, with filters; rows in slices.
@@ -92,6 +117,9 @@ async fn what_ends_with_its_reader_answers_as_ever() {
         ("max(nth_value(v, 2) OVER (ORDER BY v ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING))", "1000"),
         ("max(lag(v, 1, 0) OVER (ORDER BY v))", "999"),
         ("array_length(array_agg(v ORDER BY k DESC, v)) + (array_agg(v ORDER BY k DESC, v))[2]", "1005"),
+        ("array_agg(DISTINCT k ORDER BY k DESC)", "[2, 1, 0]"),
+        ("string_agg(CAST(v AS VARCHAR), ',' ORDER BY v DESC) FILTER (WHERE v % 400 = 0)", "800,400"),
+        ("nth_value(v, 2 ORDER BY k DESC, v)", "5"),
         ("max(v) FILTER (WHERE regexp_like(CAST(v AS VARCHAR), '^9+$'))", "999"),
     ] {
         let (outer, inner) = match sql.strip_prefix("max(").and_then(|inner| inner.strip_suffix(')')) {

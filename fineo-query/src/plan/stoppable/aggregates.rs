@@ -1,7 +1,8 @@
-//! Aggregates over windows that look, from row to row, whether anybody still wants the rows.
+//! Aggregates that look, from row to row or from group to group, whether anybody still wants the rows.
 //!
 //! What a window function is asked for all rows of its partition is one step of the engine, and a frame that many rows
-//! are in makes each of them cost much.
+//! are in makes each of them cost much. What is gathered in an order is sorted and merged a group at a time, which nobody can
+//! break off: so a group has no more values than that takes no time for.
 
 use std::{
     hash::{Hash, Hasher},
@@ -19,25 +20,33 @@ use datafusion::{
     },
     error::Result,
     logical_expr::{
-        Accumulator, AggregateUDF, AggregateUDFImpl, Expr, LogicalPlan, SetMonotonicity, Signature,
+        Accumulator, AggregateUDF, AggregateUDFImpl, Expr, LogicalPlan, ReversedUDAF, SetMonotonicity, Signature,
         WindowFunctionDefinition,
         expr::WindowFunctionParams,
         function::{AccumulatorArgs, StateFieldsArgs},
         utils::AggregateOrderSensitivity,
     },
     optimizer::{OptimizerConfig, OptimizerRule},
-    physical_expr::window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr, WindowExpr},
+    physical_expr::{
+        expressions::Literal,
+        window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr, WindowExpr},
+    },
+    physical_plan::aggregates::AggregateExec,
 };
 
-use super::{ROWS_PER_TURN, Unwanted, by_turns};
+use super::{
+    ROWS_PER_TURN, Unwanted, by_turns,
+    gathers::{self, GATHER, Gathers, Keeps},
+};
+use crate::plan::planners::check_wanted;
 
 /// The rule that makes them look. It changes no answer.
 #[derive(Debug)]
-pub(crate) struct WindowsLook;
+pub(crate) struct AggregatesLook;
 
-impl OptimizerRule for WindowsLook {
+impl OptimizerRule for AggregatesLook {
     fn name(&self) -> &'static str {
-        "windows_look"
+        "aggregates_look"
     }
 
     fn supports_rewrite(&self) -> bool {
@@ -45,10 +54,14 @@ impl OptimizerRule for WindowsLook {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        check_wanted()?;
         let unwanted = Unwanted::default();
         plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::Window(_) => {
                 node.map_expressions(|expr| expr.transform_up(|expr| Ok(looking(expr, &unwanted))))
+            }
+            LogicalPlan::Aggregate(_) => {
+                node.map_expressions(|expr| expr.transform_up(|expr| Ok(gathering(expr, &unwanted))))
             }
             _ => Ok(Transformed::no(node)),
         })
@@ -60,11 +73,30 @@ fn looking(mut expr: Expr, unwanted: &Unwanted) -> Transformed<Expr> {
         && let WindowFunctionDefinition::AggregateUDF(function) = &window.fun
         && of(function).is_none()
     {
-        let looks = Looks { inner: Arc::clone(function), unwanted: unwanted.clone() };
+        let looks = Looks { inner: Arc::clone(function), unwanted: unwanted.clone(), gathers: false };
         window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(looks)));
         return Transformed::yes(expr);
     }
     Transformed::no(expr)
+}
+
+/// `expr` with an aggregate that looks, where it is one that gathers values in an order.
+fn gathering(mut expr: Expr, unwanted: &Unwanted) -> Transformed<Expr> {
+    if let Expr::AggregateFunction(call) = &mut expr
+        && !call.params.order_by.is_empty()
+        && GATHER.contains(&call.func.name())
+        && of(&call.func).is_none()
+    {
+        let looks = Looks { inner: Arc::clone(&call.func), unwanted: unwanted.clone(), gathers: true };
+        call.func = Arc::new(AggregateUDF::new_from_impl(looks));
+        return Transformed::yes(expr);
+    }
+    Transformed::no(expr)
+}
+
+/// What the aggregates of `node` look at, if some look.
+pub(super) fn looked_at_by(node: &AggregateExec) -> impl Iterator<Item = &Unwanted> {
+    node.aggr_expr().iter().filter_map(|expr| of(expr.fun()))
 }
 
 /// What an aggregate looks at, if it looks.
@@ -85,6 +117,8 @@ pub(super) fn looked_at(expr: &Arc<dyn WindowExpr>) -> Option<&Unwanted> {
 struct Looks {
     inner: Arc<AggregateUDF>,
     unwanted: Unwanted,
+    /// Whether it gathers the values of a group in an order.
+    gathers: bool,
 }
 
 // Only the function matters: whoever compares two of one statement finds them looking at the same.
@@ -128,6 +162,9 @@ impl AggregateUDFImpl for Looks {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if self.gathers {
+            return self.gathered(args);
+        }
         Ok(self.watched(self.inner.accumulator(args)?))
     }
 
@@ -166,11 +203,46 @@ impl AggregateUDFImpl for Looks {
     fn supports_null_handling_clause(&self) -> bool {
         self.inner.supports_null_handling_clause()
     }
+
+    fn with_beneficial_ordering(self: Arc<Self>, is_ordered: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        let inner = self.inner.as_ref().clone().with_beneficial_ordering(is_ordered)?;
+        Ok(inner.map(|inner| Arc::new(self.with_inner(Arc::new(inner))) as _))
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        match self.inner.reverse_udf() {
+            ReversedUDAF::Reversed(inner) => {
+                ReversedUDAF::Reversed(Arc::new(AggregateUDF::new_from_impl(self.with_inner(inner))))
+            }
+            other => other,
+        }
+    }
 }
 
 impl Looks {
+    fn with_inner(&self, inner: Arc<AggregateUDF>) -> Self {
+        Self { inner, unwanted: self.unwanted.clone(), gathers: self.gathers }
+    }
+
     fn watched(&self, inner: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
         Box::new(Watched { inner, unwanted: self.unwanted.clone(), rows: 0 })
+    }
+
+    /// What gathers the values of a group in an order: all of them, those that differ, or the first or last ones.
+    fn gathered(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let keeps = match (self.name(), args.is_distinct) {
+            ("nth_value", _) => Keeps::Few,
+            (_, true) => Keeps::Distinct,
+            (_, false) => Keeps::All,
+        };
+        if let Some(nth) =
+            args.exprs.get(1).filter(|_| keeps == Keeps::Few).and_then(|nth| nth.downcast_ref::<Literal>())
+            && let ScalarValue::Int64(Some(nth)) = nth.value().cast_to(&DataType::Int64)?
+        {
+            gathers::check(nth.unsigned_abs(), self.name())?;
+        }
+        let inner = self.watched(self.inner.accumulator(args)?);
+        Ok(Box::new(Gathers::new(inner, self.name(), keeps)))
     }
 }
 
@@ -200,10 +272,12 @@ impl Accumulator for Watched {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.unwanted.check()?;
         self.inner.merge_batch(states)
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.unwanted.check()?;
         self.inner.state()
     }
 

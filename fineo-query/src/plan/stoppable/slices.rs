@@ -16,10 +16,15 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt};
 
-use crate::plan::passing::{Pass, Passing};
+use crate::plan::{
+    passing::{Pass, Passing},
+    work::{Lengths, STEPS_MAX, takes_long},
+};
 
 /// How many rows are taken at a time.
 const ROWS_AT_ONCE: usize = 64;
+/// Where so few bytes are in a batch, no value is long.
+const LONG_BYTES: usize = 1 << 14;
 
 /// `node` over slices of rows, where it calls what takes long.
 pub(super) fn sliced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
@@ -38,9 +43,24 @@ pub(super) fn sliced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Exe
     replace_children_if_necessary(Arc::clone(node), slices).map(Some)
 }
 
-/// Whether a call of `function` may take long.
-fn takes_long(function: &str) -> bool {
-    function.starts_with("regexp_") || function == "levenshtein"
+/// How many rows at the beginning of `batch` are taken at a time: fewer where their values are long.
+fn rows_at_once(batch: &RecordBatch) -> usize {
+    let rows = batch.num_rows().min(ROWS_AT_ONCE);
+    if batch.get_array_memory_size() < LONG_BYTES {
+        return rows;
+    }
+    let columns: Vec<Lengths> = batch.columns().iter().map(Lengths::of_array).collect();
+    let steps = |row: usize| {
+        let length: u128 = columns.iter().map(|column| column.at(row)).sum();
+        length.saturating_mul(length)
+    };
+    let mut left = STEPS_MAX;
+    let fitting = (0..rows).take_while(|row| {
+        let fits = left.checked_sub(steps(*row));
+        left = fits.unwrap_or(0);
+        fits.is_some()
+    });
+    fitting.count().max(rows.min(1))
 }
 
 /// Rows pass a slice at a time.
@@ -79,7 +99,7 @@ impl Stream for Slicer {
                 end => return Poll::Ready(end),
             },
         };
-        let count = batch.num_rows().min(ROWS_AT_ONCE);
+        let count = rows_at_once(&batch);
         if count < batch.num_rows() {
             self.rest = Some(batch.slice(count, batch.num_rows() - count));
         }

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &CompactArgs, opener: &Opener) -> Result<(), Failu
     let result = if args.watch {
         unless_stopped(watch(&engine, &asked, scratch, args)).await
     } else {
-        unless_stopped(once(&engine, &asked, scratch, args.output)).await
+        unless_stopped(Box::pin(once(&engine, &asked, scratch, args.output))).await
     };
     engine.finish(result).await
 }

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &ReplayArgs, opener: &Opener) -> Result<(), Failur
             engine.restore_all_staged(args).await?;
             engine.compact(&asked, opener.place.scratch(), &|_| {}).await
         };
-        let result = unless_stopped(made_anew).await;
+        let result = unless_stopped(Box::pin(made_anew)).await;
         return compact::finish(&engine.finish(result).await?, args.output);
     }
     let result = unless_stopped(engine.replay(args)).await;

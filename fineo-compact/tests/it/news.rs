@@ -77,7 +77,7 @@ async fn run(world: &World, ear: &Ear) {
 
 fn body(from: usize) -> String {
     let line = |number: usize| {
-        let value = if number % 3 == 0 { "\"warm\"".to_owned() } else { number.to_string() };
+        let value = if number.is_multiple_of(3) { "\"warm\"".to_owned() } else { number.to_string() };
         format!(r#"{{"metrictype":"m{}","timestamp":{number},"v":{value},"w{}":1}}"#, number % 2, number % 4)
     };
     (from..from + 12).map(line).collect::<Vec<_>>().join("\n")

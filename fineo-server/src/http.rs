@@ -5,6 +5,7 @@ mod batches;
 mod body;
 mod caller;
 mod connection;
+mod csv;
 mod events;
 mod framing;
 #[cfg(any(test, feature = "fuzz"))]

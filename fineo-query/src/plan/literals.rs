@@ -20,7 +20,7 @@ use datafusion::{
     },
     error::{DataFusionError, Result},
     logical_expr::{
-        Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, cast,
+        Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, binary_expr, cast,
         expr_rewriter::NamePreserver,
         planner::{ExprPlanner, PlannerResult, RawBinaryExpr},
         utils::merge_schema,
@@ -45,7 +45,10 @@ pub(crate) struct LiteralPlanner;
 
 impl ExprPlanner for LiteralPlanner {
     fn plan_binary_op(&self, mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+        use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, Minus, NotEq, Plus};
+        if matches!(expr.op, Plus | Minus) {
+            return Ok(days_from(expr, schema));
+        }
         if matches!(expr.op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
             let is_boolean = |expr: &Expr| Kind::of(expr, schema) == Some(Kind::Boolean);
             if is_literal(&expr.right) && is_boolean(&expr.left) {
@@ -56,6 +59,26 @@ impl ExprPlanner for LiteralPlanner {
         }
         Ok(PlannerResult::Original(expr))
     }
+}
+
+/// A day and a number of days as another day: the engine makes nanoseconds of them, which end after some centuries, or begin anew.
+fn days_from(expr: RawBinaryExpr, schema: &DFSchema) -> PlannerResult<RawBinaryExpr> {
+    let (left, right) = (expr.left.get_type(schema), expr.right.get_type(schema));
+    let (day, days, operator) = match (left, right, &expr.op) {
+        (Ok(DataType::Date32), Ok(number), BinaryOperator::Plus) if number.is_integer() => {
+            (expr.left, expr.right, Operator::Plus)
+        }
+        (Ok(DataType::Date32), Ok(number), BinaryOperator::Minus) if number.is_integer() => {
+            (expr.left, expr.right, Operator::Minus)
+        }
+        (Ok(number), Ok(DataType::Date32), BinaryOperator::Plus) if number.is_integer() => {
+            (expr.right, expr.left, Operator::Plus)
+        }
+        _ => return PlannerResult::Original(expr),
+    };
+    let wide = |number: Expr| cast(cast(number, DataType::Int32), DataType::Int64);
+    let sum = binary_expr(wide(day), operator, wide(days));
+    PlannerResult::Planned(cast(cast(sum, DataType::Int32), DataType::Date32))
 }
 
 /// `plan` with text as instants and booleans wherever it is compared with such.

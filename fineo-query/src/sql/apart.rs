@@ -163,7 +163,14 @@ fn of_items(items: &mut [SelectItem]) -> bool {
     let shows_all = items.iter().any(is_wildcard);
     let mut taken: HashSet<String> = items.iter().filter_map(alias).map(str::to_lowercase).collect();
     let mut has_named = false;
+    let mut given = HashSet::new();
     for item in items {
+        if let SelectItem::ExprWithAlias { alias, .. } = item
+            && !given.insert(alias.value.clone())
+        {
+            *alias = exact(&numbered(&alias.value, &mut taken));
+            has_named = true;
+        }
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let (name, is_column) = match &*expr {
             Expr::Identifier(ident) => (ident.value.clone(), true),
@@ -177,15 +184,18 @@ fn of_items(items: &mut [SelectItem]) -> bool {
         }
         let named = match is_first {
             true => name,
-            false => {
-                let mut numbered = (2_u32..).map(|number| format!("{name}_{number}"));
-                numbered.find(|free| taken.insert(free.to_lowercase())).unwrap_or_default()
-            }
+            false => numbered(&name, &mut taken),
         };
         *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: exact(&named) };
         has_named = true;
     }
     has_named
+}
+
+/// `name` with the first number behind it that makes a name not `taken`.
+fn numbered(name: &str, taken: &mut HashSet<String>) -> String {
+    let mut numbered = (2_u32..).map(|number| format!("{name}_{number}"));
+    numbered.find(|free| taken.insert(free.to_lowercase())).unwrap_or_default()
 }
 
 fn alias(item: &SelectItem) -> Option<&str> {

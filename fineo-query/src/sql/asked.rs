@@ -27,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) relations: BTreeSet<String>,
     /// Whether some part asks for all columns.
     pub(crate) has_star: bool,
+    /// Whether there are queries within it.
+    pub(crate) is_nested: bool,
     /// How many queries the visitor is in.
     depth: usize,
 }
@@ -159,6 +161,7 @@ impl Visitor for Asked {
             self.alias(&cte.alias);
         }
         self.depth += 1;
+        self.is_nested |= self.depth > 1;
         ControlFlow::Continue(())
     }
 

@@ -41,11 +41,22 @@ fn spellings(asked: &Asked, catalog: &Catalog) -> HashMap<String, String> {
     for name in catalog.fixed_names() {
         labels.entry(name.to_lowercase()).or_default().insert((true, name));
     }
-    for (name, _) in &asked.columns {
-        if let Some(class) = labels.get_mut(&name.to_lowercase()) {
+    // A quoted name means the column of that name, not a result of the statement's that differs in case.
+    let is_apart = |name: &str| {
+        let is_quoted = asked.columns.contains(&(name.to_owned(), true));
+        is_quoted && catalog.is_exact(name) && !asked.labels.contains_key(name)
+    };
+    let mut as_written = BTreeSet::new();
+    for (name, is_quoted) in &asked.columns {
+        let Some(class) = labels.get_mut(&name.to_lowercase()) else { continue };
+        if !is_apart(name) {
             class.insert((catalog.is_exact(name), name));
+        } else if !is_quoted && !asked.is_nested {
+            // Within one query each of them is found as it is written.
+            as_written.insert(name.to_lowercase());
         }
     }
+    labels.retain(|lower, _| !as_written.contains(lower));
     let mut spellings = HashMap::new();
     for (lower, class) in labels {
         let mut exact: Vec<&str> = class.iter().filter(|(is_exact, _)| *is_exact).map(|(_, name)| *name).collect();

@@ -21,13 +21,16 @@ struct Relation {
     merged: Vec<String>,
 }
 
-/// Writes out the stars of `select` where a table exposes more than its visible columns.
+/// Writes out the stars of `select` where a table exposes more than its visible columns, or there are several: the columns
+/// that come again are told apart by their names.
 pub(super) fn expand(select: &mut Select, catalog: &Catalog, is_cte: &dyn Fn(&str) -> bool) {
     let mut relations = Vec::new();
     for from in &mut select.from {
         collect(from, catalog, is_cte, &mut relations);
     }
-    if !relations.iter().any(|relation| relation.has_more) {
+    let is_star = |item: &&SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    let comes_again = select.projection.iter().filter(is_star).count() > 1;
+    if !comes_again && !relations.iter().any(|relation| relation.has_more) {
         return;
     }
     let items = std::mem::take(&mut select.projection);

@@ -2,7 +2,7 @@
 
 use fineo_schema::Change;
 
-use crate::desk::{Desk, field};
+use crate::desk::{Cell, Desk, field};
 
 /// Thermostats that call one thing by four names.
 async fn thermostats() -> Desk {
@@ -211,4 +211,30 @@ async fn merged_metrics_answer_as_one() {
     )
     .await;
     desk.check("SELECT count(*) AS n FROM thermostat", &["n", "5"]).await;
+}
+
+#[tokio::test]
+async fn a_quoted_name_is_the_column_of_that_name_and_not_a_result_that_differs_in_case() {
+    let mut desk = Desk::new();
+    let rows: [&[Cell]; 2] = [&[("V", "1"), ("u", "9")], &[("V", "2"), ("u", "5")]];
+    desk.rows("acme", "m", &rows).await;
+    desk.check(r#"SELECT u AS v FROM m ORDER BY "V""#, &["v", "9", "5"]).await;
+    desk.check(r#"SELECT u AS v FROM m ORDER BY v"#, &["v", "5", "9"]).await;
+    desk.check(r#"SELECT DISTINCT ON ("V") u AS v FROM m ORDER BY "V""#, &["v", "9", "5"]).await;
+    desk.check(r#"SELECT V AS w, u AS v FROM m ORDER BY "V" DESC"#, &["w|v", "2|5", "1|9"]).await;
+    // Where nothing else has the name, it is the result.
+    desk.check(r#"SELECT V FROM (SELECT "V" AS v FROM m) AS t ORDER BY V"#, &["V", "1", "2"]).await;
+}
+
+#[tokio::test]
+async fn a_result_whose_name_comes_again_has_a_number() {
+    let mut desk = Desk::new();
+    let rows: [&[Cell]; 1] = [&[("v", "1"), ("u", "2")]];
+    desk.rows("acme", "m", &rows).await;
+    desk.check("SELECT v a, u a, v a FROM m", &["a|a_2|a_3", "1|2|1"]).await;
+    desk.check("SELECT v a, u a_2, u a FROM m", &["a|a_2|a_3", "1|2|2"]).await;
+    let time = "2026-01-01T00:00:00Z";
+    let twice = format!("{time}|1|2|{time}|1|2");
+    desk.check("SELECT *, * FROM m", &["timestamp|v|u|timestamp_2|v_2|u_2", &twice]).await;
+    desk.check("SELECT m.*, * FROM m", &["timestamp|v|u|timestamp_2|v_2|u_2", &twice]).await;
 }

@@ -11,7 +11,7 @@ use std::{
 
 use arrow::{
     array::RecordBatch,
-    csv, ipc,
+    ipc,
     json::{WriterBuilder, writer::LineDelimited},
 };
 use axum::{
@@ -26,11 +26,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Entrance, Room, caller::Caller, problem::Problem};
-use crate::{
-    ConnectionSlot, Principal,
-    floats::{JsonWords, in_words},
-};
+use super::{Entrance, Room, caller::Caller, csv, problem::Problem};
+use crate::{ConnectionSlot, Principal, floats::JsonWords};
 
 /// How many encoded batches wait for a slow reader.
 const PIECES_MAX: usize = 2;
@@ -282,7 +279,7 @@ impl Encoder {
                 Ok(format!("{{\"columns\":{},\"rows\":[", json!(columns)).into_bytes())
             }
             Form::NdJson => Ok(Vec::new()),
-            Form::Csv => self.csv(&RecordBatch::new_empty(self.schema.clone()), true),
+            Form::Csv => Ok(csv::header(&self.schema)),
             Form::Arrow => Ok(self.take_arrow()),
         }
     }
@@ -309,7 +306,7 @@ impl Encoder {
                 Ok(bytes)
             }
             Form::NdJson => lines(batch, Vec::new()),
-            Form::Csv => self.csv(batch, false),
+            Form::Csv => csv::rows(batch).map_err(unwritable),
             Form::Arrow => {
                 if let Some(writer) = &mut self.arrow {
                     writer.write(batch).map_err(unwritable)?;
@@ -330,12 +327,6 @@ impl Encoder {
                 Ok(self.take_arrow())
             }
         }
-    }
-
-    fn csv(&self, batch: &RecordBatch, has_header: bool) -> Result<Vec<u8>, Error> {
-        let mut writer = csv::WriterBuilder::new().with_header(has_header).build(Vec::new());
-        writer.write(&in_words(batch).map_err(unwritable)?).map_err(unwritable)?;
-        Ok(writer.into_inner())
     }
 
     fn take_arrow(&mut self) -> Vec<u8> {

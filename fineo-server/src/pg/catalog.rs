@@ -4,6 +4,7 @@
 //! Such questions are answered beside the engine that reads events, by a planner whose tables are made of the tenant's
 //! names and types alone: no question about the catalog can reach a row, and no other tenant's name is within reach (T3).
 
+mod attributes;
 mod functions;
 mod information;
 mod names;

@@ -30,6 +30,21 @@ async fn the_catalog_has_the_tenants_names_and_no_others() {
 }
 
 #[tokio::test]
+async fn columns_are_called_and_typed_in_the_catalog_as_in_results() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let asked = client.prepare("SELECT current_user, current_user::text, session_user, current_catalog").await.unwrap();
+    let names: Vec<&str> = asked.columns().iter().map(|column| column.name()).collect();
+    assert_eq!(names, ["current_user", "current_user_2", "session_user", "current_catalog"]);
+    assert_eq!(ask(&client, "SELECT current_user AS me FROM pg_class LIMIT 1").await, ["acme"]);
+    let told = "SELECT a.atttypid::oid::int, format_type(a.atttypid, NULL) FROM pg_attribute a \
+                JOIN pg_class c ON c.oid = a.attrelid WHERE c.relname = 'thermostat' AND a.attname = 'raw'";
+    assert_eq!(ask(&client, told).await, ["114|json"]);
+    let shown = client.prepare("SELECT raw FROM thermostat").await.unwrap();
+    assert_eq!(shown.columns()[0].type_().oid(), 114);
+}
+
+#[tokio::test]
 async fn a_list_may_be_written_as_a_text() {
     // What pgcli asks to complete the names of tables, and other spellings of it.
     let desk = Desk::open().await;

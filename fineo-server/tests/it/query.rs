@@ -42,6 +42,22 @@ async fn accept_chooses_the_form() {
 }
 
 #[tokio::test]
+async fn csv_tells_null_from_the_empty_string() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await.and("accept", "text/csv");
+    for (rows, wanted) in [
+        ("VALUES ('', NULL), (NULL, ''), ('a', ' b')", "x,y\n\"\",\n,\"\"\na, b\n"),
+        ("VALUES ('\"', ','), ('\r', NULL)", "x,y\n\"\"\"\",\",\"\n\"\r\",\n"),
+    ] {
+        let sql = format!("SELECT x, y FROM ({rows}) AS t(x, y)");
+        let answer = acme.post("/v1/query", serde_json::json!({"sql": sql}).to_string()).await;
+        assert_eq!(answer.text(), wanted, "{rows}");
+    }
+    let named = acme.post("/v1/query", r#"{"sql": "SELECT 1 AS \"a,b\", '' AS c WHERE false"}"#).await;
+    assert_eq!(named.text(), "\"a,b\",c\n");
+}
+
+#[tokio::test]
 async fn an_infinity_that_sql_makes_is_told_from_null() {
     let rig = Rig::new().await;
     let acme = rig.caller("acme").await;

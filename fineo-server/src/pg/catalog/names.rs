@@ -10,6 +10,45 @@ use super::recognition::parts;
 /// The name of what has none.
 const NAMELESS: &str = "?column?";
 
+/// Words that the library puts another function's name in place of.
+const RENAMED: [&str; 4] = ["current_user", "user", "current_role", "current_catalog"];
+
+/// Names columns that are one of those words, before the library puts others in their place.
+#[derive(Default)]
+pub(super) struct Words {
+    /// Whether there were any.
+    pub(super) has_any: bool,
+}
+
+impl VisitorMut for Words {
+    type Break = ();
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let SetExpr::Select(select) = query.body.as_mut() else { return ControlFlow::Continue(()) };
+        let mut taken: BTreeSet<String> = select.projection.iter().filter_map(given).map(|name| name.value).collect();
+        for item in &mut select.projection {
+            let word = match item {
+                SelectItem::UnnamedExpr(expr) => word(expr).filter(|word| RENAMED.contains(&word.as_str())),
+                _ => None,
+            };
+            if let (Some(word), SelectItem::UnnamedExpr(expr)) = (word, &*item) {
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: unique(Ident::new(word), &mut taken) };
+                self.has_any = true;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The word that `expr` is, cast or not.
+fn word(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Function(function) => parts(&function.name).pop(),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => word(expr),
+        _ => None,
+    }
+}
+
 /// Names what is computed.
 pub(super) struct Names;
 

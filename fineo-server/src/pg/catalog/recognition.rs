@@ -11,7 +11,7 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::{
     super::{failure::Failure, statements::words},
-    names::Names,
+    names::{Names, Words},
     nothing::Nothing,
     spellings::{Lists, Spellings},
 };
@@ -73,7 +73,9 @@ pub(super) fn parse(sql: &str) -> Result<Option<(Statement, Vec<usize>)>, Failur
     if let ControlFlow::Break(failure) = VisitMut::visit(asked, &mut lists) {
         return Err(failure);
     }
-    let sql = if lists.has_any { Cow::Owned(asked.to_string()) } else { Cow::Borrowed(sql) };
+    let mut words = Words::default();
+    let _ = VisitMut::visit(asked, &mut words);
+    let sql = if lists.has_any || words.has_any { Cow::Owned(asked.to_string()) } else { Cow::Borrowed(sql) };
     let parsed = PARSER.get_or_init(PostgresCompatibilityParser::new).parse(&sql);
     let Ok(mut statements) = parsed else { return Ok(None) };
     let Some(mut statement) = statements.pop().filter(|_| statements.is_empty()) else { return Ok(None) };

@@ -27,7 +27,7 @@ use crate::{
     catalog::Catalog,
     plan::{
         AggregatesLook, CountsCopies, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges,
-        LiteralPlanner, LooksForNulls, NamesConstants, NewestFirst, Planners, StopsWhenUnwanted, bins, growth, sized,
+        LiteralPlanner, NamesConstants, NewestFirst, Planners, StopsWhenUnwanted, TestsSubqueries, bins, growth, sized,
         work,
     },
 };
@@ -189,7 +189,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_analyzer_rule(Arc::new(KeepsCasts))
         .with_analyzer_rule(Arc::new(CountsCopies))
-        .with_analyzer_rule(Arc::new(LooksForNulls))
+        .with_analyzer_rule(Arc::new(TestsSubqueries))
         .with_analyzer_rule(Arc::new(NamesConstants))
         .with_analyzer_rule(Arc::new(KnowsRanges))
         .with_optimizer_rule(Arc::new(AggregatesLook))

@@ -61,13 +61,13 @@ mod kept;
 mod latest;
 mod literals;
 mod lossy;
-mod not_in;
 mod open;
 mod passing;
 mod planners;
 pub(crate) mod sized;
 mod sort_keys;
 mod stoppable;
+mod subqueries;
 mod weight;
 pub(crate) mod work;
 
@@ -121,11 +121,11 @@ pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;
 pub(crate) use literals::LiteralPlanner;
 pub(crate) use lossy::{KeepsCasts, KeepsTests, Opaque};
-pub(crate) use not_in::LooksForNulls;
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
 pub(crate) use sort_keys::KnowsRanges;
 pub(crate) use stoppable::{AggregatesLook, StopsWhenUnwanted};
+pub(crate) use subqueries::TestsSubqueries;
 
 /// The most parameters of a statement: as many as wire protocols can count.
 const PARAMETERS_MAX: usize = u16::MAX as usize;

@@ -11,7 +11,9 @@ mod compared;
 mod dialect;
 mod fetch;
 mod grouped;
+mod similar;
 mod star;
+mod windows;
 pub(crate) mod zone;
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};

@@ -77,8 +77,9 @@ fn keys(keys: &mut Vec<SortExpr>, schema: &DFSchema) -> Result<()> {
 fn bounded(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let with_bounds = |expr: Expr| {
         let data_type = expr.get_type(schema)?;
-        let is_number = data_type.is_numeric() || matches!(data_type, DataType::Interval(_) | DataType::Duration(_));
-        Ok(if has_bounds(&expr) || !is_number { expr } else { as_it_is(expr, data_type) })
+        let is_known = data_type.is_numeric()
+            || matches!(data_type, DataType::Boolean | DataType::Interval(_) | DataType::Duration(_));
+        Ok(if has_bounds(&expr) || !is_known { expr } else { as_it_is(expr, data_type) })
     };
     match expr {
         Expr::Negative(inner) => Ok(Transformed::yes(Expr::Negative(Box::new(with_bounds(*inner)?)))),
@@ -86,8 +87,18 @@ fn bounded(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             call.args = call.args.into_iter().map(with_bounds).collect::<Result<_>>()?;
             Ok(Transformed::yes(Expr::ScalarFunction(call)))
         }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_bounded(op) => {
+            let (left, right) = (Box::new(with_bounds(*left)?), Box::new(with_bounds(*right)?));
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+        }
         expr => Ok(Transformed::no(expr)),
     }
+}
+
+/// Whether the engine computes bounds of two values from theirs.
+fn is_bounded(op: Operator) -> bool {
+    use Operator::{And, Gt, GtEq, Lt, LtEq, Minus, Or, Plus};
+    matches!(op, Plus | Minus | Gt | GtEq | Lt | LtEq | And | Or)
 }
 
 /// Whether the engine knows a type of bounds for `expr`.
@@ -95,9 +106,7 @@ fn has_bounds(expr: &Expr) -> bool {
     match expr {
         Expr::Column(_) | Expr::Literal(..) => true,
         Expr::Cast(Cast { expr, .. }) | Expr::Negative(expr) => has_bounds(expr),
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus | Operator::Minus, right }) => {
-            has_bounds(left) && has_bounds(right)
-        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => is_bounded(*op) && has_bounds(left) && has_bounds(right),
         _ => false,
     }
 }

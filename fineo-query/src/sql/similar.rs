@@ -106,8 +106,11 @@ fn regex(pattern: &str, escape: Option<char>) -> String {
     out
 }
 
+/// Letters that mean something in a regular expression. Others mean something once they are escaped.
+const META: &str = r"\.+*?()|[]{}^$#&-~";
+
 fn literal(letter: char, out: &mut String) {
-    if letter.is_ascii_punctuation() {
+    if META.contains(letter) {
         out.push('\\');
     }
     out.push(letter);
@@ -127,6 +130,7 @@ mod tests {
             ("[^a&&[:alpha:]]{2,3}", r"^(?s:[^a\&\&[:alpha:]]{2,3})$"),
             (r"50\%", r"^(?s:50\%)$"),
             (r"a\", r"^(?s:a\\)$"),
+            ("<a>{2,}", "^(?s:<a>{2,})$"),
         ] {
             assert_eq!(regex(pattern, Some('\\')), said, "{pattern}");
         }

@@ -128,13 +128,13 @@ mod tests {
             ("a_c", "^(?s:a.c)$"),
             ("a.c$", r"^(?s:a\.c\$)$"),
             ("[^a&&[:alpha:]]{2,3}", r"^(?s:[^a\&\&[:alpha:]]{2,3})$"),
-            (r"50\%", r"^(?s:50\%)$"),
+            (r"50\%", "^(?s:50%)$"),
             (r"a\", r"^(?s:a\\)$"),
             ("<a>{2,}", "^(?s:<a>{2,})$"),
         ] {
             assert_eq!(regex(pattern, Some('\\')), said, "{pattern}");
         }
-        assert_eq!(regex("50#%#", Some('#')), r"^(?s:50\%\#)$");
+        assert_eq!(regex("50#%#", Some('#')), r"^(?s:50%\#)$");
         assert_eq!(regex(r"a\d", None), r"^(?s:a\\d)$");
     }
 }

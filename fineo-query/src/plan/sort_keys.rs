@@ -49,11 +49,19 @@ fn of_node(mut plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 }
 
 fn of_call(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let is_ordered = match &expr {
+        Expr::WindowFunction(call) => !call.params.order_by.is_empty(),
+        Expr::AggregateFunction(call) => !call.params.order_by.is_empty(),
+        _ => false,
+    };
+    if !is_ordered {
+        return Ok(Transformed::no(expr));
+    }
     let name = expr.schema_name().to_string();
     match &mut expr {
-        Expr::WindowFunction(call) if !call.params.order_by.is_empty() => keys(&mut call.params.order_by, schema)?,
-        Expr::AggregateFunction(call) if !call.params.order_by.is_empty() => keys(&mut call.params.order_by, schema)?,
-        _ => return Ok(Transformed::no(expr)),
+        Expr::WindowFunction(call) => keys(&mut call.params.order_by, schema)?,
+        Expr::AggregateFunction(call) => keys(&mut call.params.order_by, schema)?,
+        _ => {}
     }
     // A key less is another name, and others know it by the one that it had.
     let is_same = expr.schema_name().to_string() == name;

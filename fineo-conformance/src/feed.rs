@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,9 @@ const BYTES_MAX: usize = 1 << 16;
 const TURN_MAX: Duration = Duration::from_secs(2);
 /// What takes longer hangs.
 const SLOWEST: Duration = Duration::from_secs(30);
+
+/// What [`feed_for`] feeds at the moment.
+static FED: Mutex<(&str, Vec<u8>)> = Mutex::new(("", Vec::new()));
 
 /// A parser under its name: it takes any bytes, and panics where it breaks a promise of its own.
 pub type Target = (&'static str, fn(&[u8]));
@@ -40,7 +44,7 @@ pub fn feed(targets: &[Target], seeds: impl Fn(&str) -> Vec<Vec<u8>>, times: u64
 }
 
 /// Feeds the targets by turns for so long: their seeds, and changed ones. `chance` says which; the same number begins with the
-/// same bytes. Says of each target how many inputs it was fed.
+/// same bytes. Says of each target how many inputs it was fed. One call at a time in a process: [`fed`] says what it feeds.
 ///
 /// # Panics
 ///
@@ -58,11 +62,31 @@ pub fn feed_for(
         for fed in &mut all {
             let its_begin = now();
             while its_begin.elapsed() < turn {
-                fed.changed();
+                let bytes = fed.another();
+                {
+                    let mut told = FED.lock().unwrap_or_else(PoisonError::into_inner);
+                    told.0 = fed.target.0;
+                    told.1.clone_from(&bytes);
+                }
+                fed.one(&bytes);
             }
         }
     }
     all.iter().map(|fed| (fed.target.0, fed.next - first)).collect()
+}
+
+/// What [`feed_for`] feeds at the moment, for who ends the process when a task panics.
+pub fn fed() -> String {
+    let fed = FED.lock().unwrap_or_else(PoisonError::into_inner);
+    told(fed.0, &fed.1)
+}
+
+fn told(name: &str, bytes: &[u8]) -> String {
+    let mut shown = String::new();
+    for byte in bytes {
+        let _ = write!(shown, "{}", byte.escape_ascii());
+    }
+    format!("{name} was fed b\"{shown}\"")
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -91,9 +115,13 @@ impl Fed {
     }
 
     fn changed(&mut self) {
-        let bytes = mutated(&self.seeds, &mut SmallRng::seed_from_u64(self.next));
-        self.next += 1;
+        let bytes = self.another();
         self.one(&bytes);
+    }
+
+    fn another(&mut self) -> Vec<u8> {
+        self.next += 1;
+        mutated(&self.seeds, &mut SmallRng::seed_from_u64(self.next - 1))
     }
 
     fn one(&self, bytes: &[u8]) {
@@ -115,11 +143,7 @@ struct Told<'a> {
 impl Drop for Told<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut shown = String::new();
-            for byte in self.bytes {
-                let _ = write!(shown, "{}", byte.escape_ascii());
-            }
-            eprintln!("{} was fed b\"{shown}\"", self.name);
+            eprintln!("{}", told(self.name, self.bytes));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use fineo_conformance::{Target, feed_for};
+use fineo_conformance::{Target, fed, feed_for};
 use fineo_server::fuzz::{seeds, targets};
 
 const USAGE: &str = "fuzz-doors DOOR SECONDS [CHANCE]: DOOR is how the names begin of what is fed: pg, flight, http";
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(move |panic| {
         if !panic.location().is_some_and(|place| place.file().contains("/arrow-")) {
             told(panic);
+            eprintln!("{}", fed());
             std::process::exit(101);
         }
     }));

@@ -26,9 +26,9 @@ use crate::{
     QueryLimits, Session,
     catalog::Catalog,
     plan::{
-        AggregatesLook, CountsCopies, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges,
-        LiteralPlanner, NamesConstants, NewestFirst, Planners, StopsWhenUnwanted, TestsSubqueries, bins, growth, sized,
-        work,
+        AggregatesLook, ComparesEquals, CountsCopies, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans,
+        KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants, NewestFirst, Planners, StopsWhenUnwanted,
+        TestsSubqueries, bins, growth, guarded, sized, work,
     },
 };
 
@@ -168,7 +168,8 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     let functions = bins::of_any_year(SessionStateDefaults::default_scalar_functions());
-    let functions = sized::of_small_types(growth::bounded(work::bounded(functions), limits.memory_bytes_max));
+    let functions = guarded::of_any_number(work::bounded(functions));
+    let functions = sized::of_small_types(growth::bounded(functions, limits.memory_bytes_max));
     // The first that plans an expression decides.
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));
@@ -191,7 +192,9 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_analyzer_rule(Arc::new(CountsCopies))
         .with_analyzer_rule(Arc::new(TestsSubqueries))
         .with_analyzer_rule(Arc::new(NamesConstants))
+        .with_analyzer_rule(Arc::new(ComparesEquals))
         .with_analyzer_rule(Arc::new(KnowsRanges))
+        .with_optimizer_rule(Arc::new(ListsZeros))
         .with_optimizer_rule(Arc::new(AggregatesLook))
         .with_physical_optimizer_rules(rules)
         .build();

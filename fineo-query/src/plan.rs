@@ -1,61 +1,15 @@
 //! From one statement to a plan that can run.
 
-/// What a function that stands before another says as that one does.
-macro_rules! as_inner {
-    () => {
-        fn name(&self) -> &str {
-            self.inner.name()
-        }
-
-        fn aliases(&self) -> &[String] {
-            self.inner.aliases()
-        }
-
-        fn schema_name(&self, args: &[Expr]) -> Result<String> {
-            self.inner.inner().schema_name(args)
-        }
-
-        fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-            self.inner.inner().return_type(arg_types)
-        }
-
-        fn is_strict(&self) -> bool {
-            self.inner.inner().is_strict()
-        }
-
-        fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-            self.inner.inner().simplify(args, info)
-        }
-
-        fn short_circuits(&self) -> bool {
-            self.inner.inner().short_circuits()
-        }
-
-        fn evaluate_bounds(&self, input: &[&Interval]) -> Result<Interval> {
-            self.inner.inner().evaluate_bounds(input)
-        }
-
-        fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
-            self.inner.inner().output_ordering(inputs)
-        }
-
-        fn preserves_lex_ordering(&self, inputs: &[ExprProperties]) -> Result<bool> {
-            self.inner.inner().preserves_lex_ordering(inputs)
-        }
-
-        fn documentation(&self) -> Option<&Documentation> {
-            self.inner.documentation()
-        }
-    };
-}
-
 mod alike;
 mod as_it_is;
 pub(crate) mod bins;
+mod constants;
 mod context;
 mod copies;
+mod equals;
 mod groupings;
 pub(crate) mod growth;
+pub(crate) mod guarded;
 mod joined;
 mod kept;
 mod latest;
@@ -70,8 +24,6 @@ mod stoppable;
 mod subqueries;
 mod weight;
 pub(crate) mod work;
-
-use as_inner;
 
 use std::sync::Arc;
 
@@ -114,8 +66,10 @@ use crate::{
 
 use context::Context;
 
+pub(crate) use constants::ForgetsConstants;
 pub(crate) use copies::CountsCopies;
-pub(crate) use groupings::{ForgetsConstants, NamesConstants};
+pub(crate) use equals::{ComparesEquals, ListsZeros};
+pub(crate) use groupings::NamesConstants;
 pub(crate) use joined::JoinPlanner;
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;

@@ -59,7 +59,7 @@ struct OfAnyYear {
 }
 
 impl ScalarUDFImpl for OfAnyYear {
-    super::as_inner!();
+    super::guarded::as_inner!();
 
     fn signature(&self) -> &Signature {
         &self.signature

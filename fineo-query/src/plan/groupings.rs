@@ -1,30 +1,17 @@
-//! `ROLLUP`, `CUBE` and `GROUPING SETS`: a column that is the same in all rows is not so in their result, which leaves it out
-//! of some groups.
-//!
-//! DataFusion 55.2 takes what it knows of the rows for known of the groups: a column that a filter fixes, one that
-//! is a constant, two that are equal. Groups were split, and nobody sorted by such a column.
+//! Constants that `ROLLUP`, `CUBE` and `GROUPING SETS` group by: their result leaves them out of some groups, so that they are
+//! none there. DataFusion 55.2 takes them for such.
 
-use std::{
-    fmt::{self, Formatter},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use datafusion::{
     common::{
         Column,
         config::ConfigOptions,
-        tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TransformedResult},
     },
-    error::{DataFusionError, Result},
-    execution::{SendableRecordBatchStream, TaskContext},
+    error::Result,
     logical_expr::{Aggregate, Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder},
     optimizer::AnalyzerRule,
-    physical_expr::{EquivalenceProperties, PhysicalExpr},
-    physical_optimizer::PhysicalOptimizerRule,
-    physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, aggregates::AggregateExec,
-        execution_plan::replace_children_if_necessary,
-    },
 };
 
 /// Makes columns of the constants that are grouped by in sets.
@@ -75,82 +62,4 @@ fn named(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let input = LogicalPlanBuilder::from(aggregate.input).project(all)?.build()?;
     let aggregate = Aggregate::try_new(Arc::new(input), group_expr, aggregate.aggr_expr)?;
     Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
-}
-
-/// Forgets what is known of the rows that are grouped in sets.
-#[derive(Debug)]
-pub(crate) struct ForgetsConstants;
-
-impl PhysicalOptimizerRule for ForgetsConstants {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| match node.downcast_ref::<AggregateExec>() {
-            Some(aggregate) if aggregate.group_expr().has_grouping_set() => {
-                let input = Arc::new(Forgotten::new(Arc::clone(aggregate.input())));
-                Ok(Transformed::yes(replace_children_if_necessary(node, vec![input])?))
-            }
-            _ => Ok(Transformed::no(node)),
-        })
-        .data()
-    }
-
-    fn name(&self) -> &'static str {
-        "forgets_constants"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
-/// The rows of its input, of which nothing is known.
-#[derive(Debug)]
-struct Forgotten {
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
-
-impl Forgotten {
-    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        let nothing = EquivalenceProperties::new(input.schema());
-        let properties = PlanProperties::clone(input.properties()).with_eq_properties(nothing);
-        Self { input, properties: Arc::new(properties) }
-    }
-}
-
-impl DisplayAs for Forgotten {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("Forgotten")
-    }
-}
-
-impl ExecutionPlan for Forgotten {
-    fn name(&self) -> &'static str {
-        "Forgotten"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input))),
-            _ => Err(DataFusionError::Internal("one child is expected".to_owned())),
-        }
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.input.execute(partition, context)
-    }
 }

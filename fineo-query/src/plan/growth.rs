@@ -12,16 +12,12 @@ use datafusion::{
         datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, IntervalUnit},
     },
     common::Result,
-    config::ConfigOptions,
     error::DataFusionError,
-    logical_expr::{
-        ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-        interval_arithmetic::Interval,
-        simplify::{ExprSimplifyResult, SimplifyContext},
-        sort_properties::{ExprProperties, SortProperties},
-    },
+    logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF},
     scalar::ScalarValue,
 };
+
+use super::guarded::{Guard, guarded};
 
 /// What a list takes for each item at least.
 const ITEM_BYTES: u128 = 16;
@@ -73,53 +69,32 @@ fn growth_of(name: &str) -> Option<Growth> {
 /// `functions`, none of which makes more than `bytes_max` of one batch.
 pub(crate) fn bounded(functions: Vec<Arc<ScalarUDF>>, bytes_max: usize) -> Vec<Arc<ScalarUDF>> {
     let bytes_max = bytes_max as u64;
-    let bounded = functions.into_iter().map(|function| match growth_of(function.name()) {
-        Some(growth) => Arc::new(ScalarUDF::from(Bounded { inner: function, growth, bytes_max })),
-        None => function,
-    });
-    bounded.collect()
+    guarded(functions, |name| growth_of(name).map(|growth| Bounded { growth, bytes_max }))
 }
 
-/// A function that fails rather than grow beyond its bound.
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// Lets a function fail rather than grow beyond its bound.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Bounded {
-    inner: Arc<ScalarUDF>,
     growth: Growth,
     bytes_max: u64,
 }
 
-impl ScalarUDFImpl for Bounded {
-    super::as_inner!();
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
-        let inner = Arc::new(self.inner.inner().with_updated_config(config)?);
-        Some(ScalarUDF::from(Self { inner, ..*self }))
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<datafusion::arrow::datatypes::FieldRef> {
-        let field = self.inner.inner().return_field_from_args(args)?;
-        if parts_of(field.data_type(), PARTS_MAX) > PARTS_MAX {
-            let message = format!("{} would make values of more than {PARTS_MAX} parts", self.name());
+impl Guard for Bounded {
+    fn check_type(&self, function: &str, made: &DataType) -> Result<()> {
+        if parts_of(made, PARTS_MAX) > PARTS_MAX {
+            let message = format!("{function} would make values of more than {PARTS_MAX} parts");
             return Err(DataFusionError::ResourcesExhausted(message));
         }
-        Ok(field)
+        Ok(())
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let bytes = bytes_of(self.growth, &args);
+    fn check_call(&self, function: &str, args: &ScalarFunctionArgs) -> Result<()> {
+        let bytes = bytes_of(self.growth, args);
         if bytes > u128::from(self.bytes_max) {
-            let message = format!("{} would make {bytes} bytes of one batch", self.name());
+            let message = format!("{function} would make {bytes} bytes of one batch");
             return Err(DataFusionError::ResourcesExhausted(message));
         }
-        self.inner.inner().invoke_with_args(args)
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.inner().coerce_types(arg_types)
+        Ok(())
     }
 }
 

@@ -199,7 +199,7 @@ fn as_doubles(expr: &mut Expr, schema: &DFSchema) -> bool {
     is_changed
 }
 
-fn is_comparison(op: Operator) -> bool {
+pub(super) fn is_comparison(op: Operator) -> bool {
     matches!(
         op,
         Operator::Eq

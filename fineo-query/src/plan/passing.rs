@@ -1,4 +1,4 @@
-//! A node that answers the rows of its one input as they are, and does something as they pass.
+//! A node that answers the rows of its one input as they are, and does something as they pass, or says less of them.
 
 use std::{
     fmt::{Debug, Formatter, Result as Written},
@@ -19,14 +19,30 @@ pub(super) trait Pass: Clone + Debug + Send + Sync + 'static {
     const NAME: &'static str;
 
     /// The rows of a partition, on their way.
-    fn pass(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream;
+    fn pass(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        rows
+    }
+
+    /// What is said of the rows, by what the input says.
+    fn properties(&self, input: &Arc<PlanProperties>) -> Arc<PlanProperties> {
+        Arc::clone(input)
+    }
 }
 
 /// Such a node.
 #[derive(Debug)]
 pub(super) struct Passing<P> {
-    pub(super) input: Arc<dyn ExecutionPlan>,
-    pub(super) pass: P,
+    input: Arc<dyn ExecutionPlan>,
+    pass: P,
+    properties: Arc<PlanProperties>,
+}
+
+impl<P: Pass> Passing<P> {
+    /// One over `input`.
+    pub(super) fn over(input: Arc<dyn ExecutionPlan>, pass: P) -> Self {
+        let properties = pass.properties(input.properties());
+        Self { input, pass, properties }
+    }
 }
 
 impl<P: Pass> DisplayAs for Passing<P> {
@@ -41,7 +57,7 @@ impl<P: Pass> ExecutionPlan for Passing<P> {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
+        &self.properties
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -49,7 +65,7 @@ impl<P: Pass> ExecutionPlan for Passing<P> {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![self.input.properties().output_ordering().is_none() || self.properties.output_ordering().is_some()]
     }
 
     fn apply_expressions(
@@ -61,7 +77,7 @@ impl<P: Pass> ExecutionPlan for Passing<P> {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self { input, pass: self.pass.clone() })),
+            (Some(input), true) => Ok(Arc::new(Self::over(input, self.pass.clone()))),
             _ => Err(DataFusionError::Internal("one child is expected".to_owned())),
         }
     }

@@ -4,20 +4,15 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::{DataType, FieldRef},
+    arrow::datatypes::DataType,
     common::{
         Result,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{
-        ColumnarValue, Documentation, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-        Signature, WindowFunctionDefinition,
-        interval_arithmetic::Interval,
-        simplify::{ExprSimplifyResult, SimplifyContext},
-        sort_properties::{ExprProperties, SortProperties},
-    },
+    logical_expr::{Expr, LogicalPlan, ReturnFieldArgs, ScalarUDF, WindowFunctionDefinition},
 };
 
+use super::guarded::{Guard, guarded};
 use crate::{
     error::{exceeded, foreign, refused},
     sql::bounds::{TYPES_NESTED_MAX, check_type},
@@ -27,43 +22,25 @@ const CENTROIDS_MAX: u64 = 10_000;
 
 /// `functions`, of which those that cast to a type by its name take none that is too large.
 pub(crate) fn of_small_types(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
-    let of_small_types = functions.into_iter().map(|function| match function.name() {
-        "arrow_cast" | "arrow_try_cast" => Arc::new(ScalarUDF::from(OfSmallTypes { inner: function })),
-        _ => function,
-    });
-    of_small_types.collect()
+    guarded(functions, |name| matches!(name, "arrow_cast" | "arrow_try_cast").then_some(OfSmallTypes))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct OfSmallTypes {
-    inner: Arc<ScalarUDF>,
-}
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct OfSmallTypes;
 
-impl ScalarUDFImpl for OfSmallTypes {
-    super::as_inner!();
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+impl Guard for OfSmallTypes {
+    fn check_asked(&self, _function: &str, args: &ReturnFieldArgs<'_>) -> Result<()> {
         let named = args.scalar_arguments.get(1).copied().flatten().and_then(|named| named.try_as_str().flatten());
         // Whoever reads the name goes as deep as it is nested.
         let nested = named.map_or(0, |named| named.matches('(').count());
         if nested > TYPES_NESTED_MAX {
             check_type(brackets(named.unwrap_or_default()), 0).map_err(foreign)?;
         }
-        let field = self.inner.inner().return_field_from_args(args)?;
-        check_type(0, fixed_size(field.data_type())).map_err(foreign)?;
-        Ok(field)
+        Ok(())
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.inner.inner().invoke_with_args(args)
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.inner().coerce_types(arg_types)
+    fn check_type(&self, _function: &str, made: &DataType) -> Result<()> {
+        check_type(0, fixed_size(made)).map_err(foreign)
     }
 }
 

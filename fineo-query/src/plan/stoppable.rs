@@ -101,7 +101,7 @@ impl PhysicalOptimizerRule for StopsWhenUnwanted {
             Ok(Transformed::yes(Arc::new(CooperativeExec::new(looks.unwrap_or(node))) as _))
         })?;
         Ok(match watched.transformed || sorted.transformed {
-            true => Arc::new(Passing { input: watched.data, pass: Stops { unwanted: looked_at.into() } }),
+            true => Arc::new(Passing::over(watched.data, Stops { unwanted: looked_at.into() })),
             false => watched.data,
         })
     }

@@ -8,20 +8,15 @@ use std::sync::Arc;
 use datafusion::{
     arrow::{
         array::{Array, ArrayRef, AsArray},
-        datatypes::{DataType, FieldRef},
+        datatypes::DataType,
     },
     common::Result,
-    config::ConfigOptions,
-    logical_expr::{
-        ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-        interval_arithmetic::Interval,
-        simplify::{ExprSimplifyResult, SimplifyContext},
-        sort_properties::{ExprProperties, SortProperties},
-    },
+    logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF},
 };
 
 use super::{
     growth::{items_ranged, rows},
+    guarded::{Guard, guarded},
     planners::check_wanted,
 };
 use crate::error::{exceeded, foreign};
@@ -71,48 +66,19 @@ pub(super) fn takes_long(function: &str) -> bool {
 
 /// `functions`, none of which takes longer than so of one batch.
 pub(crate) fn bounded(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
-    let bounded = functions.into_iter().map(|function| match work_of(function.name()) {
-        Some(work) => Arc::new(ScalarUDF::from(Bounded { inner: function, work })),
-        None => function,
-    });
-    bounded.collect()
+    guarded(functions, work_of)
 }
 
-/// A function that fails rather than work for longer.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Bounded {
-    inner: Arc<ScalarUDF>,
-    work: Work,
-}
-
-impl ScalarUDFImpl for Bounded {
-    super::as_inner!();
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
-        let inner = Arc::new(self.inner.inner().with_updated_config(config)?);
-        Some(ScalarUDF::from(Self { inner, ..*self }))
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.inner.inner().return_field_from_args(args)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+/// Lets a function fail rather than work for longer.
+impl Guard for Work {
+    fn check_call(&self, function: &str, args: &ScalarFunctionArgs) -> Result<()> {
         // What is known before there are rows is computed while the statement is planned.
         check_wanted()?;
-        if steps(self.work, &args)? > STEPS_MAX {
-            let error = exceeded("too_complex", "a function has too much to do at once").with("function", self.name());
-            return Err(foreign(error.with("steps_max", STEPS_MAX).with("hint", hint(self.work))));
+        if steps(*self, args)? > STEPS_MAX {
+            let error = exceeded("too_complex", "a function has too much to do at once").with("function", function);
+            return Err(foreign(error.with("steps_max", STEPS_MAX).with("hint", hint(*self))));
         }
-        self.inner.inner().invoke_with_args(args)
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.inner().coerce_types(arg_types)
+        Ok(())
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn sliced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Exe
     if !is_slow {
         return Ok(None);
     }
-    let sliced = |child: &Arc<dyn ExecutionPlan>| Arc::new(Passing { input: Arc::clone(child), pass: Slices }) as _;
+    let sliced = |child: &Arc<dyn ExecutionPlan>| Arc::new(Passing::over(Arc::clone(child), Slices)) as _;
     let slices = node.children().into_iter().map(sliced).collect();
     replace_children_if_necessary(Arc::clone(node), slices).map(Some)
 }

@@ -28,7 +28,7 @@ pub(super) fn apart(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPl
         ordered.any(|expr| !KEEP_ONE.contains(&expr.fun().name()))
     };
     let has_steps = node.downcast_ref::<AggregateExec>().is_some_and(has_steps) || offsets::of_many(node).is_some();
-    has_steps.then(|| Arc::new(Passing { input: Arc::clone(node), pass: Steps }) as _)
+    has_steps.then(|| Arc::new(Passing::over(Arc::clone(node), Steps)) as _)
 }
 
 /// Rows that are made in long steps.

@@ -13,6 +13,7 @@ mod fetch;
 mod grouped;
 mod similar;
 mod star;
+pub(crate) mod steps;
 mod windows;
 pub(crate) mod zone;
 

@@ -5,6 +5,9 @@
 //! them. It compares no boolean with text, while tools write `'true'` and `'t'`, as they may elsewhere. And where a number
 //! with a point stands beside a decimal, it makes room for 15 digits behind the point, which the digits before it may need:
 //! the number becomes the decimal that was written. Text beside a whole number is read as a number, which need not be whole.
+//! `CASE x WHEN …` and `NULLIF` compare, too.
+
+mod types;
 
 use std::sync::Arc;
 
@@ -15,7 +18,7 @@ use datafusion::{
         datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit},
     },
     common::{
-        DFSchema, ScalarValue,
+        DFSchema, ScalarValue, plan_datafusion_err,
         tree_node::{Transformed, TreeNode},
     },
     error::{DataFusionError, Result},
@@ -24,19 +27,18 @@ use datafusion::{
         expr_rewriter::NamePreserver,
         planner::{ExprPlanner, PlannerResult, RawBinaryExpr},
         utils::merge_schema,
+        when,
     },
     sql::sqlparser::ast::BinaryOperator,
 };
 use fineo_core::Timestamp;
 use fineo_schema::coerce;
 
+use self::types::compared;
 use crate::error::{foreign, refused};
 
 /// So many digits of what is written are those of the number that it is read as.
 const DIGITS_KEPT: usize = f64::DIGITS as usize;
-
-/// Beside numbers beyond this the engine's decimals have no room for 15 digits behind the point.
-const DECIMALS_END: f64 = 1e22;
 
 /// Reads text that an operator compares with a boolean: the engine gives such an expression no type, so that it cannot wait
 /// for [`read_literals`].
@@ -94,18 +96,39 @@ pub(super) fn read_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
                     let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
                     return Ok(from_seconds(expr, schema));
                 }
-                if !compares(&expr) {
+                if !compares(&expr) && !is_null_if(&expr) {
                     return Ok(Transformed::no(expr));
                 }
                 let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
-                let mut read = read_in(expr, schema)?;
-                read.transformed |= as_instants(&mut read.data, schema) || as_doubles(&mut read.data, schema);
-                Ok(read)
+                if is_null_if(&expr) { null_if(expr, schema) } else { read_compared(expr, schema) }
             })?;
             Ok(read.update_data(|expr| name.restore(expr)))
         })
     })?;
     Ok(read.data)
+}
+
+/// `expr`, a comparison, with all that it compares in words that the engine compares well.
+fn read_compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let mut read = read_in(expr, schema)?;
+    let expr = &mut read.data;
+    read.transformed |= types::unify(expr, schema);
+    Ok(read)
+}
+
+/// Whether `expr` is null where two values are equal, in one word.
+fn is_null_if(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if call.name() == "nullif" && call.args.len() == 2 && !expr.is_volatile())
+}
+
+/// `NULLIF(a, b)` compares as `=` does, and answers with `a` as it is.
+fn null_if(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Expr::ScalarFunction(call) = expr else { return Ok(Transformed::no(expr)) };
+    let [value, other] =
+        <[Expr; 2]>::try_from(call.args).map_err(|_| plan_datafusion_err!("nullif takes two values"))?;
+    let is_equal = read_compared(value.clone().eq(other), schema)?.data;
+    let null = Expr::Literal(ScalarValue::Null, None);
+    when(is_equal, null).otherwise(value).map(Transformed::yes)
 }
 
 fn is_literal(expr: &Expr) -> bool {
@@ -141,62 +164,9 @@ fn compares(expr: &Expr) -> bool {
     match expr {
         Expr::BinaryExpr(binary) => is_comparison(binary.op),
         Expr::Between(_) | Expr::InList(_) => true,
+        Expr::Case(case) => case.expr.is_some(),
         _ => false,
     }
-}
-
-/// What `expr` compares.
-fn compared(expr: &mut Expr) -> Vec<&mut Expr> {
-    match expr {
-        Expr::BinaryExpr(binary) => vec![&mut *binary.left, &mut *binary.right],
-        Expr::Between(between) => vec![&mut *between.expr, &mut *between.low, &mut *between.high],
-        Expr::InList(list) => std::iter::once(&mut *list.expr).chain(&mut list.list).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Makes days that are compared with instants those at which they begin, and counts all in microseconds.
-fn as_instants(expr: &mut Expr, schema: &DFSchema) -> bool {
-    let mut compared = compared(expr);
-    let types: Vec<_> = compared.iter().map(|side| side.get_type(schema).ok()).collect();
-    let mut instants =
-        types.iter().flatten().filter(|side| matches!(side, DataType::Timestamp(TimeUnit::Microsecond, _)));
-    let Some(instant) = instants.next() else { return false };
-    let mut is_changed = false;
-    for (side, of) in compared.iter_mut().zip(&types) {
-        let read_as = match of {
-            Some(DataType::Date32 | DataType::Date64) => instant.clone(),
-            Some(DataType::Timestamp(TimeUnit::Nanosecond, zone)) => {
-                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-            }
-            _ => continue,
-        };
-        **side = cast(std::mem::take(*side), read_as);
-        is_changed = true;
-    }
-    is_changed
-}
-
-/// Makes decimals that are compared with doubles, or with a number beyond all digits of decimals, doubles too: the engine would
-/// make decimals of both, and one large double would end the query.
-fn as_doubles(expr: &mut Expr, schema: &DFSchema) -> bool {
-    let mut compared = compared(expr);
-    let types: Vec<_> = compared.iter().map(|side| side.get_type(schema).ok()).collect();
-    let is_double = |(side, of): (&&mut Expr, &Option<DataType>)| match (&**side, of) {
-        (Expr::Literal(ScalarValue::Float64(Some(number)), _), _) => number.abs() >= DECIMALS_END,
-        (_, of) => *of == Some(DataType::Float64),
-    };
-    if !compared.iter().zip(&types).any(is_double) {
-        return false;
-    }
-    let mut is_changed = false;
-    for (side, of) in compared.iter_mut().zip(&types) {
-        if matches!(of, Some(DataType::Decimal128(..))) {
-            **side = cast(std::mem::take(*side), DataType::Float64);
-            is_changed = true;
-        }
-    }
-    is_changed
 }
 
 pub(super) fn is_comparison(op: Operator) -> bool {
@@ -254,6 +224,11 @@ fn read_in(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::InList(list) => {
             let Some(of) = kind(&list.expr) else { return Ok(Transformed::no(expr)) };
             list.list.iter_mut().try_for_each(|item| read(item, of.clone()))?;
+        }
+        Expr::Case(case) => {
+            let of = case.expr.as_deref().and_then(kind);
+            let Some(of) = of else { return Ok(Transformed::no(expr)) };
+            case.when_then_expr.iter_mut().try_for_each(|(when, _)| read(when, of.clone()))?;
         }
         _ => return Ok(Transformed::no(expr)),
     }

@@ -45,27 +45,40 @@ fn of_node(mut plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         _ => {}
     }
-    plan.map_expressions(|expr| expr.transform_up(|expr| of_call(expr, &schema)))
+    plan.map_expressions(|expr| {
+        // A key less is another name, and others know a call by the one that it had. An alias may have been kept already:
+        // the planner of windows takes but one.
+        let name = expr.qualified_name();
+        let (expr, is_named) = match expr {
+            Expr::Alias(alias) if is_call(&alias.expr) => (*alias.expr, true),
+            expr => (expr, false),
+        };
+        let called = expr.transform_up(|expr| of_call(expr, &schema))?;
+        let is_same = !is_named && (!called.transformed || called.data.qualified_name() == name);
+        let (relation, name) = name;
+        Ok(if is_same { called } else { called.update_data(|expr| expr.alias_qualified(relation, name)) })
+    })
+}
+
+fn is_call(expr: &Expr) -> bool {
+    matches!(expr, Expr::WindowFunction(_) | Expr::AggregateFunction(_))
 }
 
 fn of_call(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let is_ordered = match &expr {
-        Expr::WindowFunction(call) => !call.params.order_by.is_empty(),
-        Expr::AggregateFunction(call) => !call.params.order_by.is_empty(),
-        _ => false,
-    };
-    if !is_ordered {
-        return Ok(Transformed::no(expr));
-    }
-    let name = expr.schema_name().to_string();
     match &mut expr {
-        Expr::WindowFunction(call) => keys(&mut call.params.order_by, schema)?,
-        Expr::AggregateFunction(call) => keys(&mut call.params.order_by, schema)?,
-        _ => {}
+        Expr::WindowFunction(call) => {
+            if call.params.order_by.is_empty() && call.params.partition_by.is_empty() {
+                return Ok(Transformed::no(expr));
+            }
+            keys(&mut call.params.order_by, schema)?;
+            for part in &mut call.params.partition_by {
+                *part = std::mem::take(part).transform_up(|expr| bounded(expr, schema)).data()?;
+            }
+        }
+        Expr::AggregateFunction(call) if !call.params.order_by.is_empty() => keys(&mut call.params.order_by, schema)?,
+        _ => return Ok(Transformed::no(expr)),
     }
-    // A key less is another name, and others know it by the one that it had.
-    let is_same = expr.schema_name().to_string() == name;
-    Ok(Transformed::yes(if is_same { expr } else { expr.alias(name) }))
+    Ok(Transformed::yes(expr))
 }
 
 /// Keeps the first of equal keys, and gives bounds to what has none.

@@ -97,5 +97,5 @@ fn only_item(body: &mut SetExpr) -> Option<&mut SelectItem> {
 }
 
 fn wrapped() -> Option<Box<Query>> {
-    Parser::new(&Sql).try_with_sql(WRAPPED).ok()?.parse_query().ok()
+    Parser::new(&Sql::for_words(WRAPPED.len())).try_with_sql(WRAPPED).ok()?.parse_query().ok()
 }

@@ -1,5 +1,5 @@
 //! The dialect of SQL: the parser's general one, but `IS DISTINCT FROM` binds as tightly as `IS NULL`. The parser takes all that
-//! follows for its right side, `AND` and `OR` too.
+//! follows for its right side, `AND` and `OR` too. And a parser with it ends when it has tried too much.
 
 use std::any::TypeId;
 
@@ -10,9 +10,18 @@ use datafusion::sql::sqlparser::{
     parser::{Parser, ParserError},
 };
 
+use super::steps::ParserSteps;
+
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Sql;
+pub(super) struct Sql(ParserSteps);
+
+impl Sql {
+    /// For a statement of so many words.
+    pub(super) fn for_words(words: usize) -> Self {
+        Self(ParserSteps::for_words(words))
+    }
+}
 
 macro_rules! as_general {
     ($($supports:ident),* $(,)?) => {
@@ -37,6 +46,10 @@ impl Dialect for Sql {
 
     fn is_identifier_part(&self, ch: char) -> bool {
         GenericDialect.is_identifier_part(ch)
+    }
+
+    fn parse_prefix(&self, _parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        self.0.take()
     }
 
     fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {

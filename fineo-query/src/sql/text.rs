@@ -36,7 +36,7 @@ pub(crate) fn tokens(text: &str, limits: &QueryLimits) -> Result<(Vec<TokenWithS
             .with("bytes", text.len())
             .with("bytes_max", limits.text_bytes_max));
     }
-    let tokens = Tokenizer::new(&Sql, text).tokenize_with_location();
+    let tokens = Tokenizer::new(&Sql::for_words(0), text).tokenize_with_location();
     let tokens = tokens.map_err(|error| unreadable(&error))?;
     let depth = check_tokens(&tokens, limits)?;
     Ok((tokens, depth))
@@ -93,7 +93,8 @@ pub(crate) fn parse_shallow(text: &str, limits: &QueryLimits) -> Option<Statemen
 
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     check_first_word(&tokens)?;
-    let mut parser = Parser::new(&Sql).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
+    let dialect = Sql::for_words(tokens.len());
+    let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
     let mut statement = parser.parse_statement().map_err(|error| unparsable(&error))?;
     while parser.consume_token(&Token::SemiColon) {}
     let rest = parser.peek_token();

@@ -5,6 +5,7 @@
 //! names and types alone: no question about the catalog can reach a row, and no other tenant's name is within reach (T3).
 
 mod attributes;
+mod dialect;
 mod functions;
 mod information;
 mod names;

@@ -1,6 +1,6 @@
-//! What stays in the brackets that it is put into.
+//! What stays in the brackets that it is put into, and what is not read to its end.
 
-use super::check_predicate;
+use super::{check_predicate, parse};
 use crate::QueryLimits;
 
 #[test]
@@ -19,5 +19,77 @@ fn a_condition_stays_in_the_brackets_that_it_is_put_into() {
     ] {
         let error = check(broken).unwrap_err();
         assert!(error.contains(told), "{broken}: {error}");
+    }
+}
+
+#[test]
+fn a_statement_that_could_be_read_in_very_many_ways_is_not_tried_for_ever() {
+    let opens = [
+        "(",
+        "((SELECT ",
+        "f(",
+        "CAST(",
+        "position(",
+        "substring(",
+        "overlay(",
+        "trim(both ",
+        "ARRAY[",
+        "INTERVAL ",
+        "[",
+        "{",
+        "map {",
+        "f(a => ",
+        "extract(day FROM ",
+        "x IN (",
+        "EXISTS (SELECT ",
+        "f(DISTINCT ",
+        "STRUCT(",
+        "VALUES (",
+        "CASE WHEN ",
+        "f() OVER (PARTITION BY ",
+        "f() FILTER (WHERE ",
+        "(x) -> (",
+        "x[",
+        "x::int[",
+        "- ",
+        "NOT ",
+        "DATE ",
+        "x AT TIME ZONE ",
+        "x BETWEEN ",
+        "x LIKE ANY (",
+        "(SELECT 1 FROM (",
+        "x COLLATE ",
+        "ceil(",
+        "(x, ",
+    ];
+    let places = ["SELECT ", "SELECT 1 FROM ", "SELECT 1 FROM t JOIN ", "SELECT 1 FROM t, ", "WITH c AS ("];
+    for (open, place) in opens.iter().flat_map(|open| places.map(|place| (open, place))) {
+        for end in ["", "1 AS n"] {
+            let sql = format!("{place}{}{end}", open.repeat(60));
+            // As deep as that of a planner.
+            let thread = std::thread::Builder::new().stack_size(64 << 20);
+            let parse = move || parse(&sql, &QueryLimits::default()).err().map(|error| format!("{sql}: {error}"));
+            let told = thread.spawn(parse).unwrap().join().unwrap();
+            let is_known = |told: &String| told.contains("too_complex") || told.contains("sql_syntax");
+            assert!(told.as_ref().is_none_or(is_known), "{told:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_nested_within_reason_is_read() {
+    for (open, close) in [
+        ("abs(", ")"),
+        ("(", ")"),
+        ("CAST(", " AS double)"),
+        ("coalesce(1, ", ")"),
+        ("position('a' in ", ")"),
+        ("substring(", " from 1)"),
+        ("CASE WHEN true THEN ", " END"),
+        ("ARRAY[", "]"),
+        ("(SELECT ", ")"),
+    ] {
+        let sql = format!("SELECT {}a{} FROM t", open.repeat(7), close.repeat(7));
+        assert!(parse(&sql, &QueryLimits::default()).is_ok(), "{sql}");
     }
 }

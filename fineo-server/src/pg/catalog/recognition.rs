@@ -4,13 +4,13 @@ use std::{borrow::Cow, ops::ControlFlow, sync::OnceLock};
 
 use datafusion::sql::sqlparser::{
     ast::{Expr, ObjectName, Query, Statement, TableFactor, Visit, VisitMut, Visitor},
-    dialect::PostgreSqlDialect,
     parser::Parser,
 };
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::{
     super::{failure::Failure, statements::words},
+    dialect::Postgres,
     names::{Names, Words},
     nothing::Nothing,
     spellings::{Lists, Spellings},
@@ -61,7 +61,7 @@ pub(in super::super) fn may_be_asked(sql: &str) -> bool {
 pub(super) fn parse(sql: &str) -> Result<Option<(Statement, Vec<usize>)>, Failure> {
     static PARSER: OnceLock<PostgresCompatibilityParser> = OnceLock::new();
     // What cannot be read here is the engine's to explain.
-    let Ok(mut asked) = Parser::parse_sql(&PostgreSqlDialect {}, sql) else { return Ok(None) };
+    let Ok(mut asked) = Parser::parse_sql(&Postgres::for_words(words(sql).count()), sql) else { return Ok(None) };
     let [asked @ Statement::Query(_)] = asked.as_mut_slice() else { return Ok(None) };
     let mut relations = Relations::default();
     let _ = Visit::visit(&*asked, &mut relations);

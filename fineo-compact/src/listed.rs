@@ -28,6 +28,17 @@ pub(crate) async fn segments(archive: &dyn Archive, from: &Cover, to: &Cover) ->
     Ok(by_shard)
 }
 
+/// Parts what is `listed` at or before `cover` from what lies behind it.
+pub(crate) fn split(listed: ByShard, cover: &Cover) -> (ByShard, ByShard) {
+    let (mut before, mut behind) = (ByShard::new(), ByShard::new());
+    for (shard, infos) in listed {
+        let (old, new) = infos.into_iter().partition(|info| cover.contains(&shard, info.name.last));
+        before.insert(shard.clone(), old);
+        behind.insert(shard, new);
+    }
+    (before, behind)
+}
+
 /// Reads the headers of what is `listed` behind `from`, of each shard until one tells of a gap before it; answers those that were
 /// read, and of each shard the first gap up to `to`.
 ///

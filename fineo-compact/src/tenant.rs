@@ -50,12 +50,14 @@ pub(crate) struct TenantRun<'a> {
     pub(crate) tenant: &'a TenantId,
     /// The segments that may have new records of the tenant.
     pub(crate) segments: &'a [Segment],
-    /// Up to where everybody's records were compacted.
+    /// Up to where the tenant's records were compacted, as is noted of everybody.
     pub(crate) everybody: &'a Cover,
     /// Up to where the stage has archived what it received.
     pub(crate) to: &'a Cover,
     /// What the archive no longer has.
     pub(crate) expired: &'a Expired,
+    /// The metrics that failed before and are not tried again: they lack older records, so nothing of them is compacted.
+    pub(crate) held: &'a Failed,
 }
 
 impl TenantRun<'_> {
@@ -78,7 +80,7 @@ impl TenantRun<'_> {
         // After `to` was read: what this schema does not know to be deleted lies behind it.
         let schema = self.parts.schemas.refresh(self.tenant).await?;
         let tables = self.parts.tables.metrics(self.tenant).await?;
-        let mut failed = Failed::new();
+        let mut failed = self.held.clone();
         let mut intake = self.take_in(&schema, &from, &tables, &mut failed).await?;
         let mut report =
             TenantReport { tenant: self.tenant.to_string(), unreadable: intake.unreadable, ..TenantReport::default() };
@@ -200,7 +202,8 @@ impl TenantRun<'_> {
         failed: &mut Failed,
     ) -> Result<Intake> {
         let mut covers = BTreeMap::new();
-        for metric in tables.iter().filter(|metric| !self.options.fresh.is_of(metric)) {
+        let is_read = |metric: &&MetricId| !self.options.fresh.is_of(metric) && !failed.contains_key(metric);
+        for metric in tables.iter().filter(is_read).collect::<Vec<_>>() {
             match self.parts.tables.snapshot(self.tenant, metric).await {
                 Ok(snapshot) => {
                     covers.insert(metric.clone(), snapshot.cover.clone());

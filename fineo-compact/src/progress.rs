@@ -1,6 +1,6 @@
 //! Up to where a tenant's records, or everybody's, were compacted, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fineo_core::{
     Cover, Error, ErrorKind, Position, Result, SchemaRepo, ShardId, TenantId, Timestamp,
@@ -62,12 +62,15 @@ struct GapBody {
 }
 
 /// What was done last to keep a tenant's tables small.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Upkeep {
     /// When rows that are too old were last looked for.
     pub(crate) aged_at: i64,
     /// The schema under which it was last done.
     pub(crate) schema: u64,
+    /// The metrics that failed then: what was deleted is still to be taken out of their tables.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) uncollected: BTreeSet<String>,
     /// When segments that are too old were last looked for; of everybody's.
     #[serde(default)]
     pub(crate) expired_at: i64,
@@ -199,7 +202,7 @@ impl Progress {
         let gaps = self.gaps.iter().map(body_of_gap).collect();
         let reached = if self.behind.is_empty() { CoverBody::new() } else { body_of(&self.reached) };
         let behind = self.behind.iter().map(body_of_behind).collect();
-        let (upkeep, untold) = (self.upkeep, self.untold.clone());
+        let (upkeep, untold) = (self.upkeep.clone(), self.untold.clone());
         let body = Body { cover, former, retired, upkeep, gaps, reached, behind, untold };
         let body = serde_json::to_vec(&body).expect("a progress is plain data");
         let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.into()) };

@@ -9,7 +9,7 @@ use super::Compactor;
 use crate::{
     FailedTenant, Fresh, Selection,
     behind::{self, AllBehind, Older, lowest},
-    listed,
+    listed::{self, UpToGaps},
     progress::Progress,
     tenant::{Failed, Segment},
     undelivered::Gaps,
@@ -97,14 +97,20 @@ impl Compactor {
         let mut kept_from = from.clone();
         kept_from.merge(expired.cover());
         let (old, new) = listed::split(listed, &from);
-        let (mut segments, missing) = listed::up_to_gaps(archive, new, &kept_from, &to, &everybody.gaps).await?;
+        let UpToGaps { mut segments, missing, cold } =
+            listed::up_to_gaps(archive, new, &kept_from, &to, &everybody.gaps).await?;
         let to = before_all(&to, &missing);
         // What lies behind a gap waits for what is in it.
         segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
-        let gaps = Gaps::of(missing, &everybody.gaps, listing);
+        let mut gaps = Gaps::of(missing, &everybody.gaps, listing);
+        gaps.all.extend(everybody.gaps.iter().filter(|gap| cold.contains_key(&gap.shard)).cloned());
         if self.options.selection == Selection::All && everybody.gaps != gaps.all {
             everybody.gaps.clone_from(&gaps.all);
             everybody.write(repo, self.parts.clock.now()).await?;
+        }
+        // Gaps are noted by then: what lies behind them may go cold.
+        if let Some(error) = cold.into_values().next() {
+            return Err(error);
         }
         let older = behind::older(archive, old, wanted, &segments, (expired.cover(), &to)).await;
         let with_tables = self.parts.tables.tenants().await?;

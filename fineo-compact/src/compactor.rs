@@ -100,8 +100,8 @@ impl Compactor {
     ///
     /// When the archive or the repository cannot be read at all; `Cold`, before anything was done, when a segment has to be
     /// restored first; `Corrupt` when segments are missing, after what comes before
-    /// them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when a run met
-    /// them first so long ago.
+    /// them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when
+    /// somebody noted so long ago that they were archived.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
         let (mut everybody, round) = self.round().await?;
         let mut report = CompactReport { undelivered: round.gaps.shards_waiting, ..CompactReport::default() };
@@ -136,18 +136,18 @@ impl Compactor {
         Ok(report)
     }
 
-    /// Notes what is archived by now, for whoever replays or backs up: without it they cannot tell what is lost.
-    async fn note_archived(&self, staged: &Cover) -> Result<()> {
+    /// Notes what is archived by now, for whoever replays or backs up: without it they cannot tell what is lost. Answers what is noted
+    /// of stage staged.
+    async fn note_archived(&self, staged: &Cover) -> Result<Noted> {
         if self.parts.archive.capabilities().listed_within.is_none() {
-            return Ok(());
+            return Ok(Noted::default());
         }
         let (repo, pipeline) = (&*self.parts.repo, &self.options.pipeline);
         let raw = archived(repo, pipeline, Stage::Raw).await?;
         // After both were read: by then they were archived.
         let listing = Listing::begin(&*self.parts.archive, &*self.parts.clock);
         Noted::with(repo, pipeline, Stage::Raw, (&raw, listing)).await?;
-        Noted::with(repo, pipeline, Stage::Staged, (staged, listing)).await?;
-        Ok(())
+        Noted::with(repo, pipeline, Stage::Staged, (staged, listing)).await
     }
 
     /// Notes how far everybody's records were compacted, and lets go of what the archive need not keep any more.

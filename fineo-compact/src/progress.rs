@@ -58,7 +58,6 @@ struct BehindBody {
 struct GapBody {
     shard: String,
     after: Option<String>,
-    since: i64,
 }
 
 /// What was done last to keep a tenant's tables small.
@@ -240,10 +239,10 @@ fn behind_of(body: BehindBody) -> Result<(TenantId, Behind)> {
 
 fn body_of_gap(gap: &Gap) -> GapBody {
     let after = gap.after.map(|after| after.to_string());
-    GapBody { shard: gap.shard.as_str().to_owned(), after, since: gap.since }
+    GapBody { shard: gap.shard.as_str().to_owned(), after }
 }
 
 fn gap_of(body: &GapBody) -> Result<Gap> {
     let after = body.after.as_ref().map(|after| after.parse()).transpose()?;
-    Ok(Gap { shard: ShardId::new(&body.shard)?, after, since: body.since })
+    Ok(Gap { shard: ShardId::new(&body.shard)?, after })
 }

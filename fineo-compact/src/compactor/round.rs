@@ -89,7 +89,7 @@ impl Compactor {
             from.merge(&Progress::read(repo, pipeline, Some(tenant)).await?.cover);
         }
         let wanted = self.wanted(&behind).await;
-        self.note_archived(&to).await?;
+        let noted = self.note_archived(&to).await?;
         let listing = Listing::begin(archive, &*self.parts.clock);
         let listed = listed::segments(archive, &lowest(&from, wanted.values()), &to).await?;
         // After that: what is not listed any more was noted before it went.
@@ -102,7 +102,7 @@ impl Compactor {
         let to = before_all(&to, &missing);
         // What lies behind a gap waits for what is in it.
         segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
-        let mut gaps = Gaps::of(missing, &everybody.gaps, listing);
+        let mut gaps = Gaps::of(missing, &noted, listing);
         gaps.all.extend(everybody.gaps.iter().filter(|gap| cold.contains_key(&gap.shard)).cloned());
         if self.options.selection == Selection::All && everybody.gaps != gaps.all {
             everybody.gaps.clone_from(&gaps.all);

@@ -16,7 +16,7 @@ use fineo_core::{
     Archive as _, ErrorKind, Result,
     archive::{Restore, SegmentKind, SegmentName, Stage},
 };
-use fineo_ingest::PipelineParts;
+use fineo_ingest::{NoFiles, Pipeline, PipelineOptions, PipelineParts, ReplayRequest};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::sync::watch;
 
@@ -213,6 +213,24 @@ async fn a_gap_stops_its_shard_alone_and_what_is_cold_behind_it_stays_cold() {
     let error = late.compact(at_once()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cold, "{error}");
     assert_eq!(late.rows().await.1.len(), 40);
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn what_a_replay_knew_to_be_archived_a_run_knows_too() {
+    let late = Late::new();
+    late.send([1]).await;
+    let parts = PipelineParts { archive: Arc::clone(&late.archive) as _, ..late.world.pipeline_parts() };
+    let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+    let replay = async || {
+        let replayed = pipeline.replay(ReplayRequest::new(Stage::Staged, acme()), &NoFiles).await;
+        replayed.unwrap_err().kind()
+    };
+    assert_eq!(replay().await, ErrorKind::Unavailable);
+    late.clock.pass(WITHIN);
+    assert_eq!(late.compact(at_once()).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(replay().await, ErrorKind::Corrupt);
+    pipeline.stop().await.unwrap();
 }
 
 // D8

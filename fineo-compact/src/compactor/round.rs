@@ -89,6 +89,7 @@ impl Compactor {
             from.merge(&Progress::read(repo, pipeline, Some(tenant)).await?.cover);
         }
         let wanted = self.wanted(&behind).await;
+        self.note_tried(&mut everybody, &wanted).await?;
         let noted = self.note_archived(&to).await?;
         let listing = Listing::begin(archive, &*self.parts.clock);
         let listed = listed::segments(archive, &lowest(&from, wanted.values()), &to).await?;
@@ -126,6 +127,18 @@ impl Compactor {
             Selection::All => (everybody.reached.clone(), everybody.behind.clone()),
             Selection::Tenant(tenant) => (everybody.reached_by(tenant).clone(), AllBehind::new()),
         }
+    }
+
+    /// Notes who is tried before it is done: a run that takes longer than it may is not the first of many.
+    async fn note_tried(&self, everybody: &mut Progress, wanted: &BTreeMap<TenantId, Cover>) -> Result<()> {
+        if self.options.few_records == 0 || wanted.is_empty() {
+            return Ok(());
+        }
+        let now = self.parts.clock.now();
+        for (_, behind) in everybody.behind.iter_mut().filter(|(tenant, _)| wanted.contains_key(*tenant)) {
+            behind.tried = now.micros();
+        }
+        everybody.write(&*self.parts.repo, now).await
     }
 
     /// Those of who is behind whose older records are tried again, with how far they are. Who runs once tries all.

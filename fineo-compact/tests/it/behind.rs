@@ -228,6 +228,34 @@ async fn where_it_runs_again_and_again_older_segments_are_looked_at_less_and_les
     assert_eq!(two.in_files().await, two.all());
 }
 
+// T8, N12
+#[tokio::test(start_paused = true)]
+async fn a_try_that_is_broken_off_is_not_tried_again_by_the_next_run() {
+    let mut tried_again = Vec::new();
+    for point in (4..64).step_by(6) {
+        let mut two = Two::new().await;
+        two.damage().await;
+        for _ in 0..2 {
+            two.send().await;
+            two.compact(again()).await;
+            two.clock.pass(DAY);
+        }
+        let points = CrashPoints::crash_at(point);
+        let faults = Faults::none().with_points(points.clone());
+        let compactor = Compactor::new(faulty(two.parts(), &faults), again().with_is_alone(true));
+        assert!(points.run(compactor.run(&|_| {})).await.is_none(), "{point}");
+        let cold = two.staged().await;
+        cold.iter().for_each(|info| two.freezer.freeze(&info.name, two.world.clock.now()));
+        two.send().await;
+        let report = two.compact(again().with_is_alone(true)).await;
+        tried_again.push(failed(&report).1.contains(&cold[2].name.path()));
+        assert_eq!(two.in_files().await, two.all(), "{point}");
+    }
+    // It is noted before any segment is looked at.
+    let first = tried_again.iter().position(|again| !again).unwrap();
+    assert!(first < 5 && tried_again[first..].iter().all(|again| !again), "{tried_again:?}");
+}
+
 // T8
 #[tokio::test(start_paused = true)]
 async fn one_for_whom_nothing_works_at_all_stops_nobody_else() {

@@ -90,7 +90,8 @@ impl Compactor {
     /// Compacts what was archived so far; `on_progress` hears of every tenant that is done.
     ///
     /// A tenant for whom it fails is named in the report and keeps nobody else waiting; so is a metric with a damaged file, of
-    /// which nothing is compacted until that is mended. Running again is always safe.
+    /// which nothing is compacted until that is mended. How far such a tenant is stays noted, and the archive keeps what is left to
+    /// be done. Running again is always safe.
     ///
     /// Of an archive that lists late it compacts what comes before everything that is not listed yet, for nothing is read any
     /// more that comes before what was compacted. The rest stays nearline until a later run. Of a shard nothing is read behind
@@ -99,7 +100,7 @@ impl Compactor {
     /// # Errors
     ///
     /// When the archive or the repository cannot be read at all; `Cold`, before anything was done, when a segment has to be
-    /// restored first; `Corrupt` when segments are missing, after what comes before
+    /// restored first that nobody has read yet; `Corrupt` when segments are missing, after what comes before
     /// them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when
     /// somebody noted so long ago that they were archived.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
@@ -247,7 +248,7 @@ impl Compactor {
         match self.leased(tenant, share, round, &mut turn).await {
             Ok(None) => {
                 report.busy.push(tenant.to_string());
-                return Turn::Behind;
+                Turn::Behind
             }
             Ok(Some(ran)) => {
                 failed.extend(ran.failed);

@@ -1,5 +1,7 @@
 //! Compaction as a whole: who has something to do, one tenant after the other, once or for as long as it is wanted.
 
+mod round;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -8,21 +10,22 @@ use std::{
 };
 
 use fineo_core::{
-    Archive, Clock, Cover, Entropy, Error, ErrorKind, MetricId, NearlineStore, Position, Result, SchemaRepo, ShardId,
-    TenantId,
+    Archive, Clock, Cover, Entropy, Error, ErrorKind, MetricId, NearlineStore, Result, SchemaRepo, TenantId,
     archive::Stage,
     repo::{Keep, Subject},
 };
-use fineo_ingest::{Claim, Claimed, Expired, Lease, Listing, Missing, Noted, archived};
+use fineo_ingest::{Claim, Claimed, Lease, Listing, Missing, Noted, archived};
 use fineo_schema::SchemaStore;
 use fineo_table::Tables;
+use round::{Round, Share};
 use tokio::sync::watch;
 
 use crate::{
-    CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport, expire, listed,
+    CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport,
+    behind::{self, AllBehind, BEHIND_MAX},
+    expire,
     progress::Progress,
     tenant::{Ran, Segment, TenantRun, before},
-    undelivered::Gaps,
     upkeep::Due,
     waiting,
 };
@@ -51,18 +54,6 @@ pub struct CompactorParts {
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// What all tenants' turns of a run share.
-struct Round {
-    /// Everybody's records at or before it were compacted.
-    everybody: Cover,
-    /// Up to where the stage has archived what it received.
-    to: Cover,
-    /// Who has tables.
-    with_tables: BTreeSet<TenantId>,
-    /// What the archive no longer has.
-    expired: Expired,
-}
-
 /// What became of a tenant's new records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -70,6 +61,8 @@ enum Turn {
     Over,
     /// They are few and young, and wait for more.
     Waits,
+    /// They are not in files, or not all of them: it failed, or somebody else has the tenant.
+    Behind,
 }
 
 /// Makes columnar files of what stage staged archived.
@@ -97,7 +90,8 @@ impl Compactor {
     /// Compacts what was archived so far; `on_progress` hears of every tenant that is done.
     ///
     /// A tenant for whom it fails is named in the report and keeps nobody else waiting; so is a metric with a damaged file, of
-    /// which nothing is compacted until that is mended. Running again is always safe.
+    /// which nothing is compacted until that is mended. How far such a tenant is stays noted, and the archive keeps what is left to
+    /// be done. Running again is always safe.
     ///
     /// Of an archive that lists late it compacts what comes before everything that is not listed yet, for nothing is read any
     /// more that comes before what was compacted. The rest stays nearline until a later run. Of a shard nothing is read behind
@@ -106,88 +100,74 @@ impl Compactor {
     /// # Errors
     ///
     /// When the archive or the repository cannot be read at all; `Cold`, before anything was done, when a segment has to be
-    /// restored first; `Corrupt` when segments are missing, after what comes before
-    /// them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when a run met
-    /// them first so long ago.
+    /// restored first that nobody has read yet; `Corrupt` when segments are missing, after what comes before
+    /// them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when
+    /// somebody noted so long ago that they were archived.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
-        let options = &self.options;
-        let repo = &*self.parts.repo;
-        let to = archived(repo, &options.pipeline, Stage::Staged).await?;
-        let mut everybody = Progress::read(repo, &options.pipeline, None).await?;
-        // What is made anew is read from the first segment on.
-        let is_fresh = options.fresh != Fresh::None;
-        let everybody_from = if is_fresh { Cover::default() } else { everybody.cover.clone() };
-        let from = match &options.selection {
-            Selection::All | Selection::Tenant(_) if is_fresh => Cover::default(),
-            Selection::All => everybody.cover.clone(),
-            Selection::Tenant(tenant) => {
-                let mut from = Progress::read(repo, &options.pipeline, Some(tenant)).await?.cover;
-                from.merge(&everybody.cover);
-                from
-            }
-        };
-        self.note_archived(&to).await?;
-        let listing = Listing::begin(&*self.parts.archive, &*self.parts.clock);
-        let listed = listed::segments(&*self.parts.archive, &from, &to).await?;
-        // After that: what is not listed any more was noted before it went.
-        let expired = Expired::read(repo, &options.pipeline, Stage::Staged).await?;
-        let mut kept_from = from.clone();
-        kept_from.merge(expired.cover());
-        let (mut segments, missing) =
-            listed::up_to_gaps(&*self.parts.archive, listed, &kept_from, &to, &everybody.gaps).await?;
-        let to = before_all(&to, &missing);
-        // What lies behind a gap waits for what is in it.
-        segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
-        let gaps = Gaps::of(missing, &everybody.gaps, listing);
-        if options.selection == Selection::All && everybody.gaps != gaps.all {
-            everybody.gaps = gaps.all;
-            everybody.write(repo, self.parts.clock.now()).await?;
-        }
-        let with_tables = self.parts.tables.tenants().await?;
-        let round = Round { everybody: everybody_from, to, with_tables, expired };
-        let mut report = CompactReport { undelivered: gaps.shards_waiting, ..CompactReport::default() };
-        let mut waiting = BTreeSet::new();
-        for (tenant, segments) in self.tenants(&segments).await? {
-            if self.tenant(&tenant, segments, &round, &mut report).await == Turn::Waits {
-                waiting.insert(tenant);
-                report.waiting += 1;
-            } else if let Some(done) = report.tenants.last().filter(|done| done.tenant == tenant.as_str()) {
+        let (mut everybody, round) = self.round().await?;
+        let mut report = CompactReport { undelivered: round.gaps.shards_waiting, ..CompactReport::default() };
+        let (mut waiting, mut behind) = (BTreeSet::new(), everybody.behind.clone());
+        for (tenant, segments) in self.tenants(&round).await? {
+            let failed_before = report.failed.len();
+            let turn = self.tenant(&tenant, segments, &round, &mut report).await;
+            if turn != Turn::Waits
+                && let Some(done) = report.tenants.last().filter(|done| done.tenant == tenant.as_str())
+            {
                 on_progress(done);
             }
+            match turn {
+                Turn::Over => drop(behind.remove(&tenant)),
+                Turn::Waits => {
+                    waiting.insert(tenant);
+                    report.waiting += 1;
+                }
+                Turn::Behind => {
+                    let failed = report.failed[failed_before..].to_vec();
+                    let is_tried = round.older.contains_key(&tenant);
+                    let now = self.parts.clock.now();
+                    behind::note(&mut behind, (tenant, &everybody.reached), (failed, is_tried), now);
+                }
+            }
         }
-        if options.selection == Selection::All && report.busy.is_empty() && report.failed.is_empty() {
-            let done = waiting::done_by_all(&segments, &waiting, &round.to);
-            self.note_all(&mut everybody, &done, &mut report).await?;
+        if self.options.selection == Selection::All && behind.len() <= BEHIND_MAX {
+            let done = waiting::done_by_all(&round.segments, &waiting, &round.to);
+            self.note_all(&mut everybody, (&done, behind), &mut report).await?;
         }
-        Missing::check_lost(&gaps.lost)?;
+        Missing::check_lost(&round.gaps.lost)?;
         Ok(report)
     }
 
-    /// Notes what is archived by now, for whoever replays or backs up: without it they cannot tell what is lost.
-    async fn note_archived(&self, staged: &Cover) -> Result<()> {
+    /// Notes what is archived by now, for whoever replays or backs up: without it they cannot tell what is lost. Answers what is noted
+    /// of stage staged.
+    async fn note_archived(&self, staged: &Cover) -> Result<Noted> {
         if self.parts.archive.capabilities().listed_within.is_none() {
-            return Ok(());
+            return Ok(Noted::default());
         }
         let (repo, pipeline) = (&*self.parts.repo, &self.options.pipeline);
         let raw = archived(repo, pipeline, Stage::Raw).await?;
         // After both were read: by then they were archived.
         let listing = Listing::begin(&*self.parts.archive, &*self.parts.clock);
         Noted::with(repo, pipeline, Stage::Raw, (&raw, listing)).await?;
-        Noted::with(repo, pipeline, Stage::Staged, (staged, listing)).await?;
-        Ok(())
+        Noted::with(repo, pipeline, Stage::Staged, (staged, listing)).await
     }
 
     /// Notes how far everybody's records were compacted, and lets go of what the archive need not keep any more.
-    async fn note_all(&self, everybody: &mut Progress, done: &Cover, report: &mut CompactReport) -> Result<()> {
+    async fn note_all(
+        &self,
+        everybody: &mut Progress,
+        (done, behind): (&Cover, AllBehind),
+        report: &mut CompactReport,
+    ) -> Result<()> {
         let now = self.parts.clock.now();
         let is_expiring = expire::is_due(&self.options, everybody.upkeep.expired_at, now);
-        if everybody.cover.includes(done) && !is_expiring {
+        if everybody.reached.includes(done) && everybody.behind == behind && !is_expiring {
             return Ok(());
         }
-        everybody.advance(done, now);
+        everybody.advance_beside(done, behind, now);
         everybody.retired = everybody.cover.clone();
         if is_expiring {
             let wait = self.options.pin_for.max(self.options.retain_for);
+            // What those lack who are behind is not among it.
             let in_files = everybody.cover_at(before(now, wait));
             match expire::expire(&self.parts, &self.options, &in_files, report).await {
                 Ok(()) => everybody.upkeep.expired_at = now.micros(),
@@ -227,17 +207,18 @@ impl Compactor {
     }
 
     /// The tenants that may have something to do, with their segments.
-    async fn tenants(&self, segments: &[Segment]) -> Result<BTreeMap<TenantId, Vec<Segment>>> {
+    async fn tenants(&self, round: &Round) -> Result<BTreeMap<TenantId, Vec<Segment>>> {
         let mut tenants: BTreeMap<TenantId, Vec<Segment>> = BTreeMap::new();
         match &self.options.selection {
             Selection::Tenant(tenant) => {
-                tenants.insert(tenant.clone(), segments.to_vec());
+                tenants.insert(tenant.clone(), round.segments.clone());
             }
             Selection::All => {
                 for tenant in self.parts.repo.tenants().await? {
                     tenants.insert(tenant, Vec::new());
                 }
-                for segment in segments {
+                tenants.extend(round.behind.keys().map(|tenant| (tenant.clone(), Vec::new())));
+                for segment in &round.segments {
                     for name in segment.1.tenants() {
                         tenants.entry(TenantId::new(name)?).or_default().push(Arc::clone(segment));
                     }
@@ -248,40 +229,48 @@ impl Compactor {
     }
 
     /// A tenant's turn; what came of it goes to `report`.
-    async fn tenant(
-        &self,
-        tenant: &TenantId,
-        segments: Vec<Segment>,
-        round: &Round,
-        report: &mut CompactReport,
-    ) -> Turn {
-        let mut turn = Turn::Over;
-        match self.leased(tenant, segments, round, &mut turn).await {
-            Ok(None) => report.busy.push(tenant.to_string()),
-            Ok(Some(Ran { report: done, failed })) => {
-                for (metric, error) in failed {
-                    self.note_failed(tenant, Some(&metric), &error, report).await;
+    async fn tenant(&self, tenant: &TenantId, new: Vec<Segment>, round: &Round, report: &mut CompactReport) -> Turn {
+        let share = match round.share(tenant, new) {
+            Ok(share) => share,
+            Err(failed) => {
+                for failed in failed {
+                    self.note_failed(failed, report).await;
                 }
-                if !done.is_idle() {
-                    report.tenants.push(done);
-                }
+                return Turn::Behind;
             }
-            Err(error) => self.note_failed(tenant, None, &error, report).await,
+        };
+        let failed_of = |metric: Option<&MetricId>, error: &Error| FailedTenant {
+            tenant: tenant.to_string(),
+            metric: metric.map(MetricId::to_string),
+            error: error.to_string(),
+        };
+        let (mut turn, mut failed) = (Turn::Over, share.held.clone());
+        match self.leased(tenant, share, round, &mut turn).await {
+            Ok(None) => {
+                report.busy.push(tenant.to_string());
+                Turn::Behind
+            }
+            Ok(Some(ran)) => {
+                failed.extend(ran.failed);
+                for (metric, error) in &failed {
+                    self.note_failed(failed_of(Some(metric), error), report).await;
+                }
+                if !ran.report.is_idle() {
+                    report.tenants.push(ran.report);
+                }
+                if turn == Turn::Over && !failed.is_empty() { Turn::Behind } else { turn }
+            }
+            Err(error) => {
+                self.note_failed(failed_of(None, &error), report).await;
+                Turn::Behind
+            }
         }
-        turn
     }
 
     /// Notes in `report` that a tenant's run failed, as a whole or for one metric, and tells it.
-    async fn note_failed(
-        &self,
-        tenant: &TenantId,
-        metric: Option<&MetricId>,
-        error: &Error,
-        report: &mut CompactReport,
-    ) {
-        let metric = metric.map(MetricId::to_string);
+    async fn note_failed(&self, failed: FailedTenant, report: &mut CompactReport) {
+        let FailedTenant { tenant, metric, error } = &failed;
         tracing::error!(%error, %tenant, ?metric, "compaction failed and begins anew with the next run");
-        let failed = FailedTenant { tenant: tenant.to_string(), metric, error: error.to_string() };
         if let Some(notifier) = &self.parts.notifier
             && let Err(error) = notifier.commit_failed(&failed).await
         {
@@ -291,15 +280,10 @@ impl Compactor {
     }
 
     /// Runs for a tenant under its lease; none when somebody else has that. Notes in `turn` that new records wait.
-    async fn leased(
-        &self,
-        tenant: &TenantId,
-        mut segments: Vec<Segment>,
-        round: &Round,
-        turn: &mut Turn,
-    ) -> Result<Option<Ran>> {
+    async fn leased(&self, tenant: &TenantId, share: Share<'_>, round: &Round, turn: &mut Turn) -> Result<Option<Ran>> {
         let repo = &*self.parts.repo;
         let has_tables = round.with_tables.contains(tenant);
+        let Share { mut segments, from: everybody, held, may_wait } = share;
         if segments.is_empty() && !has_tables {
             return Ok(Some(Ran::default()));
         }
@@ -308,17 +292,16 @@ impl Compactor {
             segments.retain(|segment| !progress.cover.contains(&segment.0.name.shard, segment.0.name.last));
         }
         let mut to = &round.to;
-        if waiting::may_wait(tenant, &segments, &self.options, self.parts.clock.now()) {
+        if may_wait && waiting::may_wait(tenant, &segments, &self.options, self.parts.clock.now()) {
             *turn = Turn::Waits;
-            (segments, to) = (Vec::new(), &round.everybody);
+            (segments, to) = (Vec::new(), everybody);
         }
         if segments.is_empty() && !(has_tables && self.is_wanted(tenant).await?) {
             return Ok(Some(Ran::default()));
         }
         let subject = Subject::tenant(tenant, &format!("lease/{}/compaction", self.options.pipeline), Keep::Latest)?;
-        let (options, everybody) = (&self.options, &round.everybody);
-        let expired = &round.expired;
-        let run = TenantRun { parts: &self.parts, options, tenant, segments: &segments, everybody, to, expired };
+        let (parts, options, segments, expired, held) = (&self.parts, &self.options, &*segments, &round.expired, &held);
+        let run = TenantRun { parts, options, tenant, segments, everybody, to, expired, held };
         for attempt in 1..=ATTEMPTS_MAX {
             let claim = Claim { owner: &self.owner, hold_for: self.options.lease_for, at_once: self.options.is_alone };
             let claimed = Lease::claim(repo, subject.clone(), claim, self.parts.clock.now()).await?;
@@ -354,15 +337,6 @@ impl Compactor {
         let upkeep = Due::of(&progress.upkeep, &schema, &self.options, self.parts.clock.now());
         Ok(is_due || upkeep.is_any() || !schema.deleted_metrics().is_empty())
     }
-}
-
-/// As `to`, but nowhere behind what is missing.
-fn before_all(to: &Cover, missing: &[Missing]) -> Cover {
-    let reach = |(shard, last): (&ShardId, Position)| {
-        let gap = missing.iter().find(|missing| missing.shard == *shard);
-        Some((shard.clone(), gap.map_or(Some(last), |gap| gap.after)?))
-    };
-    to.iter().filter_map(reach).collect()
 }
 
 impl fmt::Debug for Compactor {

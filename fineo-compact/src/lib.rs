@@ -5,6 +5,7 @@
 //! columns of their own, everything else in one compact column. Files and the positions that they cover are
 //! committed together. Later, when no query needs them any more, the rows leave the nearline store.
 
+mod behind;
 mod build;
 mod column;
 mod compactor;

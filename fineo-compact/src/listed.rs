@@ -28,21 +28,42 @@ pub(crate) async fn segments(archive: &dyn Archive, from: &Cover, to: &Cover) ->
     Ok(by_shard)
 }
 
-/// Reads the headers of what is `listed` behind `from`, of each shard until one tells of a gap before it; answers those that were
-/// read, and of each shard the first gap up to `to`.
+/// Parts what is `listed` at or before `cover` from what lies behind it.
+pub(crate) fn split(listed: ByShard, cover: &Cover) -> (ByShard, ByShard) {
+    let (mut before, mut behind) = (ByShard::new(), ByShard::new());
+    for (shard, infos) in listed {
+        let (old, new) = infos.into_iter().partition(|info| cover.contains(&shard, info.name.last));
+        before.insert(shard.clone(), old);
+        behind.insert(shard, new);
+    }
+    (before, behind)
+}
+
+/// What a run reads of an archive.
+#[derive(Default)]
+pub(crate) struct UpToGaps {
+    /// The segments whose headers were read.
+    pub(crate) segments: Vec<Segment>,
+    /// Of each shard the first gap.
+    pub(crate) missing: Vec<Missing>,
+    /// The shards of which a segment has to be restored first, with the error that says which: nothing is known of their gaps.
+    pub(crate) cold: BTreeMap<ShardId, Error>,
+}
+
+/// Reads the headers of what is `listed` behind `from`, of each shard until one tells of a gap before it, or is cold: unless it lies
+/// behind a gap that is among those `known` and still stands.
 ///
 /// # Errors
 ///
-/// `Cold` when a segment has to be restored first, unless it lies behind a gap that is among those `known` and still stands. Or a
-/// failure of the archive.
+/// A failure of the archive.
 pub(crate) async fn up_to_gaps(
     archive: &dyn Archive,
     listed: ByShard,
     from: &Cover,
     to: &Cover,
     known: &[Gap],
-) -> Result<(Vec<Segment>, Vec<Missing>)> {
-    let (mut segments, mut chain) = (Vec::new(), Chain::default());
+) -> Result<UpToGaps> {
+    let (mut found, mut chain) = (UpToGaps::default(), Chain::default());
     for (shard, mut infos) in listed {
         infos.sort_by_key(|info| (info.name.first, info.name.last));
         let (mut reached, mut gap_before) = (from.last(&shard), None);
@@ -53,10 +74,10 @@ pub(crate) async fn up_to_gaps(
             let reader = match SegmentReader::open(archive, &info).await {
                 Ok(reader) => reader,
                 Err(error) if error.kind() == ErrorKind::Cold => {
-                    if known.iter().any(|gap| gap.shard == shard && gap.after == reached) {
-                        break;
+                    if !known.iter().any(|gap| gap.shard == shard && gap.after == reached) {
+                        found.cold.insert(shard, error);
                     }
-                    return Err(error);
+                    break;
                 }
                 Err(error) => return Err(error),
             };
@@ -65,15 +86,16 @@ pub(crate) async fn up_to_gaps(
                 reached = reached.max(Some(info.name.last));
             }
             chain.add(&reader);
-            segments.push(Arc::new((info, reader)));
+            found.segments.push(Arc::new((info, reader)));
         }
     }
     // As they are listed: what is read first names columns.
-    segments.sort_by(|one: &Segment, other| one.0.name.cmp(&other.0.name));
-    let mut missing = chain.missing(from, to);
+    found.segments.sort_by(|one: &Segment, other| one.0.name.cmp(&other.0.name));
+    found.missing = chain.missing(from, to);
+    found.missing.retain(|missing| !found.cold.contains_key(&missing.shard));
     // What lies behind a shard's first gap was not looked at.
-    missing.dedup_by(|later, first| later.shard == first.shard);
-    Ok((segments, missing))
+    found.missing.dedup_by(|later, first| later.shard == first.shard);
+    Ok(found)
 }
 
 /// Refuses to make a table anew whose files cover more than the archive answers for, which is `to`: rows behind that would be gone.

@@ -1,6 +1,6 @@
 //! Up to where a tenant's records, or everybody's, were compacted, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fineo_core::{
     Cover, Error, ErrorKind, Position, Result, SchemaRepo, ShardId, TenantId, Timestamp,
@@ -8,7 +8,12 @@ use fineo_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{undelivered::Gap, untold::Untold};
+use crate::{
+    FailedTenant,
+    behind::{AllBehind, Behind, lowest},
+    undelivered::Gap,
+    untold::Untold,
+};
 
 /// So many former covers are kept; older ones count as the oldest kept.
 const FORMER_MAX: usize = 48;
@@ -29,8 +34,23 @@ struct Body {
     upkeep: Upkeep,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<GapBody>,
+    /// What those who are not behind have in files; nothing where nobody is behind.
+    #[serde(default, skip_serializing_if = "CoverBody::is_empty")]
+    reached: CoverBody,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    behind: Vec<BehindBody>,
     #[serde(default, skip_serializing_if = "Untold::is_empty")]
     untold: Untold,
+}
+
+/// A [`Behind`] as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct BehindBody {
+    tenant: String,
+    cover: CoverBody,
+    since: i64,
+    tried: i64,
+    failed: Vec<FailedTenant>,
 }
 
 /// A [`Gap`] as JSON.
@@ -38,16 +58,18 @@ struct Body {
 struct GapBody {
     shard: String,
     after: Option<String>,
-    since: i64,
 }
 
 /// What was done last to keep a tenant's tables small.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Upkeep {
     /// When rows that are too old were last looked for.
     pub(crate) aged_at: i64,
     /// The schema under which it was last done.
     pub(crate) schema: u64,
+    /// The metrics that failed then: what was deleted is still to be taken out of their tables.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) uncollected: BTreeSet<String>,
     /// When segments that are too old were last looked for; of everybody's.
     #[serde(default)]
     pub(crate) expired_at: i64,
@@ -60,7 +82,7 @@ pub(crate) struct Upkeep {
 pub(crate) struct Progress {
     subject: Subject,
     version: Version,
-    /// Everything at or before it is in files.
+    /// Everything at or before it is in files: of everybody's also what those have who are behind.
     pub(crate) cover: Cover,
     former: Vec<(i64, Cover)>,
     /// Up to where rows left the nearline store.
@@ -68,6 +90,10 @@ pub(crate) struct Progress {
     pub(crate) upkeep: Upkeep,
     /// What the last run missed of an archive that lists late; of everybody's.
     pub(crate) gaps: Vec<Gap>,
+    /// What all but those have in files who are behind; of everybody's.
+    pub(crate) reached: Cover,
+    /// Who is behind; of everybody's.
+    pub(crate) behind: AllBehind,
     /// What was found and is not told yet; of a tenant's.
     pub(crate) untold: Untold,
 }
@@ -87,7 +113,8 @@ impl Progress {
         let Some(found) = repo.latest(&subject).await? else {
             let (cover, retired, upkeep) = (Cover::default(), Cover::default(), Upkeep::default());
             let (former, gaps, untold) = (Vec::new(), Vec::new(), Untold::default());
-            return Ok(Self { subject, version: Version::NONE, cover, former, retired, upkeep, gaps, untold });
+            let (version, reached, behind) = (Version::NONE, Cover::default(), AllBehind::new());
+            return Ok(Self { subject, version, cover, former, retired, upkeep, gaps, reached, behind, untold });
         };
         let body: Body = serde_json::from_slice(&found.body).map_err(|source| {
             Error::corrupt("how far compaction is cannot be read").with("subject", &subject).with_source(source)
@@ -97,8 +124,12 @@ impl Progress {
         let (cover, retired) = (cover_of(&body.cover)?, cover_of(&body.retired)?);
         let gaps: Result<Vec<Gap>> = body.gaps.iter().map(gap_of).collect();
         let (former, gaps) = (former?, gaps?);
-        let Body { upkeep, untold, .. } = body;
-        Ok(Self { subject, version: found.version, cover, former, retired, upkeep, gaps, untold })
+        let mut reached = cover_of(&body.reached)?;
+        reached.merge(&cover);
+        let Body { upkeep, untold, behind, .. } = body;
+        let behind = behind.into_iter().map(behind_of).collect::<Result<AllBehind>>()?;
+        let version = found.version;
+        Ok(Self { subject, version, cover, former, retired, upkeep, gaps, reached, behind, untold })
     }
 
     /// Notes that everything at or before `cover` is in files since `now`.
@@ -112,6 +143,19 @@ impl Progress {
             // The one in the middle: its rows wait for the next, and none leaves too early.
             self.former.remove(FORMER_MAX / 2);
         }
+    }
+
+    /// Notes that everything at or before `reached` is in files since `now`, but for what those lack who are `behind`.
+    pub(crate) fn advance_beside(&mut self, reached: &Cover, behind: AllBehind, now: Timestamp) {
+        self.reached.merge(reached);
+        self.behind = behind;
+        let of_all = lowest(&self.reached, self.behind.values().map(|behind| &behind.cover));
+        self.advance(&of_all, now);
+    }
+
+    /// What is in files of a tenant's; of everybody's.
+    pub(crate) fn reached_by(&self, tenant: &TenantId) -> &Cover {
+        self.behind.get(tenant).map_or(&self.reached, |behind| &behind.cover)
     }
 
     /// What was in files at or before `time`.
@@ -155,7 +199,10 @@ impl Progress {
         let former = self.former.iter().map(|(micros, cover)| (*micros, body_of(cover))).collect();
         let (cover, retired) = (body_of(&self.cover), body_of(&self.retired));
         let gaps = self.gaps.iter().map(body_of_gap).collect();
-        let body = Body { cover, former, retired, upkeep: self.upkeep, gaps, untold: self.untold.clone() };
+        let reached = if self.behind.is_empty() { CoverBody::new() } else { body_of(&self.reached) };
+        let behind = self.behind.iter().map(body_of_behind).collect();
+        let (upkeep, untold) = (self.upkeep.clone(), self.untold.clone());
+        let body = Body { cover, former, retired, upkeep, gaps, reached, behind, untold };
         let body = serde_json::to_vec(&body).expect("a progress is plain data");
         let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.into()) };
         let compared = repo.append(vec![write], now).await.into_result()?;
@@ -174,12 +221,28 @@ fn cover_of(body: &CoverBody) -> Result<Cover> {
     body.iter().map(|(shard, position)| Ok((ShardId::new(shard)?, position.parse::<Position>()?))).collect()
 }
 
+fn body_of_behind((tenant, behind): (&TenantId, &Behind)) -> BehindBody {
+    let Behind { cover, since, tried, failed } = behind;
+    BehindBody {
+        tenant: tenant.to_string(),
+        cover: body_of(cover),
+        since: *since,
+        tried: *tried,
+        failed: failed.clone(),
+    }
+}
+
+fn behind_of(body: BehindBody) -> Result<(TenantId, Behind)> {
+    let BehindBody { tenant, cover, since, tried, failed } = body;
+    Ok((TenantId::new(&tenant)?, Behind { cover: cover_of(&cover)?, since, tried, failed }))
+}
+
 fn body_of_gap(gap: &Gap) -> GapBody {
     let after = gap.after.map(|after| after.to_string());
-    GapBody { shard: gap.shard.as_str().to_owned(), after, since: gap.since }
+    GapBody { shard: gap.shard.as_str().to_owned(), after }
 }
 
 fn gap_of(body: &GapBody) -> Result<Gap> {
     let after = body.after.as_ref().map(|after| after.parse()).transpose()?;
-    Ok(Gap { shard: ShardId::new(&body.shard)?, after, since: body.since })
+    Ok(Gap { shard: ShardId::new(&body.shard)?, after })
 }

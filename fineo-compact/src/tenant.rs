@@ -43,6 +43,14 @@ struct Telling {
     known: BTreeMap<MetricId, KnownNames>,
 }
 
+/// Which metrics have something to do beside new records.
+struct Wanted<'a> {
+    due: Due,
+    /// What was deleted is still to be taken out of these.
+    uncollected: &'a BTreeSet<String>,
+    tables: &'a [MetricId],
+}
+
 /// One tenant's run.
 pub(crate) struct TenantRun<'a> {
     pub(crate) parts: &'a CompactorParts,
@@ -50,12 +58,14 @@ pub(crate) struct TenantRun<'a> {
     pub(crate) tenant: &'a TenantId,
     /// The segments that may have new records of the tenant.
     pub(crate) segments: &'a [Segment],
-    /// Up to where everybody's records were compacted.
+    /// Up to where the tenant's records were compacted, as is noted of everybody.
     pub(crate) everybody: &'a Cover,
     /// Up to where the stage has archived what it received.
     pub(crate) to: &'a Cover,
     /// What the archive no longer has.
     pub(crate) expired: &'a Expired,
+    /// The metrics that failed before and are not tried again: they lack older records, so nothing of them is compacted.
+    pub(crate) held: &'a Failed,
 }
 
 impl TenantRun<'_> {
@@ -78,13 +88,15 @@ impl TenantRun<'_> {
         // After `to` was read: what this schema does not know to be deleted lies behind it.
         let schema = self.parts.schemas.refresh(self.tenant).await?;
         let tables = self.parts.tables.metrics(self.tenant).await?;
-        let mut failed = Failed::new();
+        let mut failed = self.held.clone();
         let mut intake = self.take_in(&schema, &from, &tables, &mut failed).await?;
         let mut report =
             TenantReport { tenant: self.tenant.to_string(), unreadable: intake.unreadable, ..TenantReport::default() };
         let due = Due::of(&progress.upkeep, &schema, self.options, self.now());
+        let uncollected = progress.upkeep.uncollected.clone();
         let mut telling = Telling { progress, known: BTreeMap::new() };
-        for number in self.numbers(&mut intake, due, &tables) {
+        let wanted = Wanted { due, uncollected: &uncollected, tables: &tables };
+        for number in self.numbers(&mut intake, &wanted) {
             let id = intake.metrics[number].id.clone();
             if failed.contains_key(&id) {
                 continue;
@@ -137,7 +149,7 @@ impl TenantRun<'_> {
             options: self.options,
             snapshot,
             to: self.to,
-            is_collecting: due.is_schema,
+            is_collecting: due.is_schema || telling.progress.upkeep.uncollected.contains(id.as_str()),
             is_fresh: self.options.fresh.is_of(&id),
             scratch: Scratch(self.options.scratch.clone()),
         };
@@ -200,7 +212,8 @@ impl TenantRun<'_> {
         failed: &mut Failed,
     ) -> Result<Intake> {
         let mut covers = BTreeMap::new();
-        for metric in tables.iter().filter(|metric| !self.options.fresh.is_of(metric)) {
+        let is_read = |metric: &&MetricId| !self.options.fresh.is_of(metric) && !failed.contains_key(metric);
+        for metric in tables.iter().filter(is_read).collect::<Vec<_>>() {
             match self.parts.tables.snapshot(self.tenant, metric).await {
                 Ok(snapshot) => {
                     covers.insert(metric.clone(), snapshot.cover.clone());
@@ -254,7 +267,8 @@ impl TenantRun<'_> {
     }
 
     /// The metrics that may have something to do, by their numbers in the intake, in order of ids.
-    fn numbers(&self, intake: &mut Intake, due: Due, tables: &[MetricId]) -> Vec<usize> {
+    fn numbers(&self, intake: &mut Intake, wanted: &Wanted<'_>) -> Vec<usize> {
+        let Wanted { due, uncollected, tables } = wanted;
         let mut ids: BTreeSet<MetricId> = intake.metrics.iter().map(|metric| metric.id.clone()).collect();
         let deleted = intake.schema().deleted_metrics().iter().map(|deleted| deleted.id.clone());
         ids.extend(deleted.filter(|id| tables.contains(id)));
@@ -262,7 +276,10 @@ impl TenantRun<'_> {
         let has_deletions =
             |id: &MetricId| intake.schema().metric(id).is_some_and(|metric| metric.deletions().next().is_some());
         match self.options.rewrite {
-            Rewrite::Never => ids.extend(tables.iter().filter(|id| due.is_schema && has_deletions(id)).cloned()),
+            Rewrite::Never => {
+                let is_asked = |id: &&MetricId| due.is_schema || uncollected.contains(id.as_str());
+                ids.extend(tables.iter().filter(is_asked).filter(|id| has_deletions(id)).cloned());
+            }
             Rewrite::Stale => ids.extend(tables.iter().cloned()),
         }
         ids.iter().map(|id| intake.metric_number(id)).collect()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fineo_core::{Position, ShardId};
-use fineo_ingest::{Listing, Missing};
+use fineo_ingest::{Listing, Missing, Noted};
 
 /// Behind this position of a shard segments were not listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,14 +11,12 @@ pub(crate) struct Gap {
     pub(crate) shard: ShardId,
     /// The last position before it; none for the very first.
     pub(crate) after: Option<Position>,
-    /// When a run met it first, in microseconds.
-    pub(crate) since: i64,
 }
 
 /// What a run misses of an archive: of each shard the first gap.
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
-    /// All of them, with when they were met first: also where this run does not know that the archive lists late.
+    /// All of them: later runs need not read what lies behind them.
     pub(crate) all: Vec<Gap>,
     /// What will not come any more.
     pub(crate) lost: Vec<Missing>,
@@ -27,19 +25,13 @@ pub(crate) struct Gaps {
 }
 
 impl Gaps {
-    /// Tells apart what is `missing`, by the gaps that earlier runs met.
-    ///
-    /// What is behind a gap's beginning was archived when a run met it first: if it still begins there when the archive has
-    /// had its time, it is lost. When events arrived says less, for they may be passed on long after.
-    pub(crate) fn of(missing: Vec<Missing>, known: &[Gap], listing: Listing) -> Self {
+    /// Tells apart what is `missing`, by what is `noted`: as replays and backups do.
+    pub(crate) fn of(missing: Vec<Missing>, noted: &Noted, listing: Listing) -> Self {
         let mut gaps = Self::default();
         let mut waiting = BTreeSet::new();
         for missing in missing {
-            let is_same = |gap: &&Gap| gap.shard == missing.shard && gap.after == missing.after;
-            let since = known.iter().find(is_same).map_or(listing.begun_at().micros(), |gap| gap.since);
-            let is_lost = listing.has_all_until(since);
-            gaps.all.push(Gap { shard: missing.shard.clone(), after: missing.after, since });
-            if is_lost {
+            gaps.all.push(Gap { shard: missing.shard.clone(), after: missing.after });
+            if noted.is_lost(&missing, listing) {
                 gaps.lost.push(missing);
             } else {
                 waiting.insert(missing.shard);

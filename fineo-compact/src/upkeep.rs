@@ -24,6 +24,8 @@ pub(crate) struct Due {
     pub(crate) is_age: bool,
     /// The schema is another: values may have been deleted since.
     pub(crate) is_schema: bool,
+    /// Values that were deleted before are still in tables that failed.
+    pub(crate) is_uncollected: bool,
     /// Garbage is old enough to be collected.
     pub(crate) is_garbage: bool,
 }
@@ -37,13 +39,14 @@ impl Due {
         Self {
             is_age: schema.has_retention() && (is_hour_over || is_schema),
             is_schema,
+            is_uncollected: !upkeep.uncollected.is_empty(),
             is_garbage: upkeep.garbage_since.is_some_and(|since| since <= horizon.micros()),
         }
     }
 
     /// Whether anything is.
     pub(crate) fn is_any(self) -> bool {
-        self.is_age || self.is_schema || self.is_garbage
+        self.is_age || self.is_schema || self.is_uncollected || self.is_garbage
     }
 }
 
@@ -58,11 +61,12 @@ pub(crate) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Notes in `progress` what is known without doing anything, so that it is written with what is noted anyway.
+    /// Where nothing failed, notes in `progress` what is known without doing anything, so that it is written with what is noted anyway.
     pub(crate) fn note(&self, progress: &mut Progress, report: &TenantReport) {
         let now = self.parts.clock.now();
         if !Due::of(&progress.upkeep, self.schema, self.options, now).is_age {
             progress.upkeep.schema = self.schema.version().0;
+            progress.upkeep.uncollected.clear();
         }
         if !report.metrics.is_empty() {
             progress.upkeep.garbage_since = progress.upkeep.garbage_since.or(Some(now.micros()));
@@ -79,7 +83,7 @@ impl Keeper<'_> {
         let mut due = Due::of(&progress.upkeep, self.schema, self.options, now);
         due.is_age |= self.schema.has_retention() && report.retired > 0;
         let mut is_changed = !report.metrics.is_empty();
-        let mut upkeep = progress.upkeep;
+        let mut upkeep = progress.upkeep.clone();
         if due.is_age {
             for metric in self.parts.tables.metrics(self.tenant).await? {
                 match self.age_off(&metric, now, report).await {
@@ -93,10 +97,11 @@ impl Keeper<'_> {
             }
             upkeep.aged_at = now.micros();
         }
-        // What was deleted under the schema is still to be taken out of tables that could not be gone on with.
-        if self.failed.is_empty() {
-            upkeep.schema = self.schema.version().0;
-        }
+        // The others need not be looked at again.
+        let failed = self.failed.keys().map(MetricId::to_string);
+        let is_left = |metric: &String| due.is_schema || progress.upkeep.uncollected.contains(metric);
+        upkeep.uncollected = failed.filter(is_left).collect();
+        upkeep.schema = self.schema.version().0;
         if is_changed {
             upkeep.garbage_since = upkeep.garbage_since.or(Some(now.micros()));
         }

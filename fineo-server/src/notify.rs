@@ -175,7 +175,9 @@ impl Notifier for Notices {
     }
 
     async fn commit_failed(&self, failed: &FailedTenant) -> Result<()> {
-        let notice = Notice::new(Recipient::Operator, "commit_failed", &failed.tenant, &json!(failed.error));
+        // Two metrics may fail with the same words.
+        let same = json!([failed.metric, failed.error]);
+        let notice = Notice::new(Recipient::Operator, "commit_failed", &failed.tenant, &same);
         let detail = match &failed.metric {
             Some(metric) => json!({ "metric": metric, "error": failed.error }),
             None => json!({ "error": failed.error }),

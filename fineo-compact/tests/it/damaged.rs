@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fineo_compact::{CompactReport, Compactor, FailedTenant, Notifier, TenantReport};
 use fineo_core::{MetricId, Result};
+use fineo_schema::Change;
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, path::Path};
 
@@ -36,7 +37,11 @@ fn body(from: usize) -> String {
 
 /// The object of metric n1 whose path has `part`; the last by name.
 async fn object(world: &World, part: &str) -> (Path, Bytes) {
-    let listed = world.objects.list(Some(&Path::from("acme/n1")));
+    object_of(world, "acme/n1", part).await
+}
+
+async fn object_of(world: &World, metric: &str, part: &str) -> (Path, Bytes) {
+    let listed = world.objects.list(Some(&Path::from(metric)));
     let listed: Vec<Path> = listed.map_ok(|meta| meta.location).try_collect().await.unwrap();
     let at = listed.into_iter().filter(|path| path.as_ref().contains(part)).max().unwrap();
     let bytes = world.objects.get(&at).await.unwrap().bytes().await.unwrap();
@@ -127,4 +132,46 @@ async fn checksums_that_are_damaged_stop_their_own_metric_only() {
 async fn a_log_that_cannot_be_read_stops_its_own_metric_only() {
     check("_delta_log", |_| Some(b"{".to_vec()), "acme/n1/_delta_log").await;
     check("_fineo/cover", |_| None, "acme/n1/_fineo/cover").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_deleted_is_looked_for_again_only_where_it_could_not_be_taken_out() {
+    // T8, SC2
+    let (world, operator) = (World::new(), Operator::default());
+    let line = |number: usize| {
+        let (name, day) = (number % 2, number / 2);
+        format!(r#"{{"metrictype":"m{name}","timestamp":{},"secret":"s","v":{number}}}"#, day * 86_400_000)
+    };
+    world.send(&acme(), &(0..6).map(line).collect::<Vec<_>>().join("\n")).await;
+    assert!(run(&world, &operator).await.failed.is_empty());
+    for (number, name) in [(1, "m0"), (2, "m1")] {
+        let through = world.snapshot(&acme(), &metric(number)).await.cover.clone();
+        let change = Change::DeleteField { metric: name.into(), field: "secret".into(), through };
+        world.change(&acme(), vec![change]).await;
+    }
+    let (at, whole) = object(&world, "_fineo/cover").await;
+    world.objects.delete(&at).await.unwrap();
+    let of_n1 = |report: &CompactReport| {
+        report.failed.iter().map(|failed| failed.metric.clone()).collect::<Vec<_>>() == [Some("n1".to_owned())]
+    };
+    let report = run(&world, &operator).await;
+    assert!(of_n1(&report), "{report:?}");
+    assert_eq!(report.total(|done| done.rows_rewritten), 3);
+    // Nothing of n2 is left to be taken out: what it had is not even opened, which would be found to be damaged.
+    let (of_other, other) = object_of(&world, "acme/n2", ".parquet").await;
+    world.objects.put(&of_other, other.slice(..9).into()).await.unwrap();
+    world.send(&acme(), r#"{"metrictype":"m1","timestamp":864000000,"v":21}"#).await;
+    let report = run(&world, &operator).await;
+    assert!(of_n1(&report), "{report:?}");
+    assert_eq!(report.total(|done| done.rows_in), 1);
+    world.objects.put(&of_other, other.into()).await.unwrap();
+    world.objects.put(&at, whole.into()).await.unwrap();
+    let report = run(&world, &operator).await;
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert_eq!(report.total(|done| done.rows_rewritten), 3, "and now out of n1");
+    for _ in 0..2 {
+        run(&world, &operator).await;
+    }
+    assert!(world.parquet().await.values().all(|bytes| !bytes.windows(6).any(|window| window == b"secret")));
+    assert!(run(&world, &operator).await.is_idle());
 }

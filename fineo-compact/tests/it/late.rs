@@ -13,10 +13,10 @@ use fineo_conformance::{
     sweep,
 };
 use fineo_core::{
-    ErrorKind, Result,
-    archive::{SegmentKind, SegmentName, Stage},
+    Archive as _, ErrorKind, Result,
+    archive::{Restore, SegmentKind, SegmentName, Stage},
 };
-use fineo_ingest::PipelineParts;
+use fineo_ingest::{NoFiles, Pipeline, PipelineOptions, PipelineParts, ReplayRequest};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::sync::watch;
 
@@ -213,6 +213,57 @@ async fn a_gap_stops_its_shard_alone_and_what_is_cold_behind_it_stays_cold() {
     let error = late.compact(at_once()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cold, "{error}");
     assert_eq!(late.rows().await.1.len(), 40);
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn what_a_replay_knew_to_be_archived_a_run_knows_too() {
+    let late = Late::new();
+    late.send([1]).await;
+    let parts = PipelineParts { archive: Arc::clone(&late.archive) as _, ..late.world.pipeline_parts() };
+    let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+    let replay = async || {
+        let replayed = pipeline.replay(ReplayRequest::new(Stage::Staged, acme()), &NoFiles).await;
+        replayed.unwrap_err().kind()
+    };
+    assert_eq!(replay().await, ErrorKind::Unavailable);
+    late.clock.pass(WITHIN);
+    assert_eq!(late.compact(at_once()).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(replay().await, ErrorKind::Corrupt);
+    pipeline.stop().await.unwrap();
+}
+
+// D8
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_noted_although_a_segment_of_another_shard_is_cold() {
+    let freezer = Freezer::new(1);
+    let late = Late::over(&freezer, [8, 2]);
+    for number in 0..24 {
+        late.send([number]).await;
+    }
+    let names = late.on_their_way(Stage::Staged);
+    let (mut first, mut second): (Vec<_>, Vec<_>) =
+        names.iter().cloned().partition(|name| name.shard == names[0].shard);
+    if second[0].shard < first[0].shard {
+        std::mem::swap(&mut first, &mut second);
+    }
+    // Of the second shard one is not listed, and the first shard is looked at before it.
+    let unlisted = second[second.len() - 2].clone();
+    for name in names.iter().filter(|name| **name != unlisted) {
+        late.archive.deliver(name).await.unwrap();
+    }
+    let cold = first[0].clone();
+    freezer.freeze(&cold, cold.time);
+    assert_eq!(late.compact(at_once()).await.unwrap_err().kind(), ErrorKind::Cold);
+    // Later what lies behind the gap is cold as well, and the first shard's is back.
+    let last = &second[second.len() - 1];
+    freezer.freeze(last, last.time);
+    let archive = ColdArchive::new(Arc::new(late.world.archive.clone()), &freezer);
+    for _ in 0..3 {
+        archive.availability(&cold, Some(Restore::for_days(1).unwrap())).await.unwrap();
+    }
+    assert_eq!(late.compact(at_once()).await.unwrap().undelivered, 1);
+    assert_eq!(late.rows().await.0, names.len() - 2);
 }
 
 // D8

@@ -48,10 +48,10 @@ impl Noted {
             None => Self::default(),
             Some(found) => Self::of(&found.body).map_err(|error: Error| error.with("subject", &subject))?,
         };
-        let is_due = noted
-            .0
-            .last()
-            .is_none_or(|(last, _)| last.saturating_add(micros(within / NOTES)) <= listing.begun_at().micros());
+        let has_future = noted.forget_after(listing.begun_at().micros());
+        let is_over =
+            |(last, _): &(i64, Cover)| last.saturating_add(micros(within / NOTES)) <= listing.begun_at().micros();
+        let is_due = has_future || noted.0.last().is_none_or(is_over);
         noted.add(cover.clone(), listing);
         if is_due {
             let write = Write { subject, expected, body: Some(noted.to_bytes().into()) };
@@ -72,6 +72,15 @@ impl Noted {
         let was_archived =
             |(at, cover): &(i64, Cover)| listing.has_all_until(*at) && cover.last(&gap.shard) > gap.after;
         !listing.is_late() || self.0.iter().any(was_archived)
+    }
+
+    /// Lets go of what was noted by a clock that was ahead, so that it keeps nobody from noting; puts the rest in order. Whether there
+    /// was any.
+    fn forget_after(&mut self, now: i64) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(at, _)| *at <= now);
+        self.0.sort_by_key(|(at, _)| *at);
+        self.0.len() < before
     }
 
     /// Adds the newest; of those that had their time the last one says it all.

@@ -109,6 +109,18 @@ async fn a_notice_is_sent_until_it_is_taken_and_then_not_again_for_an_hour() {
     assert_eq!(desk.notices().send_due().await.unwrap(), 1, "and so is one that lasts");
 }
 
+#[tokio::test]
+async fn metrics_that_fail_with_the_same_words_are_told_one_by_one() {
+    let desk = Desk::new().await;
+    for metric in [None, Some("n1"), Some("n2"), Some("n1")] {
+        let failed = FailedTenant { metric: metric.map(str::to_owned), ..failed("disk") };
+        desk.notices().commit_failed(&failed).await.unwrap();
+    }
+    assert_eq!(desk.notices().send_due().await.unwrap(), 3);
+    let got: Vec<Value> = desk.hook.got().into_iter().map(|got| got["detail"]["metric"].clone()).collect();
+    assert_eq!(got, [Value::Null, json!("n1"), json!("n2")]);
+}
+
 // A login page answers everybody with 200.
 #[tokio::test]
 async fn a_webhook_that_sends_elsewhere_has_not_taken_the_notice() {

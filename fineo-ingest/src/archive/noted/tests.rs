@@ -66,6 +66,23 @@ async fn lost_is_what_somebody_knew_to_be_archived_when_the_archive_had_its_time
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_keeps_nobody_from_noting() {
+    // By a clock that is a day ahead somebody notes; from then on it is right.
+    let looks = [(0, 5), (86_400, 5), (10, 7), (20, 8), (86_399, 5), (110, 9), (120, 9)];
+    check(&looks, Some(6), true).await;
+    check(&looks, Some(7), true).await;
+    check(&looks, Some(8), false).await;
+    check(&[(86_400, 5), (10, 7), (109, 9)], Some(5), false).await;
+    check(&[(86_400, 5), (10, 7), (110, 9)], Some(5), true).await;
+    let repo = MemoryRepo::new();
+    noted(&repo, looks).await;
+    let subject = Subject::system("archived/main/raw", Keep::Latest).unwrap();
+    let kept = Noted::of(&repo.latest(&subject).await.unwrap().unwrap().body).unwrap();
+    let seconds: Vec<i64> = kept.0.iter().map(|(at, _)| at / 1_000_000).collect();
+    assert_eq!(seconds, [20, 110, 120]);
+}
+
+#[tokio::test]
 async fn however_often_somebody_looks_few_notes_are_kept() {
     let repo = MemoryRepo::new();
     let (noted, _) = noted(&repo, (0..1_000).map(|second| (second, 1))).await;

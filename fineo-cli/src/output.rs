@@ -9,7 +9,6 @@ use crate::args::Format;
 mod cell;
 mod csv;
 mod json;
-mod names;
 mod parquet;
 mod screen;
 mod table;

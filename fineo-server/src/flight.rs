@@ -18,6 +18,7 @@ mod received;
 mod seal;
 mod service;
 mod status;
+mod unpacking;
 
 use std::time::Duration;
 

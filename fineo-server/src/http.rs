@@ -22,6 +22,7 @@ pub mod roles;
 mod room;
 pub mod schema;
 mod slices;
+mod step;
 mod strict;
 mod taken;
 mod unread;

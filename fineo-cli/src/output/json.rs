@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use fineo_server::distinct_names;
 
 use super::{
     ResultWriter, Sink,
     cell::{push_json, push_quoted, simplified},
-    names::distinct_names,
 };
 
 /// The most bytes that are gathered before they are written.

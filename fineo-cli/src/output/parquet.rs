@@ -6,6 +6,7 @@ use arrow::{
     array::{Array, ArrayRef, RecordBatch, StringBuilder},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
+use fineo_server::distinct_names;
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
@@ -13,7 +14,7 @@ use parquet::{
     file::properties::WriterProperties,
 };
 
-use super::{ResultWriter, Sink, cell::push_text, names::distinct_names};
+use super::{ResultWriter, Sink, cell::push_text};
 
 /// The most rows of a row group.
 const ROW_GROUP_ROWS: usize = 256 * 1024;

@@ -19,6 +19,7 @@ use super::{
     pump::{Answer, pumped, ready},
     seal::{Handle, Sealer},
     status::status,
+    unpacking::Unpacking,
 };
 use crate::{ConnectionSlot, Principal, Scope, Shared, auth::Refusal, paging};
 
@@ -33,6 +34,7 @@ pub(super) type Responded<T> = Result<Response<T>, Status>;
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) shared: Shared,
+    pub(super) unpacking: Unpacking,
     sealer: Sealer,
 }
 
@@ -45,7 +47,7 @@ pub(super) struct Caller {
 impl Door {
     pub(super) fn new(shared: Shared) -> fineo::Result<Self> {
         let sealer = Sealer::new(&*shared.entropy)?;
-        Ok(Self { shared, sealer })
+        Ok(Self { shared, unpacking: Unpacking::default(), sealer })
     }
 
     /// Who makes this call, and that it may.

@@ -22,6 +22,7 @@ use super::{
     parameters,
     received::batches,
     seal::{Handle, Sealer},
+    unpacking::Unpacking,
 };
 use crate::Principal;
 
@@ -67,7 +68,7 @@ fn received_batches(bytes: &[u8]) {
         let Ok(message) = FlightData::decode_length_delimited(&mut rest) else { break };
         data.push(Ok(message));
     }
-    let mut rows = batches(futures::stream::iter(data));
+    let mut rows = batches(futures::stream::iter(data), &Unpacking::default());
     while let Some(Some(Ok(batch))) = rows.next().now_or_never() {
         for column in batch.columns() {
             column.to_data().validate_full().expect("a batch that was read is one");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use arrow::{
-    array::RecordBatch,
+    array::{RecordBatch, RecordBatchOptions},
     ipc,
     json::{WriterBuilder, writer::LineDelimited},
 };
@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Entrance, Room, caller::Caller, csv, problem::Problem};
-use crate::{ConnectionSlot, Principal, floats::JsonWords};
+use crate::{ConnectionSlot, Principal, floats::JsonWords, names::distinct};
 
 /// How many encoded batches wait for a slow reader.
 const PIECES_MAX: usize = 2;
@@ -259,7 +259,10 @@ struct Encoder {
 
 impl Encoder {
     fn new(form: Form, rows: &QueryStream) -> Result<Self, Error> {
-        let schema = rows.schema().clone();
+        let schema = match form {
+            Form::Json | Form::NdJson => distinct(rows.schema()),
+            Form::Csv | Form::Arrow => rows.schema().clone(),
+        };
         let arrow = match form {
             Form::Arrow => Some(ipc::writer::StreamWriter::try_new(Vec::new(), &schema).map_err(unwritable)?),
             Form::Json | Form::NdJson | Form::Csv => None,
@@ -334,10 +337,14 @@ impl Encoder {
     }
 }
 
+/// The rows of `batch`, an object on each line. Of a key that comes again most readers know the last alone: none does.
 fn lines(batch: &RecordBatch, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let names = distinct(batch.schema_ref());
+    let batch = RecordBatch::try_new_with_options(names, batch.columns().to_vec(), &rows).map_err(unwritable)?;
     let builder = WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(JsonWords));
     let mut writer = builder.build::<_, LineDelimited>(bytes);
-    writer.write(batch).map_err(unwritable)?;
+    writer.write(&batch).map_err(unwritable)?;
     writer.finish().map_err(unwritable)?;
     Ok(writer.into_inner())
 }

@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{batches, events, health, problem, query, replay, resource, roles, schema};
+use super::{batches, events, health, problem, query, replay, resource, roles, schema, step};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,7 +19,7 @@ use super::{batches, events, health, problem, query, replay, resource, roles, sc
     ),
     components(schemas(
         problem::ProblemDetails, events::EventsAnswer, events::EventAnswer, events::AckLevel, batches::BatchView,
-        query::QueryRequest, replay::ReplayBody, replay::ReplayView, schema::ChangesRequest, resource::TenantView,
+        query::QueryRequest, replay::ReplayBody, replay::ReplayView, schema::ChangesRequest, step::Step, resource::TenantView,
         resource::MetricView, resource::FieldView, resource::AppliedView, resource::PlanView, resource::HistoryView,
         resource::DiscoveredView, resource::SuggestionView, roles::RoleView, roles::GrantView,
     )),

@@ -14,6 +14,8 @@ use fineo::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::step::Step;
+
 /// A tenant, as far as its schema says.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct TenantView {
@@ -102,7 +104,7 @@ pub struct PlanView {
     /// What would be done, one line per step.
     pub lines: Vec<String>,
     /// The steps.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Step>)]
     pub changes: Vec<Change>,
 }
 
@@ -161,7 +163,7 @@ pub struct SuggestionView {
     /// Why.
     pub evidence: Vec<String>,
     /// The steps that do it.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Step>)]
     pub changes: Vec<Change>,
 }
 

@@ -27,6 +27,7 @@ use super::{
         self, AppliedView, DiscoveredView, FieldView, HistoryView, MetricView, PlanView, SuggestionView, TenantView,
     },
     roles,
+    step::Step,
 };
 use crate::Scope;
 
@@ -42,7 +43,7 @@ pub(crate) const AUTHOR_HEADER: &str = "fineo-author";
 #[serde(deny_unknown_fields)]
 pub struct ChangesRequest {
     /// The steps, made all or none: `{"op": "add_field", …}`.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Step>)]
     pub changes: Vec<Change>,
 }
 

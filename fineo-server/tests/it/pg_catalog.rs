@@ -1,6 +1,6 @@
 //! What clients ask about the names that there are.
 
-use fineo::TenantId;
+use fineo::{TenantId, schema::Change};
 use fineo_server::{Scope, auth::TokenRequest};
 use tokio_postgres::{NoTls, error::SqlState};
 
@@ -42,6 +42,24 @@ async fn columns_are_called_and_typed_in_the_catalog_as_in_results() {
     assert_eq!(ask(&client, told).await, ["114|json"]);
     let shown = client.prepare("SELECT raw FROM thermostat").await.unwrap();
     assert_eq!(shown.columns()[0].type_().oid(), 114);
+}
+
+#[tokio::test]
+async fn a_metric_called_as_a_table_of_another_schema_has_types_of_its_own() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let field = Change::AddField {
+        metric: "stream".to_owned(),
+        name: "code".to_owned(),
+        field_type: "json".to_owned(),
+        aliases: Vec::new(),
+        unit: None,
+    };
+    let metric = Change::CreateMetric { name: "stream".to_owned(), aliases: Vec::new() };
+    desk.shared.fineo.schema(&TenantId::new("acme").unwrap()).apply(vec![metric, field]).await.unwrap();
+    let told = "SELECT n.nspname, a.atttypid::oid::int = 114 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+                JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'stream' AND a.attname = 'code' ORDER BY 1";
+    assert_eq!(ask(&client, told).await, ["errors|f", "public|t"]);
 }
 
 #[tokio::test]

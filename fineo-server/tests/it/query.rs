@@ -42,6 +42,25 @@ async fn accept_chooses_the_form() {
 }
 
 #[tokio::test]
+async fn a_key_stands_once_in_an_object_and_is_called_as_its_column() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let sql = "WITH a AS (SELECT 1 AS k, 10 AS seq), b AS (SELECT 1 AS k, 20 AS seq) \
+               SELECT a.seq, b.seq, a.k AS seq_2 FROM a JOIN b ON a.k = b.k";
+    let ask = serde_json::json!({"sql": sql}).to_string();
+    let text = acme.post("/v1/query", ask.clone()).await.text();
+    assert!(text.ends_with("\"rows\":[{\"seq\":10,\"seq_3\":20,\"seq_2\":1}]}\n"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let names: Vec<&str> = json["columns"].as_array().unwrap().iter().filter_map(|c| c["name"].as_str()).collect();
+    assert_eq!(names, ["seq", "seq_3", "seq_2"]);
+    let lines = acme.and("accept", "application/x-ndjson").post("/v1/query", ask.clone()).await.text();
+    assert_eq!(lines, "{\"seq\":10,\"seq_3\":20,\"seq_2\":1}\n");
+    // Where columns are told by their place, they keep their names.
+    let csv = acme.and("accept", "text/csv").post("/v1/query", ask).await.text();
+    assert_eq!(csv, "seq,seq,seq_2\n10,20,1\n");
+}
+
+#[tokio::test]
 async fn csv_tells_null_from_the_empty_string() {
     let rig = Rig::new().await;
     let acme = rig.caller("acme").await.and("accept", "text/csv");
@@ -53,6 +72,9 @@ async fn csv_tells_null_from_the_empty_string() {
         let answer = acme.post("/v1/query", serde_json::json!({"sql": sql}).to_string()).await;
         assert_eq!(answer.text(), wanted, "{rows}");
     }
+    // As COPY of Postgres has it, too.
+    let alone = acme.post("/v1/query", r#"{"sql": "SELECT x FROM (VALUES ('a'), (NULL), ('')) AS t(x)"}"#).await;
+    assert_eq!(alone.text(), "x\na\n\n\"\"\n");
     let named = acme.post("/v1/query", r#"{"sql": "SELECT 1 AS \"a,b\", '' AS c WHERE false"}"#).await;
     assert_eq!(named.text(), "\"a,b\",c\n");
 }

@@ -1,6 +1,9 @@
 //! `pg_attribute` with JSON columns as what they are: the library goes by Arrow's types, among which JSON is text.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, AsArray, Int32Array, RecordBatch},
@@ -20,7 +23,9 @@ use super::{super::types, tenant::TenantCatalog};
 #[derive(Debug)]
 pub(super) struct Attributes {
     pub(super) made: Arc<dyn PartitionStream>,
-    /// `pg_class`, which says what the tables are called.
+    /// `pg_namespace`, which says what the schemas are called.
+    pub(super) namespaces: Arc<dyn PartitionStream>,
+    /// `pg_class`, which says what the tables are called, and in which schema.
     pub(super) classes: Arc<dyn PartitionStream>,
     pub(super) tenant: TenantCatalog,
 }
@@ -31,11 +36,13 @@ impl PartitionStream for Attributes {
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (made, classes) = (self.made.execute(Arc::clone(&context)), self.classes.execute(context));
+        let (made, classes) = (self.made.execute(Arc::clone(&context)), self.classes.execute(Arc::clone(&context)));
+        let namespaces = self.namespaces.execute(context);
         let tenant = self.tenant.clone();
         let typed = stream::once(async move {
+            let namespaces: Vec<RecordBatch> = namespaces.try_collect().await?;
             let classes: Vec<RecordBatch> = classes.try_collect().await?;
-            let json = json_columns(&tenant, &classes);
+            let json = json_columns(&tenant, &namespaces, &classes);
             Ok::<_, datafusion::error::DataFusionError>(made.map(move |batch| typed(&batch?, &json)))
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(self.schema()), typed.try_flatten()))
@@ -43,22 +50,30 @@ impl PartitionStream for Attributes {
 }
 
 /// The columns of JSON, by their table's number.
-fn json_columns(tenant: &TenantCatalog, classes: &[RecordBatch]) -> HashSet<(i32, String)> {
+fn json_columns(tenant: &TenantCatalog, namespaces: &[RecordBatch], classes: &[RecordBatch]) -> HashSet<(i32, String)> {
     let relations = tenant.relations();
+    let schemas: HashMap<i32, &str> = namespaces.iter().flat_map(|batch| named(batch, "oid", "nspname")).collect();
     let mut found = HashSet::new();
     for batch in classes {
-        let numbers = batch.column_by_name("oid").and_then(|oids| oids.as_primitive_opt::<Int32Type>());
-        let names = batch.column_by_name("relname").and_then(|names| names.as_string_opt::<i32>());
-        let (Some(numbers), Some(names)) = (numbers, names) else { continue };
-        for (number, name) in numbers.iter().zip(names).filter_map(|(number, name)| number.zip(name)) {
-            let of_name = relations.iter().filter(|((_, relation), _)| relation == name);
-            let fields = of_name.flat_map(|(_, relation)| relation.columns.fields());
+        let classes = named(batch, "oid", "relname").zip(named(batch, "relnamespace", "relname"));
+        for ((number, name), (namespace, _)) in classes {
+            let schema = schemas.get(&namespace).map(|schema| (*schema).to_owned());
+            let relation = schema.and_then(|schema| relations.get(&(schema, name.to_owned())));
+            let fields = relation.into_iter().flat_map(|relation| relation.columns.fields());
             found.extend(
                 fields.filter(|field| types::of_field(field) == Type::JSON).map(|field| (number, field.name().clone())),
             );
         }
     }
     found
+}
+
+/// The numbers in one column of `batch`, each with the text beside it in another.
+fn named<'a>(batch: &'a RecordBatch, number: &str, text: &str) -> impl Iterator<Item = (i32, &'a str)> {
+    let numbers = batch.column_by_name(number).and_then(|numbers| numbers.as_primitive_opt::<Int32Type>());
+    let texts = batch.column_by_name(text).and_then(|texts| texts.as_string_opt::<i32>());
+    let both = numbers.zip(texts).into_iter().flat_map(|(numbers, texts)| numbers.iter().zip(texts));
+    both.filter_map(|(number, text)| number.zip(text))
 }
 
 /// `batch` with the types of the columns in `json` put right.

@@ -105,11 +105,13 @@ impl SchemaProvider for PgTables {
                 Ok(Some(Arc::new(StreamingTable::try_new(Arc::clone(&made.schema), vec![Arc::new(made)])?)))
             }
             PgCatalogTable::Dynamic(made) if name == "pg_attribute" => {
-                let Some(PgCatalogTable::Dynamic(classes)) = self.made.build_table_by_name("pg_class")? else {
+                let (Some(PgCatalogTable::Dynamic(namespaces)), Some(PgCatalogTable::Dynamic(classes))) =
+                    (self.made.build_table_by_name("pg_namespace")?, self.made.build_table_by_name("pg_class")?)
+                else {
                     return PgCatalogTable::Dynamic(made).try_into_table_provider().map(Some);
                 };
                 let schema = Arc::clone(made.schema());
-                let typed = Attributes { made, classes, tenant: self.tenant.clone() };
+                let typed = Attributes { made, namespaces, classes, tenant: self.tenant.clone() };
                 Ok(Some(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(typed)])?)))
             }
             PgCatalogTable::Dynamic(made) if name == "pg_database" => Ok(Some(Arc::new(StreamingTable::try_new(

@@ -1,11 +1,11 @@
 //! Column names that do not repeat, for forms in which a name may stand only once.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 
 /// The names of the columns of `schema`; a repeated one gets `_2`, `_3`, … behind it.
-pub(crate) fn distinct_names(schema: &Schema) -> Vec<String> {
+pub fn distinct_names(schema: &Schema) -> Vec<String> {
     let mut taken: HashSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let mut used = HashSet::new();
     let mut names = Vec::with_capacity(schema.fields().len());
@@ -23,4 +23,14 @@ pub(crate) fn distinct_names(schema: &Schema) -> Vec<String> {
         names.push(name);
     }
     names
+}
+
+/// `schema` with names that do not repeat.
+pub(crate) fn distinct(schema: &SchemaRef) -> SchemaRef {
+    let names = distinct_names(schema);
+    if schema.fields().iter().zip(&names).all(|(field, name)| field.name() == name) {
+        return Arc::clone(schema);
+    }
+    let fields = schema.fields().iter().zip(names).map(|(field, name)| Field::clone(field).with_name(name));
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }

@@ -123,9 +123,18 @@ fn planned_to_keep(question: &Question) -> Option<Planned> {
     {
         return None;
     }
-    let Some(kept) = kept(&lifted, question).map(Arc::new) else {
-        engine.kept.keep(reader, lifted.shape, Known::NoPlan(version));
-        return None;
+    let kept = match kept(&lifted, question) {
+        Ok(Some(kept)) => Arc::new(kept),
+        Ok(None) => {
+            engine.kept.keep(reader, lifted.shape, Known::NoPlan(version));
+            return None;
+        }
+        Err(error) => {
+            if planners::is_lasting(&error) {
+                engine.kept.keep(reader, lifted.shape, Known::NoPlan(version));
+            }
+            return None;
+        }
     };
     engine.kept.repeat(reader, text, &kept, &lifted);
     engine.kept.keep(reader, lifted.shape, Known::Plan(Arc::clone(&kept)));
@@ -134,18 +143,18 @@ fn planned_to_keep(question: &Question) -> Option<Planned> {
 }
 
 /// The plan for statements of the shape of `lifted`, where it can be kept.
-fn kept(lifted: &Lifted, question: &Question) -> Option<Kept> {
+fn kept(lifted: &Lifted, question: &Question) -> Result<Option<Kept>> {
     let Question { sources, engine, .. } = question;
     let asked = Asked::of(&lifted.shape);
-    let catalog = Catalog::opened(sources, &asked).ok()?;
+    let catalog = Catalog::opened(sources, &asked)?;
     let tasks = engine.states.fitting(&catalog).config().target_partitions();
-    let Unbound { plan, names, catalog } = Unbound::over(lifted.shape.clone(), &asked, catalog, question).ok()?;
-    let plan = literals::read_literals(plan).ok()?;
-    if is_of_now(&plan).unwrap_or(true) {
-        return None;
+    let Unbound { plan, names, catalog } = Unbound::over(lifted.shape.clone(), &asked, catalog, question)?;
+    let plan = literals::read_literals(plan).map_err(|error| classify(&error))?;
+    if is_of_now(&plan).map_err(|error| classify(&error))? {
+        return Ok(None);
     }
-    let planned = physical(&plan, &names, &catalog, question).ok()?;
-    Kept::new(planned, asked, catalog, sources, tasks)
+    let planned = physical(&plan, &names, &catalog, question)?;
+    Ok(Kept::new(planned, asked, catalog, sources, tasks))
 }
 
 /// `text` without the texts that it compares with, where it is so small that it is worth keeping.

@@ -30,6 +30,11 @@ pub(super) fn check_wanted() -> std::result::Result<(), DataFusionError> {
     }
 }
 
+/// Whether `error` says something of the statement: it would fail again, and not because nobody waits for its plan.
+pub(super) fn is_lasting(error: &Error) -> bool {
+    check_wanted().is_ok() && !error.is_retryable()
+}
+
 /// Somebody who waits for a plan.
 struct Waits(Arc<AtomicBool>);
 

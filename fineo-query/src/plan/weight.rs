@@ -1,5 +1,8 @@
 //! How large filters become when they are moved to where rows are read: a column that is computed is replaced by what it is
 //! computed from, once for each time it is named, from step to step. Twenty steps of `x + x` make a million of one.
+//!
+//! What one step makes of a filter is bounded by how long a statement may be. A column counts by what it is more than all
+//! that the statement says: it names something twice that names something twice.
 
 use std::collections::HashMap;
 
@@ -28,6 +31,8 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
 struct Weighed {
     /// By how many parts filters grow, of those that were looked at.
     grown: u64,
+    /// Of how many parts the columns are, that are computed below, as the statement says them.
+    said: u64,
 }
 
 impl Weighed {
@@ -36,7 +41,8 @@ impl Weighed {
         let inputs: Vec<(&LogicalPlan, Weights)> =
             plan.inputs().into_iter().map(|input| Ok((input, self.weights(input)?))).collect::<Result<_>>()?;
         let Some((input, weights)) = inputs.first() else { return Ok(Weights::new()) };
-        let computed = |exprs: &[Expr]| {
+        let mut computed = |exprs: &[Expr]| {
+            self.said = exprs.iter().map(parts).fold(self.said, u64::saturating_add);
             let of_exprs = exprs.iter().map(|expr| weight(expr, input, weights)).enumerate();
             of_exprs.filter(|(_, weight)| *weight > 1).collect::<Weights>()
         };
@@ -94,7 +100,7 @@ impl Weighed {
     /// Counts by how much `filter` over `inputs` grows.
     fn grow(&mut self, filter: &Expr, inputs: &[(&LogicalPlan, Weights)]) -> Result<()> {
         for (input, weights) in inputs {
-            self.grown = self.grown.saturating_add(grown(filter, input, weights));
+            self.grown = self.grown.saturating_add(grown(filter, input, weights, self.said));
         }
         if self.grown > PARTS_MAX {
             let error =
@@ -110,6 +116,11 @@ impl Weighed {
 
 /// Of how many parts `expr` is over `input`.
 fn weight(expr: &Expr, input: &LogicalPlan, weights: &Weights) -> u64 {
+    parts(expr).saturating_add(grown(expr, input, weights, 1))
+}
+
+/// Of how many parts `expr` is as it is said.
+fn parts(expr: &Expr) -> u64 {
     let mut parts = 0_u64;
     // What only gives a name has no weight.
     let counted = expr.apply(|expr| {
@@ -117,18 +128,18 @@ fn weight(expr: &Expr, input: &LogicalPlan, weights: &Weights) -> u64 {
         Ok(TreeNodeRecursion::Continue)
     });
     debug_assert!(counted.is_ok(), "counting does not fail");
-    parts.saturating_add(grown(expr, input, weights))
+    parts
 }
 
-/// By how many parts `expr` grows when it says what the columns of `input` are made of.
-fn grown(expr: &Expr, input: &LogicalPlan, weights: &Weights) -> u64 {
+/// By how many parts `expr` grows when it says what the columns of `input` are made of, of each those above `free`.
+fn grown(expr: &Expr, input: &LogicalPlan, weights: &Weights, free: u64) -> u64 {
     let mut grown = 0_u64;
     if weights.is_empty() {
         return grown;
     }
     let counted = expr.apply(|expr| {
         if let Expr::Column(column) = expr {
-            grown = grown.saturating_add(weight_of(column, input, weights).saturating_sub(1));
+            grown = grown.saturating_add(weight_of(column, input, weights).saturating_sub(free));
         }
         Ok(TreeNodeRecursion::Continue)
     });

@@ -3,18 +3,18 @@
 //! The planner would take the pattern for such an expression as it is: `%` and `_` would be letters, and a part of the text
 //! would do.
 
-use std::ops::ControlFlow;
+use std::{iter::Peekable, ops::ControlFlow, str::Chars};
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement, Value, VisitMut, VisitorMut};
 use fineo_core::{Error, Result};
 
-use crate::error::unsupported;
+use crate::error::{refused, unsupported};
 
 /// Says the patterns of `statement` as regular expressions.
 ///
 /// # Errors
 ///
-/// `unsupported_sql` for a pattern that is no literal.
+/// `unsupported_sql` for a pattern that is no literal, `query_invalid` for one of a class that there is not.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     match VisitMut::visit(statement, &mut Patterns) {
         ControlFlow::Continue(()) => Ok(()),
@@ -35,12 +35,14 @@ impl VisitorMut for Patterns {
             None => Some('\\'),
             Some(escape) => escape.and_then(|escape| escape.chars().next()),
         };
-        let Expr::Value(literal) = &**pattern else { return ControlFlow::Break(no_literal()) };
+        let Some(literal) = folded(pattern) else { return ControlFlow::Break(no_literal()) };
         let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
-        let right = match (text(&literal.value), &literal.value) {
-            (Some(pattern), _) => Value::SingleQuotedString(regex(pattern, escape)),
-            (None, Value::Null) => Value::Null,
-            (None, _) => return ControlFlow::Break(no_literal()),
+        let right = match literal {
+            Some(pattern) => match regex(&pattern, escape) {
+                Ok(regex) => Value::SingleQuotedString(regex),
+                Err(error) => return ControlFlow::Break(error),
+            },
+            None => Value::Null,
         };
         let left = Box::new(std::mem::replace(&mut **tested, Expr::Value(Value::Null.into())));
         let test = Expr::BinaryOp { left, op, right: Box::new(Expr::Value(right.into())) };
@@ -53,6 +55,22 @@ fn no_literal() -> Error {
     unsupported("SIMILAR TO a pattern that is no literal: column ~ pattern takes regular expressions")
 }
 
+/// The text that `pattern` is, whatever parentheses and `||` it is written with, or null; nothing where it is no literal.
+fn folded(pattern: &Expr) -> Option<Option<String>> {
+    match pattern {
+        Expr::Nested(inner) => folded(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
+            let (left, right) = (folded(left)?, folded(right)?);
+            Some(left.zip(right).map(|(left, right)| left + &right))
+        }
+        Expr::Value(literal) => match &literal.value {
+            Value::Null => Some(None),
+            value => text(value).map(|text| Some(text.to_owned())),
+        },
+        _ => None,
+    }
+}
+
 fn text(value: &Value) -> Option<&str> {
     match value {
         Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
@@ -60,8 +78,13 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
+/// The classes of letters that have names.
+const CLASSES: [&str; 13] = [
+    "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word", "xdigit",
+];
+
 /// The regular expression that says the same of a whole text.
-fn regex(pattern: &str, escape: Option<char>) -> String {
+fn regex(pattern: &str, escape: Option<char>) -> Result<String> {
     let mut out = String::from("^(?s:");
     let mut is_in_class = false;
     let mut chars = pattern.chars().peekable();
@@ -76,21 +99,16 @@ fn regex(pattern: &str, escape: Option<char>) -> String {
                 is_in_class = false;
                 out.push(']');
             }
-            '[' if is_in_class && chars.peek() == Some(&':') => {
-                // A class by name, such as [:alpha:], ends with its own bracket.
-                out.push('[');
-                for inside in chars.by_ref() {
-                    out.push(inside);
-                    if inside == ']' {
-                        break;
-                    }
-                }
-            }
+            '[' if is_in_class && chars.next_if_eq(&':').is_some() => out.push_str(&named_class(&mut chars)?),
             '[' if !is_in_class => {
                 is_in_class = true;
                 out.push('[');
                 if chars.next_if_eq(&'^').is_some() {
                     out.push('^');
+                }
+                // As the first of a class it stands for itself.
+                if chars.next_if_eq(&']').is_some() {
+                    literal(']', &mut out);
                 }
             }
             '-' if is_in_class => out.push('-'),
@@ -103,7 +121,16 @@ fn regex(pattern: &str, escape: Option<char>) -> String {
         }
     }
     out.push_str(")$");
-    out
+    Ok(out)
+}
+
+/// A class by name, such as `[:alpha:]`, of which `[:` was read.
+fn named_class(chars: &mut Peekable<Chars<'_>>) -> Result<String> {
+    let name: String = chars.by_ref().take_while(|letter| *letter != ']').collect();
+    match name.strip_suffix(':').filter(|name| CLASSES.contains(name)) {
+        Some(class) => Ok(format!("[:{class}:]")),
+        None => Err(refused("query_invalid", "SIMILAR TO a class of letters that there is not").with("class", name)),
+    }
 }
 
 /// Letters that mean something in a regular expression. Others mean something once they are escaped.
@@ -131,10 +158,12 @@ mod tests {
             (r"50\%", "^(?s:50%)$"),
             (r"a\", r"^(?s:a\\)$"),
             ("<a>{2,}", "^(?s:<a>{2,})$"),
+            ("a[]]c", r"^(?s:a[\]]c)$"),
+            ("a[^]x]c", r"^(?s:a[^\]x]c)$"),
         ] {
-            assert_eq!(regex(pattern, Some('\\')), said, "{pattern}");
+            assert_eq!(regex(pattern, Some('\\')).unwrap(), said, "{pattern}");
         }
-        assert_eq!(regex("50#%#", Some('#')), r"^(?s:50%\#)$");
-        assert_eq!(regex(r"a\d", None), r"^(?s:a\\d)$");
+        assert_eq!(regex("50#%#", Some('#')).unwrap(), r"^(?s:50%\#)$");
+        assert_eq!(regex(r"a\d", None).unwrap(), r"^(?s:a\\d)$");
     }
 }

@@ -39,6 +39,25 @@ async fn what_the_limits_allow_is_answered() {
     desk.check(&nested, &["n", "1"]).await;
     let list: Vec<String> = (0..2_000).map(|number| format!("'{number}'")).collect();
     desk.check(&format!("SELECT c FROM t WHERE c IN ({})", list.join(",")), &["c", "1"]).await;
+    let cases: Vec<String> = (0..100).map(|number| format!("WHEN length(c) = {number} THEN {number}")).collect();
+    let case = format!("SELECT CASE {} END AS n, c FROM t", cases.join(" "));
+    let tests: Vec<String> = (1..60).map(|number| format!("m = {number}")).collect();
+    let sql = format!("SELECT c FROM (SELECT n + 0 AS m, c FROM ({case}) AS a) AS b WHERE {}", tests.join(" OR "));
+    desk.check(&format!("{sql} ORDER BY c"), &["c", "1", "x"]).await;
+}
+
+#[tokio::test]
+async fn filters_that_double_from_step_to_step_are_refused_before_they_do() {
+    // B2
+    let desk = small().await;
+    let sum = (0..18).fold("SELECT length(c) AS x FROM t".to_owned(), |inner, step| {
+        format!("SELECT x + x AS x FROM ({inner}) AS t{step}")
+    });
+    desk.refuses(&format!("SELECT count(*) FROM ({sum}) AS t WHERE x > 3"), "too_complex").await;
+    let two = (0..18).fold("SELECT length(c) AS x, 1 AS y FROM t".to_owned(), |inner, step| {
+        format!("SELECT x + y AS x, x - y AS y FROM ({inner}) AS t{step}")
+    });
+    desk.refuses(&format!("SELECT count(*) FROM ({two}) AS t WHERE x > 3"), "too_complex").await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -113,6 +113,9 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
     let file = root.disk.open(&path, true).map_err(failed)?;
     root.sync_directory(&root.path)?;
     let len = file.len().map_err(failed)?;
+    if len == 0 {
+        check_new(root, &path)?;
+    }
     let backend = EssentialFile { file, root: Arc::clone(root), path: path.clone(), len: RwLock::new(len) };
     // Without the check a damaged page is trusted, and a panic at some later time.
     let mut builder = Database::builder();
@@ -121,6 +124,18 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
     let database = opened.map_err(|source| database_error(source).with("path", path.display()))?;
     let epoch = begin_epoch(&database, least_epoch(root)?)?;
     Ok((Arc::new(SharedDatabase(RwLock::new(Some(database)))), epoch))
+}
+
+/// That there is nothing yet of what is made once there is a repository: without it nobody knows any tenant, and positions would
+/// begin anew.
+fn check_new(root: &Root, path: &Path) -> Result<()> {
+    match ["archive", "log", "nearline", "tables"].into_iter().find(|folder| root.path.join(folder).exists()) {
+        Some(folder) => Err(Error::corrupt("the directory has data, and its repository is gone")
+            .with("path", path.display())
+            .with("data", root.path.join(folder).display())
+            .with("hint", "put the file back, or restore a backup into an empty directory")),
+        None => Ok(()),
+    }
 }
 
 /// The least epoch whose positions lie behind those that are to be left behind.

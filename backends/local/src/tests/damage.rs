@@ -8,7 +8,7 @@ use std::{
 use arrow_array::cast::AsArray;
 use bytes::Bytes;
 use fineo_core::{
-    MetricId, Position, Result, Timestamp,
+    ErrorKind, MetricId, Position, Result, Timestamp,
     archive::{SegmentKind, SegmentName, Stage},
     nearline::{COLUMN_EVENT_ID, Rows, ScanRequest, SystemColumns},
     stream::ReadFrom,
@@ -164,4 +164,33 @@ async fn a_flipped_byte_is_harmless_or_reported() {
         }
     }
     assert!(harmless > 0 && reported > 0, "{harmless} harmless, {reported} reported");
+}
+
+// D7
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_whose_repository_is_gone_is_not_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("there");
+    let directory = open(&path);
+    fill(&directory).await;
+    directory.close().await.unwrap();
+    let (repository, kept) = (path.join("repo.redb"), folder.path().join("kept"));
+    fs::rename(&repository, &kept).unwrap();
+    // What is made of nothing by the first try is none either.
+    for _ in 0..2 {
+        let error = LocalDirectory::open(&path, small()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("put the file back"), "{error}");
+    }
+    fs::rename(&kept, &repository).unwrap();
+    open(&path).close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_was_just_begun_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("begun");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("repo.redb"), "").unwrap();
+    open(&path).close().await.unwrap();
 }

@@ -29,3 +29,27 @@ async fn a_thread_serves_one_statement_after_the_other() {
     // The answer may come before its thread is idle again.
     assert!(threads.len() <= IDLE_MAX + 1, "{threads:?}");
 }
+
+#[tokio::test]
+async fn what_fails_for_want_of_somebody_who_waits_or_for_now_says_nothing_of_a_statement() {
+    let planners = Planners::default();
+    let lasts = |error: Error| planners.run(move || Ok(is_lasting(&error)));
+    assert!(lasts(Error::invalid("no such column")).await.unwrap());
+    assert!(!lasts(Error::unavailable("the store is away")).await.unwrap());
+
+    let (begins, begun) = mpsc::channel();
+    let (left, leaves) = mpsc::channel::<()>();
+    let (says, said) = mpsc::channel();
+    let work = move || {
+        begins.send(()).unwrap();
+        leaves.recv().unwrap();
+        says.send(is_lasting(&Error::invalid("nobody wants the plan any more"))).unwrap();
+        Ok(())
+    };
+    let mut planned = Box::pin(planners.run(work));
+    assert!(futures::poll!(&mut planned).is_pending());
+    begun.recv().unwrap();
+    drop(planned);
+    left.send(()).unwrap();
+    assert!(!said.recv().unwrap(), "nobody waited");
+}

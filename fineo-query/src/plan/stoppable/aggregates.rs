@@ -286,6 +286,6 @@ impl Accumulator for Watched {
     }
 
     fn size(&self) -> usize {
-        self.inner.size()
+        size_of::<Self>() + self.inner.size()
     }
 }

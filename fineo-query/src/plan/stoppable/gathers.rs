@@ -1,6 +1,8 @@
 //! What gathers the values of a group in an order, such as `array_agg(… ORDER BY …)`: it sorts and merges them in one step, and so
 //! takes no more than that takes no time for.
 
+mod differing;
+
 use datafusion::{
     arrow::array::{Array, ArrayRef, AsArray},
     common::ScalarValue,
@@ -9,6 +11,8 @@ use datafusion::{
 };
 
 use crate::error::{exceeded, foreign};
+
+use differing::Differing;
 
 /// The aggregates that do so; the others with an order keep but one value.
 pub(super) const GATHER: [&str; 3] = ["array_agg", "string_agg", "nth_value"];
@@ -41,43 +45,53 @@ pub(super) enum Keeps {
 #[derive(Debug)]
 pub(super) struct Gathers {
     inner: Box<dyn Accumulator>,
-    name: Box<str>,
+    name: &'static str,
     keeps: Keeps,
     /// How many came.
     values: u64,
+    /// How many of them differ, where the others are not kept.
+    differing: Option<Differing>,
 }
 
 impl Gathers {
     pub(super) fn new(inner: Box<dyn Accumulator>, name: &str, keeps: Keeps) -> Self {
-        Self { inner, name: name.into(), keeps, values: 0 }
+        let name = GATHER.into_iter().find(|known| *known == name).unwrap_or("an ordered aggregate");
+        let differing = (keeps == Keeps::Distinct).then(Differing::default);
+        Self { inner, name, keeps, values: 0, differing }
     }
 
     /// Counts values that are about to come.
-    fn count(&mut self, values: usize) -> Result<()> {
-        self.values = self.values.saturating_add(values as u64);
-        if self.keeps == Keeps::All { check(self.values, &self.name) } else { Ok(()) }
+    fn count(&mut self, values: &ArrayRef) -> Result<()> {
+        self.values = self.values.saturating_add(values.len() as u64);
+        if let Some(differing) = &mut self.differing {
+            return differing.add(values);
+        }
+        if self.keeps == Keeps::All { check(self.values, self.name) } else { Ok(()) }
     }
 
     /// That those that are left are not too many to be sorted.
     fn check_kept(&self) -> Result<()> {
-        if self.keeps != Keeps::Distinct || self.values <= VALUES_MAX {
-            return Ok(());
+        match &self.differing {
+            Some(differing) if self.values > VALUES_MAX => check(differing.count(), self.name),
+            Some(_) | None => Ok(()),
         }
-        // A set has up to twice the room that it needs.
-        check((self.inner.size() / (2 * size_of::<ScalarValue>())) as u64, &self.name)
     }
 }
 
 impl Accumulator for Gathers {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.count(values.first().map_or(0, |values| values.len()))?;
+        if let Some(values) = values.first() {
+            self.count(values)?;
+        }
         self.inner.update_batch(values)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let lists = states.first().and_then(|state| state.as_list_opt::<i32>());
-        let values = lists.map_or(0, |lists| (0..lists.len()).map(|row| lists.value_length(row).max(0) as usize).sum());
-        self.count(values)?;
+        if let Some(lists) = states.first().and_then(|state| state.as_list_opt::<i32>()) {
+            for list in lists.iter().flatten() {
+                self.count(&list)?;
+            }
+        }
         self.inner.merge_batch(states)
     }
 
@@ -92,7 +106,8 @@ impl Accumulator for Gathers {
     }
 
     fn size(&self) -> usize {
-        self.inner.size()
+        // What the accumulator within takes by itself is in its own size.
+        size_of::<Self>() + self.inner.size() + self.differing.as_ref().map_or(0, Differing::size)
     }
 }
 

@@ -58,3 +58,20 @@ async fn tests_of_text_reach_the_scan_under_every_name() {
     check("SELECT w FROM m WHERE d = 'a' OR val > 1", &["predicates=[dev|d|val|v is present]"], &[]).await;
     check("SELECT w FROM m WHERE d IS NULL OR val > 1", &["FilterExec"], &["predicates"]).await;
 }
+
+#[tokio::test]
+async fn not_in_is_a_join_by_hash_wherever_it_stands() {
+    for filter in [
+        "d NOT IN (SELECT w FROM m) OR w = 'x'",
+        "NOT (d IN (SELECT w FROM m) AND w = 'x')",
+        "(d IN (SELECT w FROM m)) IS NULL",
+        "CASE WHEN d NOT IN (SELECT w FROM m) THEN true ELSE false END",
+        "d NOT IN (SELECT b.w FROM m AS b WHERE b.v = a.v) OR w = 'x'",
+        "d NOT IN (SELECT b.w FROM m AS b WHERE b.v = a.v)",
+    ] {
+        let sql = format!("SELECT count(*) FROM m AS a WHERE {filter}");
+        check(&sql, &["HashJoinExec"], &["NestedLoopJoinExec", "CrossJoinExec"]).await;
+    }
+    check("SELECT count(*) FROM m WHERE d NOT IN (SELECT w FROM m)", &["HashJoinExec", "LeftAnti"], &["LeftMark"])
+        .await;
+}

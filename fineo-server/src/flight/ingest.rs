@@ -1,5 +1,7 @@
 //! Bulk ingest: each row of an Arrow batch is an event.
 
+mod sizes;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
@@ -13,11 +15,16 @@ use fineo::{ImportOptions, Receipt, Routing};
 use futures::{StreamExt, stream::BoxStream};
 use tonic::Status;
 
+use self::sizes::rows_within;
 use super::{pump::ended, status::status};
 use crate::{Principal, Shared, floats::JsonWords};
 
 /// The most events that are stored at once.
 const EVENTS_MAX: usize = 1_000;
+/// The most that they take as JSON, but for what is escaped.
+const BYTES_MAX: usize = 32 << 20;
+/// The most rows of a batch: those of a column of nulls take no byte of it.
+const ROWS_MAX: usize = 1 << 24;
 /// The key that names an event's metric where the tenant has none of its own.
 const METRIC_KEY: &str = "metrictype";
 
@@ -44,14 +51,29 @@ pub(super) async fn ingest(
             () = principal.ended(&*shared.clock) => return Err(ended()),
         };
         let Some(batch) = batch.transpose()? else { return summary.told() };
-        for start in (0..batch.num_rows()).step_by(EVENTS_MAX) {
-            let part = batch.slice(start, EVENTS_MAX.min(batch.num_rows() - start));
+        if batch.num_rows() > ROWS_MAX {
+            return Err(Status::invalid_argument(format!("a batch has at most {ROWS_MAX} rows: split it")));
+        }
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let part = batch.slice(start, fitting(&batch, start)?);
+            start += part.num_rows();
             intake.add(&lines(&part, &key, &command.table)?);
             // Each row is on a line of its own, which ends.
             while let Ok(Some(receipt)) = intake.store(false).await.map_err(|error| status(&error))? {
                 summary.add(&receipt)?;
             }
         }
+    }
+}
+
+/// How many rows from `start` on are stored at once.
+fn fitting(batch: &RecordBatch, start: usize) -> Result<usize, Status> {
+    match rows_within(batch, start, EVENTS_MAX, BYTES_MAX) {
+        0 => Err(Status::invalid_argument(format!(
+            "row {start} of a batch would be an event of more than {BYTES_MAX} bytes"
+        ))),
+        rows => Ok(rows),
     }
 }
 

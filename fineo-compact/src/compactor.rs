@@ -104,12 +104,12 @@ impl Compactor {
     /// them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when
     /// somebody noted so long ago that they were archived.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
-        let (mut everybody, round) = self.round().await?;
+        let (mut everybody, round) = Box::pin(self.round()).await?;
         let mut report = CompactReport { undelivered: round.gaps.shards_waiting, ..CompactReport::default() };
         let (mut waiting, mut behind) = (BTreeSet::new(), everybody.behind.clone());
         for (tenant, segments) in self.tenants(&round).await? {
             let failed_before = report.failed.len();
-            let turn = self.tenant(&tenant, segments, &round, &mut report).await;
+            let turn = Box::pin(self.tenant(&tenant, segments, &round, &mut report)).await;
             if turn != Turn::Waits
                 && let Some(done) = report.tenants.last().filter(|done| done.tenant == tenant.as_str())
             {

@@ -277,7 +277,7 @@ impl Outside<'_> {
 
     /// That a row compares with what is wanted; or, `negated`, that none does.
     fn some(&self, sought: &Sought, negated: bool) -> Result<Expr> {
-        let compares = BinaryExpr::new(self.from_inside(&sought.wanted)?.into(), sought.op, sought.found()?.into());
+        let compares = BinaryExpr::new(self.as_seen_inside(&sought.wanted)?.into(), sought.op, sought.found()?.into());
         let compares = Expr::BinaryExpr(compares);
         match (sought.wanted.column_refs().is_empty(), negated) {
             (false, _) => exists(&sought.subquery, Some(compares), negated),
@@ -310,7 +310,7 @@ impl Outside<'_> {
     }
 
     /// `expr` as it is said within a subquery.
-    fn from_inside(&self, expr: &Expr) -> Result<Expr> {
+    fn as_seen_inside(&self, expr: &Expr) -> Result<Expr> {
         let inside = expr.clone().transform_up(|expr| match expr {
             Expr::Column(column) => {
                 let field = Arc::clone(self.schema.field_from_column(&column)?);

@@ -26,9 +26,9 @@ use crate::{
     QueryLimits, Session,
     catalog::Catalog,
     plan::{
-        AggregatesLook, ComparesEquals, CountsCopies, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans,
-        KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants, NewestFirst, Planners, StopsWhenUnwanted,
-        TestsSubqueries, bins, growth, guarded, sized, work,
+        AggregatesLook, ComparesEquals, CountsCopies, FiltersRows, ForgetsConstants, JoinPlanner, KeepsCasts,
+        KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants, NewestFirst, Planners,
+        StopsWhenUnwanted, TestsSubqueries, bins, growth, guarded, sized, work,
     },
 };
 
@@ -191,6 +191,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_analyzer_rule(Arc::new(KeepsCasts))
         .with_analyzer_rule(Arc::new(CountsCopies))
         .with_analyzer_rule(Arc::new(TestsSubqueries))
+        .with_analyzer_rule(Arc::new(FiltersRows))
         .with_analyzer_rule(Arc::new(NamesConstants))
         .with_analyzer_rule(Arc::new(ComparesEquals))
         .with_analyzer_rule(Arc::new(KnowsRanges))

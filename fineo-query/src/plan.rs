@@ -6,6 +6,7 @@ pub(crate) mod bins;
 mod constants;
 mod context;
 mod copies;
+mod emptied;
 mod equals;
 mod groupings;
 pub(crate) mod growth;
@@ -68,6 +69,7 @@ use context::Context;
 
 pub(crate) use constants::ForgetsConstants;
 pub(crate) use copies::CountsCopies;
+pub(crate) use emptied::FiltersRows;
 pub(crate) use equals::{ComparesEquals, ListsZeros};
 pub(crate) use groupings::NamesConstants;
 pub(crate) use joined::JoinPlanner;

@@ -83,6 +83,7 @@ struct Forgets;
 
 impl Pass for Forgets {
     const NAME: &'static str = "ForgetsExec";
+    const KEEPS_ORDER: bool = false;
 
     fn properties(&self, input: &Arc<PlanProperties>) -> Arc<PlanProperties> {
         let nothing = EquivalenceProperties::new(Arc::clone(input.eq_properties.schema()));

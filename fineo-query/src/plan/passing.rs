@@ -18,6 +18,9 @@ pub(super) trait Pass: Clone + Debug + Send + Sync + 'static {
     /// What the node is called.
     const NAME: &'static str;
 
+    /// Whether it says of its rows in what order they are, as its input does.
+    const KEEPS_ORDER: bool = true;
+
     /// The rows of a partition, on their way.
     fn pass(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         rows
@@ -65,7 +68,7 @@ impl<P: Pass> ExecutionPlan for Passing<P> {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.input.properties().output_ordering().is_none() || self.properties.output_ordering().is_some()]
+        vec![P::KEEPS_ORDER]
     }
 
     fn apply_expressions(

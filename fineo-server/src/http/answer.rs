@@ -11,6 +11,7 @@ use std::{
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
+    datatypes::SchemaRef,
     ipc,
     json::{WriterBuilder, writer::LineDelimited},
 };
@@ -252,13 +253,14 @@ impl HttpBody for Pieces {
 /// Writes batches in one form.
 struct Encoder {
     form: Form,
-    schema: arrow::datatypes::SchemaRef,
+    schema: SchemaRef,
     arrow: Option<ipc::writer::StreamWriter<Vec<u8>>>,
     has_rows: bool,
 }
 
 impl Encoder {
     fn new(form: Form, rows: &QueryStream) -> Result<Self, Error> {
+        // Of a key that comes again most readers know the last alone: none does.
         let schema = match form {
             Form::Json | Form::NdJson => distinct(rows.schema()),
             Form::Csv | Form::Arrow => rows.schema().clone(),
@@ -298,7 +300,7 @@ impl Encoder {
                     bytes.push(b',');
                 }
                 self.has_rows = true;
-                bytes = lines(batch, bytes)?;
+                bytes = lines(&self.schema, batch, bytes)?;
                 // Each row is on a line of its own, and no line break stands within a row.
                 for byte in &mut bytes {
                     if *byte == b'\n' {
@@ -308,7 +310,7 @@ impl Encoder {
                 bytes.pop();
                 Ok(bytes)
             }
-            Form::NdJson => lines(batch, Vec::new()),
+            Form::NdJson => lines(&self.schema, batch, Vec::new()),
             Form::Csv => csv::rows(batch).map_err(unwritable),
             Form::Arrow => {
                 if let Some(writer) = &mut self.arrow {
@@ -337,11 +339,11 @@ impl Encoder {
     }
 }
 
-/// The rows of `batch`, an object on each line. Of a key that comes again most readers know the last alone: none does.
-fn lines(batch: &RecordBatch, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+/// The rows of `batch`, an object on each line, whose keys are the names in `schema`.
+fn lines(schema: &SchemaRef, batch: &RecordBatch, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let names = distinct(batch.schema_ref());
-    let batch = RecordBatch::try_new_with_options(names, batch.columns().to_vec(), &rows).map_err(unwritable)?;
+    let batch = RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &rows);
+    let batch = batch.map_err(unwritable)?;
     let builder = WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(JsonWords));
     let mut writer = builder.build::<_, LineDelimited>(bytes);
     writer.write(&batch).map_err(unwritable)?;

@@ -26,9 +26,10 @@ use crate::{
     QueryLimits, Session,
     catalog::Catalog,
     plan::{
-        AggregatesLook, ComparesEquals, CountsCopies, FiltersRows, ForgetsConstants, JoinPlanner, KeepsCasts,
-        KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants, NewestFirst, Planners,
-        StopsWhenUnwanted, TestsSubqueries, bins, growth, guarded, sized, work,
+        AggregatesLook, ChecksRanges, ComparesEquals, CountPlanner, CountsCopies, FiltersRows, ForgetsConstants,
+        JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants,
+        NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn, TestsSubqueries, bins, growth, guarded, sized, whole,
+        work,
     },
 };
 
@@ -174,25 +175,28 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));
     planners.insert(0, Arc::new(LiteralPlanner));
+    planners.insert(0, Arc::new(CountPlanner));
     // Tests come first: what is concluded from them is in the plan before any other rule sees it.
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
         vec![Arc::new(KeepsTests), Arc::new(ForgetsConstants)];
     rules.extend(PhysicalOptimizer::new().rules);
     rules.push(Arc::new(NewestFirst));
+    rules.push(Arc::new(TestsInTurn));
     rules.push(Arc::new(StopsWhenUnwanted { may_spill: limits.spill_directory.is_some() }));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(planners)
         .with_scalar_functions(functions)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
-        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_aggregate_functions(whole::exact(SessionStateDefaults::default_aggregate_functions()))
+        .with_window_functions(whole::signed(SessionStateDefaults::default_window_functions()))
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_analyzer_rule(Arc::new(KeepsCasts))
         .with_analyzer_rule(Arc::new(CountsCopies))
         .with_analyzer_rule(Arc::new(TestsSubqueries))
         .with_analyzer_rule(Arc::new(FiltersRows))
         .with_analyzer_rule(Arc::new(NamesConstants))
+        .with_analyzer_rule(Arc::new(ChecksRanges))
         .with_analyzer_rule(Arc::new(ComparesEquals))
         .with_analyzer_rule(Arc::new(KnowsRanges))
         .with_optimizer_rule(Arc::new(ListsZeros))

@@ -11,6 +11,7 @@ mod equals;
 mod groupings;
 pub(crate) mod growth;
 pub(crate) mod guarded;
+mod in_turn;
 mod joined;
 mod kept;
 mod latest;
@@ -24,6 +25,7 @@ mod sort_keys;
 mod stoppable;
 mod subqueries;
 mod weight;
+pub(crate) mod whole;
 pub(crate) mod work;
 
 use std::sync::Arc;
@@ -72,6 +74,7 @@ pub(crate) use copies::CountsCopies;
 pub(crate) use emptied::FiltersRows;
 pub(crate) use equals::{ComparesEquals, ListsZeros};
 pub(crate) use groupings::NamesConstants;
+pub(crate) use in_turn::TestsInTurn;
 pub(crate) use joined::JoinPlanner;
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;
@@ -82,6 +85,7 @@ pub(crate) use planners::{Planners, panicked};
 pub(crate) use sort_keys::KnowsRanges;
 pub(crate) use stoppable::{AggregatesLook, StopsWhenUnwanted};
 pub(crate) use subqueries::TestsSubqueries;
+pub(crate) use whole::{ChecksRanges, CountPlanner};
 
 /// The most parameters of a statement: as many as wire protocols can count.
 const PARAMETERS_MAX: usize = u16::MAX as usize;

@@ -152,7 +152,7 @@ impl Asked {
     /// What `window` asks for, whose rows `filter` takes: only the newest of each partition.
     fn by_window(window: &BoundedWindowAggExec, filter: &Expr) -> Option<Self> {
         let [call] = window.window_expr() else { return None };
-        let is_number = call.field().is_ok_and(|field| *field.data_type() == DataType::UInt64);
+        let is_number = call.field().is_ok_and(|field| *field.data_type() == DataType::Int64);
         let is_first =
             split_conjunction(filter).into_iter().any(|test| is_one(test, window.schema().fields().len() - 1));
         if !is_number || !is_first || !call.name().starts_with("row_number()") {
@@ -294,7 +294,7 @@ fn is_one(test: &Expr, place: usize) -> bool {
     let Some(test) = test.downcast_ref::<BinaryExpr>() else { return false };
     let is_it = test.left().downcast_ref::<ColumnExpr>().is_some_and(|column| column.index() == place);
     let number = test.right().downcast_ref::<Literal>().map(|literal| literal.value());
-    let Some(ScalarValue::UInt64(Some(number))) = number else { return false };
+    let Some(ScalarValue::Int64(Some(number))) = number else { return false };
     is_it && matches!((test.op(), number), (Operator::Eq | Operator::LtEq, 1) | (Operator::Lt, 2))
 }
 

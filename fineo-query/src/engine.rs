@@ -26,9 +26,9 @@ use crate::{
     QueryLimits, Session,
     catalog::Catalog,
     plan::{
-        AggregatesLook, ComparesEquals, CountsCopies, FiltersRows, ForgetsConstants, JoinPlanner, KeepsCasts,
-        KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants, NewestFirst, Planners,
-        StopsWhenUnwanted, TestsSubqueries, bins, growth, guarded, sized, work,
+        AggregatesLook, ComparesEquals, ComparesTruth, CountsCopies, FiltersRows, ForgetsConstants, JoinPlanner,
+        KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants, NewestFirst,
+        Planners, StopsWhenUnwanted, TestsSubqueries, bins, growth, guarded, sized, work,
     },
 };
 
@@ -197,6 +197,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_analyzer_rule(Arc::new(KnowsRanges))
         .with_optimizer_rule(Arc::new(ListsZeros))
         .with_optimizer_rule(Arc::new(AggregatesLook))
+        .with_optimizer_rule(Arc::new(ComparesTruth))
         .with_physical_optimizer_rules(rules)
         .build();
     // Otherwise every call of a function in a plan makes settings of its own.

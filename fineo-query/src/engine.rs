@@ -26,10 +26,10 @@ use crate::{
     QueryLimits, Session,
     catalog::Catalog,
     plan::{
-        AggregatesLook, ChecksRanges, ComparesEquals, CountPlanner, CountsCopies, FiltersRows, ForgetsConstants,
-        JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants,
-        NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn, TestsSubqueries, bins, growth, guarded, sized, whole,
-        work,
+        AggregatesLook, ChecksRanges, ComparesEquals, ComparesTruth, CountPlanner, CountsCopies, FiltersRows,
+        ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner,
+        NamesConstants, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn, TestsSubqueries, bins, growth, guarded,
+        sized, whole, work,
     },
 };
 
@@ -201,6 +201,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_analyzer_rule(Arc::new(KnowsRanges))
         .with_optimizer_rule(Arc::new(ListsZeros))
         .with_optimizer_rule(Arc::new(AggregatesLook))
+        .with_optimizer_rule(Arc::new(ComparesTruth))
         .with_physical_optimizer_rules(rules)
         .build();
     // Otherwise every call of a function in a plan makes settings of its own.

@@ -1,14 +1,15 @@
-//! Filters that name no column, above an aggregate that has a row even of nothing.
+//! Filters above an aggregate that has a row even of nothing.
 //!
-//! DataFusion 55.2 takes them below: `SELECT count(*) FROM m HAVING (SELECT …) < 5` would count no rows, and answer 0 where it has
-//! no row. So it does for a filter of a constant that is selected beside the aggregate. It takes no filter below a limit.
+//! DataFusion 55.2 takes those below that name no column: `SELECT count(*) FROM m HAVING (SELECT …) < 5` would count no rows, and
+//! answer 0 where it has no row. A filter comes to name none on its way down, too, where a column is the name of a constant that
+//! is selected or grouped by. None that names a column has a way below such an aggregate, and none at all below a limit.
 
 use std::sync::Arc;
 
 use datafusion::{
     common::{
         config::ConfigOptions,
-        tree_node::{Transformed, TransformedResult},
+        tree_node::{Transformed, TransformedResult, TreeNode},
     },
     error::Result,
     logical_expr::{Aggregate, Expr, GroupingSet, Limit, LogicalPlan, lit, utils::split_conjunction},
@@ -21,23 +22,44 @@ pub(crate) struct FiltersRows;
 
 impl AnalyzerRule for FiltersRows {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let may_filter = match &plan {
-                LogicalPlan::Filter(filter) => split_conjunction(&filter.predicate).into_iter().any(is_constant),
-                LogicalPlan::Projection(projection) => projection.expr.iter().any(is_constant),
-                _ => false,
-            };
-            let [input] = plan.inputs()[..] else { return Ok(Transformed::no(plan)) };
-            match may_filter.then(|| limited(input)).flatten().transpose()? {
-                Some(input) => plan.with_new_exprs(plan.expressions(), vec![input]).map(Transformed::yes),
-                None => Ok(Transformed::no(plan)),
-            }
-        })
-        .data()
+        kept(plan, Above::Nothing).data()
     }
 
     fn name(&self) -> &'static str {
         "filters_rows"
+    }
+}
+
+/// What there is above a node that may filter its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Above {
+    Nothing,
+    Filter,
+    /// A filter that may be the same for all rows.
+    Constant,
+}
+
+impl Above {
+    /// The same for what is below `plan`.
+    fn below(self, plan: &LogicalPlan) -> Self {
+        let is_filtered = self > Self::Nothing;
+        match plan {
+            LogicalPlan::Filter(filter) => self.max(Self::by(split_conjunction(&filter.predicate))),
+            LogicalPlan::Join(join) => {
+                self.max(join.filter.as_ref().map_or(Self::Filter, |on| Self::by(split_conjunction(on))))
+            }
+            LogicalPlan::Projection(projection) if is_filtered => self.max(Self::by(&projection.expr)),
+            LogicalPlan::Aggregate(aggregate) if is_filtered => self.max(Self::by(&aggregate.group_expr)),
+            _ => self,
+        }
+    }
+
+    /// A filter of what `exprs` are.
+    fn by<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Self {
+        match exprs.into_iter().any(is_constant) {
+            true => Self::Constant,
+            false => Self::Filter,
+        }
     }
 }
 
@@ -46,18 +68,33 @@ fn is_constant(expr: &Expr) -> bool {
     expr.column_refs().is_empty() && !expr.contains_outer()
 }
 
-/// `plan` with a limit, which lets all rows pass, above its aggregate; nothing where that has no row of nothing.
-fn limited(plan: &LogicalPlan) -> Option<Result<LogicalPlan>> {
-    let fetch = match plan {
-        LogicalPlan::Aggregate(aggregate) => rows_max(aggregate)?,
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
-            let input = limited(plan.inputs().first()?)?;
-            return Some(input.and_then(|input| plan.with_new_exprs(plan.expressions(), vec![input])));
-        }
-        _ => return None,
-    };
-    let fetch = Some(Box::new(lit(fetch)));
-    Some(Ok(LogicalPlan::Limit(Limit { skip: None, fetch, input: Arc::new(plan.clone()) })))
+/// `plan` with limits, which let all rows pass, above such aggregates.
+fn kept(plan: LogicalPlan, above: Above) -> Result<Transformed<LogicalPlan>> {
+    let below = above.below(&plan);
+    let plan = plan.map_children(|child| kept(child, below))?;
+    // Of a subquery the engine makes a join, which filters, too.
+    let plan = plan.transform_data(|plan| plan.map_subqueries(|subquery| kept(subquery, Above::Filter)))?;
+    plan.transform_data(|plan| match &plan {
+        LogicalPlan::Aggregate(aggregate) if is_filtered(aggregate, above) => match rows_max(aggregate) {
+            Some(fetch) => Ok(Transformed::yes(limited(plan, fetch))),
+            None => Ok(Transformed::no(plan)),
+        },
+        _ => Ok(Transformed::no(plan)),
+    })
+}
+
+/// Whether what is `above` an aggregate may get below it. One whose rows depend on the row outside of a subquery has groups once
+/// the engine has made a join of it.
+fn is_filtered(aggregate: &Aggregate, above: Above) -> bool {
+    match above {
+        Above::Nothing => false,
+        Above::Filter => aggregate.input.all_out_ref_exprs().is_empty(),
+        Above::Constant => true,
+    }
+}
+
+fn limited(plan: LogicalPlan, fetch: i64) -> LogicalPlan {
+    LogicalPlan::Limit(Limit { skip: None, fetch: Some(Box::new(lit(fetch))), input: Arc::new(plan) })
 }
 
 /// How many rows an aggregate has at most that has one even of nothing.

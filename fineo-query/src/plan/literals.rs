@@ -7,6 +7,7 @@
 //! the number becomes the decimal that was written. Text beside a whole number is read as a number, which need not be whole.
 //! `CASE x WHEN …` and `NULLIF` compare, too.
 
+mod places;
 mod types;
 
 use std::sync::Arc;
@@ -97,7 +98,7 @@ pub(super) fn read_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
                     return Ok(from_seconds(expr, schema));
                 }
                 if !compares(&expr) && !is_null_if(&expr) {
-                    return Ok(Transformed::no(expr));
+                    return Ok(places::known(expr));
                 }
                 let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
                 if is_null_if(&expr) { null_if(expr, schema) } else { read_compared(expr, schema) }

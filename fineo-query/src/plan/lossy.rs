@@ -22,7 +22,10 @@ use datafusion::{
         tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
     },
     error::Result,
-    logical_expr::{Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, utils::merge_schema},
+    logical_expr::{
+        Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, expr_rewriter::NamePreserver,
+        utils::merge_schema,
+    },
     optimizer::AnalyzerRule,
     physical_expr::{
         PhysicalExpr, conjunction,
@@ -64,7 +67,12 @@ impl AnalyzerRule for KeepsCasts {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let of_node = |plan: LogicalPlan| {
             let schema = merge_schema(&plan.inputs());
-            plan.map_expressions(|expr| expr.transform_up(|expr| Ok(kept(expr, &schema))))
+            let names = NamePreserver::new(&plan);
+            plan.map_expressions(|expr| {
+                let name = names.save(&expr);
+                let kept = expr.transform_up(|expr| Ok(kept(expr, &schema)))?;
+                Ok(if kept.transformed { kept.update_data(|expr| name.restore(expr)) } else { kept })
+            })
         };
         plan.transform_up_with_subqueries(of_node).data()
     }

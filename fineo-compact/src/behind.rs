@@ -68,6 +68,9 @@ pub(crate) fn note(
     let new = || Behind { cover: reached.clone(), since: now, tried: now, failed: Vec::new() };
     let noted = behind.entry(tenant).or_insert_with(new);
     if failed.is_empty() {
+        // Everybody goes on without what was new, of all that the tenant has: what failed before is not all that is missing.
+        (noted.since, noted.tried) = (now, now);
+        noted.failed.clear();
         return;
     }
     let of_what = |failed: &[FailedTenant]| failed.iter().map(|failed| failed.metric.clone()).collect::<Vec<_>>();

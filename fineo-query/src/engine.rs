@@ -16,6 +16,7 @@ use datafusion::{
         session_state::{SessionState, SessionStateBuilder},
         spill_file::{SpillFile, TempFileFactory},
     },
+    optimizer::Optimizer,
     physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
 };
 use fineo_core::{Clock, Error, NearlineStore, Result, TenantId};
@@ -28,8 +29,8 @@ use crate::{
     plan::{
         AggregatesLook, ChecksRanges, ComparesEquals, ComparesTruth, CountPlanner, CountsCopies, FiltersRows,
         ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner,
-        NamesConstants, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn, TestsSubqueries, bins, growth, guarded,
-        sized, whole, work,
+        NamesConstants, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn, TestsSubqueries, TurnsConstants, bins,
+        growth, guarded, sized, whole, work,
     },
 };
 
@@ -183,8 +184,12 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     rules.push(Arc::new(NewestFirst));
     rules.push(Arc::new(TestsInTurn));
     rules.push(Arc::new(StopsWhenUnwanted { may_spill: limits.spill_directory.is_some() }));
+    let mut logical = Optimizer::new().rules;
+    let compares = logical.iter().position(|rule| rule.name() == "push_down_filter").unwrap_or_default();
+    logical.insert(compares, Arc::new(TurnsConstants));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
+        .with_optimizer_rules(logical)
         .with_expr_planners(planners)
         .with_scalar_functions(functions)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())

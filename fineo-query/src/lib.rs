@@ -30,7 +30,7 @@ pub use engine::{Engine, EngineParts};
 pub use limits::QueryLimits;
 pub use parameter::Parameter;
 pub use session::{ColumnInfo, Description, Session, TableInfo};
-pub use sql::{steps::ParserSteps, text::check_predicate};
+pub use sql::{brackets::check_table_brackets, steps::ParserSteps, text::check_predicate};
 pub use stream::QueryStream;
 
 /// Why a query failed. Its context has a stable `code`, and where they are known a `hint` and a `position`.

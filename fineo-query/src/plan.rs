@@ -25,6 +25,7 @@ pub(crate) mod sized;
 mod sort_keys;
 mod stoppable;
 mod subqueries;
+mod turned;
 mod weight;
 pub(crate) mod whole;
 pub(crate) mod work;
@@ -87,6 +88,7 @@ pub(crate) use planners::{Planners, panicked};
 pub(crate) use sort_keys::KnowsRanges;
 pub(crate) use stoppable::{AggregatesLook, StopsWhenUnwanted};
 pub(crate) use subqueries::TestsSubqueries;
+pub(crate) use turned::TurnsConstants;
 pub(crate) use whole::{ChecksRanges, CountPlanner};
 
 /// The most parameters of a statement: as many as wire protocols can count.

@@ -3,6 +3,7 @@
 pub(crate) mod apart;
 pub(crate) mod asked;
 pub(crate) mod bounds;
+pub(crate) mod brackets;
 pub(crate) mod lift;
 pub(crate) mod rewrite;
 pub(crate) mod text;

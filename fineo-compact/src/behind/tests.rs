@@ -51,6 +51,24 @@ fn the_longer_somebody_is_behind_the_fewer_tries_there_are() {
 }
 
 #[test]
+fn whoever_somebody_else_had_is_tried_as_a_whole_whatever_failed_before() {
+    // U4: records of metrics that did not fail came in the run that did not have the tenant.
+    let (mut behind, acme, from) = (AllBehind::new(), tenant("acme"), cover(&[("s0", 3)]));
+    for run in 0..600 {
+        let is_tried = behind.get(&acme).is_none_or(|behind| behind.is_due(at(run * MINUTE)));
+        note(&mut behind, (acme.clone(), &from), (failed(Some("n1")), is_tried), at(run * MINUTE));
+    }
+    let now = at(behind[&acme].tried + MINUTE);
+    assert!(!behind[&acme].is_due(now), "what fails waits");
+    note(&mut behind, (acme.clone(), &cover(&[("s0", 9)])), (Vec::new(), false), now);
+    assert!(behind[&acme].is_due(now));
+    assert_eq!((behind[&acme].metrics().is_none(), &behind[&acme].cover), (true, &from));
+    // So it is until somebody has tried.
+    note(&mut behind, (acme.clone(), &cover(&[("s0", 12)])), (Vec::new(), false), at(700 * MINUTE));
+    assert!(behind[&acme].is_due(at(700 * MINUTE)));
+}
+
+#[test]
 fn whoever_was_tried_by_a_clock_that_was_ahead_is_tried_again() {
     let behind = Behind { cover: Cover::default(), since: 0, tried: 1_000 * MINUTE, failed: failed(None) };
     assert!(behind.is_due(at(MINUTE)));

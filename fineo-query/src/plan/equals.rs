@@ -119,15 +119,24 @@ fn all(sides: Vec<&mut Expr>, schema: &DFSchema) -> bool {
     is_changed
 }
 
+/// Takes its sign from `expr`, where it is a zero; whether it had one.
+pub(super) fn without_sign(expr: &mut Expr) -> bool {
+    let Expr::Literal(value, _) = expr else { return false };
+    let unsigned = match value {
+        ScalarValue::Float64(Some(zero)) if *zero == 0.0 && zero.is_sign_negative() => ScalarValue::from(0.0_f64),
+        ScalarValue::Float32(Some(zero)) if *zero == 0.0 && zero.is_sign_negative() => ScalarValue::from(0.0_f32),
+        _ => return false,
+    };
+    *value = unsigned;
+    true
+}
+
 /// Adds zero, by which the sign of a zero is lost.
 fn unsigned_zero(side: &mut Expr, zero: ScalarValue) -> bool {
-    match side {
-        Expr::Literal(value, _) => match other_zero(value) {
-            Some(_) if *value != zero => *value = zero,
-            _ => return false,
-        },
-        _ => *side = std::mem::take(side) + Expr::Literal(zero, None),
+    if matches!(side, Expr::Literal(..)) {
+        return without_sign(side);
     }
+    *side = std::mem::take(side) + Expr::Literal(zero, None);
     true
 }
 

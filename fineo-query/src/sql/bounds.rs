@@ -1,11 +1,11 @@
 //! What a statement may not be, told by its syntax tree: so tangled that to plan it takes longer than anybody waits, or
 //! with words that the planner passes over.
 
-use std::ops::ControlFlow;
+use std::{collections::HashSet, ops::ControlFlow, ptr};
 
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, DataType, Expr, GroupByExpr, GroupByWithModifier, Query, Select, Statement, TableFactor, Visit,
-    Visitor,
+    ArrayElemTypeDef, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
+    GroupByWithModifier, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor,
 };
 use fineo_core::{Error, Result};
 
@@ -14,6 +14,8 @@ use crate::error::{exceeded, unsupported};
 
 /// How deep subqueries of expressions are nested: each doubles how long planning takes.
 const SUBQUERIES_MAX: usize = 8;
+/// How deep values are nested that the planner writes down twice each.
+const DOUBLED_MAX: usize = 8;
 /// How many tables are read, each as often as the common table expressions that read it are named.
 const TABLES_MAX: u64 = 1_000;
 const GROUPING_SETS_MAX: u64 = 256;
@@ -58,6 +60,10 @@ struct Scope {
 struct Bounds {
     subqueries: usize,
     scopes: Vec<Scope>,
+    /// What is written down twice, by its place.
+    doubled: HashSet<*const Expr>,
+    /// In how many of those the visitor is.
+    doubled_around: usize,
 }
 
 impl Bounds {
@@ -136,12 +142,22 @@ impl Visitor for Bounds {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
         match expr {
-            Expr::Cast { data_type, .. } => return as_flow(check_type(nested(data_type), fixed_size(data_type))),
-            Expr::TypedString(text) => {
-                return as_flow(check_type(nested(&text.data_type), fixed_size(&text.data_type)));
-            }
+            Expr::Cast { data_type, .. } => as_flow(check_type(nested(data_type), fixed_size(data_type)))?,
+            Expr::TypedString(text) => as_flow(check_type(nested(&text.data_type), fixed_size(&text.data_type)))?,
             expr if is_subquery(expr) => self.subqueries += 1,
             _ => {}
+        }
+        self.doubled.extend(doubled(expr).map(ptr::from_ref));
+        self.doubled_around += usize::from(self.doubled.contains(&ptr::from_ref(expr)));
+        if self.doubled_around > DOUBLED_MAX {
+            return ControlFlow::Break(
+                exceeded("too_complex", "calls of coalesce, nullif or BETWEEN are nested too deeply")
+                    .with("nested_max", DOUBLED_MAX)
+                    .with(
+                        "hint",
+                        "coalesce takes any number of values, and what is nested in its last one does not count",
+                    ),
+            );
         }
         if self.subqueries > SUBQUERIES_MAX {
             return ControlFlow::Break(
@@ -155,6 +171,7 @@ impl Visitor for Bounds {
 
     fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
         self.subqueries -= usize::from(is_subquery(expr));
+        self.doubled_around -= usize::from(self.doubled.remove(&ptr::from_ref(expr)));
         ControlFlow::Continue(())
     }
 }
@@ -168,6 +185,31 @@ fn as_flow(result: Result<()>) -> ControlFlow<Error> {
 
 fn is_subquery(expr: &Expr) -> bool {
     matches!(expr, Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. })
+}
+
+/// The operands of `expr` that the planner writes down twice: to test them, and as what is answered.
+fn doubled(expr: &Expr) -> impl Iterator<Item = &Expr> {
+    let (args, operand) = match expr {
+        Expr::Function(call) => (doubled_args(&call.name, &call.args), None),
+        Expr::Between { expr, .. } => (&[] as &[FunctionArg], Some(&**expr)),
+        _ => (&[] as &[FunctionArg], None),
+    };
+    let args = args.iter().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => Some(arg),
+        _ => None,
+    });
+    args.chain(operand)
+}
+
+fn doubled_args<'a>(name: &ObjectName, args: &'a FunctionArguments) -> &'a [FunctionArg] {
+    let FunctionArguments::List(list) = args else { return &[] };
+    let parts = parts(name);
+    let name = parts.last().map(|name| name.value.to_lowercase()).unwrap_or_default();
+    match (name.as_str(), list.args.as_slice()) {
+        ("coalesce" | "nullif" | "nvl" | "ifnull", [doubled @ .., _]) => doubled,
+        ("nvl2", all) => all,
+        _ => &[],
+    }
 }
 
 /// What stands beside a table and would change no answer, though it says that it does.

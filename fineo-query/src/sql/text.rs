@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::{
 };
 use fineo_core::{Error, Result};
 
-use super::{bounds, compared, dialect::Sql, similar, windows};
+use super::{bounds, brackets::TableBrackets, compared, dialect::Sql, similar, windows};
 use crate::{
     QueryLimits,
     error::{exceeded, place, refused},
@@ -127,7 +127,9 @@ fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<Depth>
     let mut operators = 0_usize;
     let mut before = &Token::EOF;
     let mut types = 0_usize;
+    let mut tables = TableBrackets::default();
     for token in words() {
+        tables.read(before, &token.token)?;
         match token.token {
             Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
             Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),

@@ -58,6 +58,9 @@ fn a_statement_that_could_be_read_in_very_many_ways_is_not_tried_for_ever() {
         "x BETWEEN ",
         "x LIKE ANY (",
         "(SELECT 1 FROM (",
+        "((SELECT * FROM ",
+        "((SELECT * FROM a, ",
+        "((SELECT * FROM a JOIN ",
         "x COLLATE ",
         "ceil(",
         "(x, ",
@@ -66,14 +69,34 @@ fn a_statement_that_could_be_read_in_very_many_ways_is_not_tried_for_ever() {
     for (open, place) in opens.iter().flat_map(|open| places.map(|place| (open, place))) {
         for end in ["", "1 AS n"] {
             let sql = format!("{place}{}{end}", open.repeat(60));
-            // As deep as that of a planner.
-            let thread = std::thread::Builder::new().stack_size(64 << 20);
-            let parse = move || parse(&sql, &QueryLimits::default()).err().map(|error| format!("{sql}: {error}"));
-            let told = thread.spawn(parse).unwrap().join().unwrap();
+            let told = told(&sql);
             let is_known = |told: &String| told.contains("too_complex") || told.contains("sql_syntax");
             assert!(told.as_ref().is_none_or(is_known), "{told:?}");
         }
     }
+}
+
+#[test]
+fn tables_stand_in_some_brackets_but_not_in_many() {
+    for pairs in [4, 8, 9, 31] {
+        for (open, close) in [("((SELECT * FROM ", ") x) y"), ("((", "))"), ("((SELECT 1 FROM a, ", ") x) y")] {
+            let sql = format!("SELECT 1 FROM {}m{}", open.repeat(pairs), close.repeat(pairs));
+            let told = told(&sql).unwrap_or_default();
+            let pairs = if open == "((" { pairs * 2 - 1 } else { pairs };
+            assert_eq!(told.contains("tables stand in too many brackets"), pairs > 8, "{told}");
+        }
+    }
+    // Values may stand in as many as they like.
+    let sql = format!("SELECT a FROM m WHERE a IN {}1{}", "(".repeat(30), ")".repeat(30));
+    assert_eq!(told(&sql), None);
+}
+
+/// What is wrong with `sql`, on a stack as deep as that of a planner.
+fn told(sql: &str) -> Option<String> {
+    let sql = sql.to_owned();
+    let thread = std::thread::Builder::new().stack_size(64 << 20);
+    let parse = move || parse(&sql, &QueryLimits::default()).err().map(|error| format!("{sql}: {error}"));
+    thread.spawn(parse).unwrap().join().unwrap()
 }
 
 #[test]
@@ -88,6 +111,7 @@ fn what_is_nested_within_reason_is_read() {
         ("CASE WHEN true THEN ", " END"),
         ("ARRAY[", "]"),
         ("(SELECT ", ")"),
+        ("(SELECT * FROM ((SELECT 1)) x WHERE x IN ", ")"),
     ] {
         let sql = format!("SELECT {}a{} FROM t", open.repeat(7), close.repeat(7));
         assert!(parse(&sql, &QueryLimits::default()).is_ok(), "{sql}");

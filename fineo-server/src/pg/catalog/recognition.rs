@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::{
     parser::Parser,
 };
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+use fineo::query::check_table_brackets;
 
 use super::{
     super::{failure::Failure, statements::words},
@@ -61,6 +62,9 @@ pub(in super::super) fn may_be_asked(sql: &str) -> bool {
 pub(super) fn parse(sql: &str) -> Result<Option<(Statement, Vec<usize>)>, Failure> {
     static PARSER: OnceLock<PostgresCompatibilityParser> = OnceLock::new();
     // What cannot be read here is the engine's to explain.
+    if check_table_brackets(sql).is_err() {
+        return Ok(None);
+    }
     let Ok(mut asked) = Parser::parse_sql(&Postgres::for_words(words(sql).count()), sql) else { return Ok(None) };
     let [asked @ Statement::Query(_)] = asked.as_mut_slice() else { return Ok(None) };
     let mut relations = Relations::default();

@@ -27,8 +27,8 @@ use crate::{
     catalog::Catalog,
     plan::{
         AggregatesLook, ComparesEquals, ComparesTruth, CountsCopies, FiltersRows, ForgetsConstants, JoinPlanner,
-        KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants, NewestFirst,
-        Planners, StopsWhenUnwanted, TestsSubqueries, bins, growth, guarded, sized, work,
+        KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner, NamesConstants, NamesKeys,
+        NewestFirst, Planners, StopsWhenUnwanted, TestsSubqueries, bins, growth, guarded, sized, work,
     },
 };
 
@@ -190,6 +190,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_analyzer_rule(Arc::new(KeepsCasts))
         .with_analyzer_rule(Arc::new(CountsCopies))
+        .with_analyzer_rule(Arc::new(NamesKeys))
         .with_analyzer_rule(Arc::new(TestsSubqueries))
         .with_analyzer_rule(Arc::new(FiltersRows))
         .with_analyzer_rule(Arc::new(NamesConstants))

@@ -11,6 +11,7 @@ mod compared;
 mod dialect;
 mod fetch;
 mod grouped;
+mod rows;
 mod similar;
 mod star;
 pub(crate) mod steps;

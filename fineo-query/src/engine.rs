@@ -29,8 +29,8 @@ use crate::{
     plan::{
         AggregatesLook, ChecksRanges, ComparesEquals, ComparesTruth, CountPlanner, CountsCopies, FiltersRows,
         ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner,
-        NamesConstants, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn, TestsSubqueries, TurnsConstants, bins,
-        growth, guarded, sized, whole, work,
+        NamesConstants, NamesKeys, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn, TestsSubqueries,
+        TurnsConstants, bins, growth, guarded, sized, whole, work,
     },
 };
 
@@ -198,6 +198,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_analyzer_rule(Arc::new(KeepsCasts))
         .with_analyzer_rule(Arc::new(CountsCopies))
+        .with_analyzer_rule(Arc::new(NamesKeys))
         .with_analyzer_rule(Arc::new(TestsSubqueries))
         .with_analyzer_rule(Arc::new(FiltersRows))
         .with_analyzer_rule(Arc::new(NamesConstants))

@@ -6,6 +6,7 @@ pub(crate) mod bins;
 mod constants;
 mod context;
 mod copies;
+mod correlated;
 mod emptied;
 mod equals;
 mod groupings;
@@ -73,6 +74,7 @@ use context::Context;
 
 pub(crate) use constants::ForgetsConstants;
 pub(crate) use copies::CountsCopies;
+pub(crate) use correlated::NamesKeys;
 pub(crate) use emptied::FiltersRows;
 pub(crate) use equals::{ComparesEquals, ListsZeros};
 pub(crate) use groupings::NamesConstants;

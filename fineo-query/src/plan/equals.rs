@@ -108,7 +108,7 @@ fn all(sides: Vec<&mut Expr>, schema: &DFSchema) -> bool {
                     Expr::Cast(Cast { expr, .. }) if expr.get_type(schema).is_ok_and(|of| is_duration(&of)) => *expr,
                     other => other,
                 };
-                *side = ScalarUDF::from(LengthOf(Signature::any(1, Volatility::Immutable))).call(vec![given]);
+                *side = length_of(given);
                 true
             }
             Ok(DataType::Float64) => unsigned_zero(side, 0.0_f64.into()),
@@ -129,6 +129,22 @@ pub(super) fn without_sign(expr: &mut Expr) -> bool {
     };
     *value = unsigned;
     true
+}
+
+/// Has a window ordered by how long intervals are: the engine knows no range of them. Whether any is.
+pub(super) fn order_by_lengths(keys: &mut [SortExpr], schema: &DFSchema) -> bool {
+    let mut is_changed = false;
+    for SortExpr { expr, .. } in keys {
+        if expr.get_type(schema).is_ok_and(|of| is_duration(&of) || matches!(of, DataType::Interval(_))) {
+            *expr = length_of(std::mem::take(expr));
+            is_changed = true;
+        }
+    }
+    is_changed
+}
+
+fn length_of(interval: Expr) -> Expr {
+    ScalarUDF::from(LengthOf(Signature::any(1, Volatility::Immutable))).call(vec![interval])
 }
 
 /// Adds zero, by which the sign of a zero is lost.

@@ -36,6 +36,7 @@ use fineo_core::Timestamp;
 use fineo_schema::coerce;
 
 use self::types::compared;
+use super::equals::order_by_lengths;
 use crate::error::{foreign, refused};
 
 /// So many digits of what is written are those of the number that it is read as.
@@ -96,6 +97,11 @@ pub(super) fn read_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
                 if matches!(expr, Expr::Cast(_) | Expr::TryCast(_)) {
                     let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
                     return Ok(from_seconds(expr, schema));
+                }
+                if let Expr::WindowFunction(mut call) = expr {
+                    let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
+                    let is_changed = order_by_lengths(&mut call.params.order_by, schema);
+                    return Ok(Transformed::new_transformed(Expr::WindowFunction(call), is_changed));
                 }
                 if !compares(&expr) && !is_null_if(&expr) {
                     return Ok(places::known(expr));

@@ -34,6 +34,7 @@ fn compared(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let plan = plan.transform_data(|plan| plan.map_subqueries(compared))?;
     let plan = plan.transform_data(|plan| match &plan {
         LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) => of_values(plan),
+        LogicalPlan::Union(union) if knows_too_much(union) => Ok(Transformed::yes(plan)),
         _ => Ok(Transformed::no(plan)),
     })?;
     // What may be null above follows from what may be null below.
@@ -43,14 +44,22 @@ fn compared(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 /// `plan` that says of its rows what follows from its inputs.
 fn known_anew(plan: LogicalPlan) -> Result<LogicalPlan> {
     let LogicalPlan::Union(Union { inputs, schema }) = plan else { return plan.recompute_schema() };
-    // The engine would leave it at what it says.
-    let may_be_null = |index: usize| inputs.iter().any(|input| input.schema().field(index).is_nullable());
     let fields = schema.iter().enumerate().map(|(index, (qualifier, field))| {
-        let field = field.as_ref().clone().with_nullable(may_be_null(index));
+        let field = field.as_ref().clone().with_nullable(may_be_null(&inputs, index));
         (qualifier.cloned(), Arc::new(field))
     });
     let schema = DFSchema::new_with_metadata(fields.collect(), schema.metadata().clone())?;
     Ok(LogicalPlan::Union(Union { inputs, schema: Arc::new(schema) }))
+}
+
+/// Whether `union` says of values that they are never null although they may be: the engine leaves it at what it said first.
+fn knows_too_much(union: &Union) -> bool {
+    let mut fields = union.schema.fields().iter().enumerate();
+    fields.any(|(index, field)| !field.is_nullable() && may_be_null(&union.inputs, index))
+}
+
+fn may_be_null(inputs: &[Arc<LogicalPlan>], index: usize) -> bool {
+    inputs.iter().any(|input| input.schema().field(index).is_nullable())
 }
 
 fn of_values(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {

@@ -57,8 +57,11 @@ fn said_of_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             filtered(filter.predicate, filter.input).map(Transformed::yes)
         }
         LogicalPlan::Filter(_) => Ok(Transformed::no(plan)),
-        LogicalPlan::Join(join) => joins::tested_outside(join),
-        plan => elsewhere::single(plan),
+        LogicalPlan::Join(join) => {
+            single::check_lateral(&join.right)?;
+            joins::tested_outside(join)
+        }
+        plan => elsewhere::counted(plan),
     }
 }
 

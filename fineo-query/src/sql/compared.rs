@@ -1,4 +1,4 @@
-//! Comparisons with all rows of a subquery: `x > ALL (SELECT …)`, `x = ANY (SELECT …)`.
+//! Comparisons with all rows of a subquery, `x > ALL (SELECT …)`, `x = ANY (SELECT …)`, and with all values of an array.
 //!
 //! The planner compares by the names of columns, and where the subquery reads the same table, its column has the name of
 //! the one beside it: each row would be compared with itself. So the subquery's column gets a name of ours.
@@ -18,7 +18,7 @@ use super::{dialect::Sql, exact};
 const NAME: &str = "compared with";
 const WRAPPED: &str = "SELECT * FROM (SELECT 1) AS \"compared with\" (\"compared with\")";
 
-/// Says `= ANY` as `IN` and `<> ALL` as `NOT IN`; names what the other comparisons compare with.
+/// Says `= ANY` as `IN` and `<> ALL` as `NOT IN`, also of a list; names what the other comparisons compare with.
 pub(super) fn rewrite(statement: &mut Statement) {
     let _ = VisitMut::visit(statement, &mut Comparisons);
 }
@@ -33,11 +33,15 @@ impl VisitorMut for Comparisons {
             Expr::AnyOp { compare_op: BinaryOperator::Eq, left, right, .. } => {
                 if let Some(subquery) = subquery(right) {
                     *expr = Expr::InSubquery { expr: Box::new(taken(left)), subquery, negated: false };
+                } else if let Some(list) = list(right) {
+                    *expr = Expr::InList { expr: Box::new(taken(left)), list, negated: false };
                 }
             }
             Expr::AllOp { compare_op: BinaryOperator::NotEq, left, right } => {
                 if let Some(subquery) = subquery(right) {
                     *expr = Expr::InSubquery { expr: Box::new(taken(left)), subquery, negated: true };
+                } else if let Some(list) = list(right) {
+                    *expr = Expr::InList { expr: Box::new(taken(left)), list, negated: true };
                 }
             }
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
@@ -59,6 +63,15 @@ fn subquery(expr: &mut Expr) -> Option<Box<Query>> {
             Expr::Subquery(query) => Some(query),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+/// The values of the array that `expr` is, taken out of it.
+fn list(expr: &mut Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Nested(inner) => list(inner),
+        Expr::Array(array) if !array.elem.is_empty() => Some(mem::take(&mut array.elem)),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::{
 };
 use fineo_core::{Error, Result};
 
-use super::{bounds, brackets::TableBrackets, compared, dialect::Sql, similar, windows};
+use super::{bounds, brackets::TableBrackets, compared, dialect::Sql, rows, similar, windows};
 use crate::{
     QueryLimits,
     error::{exceeded, place, refused},
@@ -106,6 +106,9 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     check_statement(&statement)?;
     bounds::check(&statement)?;
     compared::rewrite(&mut statement);
+    if rows::rewrite(&mut statement) {
+        bounds::check(&statement)?;
+    }
     similar::rewrite(&mut statement)?;
     windows::rewrite(&mut statement)?;
     Ok(statement)

@@ -1,47 +1,89 @@
-//! Tests of subqueries that are no filters: the engine answers none of them, but where a filter outside names one it moves it
-//! there, when what it refers to can no longer be told from what is within, and null no longer from false.
+//! Tests of subqueries that are no filters. The engine answers none of them, but it knows how many rows a subquery has for a row
+//! outside, if that is a value that is selected. So tests are said by numbers; and where a node aggregates, sorts or opens windows,
+//! what it asks is selected below it.
+
+use std::sync::Arc;
 
 use datafusion::{
     common::{
-        DFSchema,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        Column,
+        tree_node::{Transformed, TransformedResult, TreeNode},
     },
     error::Result,
-    logical_expr::{Expr, ExprSchemable, LogicalPlan, expr_rewriter::NamePreserver, utils::merge_schema},
+    functions_aggregate::count::count_all,
+    logical_expr::{
+        Expr, LogicalPlan, LogicalPlanBuilder, Subquery, expr::Exists, expr_rewriter::NamePreserver, lit,
+        utils::merge_schema,
+    },
 };
 
-use super::{Sought, checked, has_subquery, is_nullable};
-use crate::error::{foreign, unsupported};
+use super::{Outside, checked, has_subquery};
 
-/// `plan`, which is no filter, with the tests of single rows said of values; others are only let pass where nothing can be lost.
-pub(super) fn single(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+/// `plan`, which is neither a filter nor a join, with its tests of subqueries said of numbers.
+pub(super) fn counted(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
     let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
+    let plan = plan.map_expressions(|expr| {
         if !has_subquery(&expr)? {
             return Ok(Transformed::no(expr));
         }
         let name = names.save(&expr);
-        let expr = checked(expr)?;
-        expr.apply(|expr| check(expr, &schema).map(|()| TreeNodeRecursion::Continue))?;
-        Ok(Transformed::yes(name.restore(expr)))
-    })
+        let valued = Outside { schema: &schema }.valued(checked(expr)?)?;
+        let counted = valued.transform_up(|expr| match expr {
+            Expr::Exists(test) => count(test).map(Transformed::yes),
+            expr => Ok(Transformed::no(expr)),
+        });
+        Ok(Transformed::yes(name.restore(counted.data()?)))
+    })?;
+    if plan.transformed { plan.transform_data(selected_below) } else { Ok(plan) }
 }
 
-fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
-    let can_pass = match (expr, Sought::of(expr)) {
-        (Expr::Exists(test), _) => test.subquery.outer_ref_columns.is_empty(),
-        (Expr::InSubquery(_), Some(sought)) => {
-            let may_be_null = sought.wanted.nullable(schema)? || is_nullable(&sought.found()?, &sought)?;
-            !sought.is_correlated() && !may_be_null
-        }
-        (Expr::SetComparison(_), _) => false,
-        _ => true,
-    };
-    if can_pass {
-        return Ok(());
+/// That a subquery has rows, or none, by how many it has.
+fn count(Exists { subquery, negated }: Exists) -> Result<Expr> {
+    let mut rows = LogicalPlanBuilder::from(Arc::clone(&subquery.subquery));
+    if subquery.outer_ref_columns.is_empty() {
+        rows = rows.limit(0, Some(1))?;
     }
-    Err(foreign(unsupported(
-        "IN, ANY, ALL and EXISTS over a subquery, other than as a condition of WHERE, HAVING or ON",
-    )))
+    let rows = Arc::new(rows.aggregate(Vec::<Expr>::new(), vec![count_all()])?.build()?);
+    let count = Expr::ScalarSubquery(Subquery { subquery: rows, ..subquery });
+    Ok(if negated { count.eq(lit(0_i64)) } else { count.gt(lit(0_i64)) })
+}
+
+/// `plan` over a selection of what it asks of the row outside, where it is none itself.
+fn selected_below(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let is_one_over = matches!(plan, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) | LogicalPlan::Sort(_));
+    let [input] = plan.inputs()[..] else { return Ok(Transformed::no(plan)) };
+    if !is_one_over || plan.expressions().iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
+        return Ok(Transformed::no(plan));
+    }
+    let known = input.schema().columns();
+    let (input, columns) = (input.clone(), plan.schema().columns());
+    let mut selected: Vec<Expr> = known.into_iter().map(Expr::Column).collect();
+    let count = selected.len();
+    let names = NamePreserver::new(&plan);
+    let plan = plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let named = expr.transform_down(|expr| Ok(named(expr, &mut selected)))?;
+        Ok(if named.transformed { named.update_data(|expr| name.restore(expr)) } else { named })
+    })?;
+    if selected.len() == count {
+        return Ok(plan);
+    }
+    let input = LogicalPlanBuilder::from(input).project(selected)?.build()?;
+    let plan = plan.data.with_new_exprs(plan.data.expressions(), vec![input])?;
+    // What was selected is nobody else's.
+    let columns = columns.into_iter().map(Expr::Column);
+    LogicalPlanBuilder::from(plan).project(columns)?.build().map(Transformed::yes)
+}
+
+/// A value of a subquery that refers to the row outside, by the name that it is `selected` under.
+fn named(expr: Expr, selected: &mut Vec<Expr>) -> Transformed<Expr> {
+    match &expr {
+        Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
+            let name = format!("__asked_{}", selected.len());
+            selected.push(expr.alias(&name));
+            Transformed::yes(Expr::Column(Column::from_name(name)))
+        }
+        _ => Transformed::no(expr),
+    }
 }

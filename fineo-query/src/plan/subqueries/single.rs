@@ -9,8 +9,8 @@ use datafusion::{
     common::tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     error::Result,
     logical_expr::{
-        Aggregate, BinaryExpr, Distinct, Expr, FetchType, Limit, LogicalPlan, LogicalPlanBuilder, SkipType, Subquery,
-        expr::Exists, lit,
+        Aggregate, BinaryExpr, Distinct, Expr, FetchType, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder,
+        SkipType, Subquery, expr::Exists, lit,
     },
 };
 
@@ -127,28 +127,45 @@ fn rows_of(plan: &LogicalPlan) -> Result<(&LogicalPlan, bool)> {
 
 /// Fails where the engine's join would find other rows than the subquery `expr` for a row outside.
 pub(super) fn check(expr: &Expr) -> Result<()> {
-    let (subquery, is_value) = match expr {
-        Expr::ScalarSubquery(subquery) => (subquery, true),
-        Expr::Exists(test) => (&test.subquery, false),
-        Expr::InSubquery(test) => (&test.subquery, false),
-        Expr::SetComparison(test) => (&test.subquery, false),
-        _ => return Ok(()),
-    };
+    match expr {
+        Expr::ScalarSubquery(subquery) => check_rows(subquery, true),
+        Expr::Exists(test) => check_rows(&test.subquery, false),
+        Expr::InSubquery(test) => check_rows(&test.subquery, false),
+        Expr::SetComparison(test) => check_rows(&test.subquery, false),
+        _ => Ok(()),
+    }
+}
+
+/// The same of `side`, the right one of a join, where it is `LATERAL`.
+pub(super) fn check_lateral(side: &LogicalPlan) -> Result<()> {
+    lateral(side).map_or(Ok(()), |subquery| check_rows(subquery, true))
+}
+
+fn lateral(side: &LogicalPlan) -> Option<&Subquery> {
+    match side {
+        LogicalPlan::Subquery(subquery) => Some(subquery),
+        LogicalPlan::SubqueryAlias(alias) => lateral(&alias.input),
+        _ => None,
+    }
+}
+
+/// `knows_nothing`: whether the engine knows what the subquery has where it finds no row.
+fn check_rows(subquery: &Subquery, knows_nothing: bool) -> Result<()> {
     if subquery.outer_ref_columns.is_empty() {
         return Ok(());
     }
     let mut misread = None;
     subquery.subquery.apply(|plan| {
-        let (input, what) = match plan {
-            LogicalPlan::Limit(node) => (&node.input, "LIMIT or OFFSET"),
-            LogicalPlan::Window(node) => (&node.input, "a window"),
-            // As a value it is known what there is without a row.
-            LogicalPlan::Aggregate(node) if !is_value && has_no_groups(node) => {
-                (&node.input, "an aggregate without groups")
+        let (inputs, what) = match plan {
+            LogicalPlan::Limit(node) => (vec![&*node.input], "LIMIT or OFFSET"),
+            LogicalPlan::Window(node) => (vec![&*node.input], "a window"),
+            LogicalPlan::Aggregate(node) if !knows_nothing && has_no_groups(node) => {
+                (vec![&*node.input], "an aggregate without groups")
             }
+            LogicalPlan::Join(join) => (of_some_rows(join), "a side of a join of which not all rows are kept"),
             _ => return Ok(TreeNodeRecursion::Continue),
         };
-        if input.all_out_ref_exprs().is_empty() {
+        if inputs.iter().all(|input| input.all_out_ref_exprs().is_empty()) {
             return Ok(TreeNodeRecursion::Continue);
         }
         misread = Some(what);
@@ -159,5 +176,17 @@ pub(super) fn check(expr: &Expr) -> Result<()> {
             Err(foreign(unsupported(&format!("{what} over rows that depend on the row outside of a subquery"))))
         }
         None => Ok(()),
+    }
+}
+
+/// The sides of `join` that mean something else once a filter of theirs is one of what was joined.
+fn of_some_rows(join: &Join) -> Vec<&LogicalPlan> {
+    let (left, right): (&LogicalPlan, &LogicalPlan) = (&join.left, &join.right);
+    match join.join_type {
+        JoinType::Inner => Vec::new(),
+        JoinType::Left if lateral(right).is_some() => Vec::new(),
+        JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => vec![right],
+        JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => vec![left],
+        JoinType::Full => vec![left, right],
     }
 }

@@ -111,7 +111,7 @@ fn what_is_nested_within_reason_is_read() {
         ("CASE WHEN true THEN ", " END"),
         ("ARRAY[", "]"),
         ("(SELECT ", ")"),
-        ("(SELECT * FROM ((SELECT 1)) x WHERE x IN ", ")"),
+        ("(SELECT * FROM ((SELECT 1)) x WHERE x = ", ")"),
     ] {
         let sql = format!("SELECT {}a{} FROM t", open.repeat(7), close.repeat(7));
         assert!(parse(&sql, &QueryLimits::default()).is_ok(), "{sql}");

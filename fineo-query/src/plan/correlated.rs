@@ -13,7 +13,7 @@ use datafusion::{
     },
     error::Result,
     logical_expr::{
-        BinaryExpr, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator,
+        BinaryExpr, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, SubqueryAlias,
         utils::{conjunction, split_conjunction_owned},
     },
     optimizer::AnalyzerRule,
@@ -25,12 +25,7 @@ pub(crate) struct NamesKeys;
 
 impl AnalyzerRule for NamesKeys {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        let mut keys = Keys::default();
-        plan.transform_up_with_subqueries(|plan| match plan {
-            LogicalPlan::Filter(filter) if filter.predicate.contains_outer() => keys.named(filter),
-            plan => Ok(Transformed::no(plan)),
-        })
-        .data()
+        Keys::default().named(plan, Above::default()).data()
     }
 
     fn name(&self) -> &'static str {
@@ -38,13 +33,43 @@ impl AnalyzerRule for NamesKeys {
     }
 }
 
+/// What there is above a step of the same subquery.
+#[derive(Debug, Default, Clone, Copy)]
+struct Above {
+    /// Something that groups.
+    groups: bool,
+    /// A join, above which the engine finds no column that was not there before.
+    joins: bool,
+}
+
 /// How many columns were made in a statement: each has a name of its own.
 #[derive(Debug, Default)]
 struct Keys(usize);
 
 impl Keys {
+    fn named(&mut self, plan: LogicalPlan, above: Above) -> Result<Transformed<LogicalPlan>> {
+        let below = match &plan {
+            LogicalPlan::Subquery(_) => Above::default(),
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => Above { groups: true, ..above },
+            LogicalPlan::Join(_) => Above { joins: true, ..above },
+            _ => above,
+        };
+        let plan = plan.map_children(|child| self.named(child, below))?;
+        let plan =
+            plan.transform_data(|plan| plan.map_subqueries(|subquery| self.named(subquery, Above::default())))?;
+        plan.transform_data(|plan| match plan {
+            LogicalPlan::Filter(filter) if filter.predicate.contains_outer() && (above.groups || !above.joins) => {
+                self.keyed(filter)
+            }
+            LogicalPlan::SubqueryAlias(alias) if refers_outside(&alias) && !above.joins => {
+                selected(alias).map(Transformed::yes)
+            }
+            plan => Ok(Transformed::no(plan)),
+        })
+    }
+
     /// `filter` over rows that have what it compares with the row outside as columns.
-    fn named(&mut self, filter: Filter) -> Result<Transformed<LogicalPlan>> {
+    fn keyed(&mut self, filter: Filter) -> Result<Transformed<LogicalPlan>> {
         let columns: Vec<Expr> = filter.input.schema().columns().into_iter().map(Expr::Column).collect();
         let mut all = columns.clone();
         let mut parts = split_conjunction_owned(filter.predicate);
@@ -63,6 +88,22 @@ impl Keys {
         let filter = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input))?);
         LogicalPlanBuilder::from(filter).project(columns)?.build().map(Transformed::yes)
     }
+}
+
+/// Whether `alias` names rows that depend on the row outside, of a step of the same subquery.
+fn refers_outside(alias: &SubqueryAlias) -> bool {
+    let is_lateral = matches!(&*alias.input, LogicalPlan::Subquery(_));
+    !is_lateral && !alias.input.all_out_ref_exprs().is_empty()
+}
+
+/// The rows of `alias` under the same names: the engine finds no key of a join behind an alias.
+fn selected(alias: SubqueryAlias) -> Result<LogicalPlan> {
+    let known = |column: Column| {
+        let name = column.name.clone();
+        Expr::Column(column).alias_qualified(Some(alias.alias.clone()), name)
+    };
+    let columns: Vec<Expr> = alias.input.schema().columns().into_iter().map(known).collect();
+    LogicalPlanBuilder::from(alias.input).project(columns)?.build()
 }
 
 /// What `part` of a test compares with the row outside, where that is no column yet.

@@ -149,17 +149,18 @@ fn lateral(side: &LogicalPlan) -> Option<&Subquery> {
     }
 }
 
-/// `knows_nothing`: whether the engine knows what the subquery has where it finds no row.
-fn check_rows(subquery: &Subquery, knows_nothing: bool) -> Result<()> {
+/// `is_value`: whether the engine knows what the subquery's own aggregate has where it finds no row.
+fn check_rows(subquery: &Subquery, is_value: bool) -> Result<()> {
     if subquery.outer_ref_columns.is_empty() {
         return Ok(());
     }
+    let own = if is_value { own_aggregate(&subquery.subquery) } else { None };
     let mut misread = None;
     subquery.subquery.apply(|plan| {
         let (inputs, what) = match plan {
             LogicalPlan::Limit(node) => (vec![&*node.input], "LIMIT or OFFSET"),
             LogicalPlan::Window(node) => (vec![&*node.input], "a window"),
-            LogicalPlan::Aggregate(node) if !knows_nothing && has_no_groups(node) => {
+            LogicalPlan::Aggregate(node) if has_no_groups(node) && !own.is_some_and(|own| std::ptr::eq(own, node)) => {
                 (vec![&*node.input], "an aggregate without groups")
             }
             LogicalPlan::Join(join) => (of_some_rows(join), "a side of a join of which not all rows are kept"),
@@ -176,6 +177,17 @@ fn check_rows(subquery: &Subquery, knows_nothing: bool) -> Result<()> {
             Err(foreign(unsupported(&format!("{what} over rows that depend on the row outside of a subquery"))))
         }
         None => Ok(()),
+    }
+}
+
+/// The aggregate without groups that has the rows of `plan`, where nothing that is asked of them refers to the row outside.
+fn own_aggregate(plan: &LogicalPlan) -> Option<&Aggregate> {
+    match plan {
+        LogicalPlan::Aggregate(node) => Some(node),
+        LogicalPlan::Projection(node) => own_aggregate(&node.input),
+        LogicalPlan::SubqueryAlias(node) => own_aggregate(&node.input),
+        LogicalPlan::Filter(node) if !node.predicate.contains_outer() => own_aggregate(&node.input),
+        _ => None,
     }
 }
 

@@ -98,7 +98,7 @@ impl DaysJob<'_> {
                 let (recipe, shards, writing) = (Arc::clone(&self.recipe), Arc::clone(&self.shards), self.writing);
                 let rewritten = rewritten.clone();
                 running.spawn_blocking(move || {
-                    let outcome = write_day(&recipe, &head, &parts, &known, &shards, writing)?;
+                    let outcome = write_day(&recipe, &head, parts, &known, &shards, writing)?;
                     Ok(Running { day: number, rewritten, outcome })
                 });
             }

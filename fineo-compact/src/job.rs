@@ -40,7 +40,7 @@ pub(crate) struct DayOutcome {
     pub(crate) duplicates: u64,
 }
 
-/// Makes the file of `parts`, which hold every entry of the day or of a part of it.
+/// Makes the file of `parts`, which hold every entry of the day or of a part of it, and go before it is written.
 ///
 /// # Errors
 ///
@@ -48,13 +48,13 @@ pub(crate) struct DayOutcome {
 pub(crate) fn write_day(
     recipe: &Recipe,
     head: &FileHead,
-    parts: &[Vec<u8>],
+    parts: Vec<Vec<u8>>,
     known: &Known,
     shards: &[ShardId],
     writing: Writing,
 ) -> Result<DayOutcome> {
     let mut all = Vec::new();
-    for part in parts {
+    for part in &parts {
         for entry in entries(part) {
             all.push(entry?);
         }
@@ -74,8 +74,11 @@ pub(crate) fn write_day(
     let rows = builder.finish();
     let order = order_of(&rows, recipe, &kept);
     let layout = layout_of(head, recipe, &builder, &rows);
+    // All of it is in the rows.
+    drop((builder, kept));
+    drop(parts);
     let bytes = encode(&layout, recipe, &rows, &order, writing)?;
-    let file = Encoded { bytes, rows: kept.len() as u64, positions };
+    let file = Encoded { bytes, rows: rows.rows as u64, positions };
     Ok(DayOutcome { file: Some(file), duplicates })
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn make_with(
     let day = events.first().map_or(0, |event| day_of(Timestamp::from_micros(event.micros).unwrap()));
     let head = FileHead { tenant: tenant(), metric: id, day };
     let parts = [entries_of(events, written)];
-    let outcome = write_day(&recipe, &head, &parts, known, &shards, WRITING).unwrap();
+    let outcome = write_day(&recipe, &head, parts.to_vec(), known, &shards, WRITING).unwrap();
     Made { recipe, outcome }
 }
 

@@ -61,7 +61,7 @@ pub struct DoorLimits {
     pub connections_per_tenant_max: usize,
     /// How long a stranger may take to say who it is, and a request to say its headers.
     pub hello_max: Duration,
-    /// How long a peer may take nothing of an answer.
+    /// How long a peer may take nothing of an answer, and a compressed batch over Flight wait for memory.
     pub stall_max: Duration,
     /// How long a request may take to send its body, or a MiB of it where events are taken in as they come.
     pub body_max: Duration,

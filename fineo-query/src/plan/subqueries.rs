@@ -17,6 +17,7 @@ mod single;
 use std::sync::Arc;
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
         Column, DFSchema, ExprSchema,
         config::ConfigOptions,
@@ -244,8 +245,10 @@ impl Outside<'_> {
     /// What is true where `test`, which is `sought`, is `truth`.
     fn sought(&self, test: Expr, sought: Sought, truth: Truth, is_alone: bool) -> Result<Expr> {
         let truth = if sought.negated { truth.of_opposite() } else { truth };
-        let can_stay = is_alone && !sought.is_correlated();
+        let is_correlated = sought.is_correlated();
         let sought = sought.named()?;
+        // The engine compares a subquery's intervals part by part.
+        let can_stay = is_alone && !is_correlated && !is_interval(&sought.found()?, &sought)?;
         let none = || self.some(&sought, true);
         Ok(match truth {
             Truth::True => match test {
@@ -342,6 +345,11 @@ fn unordered(mut rows: &LogicalPlan) -> &LogicalPlan {
 
 fn is_nullable(found: &Expr, sought: &Sought) -> Result<bool> {
     found.nullable(sought.subquery.subquery.schema().as_ref())
+}
+
+fn is_interval(found: &Expr, sought: &Sought) -> Result<bool> {
+    let found = found.get_type(sought.subquery.subquery.schema().as_ref())?;
+    Ok(matches!(found, DataType::Interval(_) | DataType::Duration(_)))
 }
 
 fn and(test: Expr, other: Option<Expr>) -> Expr {

@@ -47,7 +47,9 @@ pub(super) struct Caller {
 impl Door {
     pub(super) fn new(shared: Shared) -> fineo::Result<Self> {
         let sealer = Sealer::new(&*shared.entropy)?;
-        Ok(Self { shared, unpacking: Unpacking::default(), sealer })
+        // The door is as patient with a client as clients are to be with each other.
+        let unpacking = Unpacking::new(Arc::clone(&shared.clock), shared.limits.stall_max);
+        Ok(Self { shared, unpacking, sealer })
     }
 
     /// Who makes this call, and that it may.

@@ -1,6 +1,6 @@
 //! What a Flight client can send, fed to what reads it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow::array::{
     Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
@@ -68,7 +68,8 @@ fn received_batches(bytes: &[u8]) {
         let Ok(message) = FlightData::decode_length_delimited(&mut rest) else { break };
         data.push(Ok(message));
     }
-    let mut rows = batches(futures::stream::iter(data), &Unpacking::default());
+    let unpacking = Unpacking::new(Arc::new(SystemClock), Duration::MAX);
+    let mut rows = batches(futures::stream::iter(data), &unpacking, &TenantId::new("acme").expect("an id"));
     while let Some(Some(Ok(batch))) = rows.next().now_or_never() {
         for column in batch.columns() {
             column.to_data().validate_full().expect("a batch that was read is one");

@@ -11,17 +11,17 @@ use arrow::{
     json::{WriterBuilder, writer::LineDelimited},
 };
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
-use fineo::{ImportOptions, Receipt, Routing};
+use fineo::{ImportOptions, Receipt, Routing, schema::name::check_metric};
 use futures::{StreamExt, stream::BoxStream};
 use tonic::Status;
 
-use self::sizes::rows_within;
+use self::sizes::{named_bytes, rows_within};
 use super::{pump::ended, status::status};
 use crate::{Principal, Shared, floats::JsonWords};
 
 /// The most events that are stored at once.
 const EVENTS_MAX: usize = 1_000;
-/// The most that they take as JSON, but for what is escaped.
+/// The most that they take as JSON.
 const BYTES_MAX: usize = 32 << 20;
 /// The most rows of a batch: those of a column of nulls take no byte of it.
 const ROWS_MAX: usize = 1 << 24;
@@ -43,6 +43,7 @@ pub(super) async fn ingest(
     let options = ImportOptions::new(Routing::Tenant(tenant.clone()));
     let intake = shared.fineo.pipeline().edge().intake(tenant, options, u64::MAX);
     let mut intake = intake.map_err(|error| status(&error))?;
+    let metric_bytes = named_bytes(&key, &command.table);
     let mut summary = Summary::default();
     loop {
         let batch = tokio::select! {
@@ -56,7 +57,7 @@ pub(super) async fn ingest(
         }
         let mut start = 0;
         while start < batch.num_rows() {
-            let part = batch.slice(start, fitting(&batch, start)?);
+            let part = batch.slice(start, fitting(&batch, start, metric_bytes)?);
             start += part.num_rows();
             intake.add(&lines(&part, &key, &command.table)?);
             // Each row is on a line of its own, which ends.
@@ -67,9 +68,9 @@ pub(super) async fn ingest(
     }
 }
 
-/// How many rows from `start` on are stored at once.
-fn fitting(batch: &RecordBatch, start: usize) -> Result<usize, Status> {
-    match rows_within(batch, start, EVENTS_MAX, BYTES_MAX) {
+/// How many rows from `start` on are stored at once, each with `metric_bytes` that name its metric.
+fn fitting(batch: &RecordBatch, start: usize, metric_bytes: usize) -> Result<usize, Status> {
+    match rows_within(batch, start, metric_bytes, EVENTS_MAX, BYTES_MAX) {
         0 => Err(Status::invalid_argument(format!(
             "row {start} of a batch would be an event of more than {BYTES_MAX} bytes"
         ))),
@@ -120,6 +121,8 @@ async fn check(shared: &Shared, principal: &Principal, command: &CommandStatemen
     if command.table.is_empty() {
         return Err(Status::invalid_argument("a table has to be named: it is the metric"));
     }
+    // Each row is to bear it.
+    check_metric(&command.table).map_err(|error| status(&error))?;
     let Some(options) = &command.table_definition_options else { return Ok(()) };
     if options.if_exists == i32::from(TableExistsOption::Replace) {
         return Err(Status::unimplemented("a metric is not replaced: events are added"));

@@ -4,12 +4,13 @@ use std::panic::AssertUnwindSafe;
 
 use arrow::array::RecordBatch;
 use arrow_flight::{FlightData, decode::FlightRecordBatchStream, error::FlightError};
+use fineo::TenantId;
 use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use tonic::Status;
 
 use super::unpacking::{Held, Unpacking};
 
-/// The batches in `data`, up to the first that is none.
+/// The batches in `data`, which `tenant` sends, up to the first that is none.
 ///
 /// Lengths and offsets that lie make the library panic; here they are what other nonsense is, too: an invalid argument. So is a
 /// compressed batch that unpacks to more than any may, or than it says. Who asks for the next batch has done with the one before:
@@ -17,8 +18,9 @@ use super::unpacking::{Held, Unpacking};
 pub(super) fn batches(
     data: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
     unpacking: &Unpacking,
+    tenant: &TenantId,
 ) -> BoxStream<'static, Result<RecordBatch, Status>> {
-    let held = Held::new(unpacking.clone());
+    let held = Held::new(unpacking.clone(), tenant.clone());
     let admitted = futures::stream::try_unfold((Box::pin(data), held), |(mut data, mut held)| async move {
         held.release();
         let Some(message) = data.next().await.transpose()? else { return Ok(None) };

@@ -100,7 +100,7 @@ impl FlightSqlService for Door {
     ) -> Result<DoPutPreparedStatementResult, Status> {
         let caller = self.caller(&request, Scope::Query).await?;
         let handle = self.open(&query.prepared_statement_handle, &caller.principal, true)?;
-        let mut rows = batches(request.into_inner(), &self.unpacking);
+        let mut rows = batches(request.into_inner(), &self.unpacking, caller.principal.tenant());
         let mut bound = None;
         while let Some(batch) = rows.next().await {
             let batch = batch?;
@@ -138,7 +138,7 @@ impl FlightSqlService for Door {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let caller = self.caller(&request, Scope::Ingest).await?;
-        let rows = batches(request.into_inner(), &self.unpacking);
+        let rows = batches(request.into_inner(), &self.unpacking, caller.principal.tenant());
         ingest(&self.shared, &caller.principal, &command, rows).await
     }
 

@@ -1,49 +1,80 @@
 //! How much memory a message takes once it is unpacked, found out before any is taken.
 
-use std::{collections::HashMap, io::BufRead, sync::Arc};
+mod budget;
+
+use std::{collections::HashMap, io::BufRead, sync::Arc, time::Duration};
 
 use arrow::ipc::{CompressionType, DictionaryBatch, RecordBatch, root_as_message};
 use arrow_flight::FlightData;
+use fineo::{Clock, TenantId};
 use lz4_flex::frame::FrameDecoder;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
+
+use self::budget::{Budget, Taken};
 
 /// How much a batch may unpack to: the library takes that much memory before it looks at the first byte.
 const BATCH_BYTES_MAX: u32 = 256 << 20;
-/// How much the batches of all streams may unpack to at a time.
+/// How much the batches of all streams may unpack to at a time: the half of a tenant is room for one of the longest.
 const ALL_BYTES_MAX: u32 = 2 * BATCH_BYTES_MAX;
+/// How much a batch may unpack to that does not wait for longer ones.
+const SMALL_BYTES_MAX: u32 = 1 << 20;
+/// How much such batches of all streams may unpack to at a time, beside the others.
+const ALL_SMALL_BYTES_MAX: u32 = 64 * SMALL_BYTES_MAX;
 /// How much the dictionaries of a stream may take, which are kept for as long as it lasts.
 const DICTIONARY_BYTES_MAX: u64 = 32 << 20;
 
 /// The memory for what all streams unpack. Cloning shares it.
 #[derive(Debug, Clone)]
-pub(super) struct Unpacking(Arc<Semaphore>);
+pub(super) struct Unpacking(Arc<Memory>);
 
-impl Default for Unpacking {
-    fn default() -> Self {
-        Self::of(ALL_BYTES_MAX)
-    }
+#[derive(Debug)]
+struct Memory {
+    small: Budget,
+    large: Budget,
+    clock: Arc<dyn Clock>,
+    wait_max: Duration,
 }
 
 impl Unpacking {
-    /// Memory of so many bytes; no batch may need more.
-    pub(super) fn of(bytes: u32) -> Self {
-        Self(Arc::new(Semaphore::new(bytes as usize)))
+    /// All of the memory, for which a batch waits on `clock` no longer than `wait_max`.
+    pub(super) fn new(clock: Arc<dyn Clock>, wait_max: Duration) -> Self {
+        Self::of(ALL_SMALL_BYTES_MAX, ALL_BYTES_MAX, clock, wait_max)
+    }
+
+    fn of(small_bytes: u32, large_bytes: u32, clock: Arc<dyn Clock>, wait_max: Duration) -> Self {
+        let (small, large) = (Budget::of(small_bytes), Budget::of(large_bytes));
+        Self(Arc::new(Memory { small, large, clock, wait_max }))
+    }
+
+    /// Waits until there is memory for a batch of `tenant` that unpacks to `bytes`, as long as one may wait.
+    async fn take(&self, tenant: &TenantId, bytes: u32) -> Result<Taken, Status> {
+        let Memory { small, large, clock, wait_max } = &*self.0;
+        let budget = if bytes <= SMALL_BYTES_MAX { small } else { large };
+        tokio::select! {
+            biased;
+            taken = budget.take(tenant, bytes) => Ok(taken),
+            () = clock.sleep(*wait_max) => Err(Status::resource_exhausted(format!(
+                "other batches had the memory that this one unpacks to, {bytes} bytes, for {} seconds: \
+                 send smaller batches, or try again",
+                wait_max.as_secs()
+            ))),
+        }
     }
 }
 
-/// What one stream holds of that memory.
+/// What one stream of a tenant holds of that memory.
 #[derive(Debug)]
 pub(super) struct Held {
     all: Unpacking,
-    batch: Option<OwnedSemaphorePermit>,
+    tenant: TenantId,
+    batch: Option<Taken>,
     /// The bytes of the dictionaries by their ids.
     dictionaries: HashMap<i64, u64>,
 }
 
 impl Held {
-    pub(super) fn new(all: Unpacking) -> Self {
-        Self { all, batch: None, dictionaries: HashMap::new() }
+    pub(super) fn new(all: Unpacking, tenant: TenantId) -> Self {
+        Self { all, tenant, batch: None, dictionaries: HashMap::new() }
     }
 
     /// The batch that was admitted last is no more.
@@ -55,7 +86,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// When it would take more than any may, or more than it says.
+    /// When it would take more than any may, or more than it says, and when others have the memory for too long.
     pub(super) async fn admit(&mut self, message: &FlightData) -> Result<(), Status> {
         let body = &message.data_body;
         // What has no such header is refused where it is read.
@@ -65,8 +96,7 @@ impl Held {
         }
         let Some(batch) = header.header_as_record_batch() else { return Ok(()) };
         let Some(bytes) = unpacked_bytes(&batch, body)? else { return Ok(()) };
-        let permit = Arc::clone(&self.all.0).acquire_many_owned(bytes).await;
-        self.batch = Some(permit.map_err(|_| Status::unavailable("the door closes"))?);
+        self.batch = Some(self.all.take(&self.tenant, bytes).await?);
         Ok(())
     }
 

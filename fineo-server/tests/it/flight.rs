@@ -248,6 +248,20 @@ async fn rows_that_are_too_long_for_one_request_are_events_each() {
     assert_eq!(client.execute_ingest(tank(), futures::stream::iter(mixed)).await.unwrap(), 1, "two are too large");
 }
 
+#[tokio::test]
+async fn a_table_is_named_as_a_metric_may_be() {
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let named = |table: String| CommandStatementIngest { table, ..CommandStatementIngest::default() };
+    for table in ["x".repeat(256), "x".repeat(3 << 20), "fineo_x".to_owned()] {
+        let refused = client.execute_ingest(named(table), futures::stream::iter([Ok(texts(1_000, 10))])).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("1-255 bytes") || refused.contains("fineo_ are reserved"), "{refused}");
+    }
+    let longest = client.execute_ingest(named("x".repeat(255)), futures::stream::iter([Ok(texts(1_000, 10))])).await;
+    assert_eq!(longest.unwrap(), 1_000);
+}
+
 // S19, P4
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_revoked_ends_what_is_being_put_with_it() {

@@ -8,6 +8,7 @@ use arrow::{
     ipc::writer::IpcWriteOptions,
 };
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
+use fineo::core::{ManualClock, Timestamp};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream::BoxStream};
 use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 
@@ -29,12 +30,25 @@ async fn numbers(compression: CompressionType) -> Vec<FlightData> {
     messages(Arc::new(Int64Array::from(vec![7; 1000])), compression).await
 }
 
-fn received(messages: Vec<FlightData>, all: &Unpacking) -> BoxStream<'static, Result<RecordBatch, Status>> {
-    batches(futures::stream::iter(messages.into_iter().map(Ok)), all)
+/// A schema and a batch that unpacks to about 1.5 MiB.
+async fn large() -> Vec<FlightData> {
+    messages(Arc::new(Int64Array::from(vec![7; 200_000])), CompressionType::ZSTD).await
+}
+
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Timestamp::saturating_from_micros(0)))
+}
+
+/// What `tenant` sends.
+fn sent(messages: &[FlightData], all: &Unpacking, tenant: &str) -> BoxStream<'static, Result<RecordBatch, Status>> {
+    let messages = futures::stream::iter(messages.to_vec());
+    batches(messages.map(Ok), all, &TenantId::new(tenant).unwrap())
 }
 
 async fn read(messages: Vec<FlightData>) -> Result<usize, Status> {
-    let read = received(messages, &Unpacking::default());
+    let read = sent(&messages, &Unpacking::new(clock(), WAIT_MAX), "one");
     Ok(read.try_collect::<Vec<_>>().await?.iter().map(RecordBatch::num_rows).sum())
 }
 
@@ -88,14 +102,56 @@ fn a_frame_is_unpacked_no_further_than_it_is_known_to_lie() {
 
 #[tokio::test]
 async fn the_batches_of_all_streams_share_the_memory_that_they_unpack_to() {
-    let all = Unpacking::of(10_000);
+    let all = Unpacking::of(20_000, 0, clock(), WAIT_MAX);
     let messages = numbers(CompressionType::LZ4_FRAME).await;
-    let [mut one, mut other] = [received(messages.clone(), &all), received(messages, &all)];
+    let mut streams = ["one", "one", "two", "three"].map(|tenant| sent(&messages, &all, tenant));
+    let [one, again, two, three] = &mut streams;
     let batch = one.next().await.unwrap().unwrap();
-    assert!(other.next().now_or_never().is_none(), "there is memory for one batch alone");
-    drop(batch);
+    assert!(again.next().now_or_never().is_none(), "a tenant has memory for one batch alone");
+    let other = two.next().now_or_never().expect("another tenant does not wait for it").unwrap().unwrap();
+    assert!(three.next().now_or_never().is_none(), "there is memory for two batches alone");
+    drop((batch, other));
     assert!(one.next().await.is_none());
-    assert_eq!(other.next().await.unwrap().unwrap().num_rows(), 1000);
+    assert!(two.next().await.is_none());
+    for stream in [again, three] {
+        assert_eq!(stream.next().await.unwrap().unwrap().num_rows(), 1000);
+    }
+}
+
+#[tokio::test]
+async fn a_short_batch_does_not_wait_for_long_ones() {
+    let all = Unpacking::of(20_000, 4 << 20, clock(), WAIT_MAX);
+    let (long, short) = (large().await, numbers(CompressionType::ZSTD).await);
+    let mut long_ones = ["one", "two", "three"].map(|tenant| sent(&long, &all, tenant));
+    let [one, two, three] = &mut long_ones;
+    let _held = [one.next().await.unwrap().unwrap(), two.next().await.unwrap().unwrap()];
+    assert!(three.next().now_or_never().is_none());
+    for tenant in ["one", "three", "four"] {
+        let row = sent(&short, &all, tenant).next().now_or_never().expect("it does not wait");
+        assert_eq!(row.unwrap().unwrap().num_rows(), 1000);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_waits_for_others_no_longer_than_it_may() {
+    let clock = clock();
+    let all = Unpacking::of(0, 4 << 20, Arc::<ManualClock>::clone(&clock), WAIT_MAX);
+    let messages = large().await;
+    let mut holding = sent(&messages, &all, "one");
+    let _held = holding.next().await.unwrap().unwrap();
+    let mut waiting = sent(&messages, &all, "one");
+    assert!(waiting.next().now_or_never().is_none());
+    clock.advance(WAIT_MAX - Duration::from_millis(1));
+    assert!(waiting.next().now_or_never().is_none());
+    clock.advance(Duration::from_millis(1));
+    let refused = waiting.next().now_or_never().expect("it waits no longer").unwrap().unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    assert!(refused.message().contains("for 30 seconds: send smaller batches, or try again"), "{refused}");
+    // It stands in nobody's way.
+    let mut another = sent(&messages, &all, "two");
+    assert_eq!(another.next().now_or_never().unwrap().unwrap().unwrap().num_rows(), 200_000);
+    assert!(holding.next().await.is_none());
+    assert_eq!(sent(&messages, &all, "one").next().await.unwrap().unwrap().num_rows(), 200_000);
 }
 
 #[tokio::test]

@@ -131,11 +131,16 @@ pub(super) fn without_sign(expr: &mut Expr) -> bool {
     true
 }
 
+/// Whether `expr` is what the engine compares part by part.
+pub(super) fn is_length(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|of| is_duration(&of) || matches!(of, DataType::Interval(_)))
+}
+
 /// Has a window ordered by how long intervals are: the engine knows no range of them. Whether any is.
 pub(super) fn order_by_lengths(keys: &mut [SortExpr], schema: &DFSchema) -> bool {
     let mut is_changed = false;
     for SortExpr { expr, .. } in keys {
-        if expr.get_type(schema).is_ok_and(|of| is_duration(&of) || matches!(of, DataType::Interval(_))) {
+        if is_length(expr, schema) {
             *expr = length_of(std::mem::take(expr));
             is_changed = true;
         }

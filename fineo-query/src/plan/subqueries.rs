@@ -17,7 +17,6 @@ mod single;
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::DataType,
     common::{
         Column, DFSchema, ExprSchema,
         config::ConfigOptions,
@@ -35,6 +34,7 @@ use datafusion::{
     scalar::ScalarValue,
 };
 
+use super::equals::is_length;
 use crate::error::{foreign, unsupported};
 
 /// The rule.
@@ -248,7 +248,7 @@ impl Outside<'_> {
         let is_correlated = sought.is_correlated();
         let sought = sought.named()?;
         // The engine compares a subquery's intervals part by part.
-        let can_stay = is_alone && !is_correlated && !is_interval(&sought.found()?, &sought)?;
+        let can_stay = is_alone && !is_correlated && !is_length(&sought.found()?, sought.subquery.subquery.schema());
         let none = || self.some(&sought, true);
         Ok(match truth {
             Truth::True => match test {
@@ -345,11 +345,6 @@ fn unordered(mut rows: &LogicalPlan) -> &LogicalPlan {
 
 fn is_nullable(found: &Expr, sought: &Sought) -> Result<bool> {
     found.nullable(sought.subquery.subquery.schema().as_ref())
-}
-
-fn is_interval(found: &Expr, sought: &Sought) -> Result<bool> {
-    let found = found.get_type(sought.subquery.subquery.schema().as_ref())?;
-    Ok(matches!(found, DataType::Interval(_) | DataType::Duration(_)))
 }
 
 fn and(test: Expr, other: Option<Expr>) -> Expr {

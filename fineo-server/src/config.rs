@@ -156,6 +156,12 @@ impl NotifyConfig {
                 return Err(Error::invalid("a webhook is an http:// or https:// URL").with(setting, url));
             }
         }
+        let can_be_sent = |token: &String| reqwest::header::HeaderValue::from_str(token).is_ok();
+        if !self.bearer_token.iter().all(can_be_sent) {
+            return Err(Error::invalid(
+                "notify.bearer_token has a character that no header may have, such as a line's end",
+            ));
+        }
         Ok(())
     }
 }

@@ -78,18 +78,20 @@ impl Tls {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey> {
-    let unreadable = |path: &Path, source: rustls::pki_types::pem::Error| {
-        Error::invalid("not a PEM file that can be read").with("file", path.display()).with_source(source)
+    let unreadable = |setting: &'static str, path: &Path, source: rustls::pki_types::pem::Error| {
+        Error::invalid("not a PEM file that can be read").with(setting, path.display()).with_source(source)
     };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|source| unreadable(certificate, source))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable(key, source))?;
+        .map_err(|source| unreadable("tls.certificate", certificate, source))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable("tls.key", key, source))?;
     if chain.is_empty() {
-        return Err(Error::invalid("no certificate in the file").with("file", certificate.display()));
+        return Err(Error::invalid("no certificate in the file").with("tls.certificate", certificate.display()));
     }
     CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|source| {
-        Error::invalid("the private key does not fit the certificate").with("file", key.display()).with_source(source)
+        Error::invalid("the private key does not fit the certificate")
+            .with("tls.key", key.display())
+            .with_source(source)
     })
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) into: Option<PathBuf>,
 
     /// How fast that goes
-    #[arg(long, value_enum, default_value_t, value_name = "SPEED", requires = "into")]
+    #[arg(long, value_enum, default_value_t, value_name = "SPEED", requires = "into", conflicts_with = "stage")]
     pub(crate) speed: SpeedName,
 
     /// Which schema to read the events with

@@ -70,6 +70,7 @@ fn every_documented_line_parses() {
         "fineo bootstrap --cold-after-days 90 --cold-class GLACIER",
         "fineo replay --tenant t --stage raw --restore 7",
         "fineo replay --tenant t --into d --restore 1 --restore-tier bulk",
+        "fineo replay --tenant t --into d --speed recorded",
         "fineo replay --tenant t --stage staged --fresh --restore 30 --restore-tier expedited",
         "fineo replay --tenant t --stage raw --mode as-recorded --metric m --from 2026-01-01 --to 2026-02-01 --errors-only",
         "fineo status",
@@ -96,6 +97,7 @@ fn misuse_is_refused() {
         ("fineo bootstrap --cold-class GLACIER", ErrorKind::MissingRequiredArgument),
         ("fineo replay --tenant t --stage raw --restore 0", ErrorKind::ValueValidation),
         ("fineo replay --tenant t --stage raw --restore-tier bulk", ErrorKind::MissingRequiredArgument),
+        ("fineo replay --tenant t --stage raw --speed recorded", ErrorKind::ArgumentConflict),
     ] {
         assert_eq!(parse(line).err(), Some(kind), "{line}");
     }

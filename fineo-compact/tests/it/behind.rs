@@ -14,6 +14,7 @@ use fineo_core::{
     archive::{Restore, SegmentInfo, SegmentKind, SegmentQuery, Stage},
     repo::{Keep, Subject, Write},
 };
+use fineo_ingest::{Claim, Claimed, Lease};
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, path::Path};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -192,6 +193,36 @@ async fn the_archive_lets_go_of_what_one_who_is_behind_has_and_of_nothing_else()
     two.clock.pass(DAY);
     two.compact(keeping(10)).await;
     assert!(two.staged().await.iter().all(|info| !needed.contains(info)));
+    assert_eq!(two.in_files().await, two.all());
+}
+
+// U4
+#[tokio::test(start_paused = true)]
+async fn one_who_is_behind_and_whom_somebody_else_has_during_a_run_loses_nothing() {
+    let mut two = Two::new().await;
+    two.damage().await;
+    // The longer the same fails, the longer it waits for its next try.
+    for _ in 0..3 {
+        two.send().await;
+        assert_eq!(failed(&two.compact(again()).await).0, Some("n1"));
+        two.clock.pass(DAY);
+    }
+    two.send().await;
+    assert_eq!(failed(&two.compact(again()).await).0, Some("n1"));
+    let subject = Subject::tenant(&beta(), "lease/main/compaction", Keep::Latest).unwrap();
+    let claim = Claim { owner: "somebody else", hold_for: DAY, at_once: false };
+    let claimed = Lease::claim(&*two.world.repo, subject, claim, two.world.clock.now()).await.unwrap();
+    let Claimed::Held(lease) = claimed else { panic!("nobody has it") };
+    two.send().await;
+    two.compact(again()).await;
+    lease.release(&*two.world.repo, two.world.clock.now()).await.unwrap();
+    for _ in 0..2 {
+        two.send().await;
+        two.compact(again()).await;
+        assert_eq!(two.in_files().await, two.all(), "what came meanwhile is filed, too");
+    }
+    two.mend().await;
+    assert!(two.compact(at_once()).await.failed.is_empty());
     assert_eq!(two.in_files().await, two.all());
 }
 

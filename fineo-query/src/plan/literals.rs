@@ -107,7 +107,11 @@ pub(super) fn read_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
                     return Ok(places::known(expr));
                 }
                 let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));
-                if is_null_if(&expr) { null_if(expr, schema) } else { read_compared(expr, schema) }
+                match &expr {
+                    of if is_null_if(of) => null_if(expr, schema),
+                    of if looks_for(of) => types::sought_as_decimal(expr, schema),
+                    _ => read_compared(expr, schema),
+                }
             })?;
             Ok(read.update_data(|expr| name.restore(expr)))
         })
@@ -126,6 +130,11 @@ fn read_compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 /// Whether `expr` is null where two values are equal, in one word.
 fn is_null_if(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(call) if call.name() == "nullif" && call.args.len() == 2 && !expr.is_volatile())
+}
+
+/// Whether `expr` compares with the rows of a subquery.
+fn looks_for(expr: &Expr) -> bool {
+    matches!(expr, Expr::InSubquery(_) | Expr::SetComparison(_))
 }
 
 /// `NULLIF(a, b)` compares as `=` does, and answers with `a` as it is.

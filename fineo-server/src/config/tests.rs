@@ -48,6 +48,7 @@ fn what_has_no_meaning_is_refused_with_what_would_have() {
         ("[compaction]\nevery_seconds = 9223372036854775807", "compaction.every_seconds"),
         ("[notify]\ntenant_url = 'ftp://x'", "notify.tenant_url=ftp://x"),
         ("[notify]\noperator_url = 'x'", "http:// or https://"),
+        ("[notify]\nbearer_token = \"a\\nb\"", "notify.bearer_token has a character"),
     ] {
         let error = Config::parse(text).unwrap_err().to_string();
         assert!(error.contains(hint), "{error}");

@@ -130,3 +130,9 @@ async fn who_begins_in_clear_is_closed_before_any_password() {
     assert!(refused.await.is_err());
     rig.stop().await;
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_by_its_setting() {
+    let error = fineo_server::Tls::load("none.pem".as_ref(), "none.key".as_ref()).unwrap_err().to_string();
+    assert!(error.contains("tls.certificate=none.pem"), "{error}");
+}

@@ -2,8 +2,9 @@
 
 use datafusion::{
     arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit},
-    common::{DFSchema, ScalarValue},
-    logical_expr::{Expr, ExprSchemable, cast},
+    common::{DFSchema, ScalarValue, tree_node::Transformed},
+    error::Result,
+    logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder, cast},
 };
 
 use super::is_literal;
@@ -82,7 +83,6 @@ fn as_doubles(expr: &mut Expr, schema: &DFSchema) -> bool {
 fn as_decimals(expr: &mut Expr, schema: &DFSchema) -> bool {
     let mut compared = compared(expr);
     let types: Vec<_> = compared.iter().map(|side| side.get_type(schema).ok()).collect();
-    let is_text = |of: &DataType| matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let has = |is: &dyn Fn(&DataType) -> bool| {
         compared.iter().zip(&types).any(|(side, of)| !is_literal(side) && of.as_ref().is_some_and(is))
     };
@@ -95,4 +95,34 @@ fn as_decimals(expr: &mut Expr, schema: &DFSchema) -> bool {
         }
     }
     true
+}
+
+fn is_text(of: &DataType) -> bool {
+    matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The same where text is looked for among the whole numbers of a subquery, or they among its texts.
+pub(super) fn sought_as_decimal(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (wanted, subquery) = match &mut expr {
+        Expr::InSubquery(test) => (&mut test.expr, &mut test.subquery),
+        Expr::SetComparison(test) => (&mut test.expr, &mut test.subquery),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let found = subquery.subquery.schema();
+    let (Ok(of_wanted), [of_found]) = (wanted.get_type(schema), found.fields().as_ref()) else {
+        return Ok(Transformed::no(expr));
+    };
+    let of_found = of_found.data_type();
+    let are_of_two = (is_text(&of_wanted) && of_found.is_integer()) || (of_wanted.is_integer() && is_text(of_found));
+    if is_literal(wanted) || !are_of_two {
+        return Ok(Transformed::no(expr));
+    }
+    let decimals = found.columns().into_iter().map(|column| {
+        let (relation, name) = (column.relation.clone(), column.name.clone());
+        cast(Expr::Column(column), DECIMALS).alias_qualified(relation, name)
+    });
+    let decimals = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone()).project(decimals)?.build()?;
+    subquery.subquery = decimals.into();
+    **wanted = cast(std::mem::take(&mut **wanted), DECIMALS);
+    Ok(Transformed::yes(expr))
 }

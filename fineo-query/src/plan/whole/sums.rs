@@ -1,6 +1,9 @@
 //! `sum` of whole numbers, which has more room inside than its answer.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use datafusion::{
     arrow::{
@@ -95,11 +98,14 @@ impl AggregateUDFImpl for ExactSum {
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let answer = args.return_type().clone();
-        // Of what differs, a frame that slides keeps 64 bits only.
-        if !is_whole(&answer) || args.is_distinct {
+        if !is_whole(&answer) {
             return self.inner.create_sliding_accumulator(args);
         }
-        Ok(Box::new(Roomy { inner: self.inner.create_sliding_accumulator(with_room(args))?, answer }))
+        let inner = match args.is_distinct {
+            true => Box::new(Differing::default()),
+            false => self.inner.create_sliding_accumulator(with_room(args))?,
+        };
+        Ok(Box::new(Roomy { inner, answer }))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
@@ -198,6 +204,58 @@ impl Accumulator for Roomy<Box<dyn Accumulator>> {
 
     fn size(&self) -> usize {
         size_of::<Self>() + self.inner.size()
+    }
+}
+
+/// The numbers that differ of a frame that slides, as decimals: how often each is there. The engine's has 64 bits for their sum.
+#[derive(Debug, Default)]
+struct Differing {
+    counts: HashMap<i128, u64>,
+    sum: i128,
+}
+
+impl Accumulator for Differing {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for number in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
+            let count = self.counts.entry(number).or_default();
+            *count += 1;
+            self.sum += if *count == 1 { number } else { 0 };
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for number in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
+            if let Entry::Occupied(mut counted) = self.counts.entry(number) {
+                *counted.get_mut() -= 1;
+                if *counted.get() == 0 {
+                    counted.remove();
+                    self.sum -= number;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let sum = (!self.counts.is_empty()).then_some(self.sum);
+        Ok(ScalarValue::Decimal128(sum, 38, 0))
+    }
+
+    fn merge_batch(&mut self, _states: &[ArrayRef]) -> Result<()> {
+        Err(DataFusionError::Internal("the sums of frames are not merged".to_owned()))
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Err(DataFusionError::Internal("the sum of a frame has no state".to_owned()))
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.counts.capacity() * size_of::<(i128, u64)>()
     }
 }
 

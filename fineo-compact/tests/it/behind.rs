@@ -211,11 +211,11 @@ async fn one_who_is_behind_and_whom_somebody_else_has_during_a_run_loses_nothing
     assert_eq!(failed(&two.compact(again()).await).0, Some("n1"));
     let subject = Subject::tenant(&beta(), "lease/main/compaction", Keep::Latest).unwrap();
     let claim = Claim { owner: "somebody else", hold_for: DAY, at_once: false };
-    let claimed = Lease::claim(&*two.world.repo, subject, claim, two.world.clock.now()).await.unwrap();
+    let claimed = Lease::claim(&two.world.repo, subject, claim, two.world.clock.now()).await.unwrap();
     let Claimed::Held(lease) = claimed else { panic!("nobody has it") };
     two.send().await;
     two.compact(again()).await;
-    lease.release(&*two.world.repo, two.world.clock.now()).await.unwrap();
+    lease.release(&two.world.repo, two.world.clock.now()).await.unwrap();
     for _ in 0..2 {
         two.send().await;
         two.compact(again()).await;

@@ -103,7 +103,7 @@ pub(super) fn read_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
                     let is_changed = order_by_lengths(&mut call.params.order_by, schema);
                     return Ok(Transformed::new_transformed(Expr::WindowFunction(call), is_changed));
                 }
-                if !compares(&expr) && !is_null_if(&expr) {
+                if !compares(&expr) && !is_null_if(&expr) && !looks_for(&expr) {
                     return Ok(places::known(expr));
                 }
                 let schema = schema.get_or_insert_with(|| merge_schema(&inputs.iter().collect::<Vec<_>>()));

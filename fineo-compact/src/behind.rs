@@ -69,12 +69,14 @@ pub(crate) fn note(
     let noted = behind.entry(tenant).or_insert_with(new);
     if failed.is_empty() {
         // Everybody goes on without what was new, of all that the tenant has: what failed before is not all that is missing.
-        (noted.since, noted.tried) = (now, now);
+        noted.tried = noted.since;
         noted.failed.clear();
         return;
     }
     let of_what = |failed: &[FailedTenant]| failed.iter().map(|failed| failed.metric.clone()).collect::<Vec<_>>();
-    if of_what(&failed) != of_what(&noted.failed) {
+    if noted.failed.is_empty() {
+        noted.tried = now;
+    } else if of_what(&failed) != of_what(&noted.failed) {
         (noted.since, noted.tried) = (now, now);
     } else if is_tried {
         noted.tried = now;

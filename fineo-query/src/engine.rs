@@ -181,8 +181,9 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
         vec![Arc::new(KeepsTests), Arc::new(ForgetsConstants)];
     rules.extend(PhysicalOptimizer::new().rules);
+    let sorts = rules.iter().position(|rule| rule.name() == "EnsureRequirements").unwrap_or(rules.len());
+    rules.insert(sorts, Arc::new(TestsInTurn));
     rules.push(Arc::new(NewestFirst));
-    rules.push(Arc::new(TestsInTurn));
     rules.push(Arc::new(StopsWhenUnwanted { may_spill: limits.spill_directory.is_some() }));
     let mut logical = Optimizer::new().rules;
     let compares = logical.iter().position(|rule| rule.name() == "push_down_filter").unwrap_or_default();

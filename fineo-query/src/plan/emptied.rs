@@ -35,7 +35,7 @@ impl AnalyzerRule for FiltersRows {
 enum Above {
     Nothing,
     Filter,
-    /// A filter that may be the same for all rows.
+    /// A filter that is the same for all rows, and known only when it is asked.
     Constant,
 }
 
@@ -48,6 +48,7 @@ impl Above {
             LogicalPlan::Join(join) => {
                 self.max(join.filter.as_ref().map_or(Self::Filter, |on| Self::by(split_conjunction(on))))
             }
+            // What is selected, and what is grouped by, may be a test of a subquery by another name.
             LogicalPlan::Projection(projection) if is_filtered => self.max(Self::by(&projection.expr)),
             LogicalPlan::Aggregate(aggregate) if is_filtered => self.max(Self::by(&aggregate.group_expr)),
             _ => self,
@@ -63,9 +64,19 @@ impl Above {
     }
 }
 
-/// Whether `expr` is the same for all rows.
+/// Whether `expr` is the same for all rows, and known only when it is asked: others the engine has computed before it moves filters.
 fn is_constant(expr: &Expr) -> bool {
-    expr.column_refs().is_empty() && !expr.contains_outer()
+    let is_asked = |expr: &Expr| {
+        Ok(matches!(
+            expr,
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
+                | Expr::Placeholder(_)
+        ))
+    };
+    expr.column_refs().is_empty() && !expr.contains_outer() && expr.exists(is_asked).unwrap_or(true)
 }
 
 /// `plan` with limits, which let all rows pass, above such aggregates.

@@ -15,7 +15,7 @@ use crate::error::{exceeded, unsupported};
 /// How deep subqueries of expressions are nested: each doubles how long planning takes.
 const SUBQUERIES_MAX: usize = 8;
 /// How deep values are nested that the planner writes down twice each.
-const DOUBLED_MAX: usize = 8;
+const DOUBLED_MAX: usize = 10;
 /// How many tables are read, each as often as the common table expressions that read it are named.
 const TABLES_MAX: u64 = 1_000;
 const GROUPING_SETS_MAX: u64 = 256;

@@ -12,14 +12,14 @@ use fineo_core::{Error, Result};
 use super::dialect::Sql;
 use crate::error::exceeded;
 
-/// More pairs than this are nothing that one writes, nor any tool.
-const PAIRS_MAX: usize = 8;
+/// A query in brackets is read so many times at most for all the brackets that it is in.
+const READINGS_MAX: u64 = 1 << 10;
 
 /// That no parser takes long over the tables of `text`. What is no SQL passes.
 ///
 /// # Errors
 ///
-/// `too_complex`, when tables stand in too many brackets.
+/// `too_complex`, when a query begins in too many brackets.
 pub fn check_table_brackets(text: &str) -> Result<()> {
     let tokens = Tokenizer::new(&Sql::for_words(0), text).tokenize().unwrap_or_default();
     let (mut brackets, mut before) = (TableBrackets::default(), &Token::EOF);
@@ -31,21 +31,43 @@ pub fn check_table_brackets(text: &str) -> Result<()> {
 }
 
 /// What is open of a statement.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TableBrackets {
     open: Vec<Level>,
-    pairs: usize,
+    /// How many times what comes next is read at most.
+    readings: u64,
+    distinct: Distinct,
 }
 
 /// What is between two brackets, or the statement itself.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Level {
     /// Whether the bracket stands where a table does.
     is_table: bool,
-    /// Whether it is the second of a pair.
-    is_pair: bool,
+    /// How many such brackets there are without anything between them, this one the last.
+    run: u64,
+    /// How many times a query that begins in it is read.
+    readings: u64,
     /// Whether a table may come.
     is_from: bool,
+    /// Whether it belongs to a function that has words between its arguments: `EXTRACT(YEAR FROM …`.
+    is_call: bool,
+}
+
+const STATEMENT: Level = Level { is_table: false, run: 0, readings: 1, is_from: false, is_call: false };
+
+/// How far `IS [NOT] DISTINCT` has been read, behind which `FROM` begins no table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Distinct {
+    No,
+    Is,
+    Distinct,
+}
+
+impl Default for TableBrackets {
+    fn default() -> Self {
+        Self { open: vec![STATEMENT], readings: 1, distinct: Distinct::No }
+    }
 }
 
 impl TableBrackets {
@@ -53,52 +75,65 @@ impl TableBrackets {
     ///
     /// # Errors
     ///
-    /// `too_complex`, when it opens one pair too many.
+    /// `too_complex`, when a query begins in too many brackets.
     pub(super) fn read(&mut self, before: &Token, token: &Token) -> Result<()> {
-        if self.open.is_empty() {
-            self.open.push(Level::default());
-        }
         match token {
-            Token::LParen => self.opened(before)?,
+            Token::LParen => self.opened(before),
             Token::RParen if self.open.len() > 1 => {
-                let closed = self.open.pop();
-                self.pairs -= usize::from(closed.is_some_and(|level| level.is_pair));
-            }
-            Token::Word(word) => {
-                use Keyword::{EXCEPT, FROM, GROUP, HAVING, INTERSECT, JOIN, LIMIT, ORDER, SELECT, UNION, WHERE};
-                let is_from = match word.keyword {
-                    FROM | JOIN => true,
-                    SELECT | WHERE | GROUP | HAVING | ORDER | LIMIT | UNION | EXCEPT | INTERSECT => false,
-                    _ => return Ok(()),
-                };
-                if let Some(level) = self.open.last_mut() {
-                    level.is_from = is_from;
+                if let Some(closed) = self.open.pop() {
+                    self.readings /= closed.readings;
                 }
             }
+            Token::Word(word) => self.said(before, word.keyword)?,
             _ => {}
         }
+        self.distinct = match (token, self.distinct) {
+            (Token::Word(word), _) if word.keyword == Keyword::IS => Distinct::Is,
+            (Token::Word(word), Distinct::Is) if word.keyword == Keyword::NOT => Distinct::Is,
+            (Token::Word(word), Distinct::Is) if word.keyword == Keyword::DISTINCT => Distinct::Distinct,
+            _ => Distinct::No,
+        };
         Ok(())
     }
 
-    fn opened(&mut self, before: &Token) -> Result<()> {
-        let outer = self.open.last().copied().unwrap_or_default();
-        let is_second = *before == Token::LParen;
-        let begins = match before {
-            Token::LParen => outer.is_table,
-            Token::Comma => true,
-            Token::Word(word) => matches!(word.keyword, Keyword::FROM | Keyword::JOIN | Keyword::LATERAL),
-            _ => false,
+    fn said(&mut self, before: &Token, keyword: Keyword) -> Result<()> {
+        use Keyword::{EXCEPT, FROM, GROUP, HAVING, INTERSECT, JOIN, LIMIT, ORDER, SELECT, UNION, WHERE};
+        let Some(level) = self.open.last_mut() else { return Ok(()) };
+        match keyword {
+            FROM if level.is_call || self.distinct == Distinct::Distinct => return Ok(()),
+            FROM | JOIN => level.is_from = true,
+            SELECT | WHERE | GROUP | HAVING | ORDER | LIMIT | UNION | EXCEPT | INTERSECT => level.is_from = false,
+            _ => return Ok(()),
+        }
+        // A query may begin with its tables, too.
+        let begins = keyword == SELECT || (keyword == FROM && *before == Token::LParen);
+        if begins && level.readings == 1 && level.run > 1 {
+            level.readings = level.run;
+            self.readings = self.readings.saturating_mul(level.run);
+        }
+        if self.readings > READINGS_MAX { Err(too_many()) } else { Ok(()) }
+    }
+
+    fn opened(&mut self, before: &Token) {
+        let outer = self.open.last().copied().unwrap_or(STATEMENT);
+        let (begins, is_call) = match before {
+            Token::LParen => (outer.is_table, false),
+            Token::Comma => (true, false),
+            Token::Word(word) => {
+                use Keyword::{CEIL, EXTRACT, FLOOR, FROM, JOIN, LATERAL, OVERLAY, POSITION, SUBSTRING, TRIM};
+                let is_call = matches!(word.keyword, CEIL | EXTRACT | FLOOR | OVERLAY | POSITION | SUBSTRING | TRIM);
+                (matches!(word.keyword, FROM | JOIN | LATERAL), is_call)
+            }
+            _ => (false, false),
         };
         let is_table = outer.is_from && begins;
-        let level = Level { is_table, is_pair: is_table && is_second, is_from: is_table };
-        self.pairs += usize::from(level.is_pair);
-        self.open.push(level);
-        if self.pairs > PAIRS_MAX { Err(too_many()) } else { Ok(()) }
+        let run = if *before == Token::LParen { outer.run + 1 } else { 1 };
+        let run = if is_table { run } else { 0 };
+        self.open.push(Level { is_table, run, is_from: is_table, is_call, ..STATEMENT });
     }
 }
 
 fn too_many() -> Error {
-    exceeded("too_complex", "tables stand in too many brackets")
-        .with("brackets_max", PAIRS_MAX + 1)
+    exceeded("too_complex", "queries in FROM stand in too many brackets")
         .with("hint", "a table, or a query in brackets, needs no more brackets around it")
 }

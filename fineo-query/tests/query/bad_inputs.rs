@@ -151,11 +151,10 @@ async fn arithmetic_ends_in_an_error_or_a_value_never_in_a_panic() {
     desk.refuses("SELECT 1/(CAST(v AS INT) - 100) FROM t", "division_by_zero").await;
     desk.check("SELECT 1/(CAST(v AS INT) - 100) AS n FROM t WHERE v = '7'", &["n", "0"]).await;
     desk.check("SELECT 1e308*10 AS n", &["n", "inf"]).await;
-    // Whole numbers of 64 bits wrap around; decimals do not.
-    let around = "9223372036854775807 + CAST(v AS BIGINT)";
-    desk.check(&format!("SELECT {around} AS n FROM t WHERE v = '7'"), &["n", "-9223372036854775802"]).await;
+    // What leaves 64 bits is no whole number, and no other one either; a decimal may have room for it.
+    desk.refuses("SELECT 9223372036854775807 + CAST(v AS BIGINT) FROM t WHERE v = '7'", "overflow").await;
     let sum = "SELECT sum(n) AS n FROM (VALUES (9223372036854775807), (1)) AS x(n)";
-    desk.check(sum, &["n", "-9223372036854775808"]).await;
+    desk.refuses(sum, "overflow").await;
     let sum = sum.replace("sum(n)", "sum(CAST(n AS DECIMAL(38, 0)))");
     desk.check(&sum, &["n", "9223372036854775808"]).await;
     let nines = "9".repeat(38);

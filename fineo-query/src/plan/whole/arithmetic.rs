@@ -14,8 +14,9 @@ use datafusion::{
     },
     error::Result,
     logical_expr::{
-        BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
-        ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        BinaryExpr, Case, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
+        ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        expr::AggregateFunction,
         expr_rewriter::NamePreserver,
         interval_arithmetic::Interval,
         sort_properties::{ExprProperties, SortProperties},
@@ -63,8 +64,33 @@ fn checked(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         Expr::Negative(of) if is_whole(&of) => {
             Transformed::yes(ScalarUDF::from(Checked::new(Arithmetic::Negation)).call(vec![*of]))
         }
+        Expr::AggregateFunction(call) => filtered(call),
         other => Transformed::no(other),
     }
+}
+
+/// `call` that is given nothing of the rows that its filter excludes: the engine computes what an aggregate is given of all rows.
+fn filtered(mut call: AggregateFunction) -> Transformed<Expr> {
+    let Some(filter) = &call.params.filter else { return Transformed::no(Expr::AggregateFunction(call)) };
+    let mut is_changed = false;
+    for arg in call.params.args.iter_mut().filter(|arg| may_fail(arg)) {
+        let asked = Case::new(None, vec![(filter.clone(), Box::new(std::mem::take(arg)))], None);
+        *arg = Expr::Case(asked);
+        is_changed = true;
+    }
+    Transformed::new_transformed(Expr::AggregateFunction(call), is_changed)
+}
+
+/// Whether `expr` calculates with whole numbers.
+fn may_fail(expr: &Expr) -> bool {
+    let calculates = |expr: &Expr| {
+        Ok(match expr {
+            Expr::ScalarFunction(call) => call.func.inner().downcast_ref::<Checked>().is_some(),
+            Expr::BinaryExpr(binary) => matches!(binary.op, Operator::Divide | Operator::Modulo),
+            _ => false,
+        })
+    };
+    expr.exists(calculates).unwrap_or(true)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -36,7 +36,7 @@ pub(super) struct TableBrackets {
     open: Vec<Level>,
     /// How many times what comes next is read at most.
     readings: u64,
-    distinct: Distinct,
+    last: Said,
 }
 
 /// What is between two brackets, or the statement itself.
@@ -56,17 +56,17 @@ struct Level {
 
 const STATEMENT: Level = Level { is_table: false, run: 0, readings: 1, is_from: false, is_call: false };
 
-/// How far `IS [NOT] DISTINCT` has been read, behind which `FROM` begins no table.
+/// What was said last of `IS [NOT] DISTINCT`, behind which `FROM` begins no table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Distinct {
-    No,
+enum Said {
+    Nothing,
     Is,
-    Distinct,
+    IsDistinct,
 }
 
 impl Default for TableBrackets {
     fn default() -> Self {
-        Self { open: vec![STATEMENT], readings: 1, distinct: Distinct::No }
+        Self { open: vec![STATEMENT], readings: 1, last: Said::Nothing }
     }
 }
 
@@ -87,11 +87,11 @@ impl TableBrackets {
             Token::Word(word) => self.said(before, word.keyword)?,
             _ => {}
         }
-        self.distinct = match (token, self.distinct) {
-            (Token::Word(word), _) if word.keyword == Keyword::IS => Distinct::Is,
-            (Token::Word(word), Distinct::Is) if word.keyword == Keyword::NOT => Distinct::Is,
-            (Token::Word(word), Distinct::Is) if word.keyword == Keyword::DISTINCT => Distinct::Distinct,
-            _ => Distinct::No,
+        self.last = match (token, self.last) {
+            (Token::Word(word), _) if word.keyword == Keyword::IS => Said::Is,
+            (Token::Word(word), Said::Is) if word.keyword == Keyword::NOT => Said::Is,
+            (Token::Word(word), Said::Is) if word.keyword == Keyword::DISTINCT => Said::IsDistinct,
+            _ => Said::Nothing,
         };
         Ok(())
     }
@@ -100,7 +100,7 @@ impl TableBrackets {
         use Keyword::{EXCEPT, FROM, GROUP, HAVING, INTERSECT, JOIN, LIMIT, ORDER, SELECT, UNION, WHERE};
         let Some(level) = self.open.last_mut() else { return Ok(()) };
         match keyword {
-            FROM if level.is_call || self.distinct == Distinct::Distinct => return Ok(()),
+            FROM if level.is_call || self.last == Said::IsDistinct => return Ok(()),
             FROM | JOIN => level.is_from = true,
             SELECT | WHERE | GROUP | HAVING | ORDER | LIMIT | UNION | EXCEPT | INTERSECT => level.is_from = false,
             _ => return Ok(()),

@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
 
-use super::Postgres;
+use super::{super::recognition, Postgres};
 
 #[test]
 fn a_question_that_could_be_read_in_very_many_ways_is_not_tried_for_ever() {
@@ -12,6 +12,15 @@ fn a_question_that_could_be_read_in_very_many_ways_is_not_tried_for_ever() {
         let mut parser = Parser::new(&dialect).with_recursion_limit(300).try_with_sql(&sql).unwrap();
         assert!(parser.parse_statements().is_err(), "{open}");
     }
+}
+
+#[test]
+fn a_question_of_tables_in_many_brackets_is_left_to_the_engine_unread() {
+    // To read it takes longer than anybody waits.
+    let sql = format!("SELECT * FROM {}pg_catalog.pg_class", "((SELECT * FROM ".repeat(31));
+    assert!(recognition::parse(&sql).is_ok_and(|asked| asked.is_none()));
+    let sql = "SELECT * FROM ((SELECT * FROM ((SELECT relname FROM pg_catalog.pg_class)) x)) y";
+    assert!(recognition::parse(sql).is_ok_and(|asked| asked.is_some()));
 }
 
 #[test]

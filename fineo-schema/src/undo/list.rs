@@ -29,5 +29,9 @@ pub(super) fn taken_back(current: Option<&Value>, before: Option<&Value>, after:
         let at = before.iter().position(|known| known == name)?;
         restored.insert(at.min(restored.len()), name.clone());
     }
+    // The display name that would be back may since be taken away.
+    if is_first_changed && !before.is_empty() && restored.first() != before.first() {
+        return None;
+    }
     Some(Value::Array(restored))
 }

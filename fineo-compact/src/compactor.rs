@@ -301,7 +301,8 @@ impl Compactor {
         }
         let subject = Subject::tenant(tenant, &format!("lease/{}/compaction", self.options.pipeline), Keep::Latest)?;
         let (parts, options, segments, expired, held) = (&self.parts, &self.options, &*segments, &round.expired, &held);
-        let run = TenantRun { parts, options, tenant, segments, everybody, to, expired, held };
+        let threads = &round.threads;
+        let run = TenantRun { parts, options, threads, tenant, segments, everybody, to, expired, held };
         for attempt in 1..=ATTEMPTS_MAX {
             let claim = Claim { owner: &self.owner, hold_for: self.options.lease_for, at_once: self.options.is_alone };
             let claimed = Lease::claim(repo, subject.clone(), claim, self.parts.clock.now()).await?;

@@ -17,6 +17,7 @@ use crate::{
     intake::Group,
     job::{DayOutcome, Known, write_day},
     spill::{Scratch, Spill},
+    threads::Threads,
 };
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
@@ -33,9 +34,10 @@ pub(crate) struct DaysJob<'a> {
     pub(crate) scratch: Scratch,
     pub(crate) writing: Writing,
     pub(crate) jobs: usize,
+    pub(crate) threads: &'a Threads,
     /// The generation that begins with the files: what was there before, perhaps damaged, has other names.
     pub(crate) generation: Option<u64>,
-    /// The most bytes of entries in one file.
+    /// The most bytes of entries in one file, give or take those of a slot.
     pub(crate) slice_bytes: usize,
 }
 
@@ -97,10 +99,8 @@ impl DaysJob<'_> {
                 let known = Known { committed, losers: Arc::clone(&self.losers) };
                 let (recipe, shards, writing) = (Arc::clone(&self.recipe), Arc::clone(&self.shards), self.writing);
                 let rewritten = rewritten.clone();
-                running.spawn_blocking(move || {
-                    let outcome = write_day(&recipe, &head, parts, &known, &shards, writing)?;
-                    Ok(Running { day: number, rewritten, outcome })
-                });
+                let made = self.threads.run(move || write_day(&recipe, &head, parts, &known, &shards, writing));
+                running.spawn(async move { Ok(Running { day: number, rewritten, outcome: made.await?? }) });
             }
         }
         while !running.is_empty() {
@@ -169,18 +169,29 @@ impl DaysJob<'_> {
             }
             Ok(())
         })?;
-        let mut left: VecDeque<(Vec<(i64, u8)>, usize)> = VecDeque::new();
-        for (slot, bytes) in cut.groups() {
-            match left.back_mut().filter(|(_, held)| held + bytes <= self.slice_bytes) {
-                Some((slots, held)) => {
-                    slots.push(slot);
-                    *held += bytes;
-                }
-                None => left.push_back((vec![slot], bytes)),
-            }
-        }
+        let left = in_equal_parts(cut.groups(), self.slice_bytes);
         Ok(Slices { whole: None, cut, left })
     }
+}
+
+/// Slots in as few parts as there have to be, of equal size give or take a slot: a file of the last few minutes costs as much as one
+/// of hours, and an hour is read of a file that is no longer than the others.
+fn in_equal_parts<K>(slots: BTreeMap<K, usize>, bytes_max: usize) -> VecDeque<Vec<K>> {
+    let total: usize = slots.values().sum();
+    let count = total.div_ceil(bytes_max.max(1)).max(1);
+    let mut parts: VecDeque<Vec<K>> = VecDeque::new();
+    let (mut before, mut last) = (0, None);
+    for (slot, bytes) in slots {
+        // By where its middle lies.
+        let number = (before + bytes / 2) as u128 * count as u128 / total.max(1) as u128;
+        before += bytes;
+        match parts.back_mut().filter(|_| last == Some(number)) {
+            Some(part) => part.push(slot),
+            None => parts.push_back(vec![slot]),
+        }
+        last = Some(number);
+    }
+    parts
 }
 
 /// Entries of one event are in one slot, for it has one time and one id.
@@ -192,7 +203,7 @@ fn slot_of(entry: &Entry<'_>) -> (i64, u8) {
 struct Slices {
     whole: Option<Vec<Vec<u8>>>,
     cut: Spill<(i64, u8)>,
-    left: VecDeque<(Vec<(i64, u8)>, usize)>,
+    left: VecDeque<Vec<(i64, u8)>>,
 }
 
 impl Slices {
@@ -200,7 +211,7 @@ impl Slices {
         if let Some(whole) = self.whole.take() {
             return Ok((!whole.is_empty()).then_some(whole));
         }
-        let Some((slots, _)) = self.left.pop_front() else { return Ok(None) };
+        let Some(slots) = self.left.pop_front() else { return Ok(None) };
         let mut parts = Vec::new();
         for slot in slots {
             self.cut.take(&slot, |bytes| {
@@ -209,5 +220,25 @@ impl Slices {
             })?;
         }
         Ok(Some(parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_cut_into_few_parts_of_equal_size() {
+        let minutes = |sizes: &[usize]| (0..).zip(sizes.iter().copied()).collect::<BTreeMap<u32, usize>>();
+        let cut = |sizes: &[usize], bytes_max| -> Vec<Vec<u32>> { in_equal_parts(minutes(sizes), bytes_max).into() };
+        // The last part of 4, 4 and 1 would be read as a file for a ninth of the day.
+        assert_eq!(cut(&[10; 9], 40), [[0, 1, 2], [3, 4, 5], [6, 7, 8]].map(Vec::from));
+        assert_eq!(cut(&[10; 4], 40), [[0, 1, 2, 3]].map(Vec::from));
+        assert_eq!(cut(&[10; 5], 40), [vec![0, 1], vec![2, 3, 4]]);
+        // A slot that is too large by itself stays whole.
+        assert_eq!(cut(&[1, 100, 1], 40), [[0], [1], [2]].map(Vec::from));
+        assert_eq!(cut(&[50, 1, 1, 50], 40), [vec![0], vec![1, 2], vec![3]]);
+        assert_eq!(cut(&[0, 0], 40), [vec![0, 1]]);
+        assert_eq!(cut(&[], 40), [const { Vec::<u32>::new() }; 0]);
     }
 }

@@ -33,6 +33,7 @@ mod tenant;
 #[cfg(test)]
 mod testing;
 mod text_class;
+mod threads;
 mod undelivered;
 mod untold;
 mod upkeep;

@@ -23,12 +23,14 @@ use crate::{
     report::{MetricReport, NameConflict},
     rewrite::Rewriting,
     spill::Scratch,
+    threads::Threads,
 };
 
 /// What a metric's part of a run needs.
 pub(crate) struct MetricRun<'a> {
     pub(crate) tables: &'a Tables,
     pub(crate) options: &'a CompactOptions,
+    pub(crate) threads: &'a Threads,
     pub(crate) snapshot: Arc<Snapshot>,
     /// Up to where the tenant's records are in the run.
     pub(crate) to: &'a Cover,
@@ -83,6 +85,7 @@ impl MetricRun<'_> {
             scratch: self.scratch.clone(),
             writing: Writing { level: self.options.zstd_level, group_rows: self.options.group_rows },
             jobs: self.options.jobs,
+            threads: self.threads,
             generation: self.generation(),
             slice_bytes: (self.options.memory_bytes / 4).max(1),
         };

@@ -20,6 +20,7 @@ use crate::{
     progress::Progress,
     report::{MetricReport, TenantReport},
     spill::Scratch,
+    threads::Threads,
     untold::Untold,
     upkeep::{Due, Keeper},
 };
@@ -55,6 +56,7 @@ struct Wanted<'a> {
 pub(crate) struct TenantRun<'a> {
     pub(crate) parts: &'a CompactorParts,
     pub(crate) options: &'a CompactOptions,
+    pub(crate) threads: &'a Threads,
     pub(crate) tenant: &'a TenantId,
     /// The segments that may have new records of the tenant.
     pub(crate) segments: &'a [Segment],
@@ -147,6 +149,7 @@ impl TenantRun<'_> {
         let run = MetricRun {
             tables: &self.parts.tables,
             options: self.options,
+            threads: self.threads,
             snapshot,
             to: self.to,
             is_collecting: due.is_schema || telling.progress.upkeep.uncollected.contains(id.as_str()),
@@ -239,12 +242,11 @@ impl TenantRun<'_> {
                 let block = reader.staged_block(&*self.parts.archive, self.tenant, number).await?;
                 let layouts = Arc::clone(&layouts);
                 // Reading a block and writing scratch files takes the processor's time, not the runtime's.
-                let taken = tokio::task::spawn_blocking(move || {
+                let take = move || {
                     let taken = intake.take(&block, shard, &layouts);
                     (intake, taken)
-                });
-                let (back, taken) =
-                    taken.await.map_err(|source| Error::internal("taking in a block broke off").with_source(source))?;
+                };
+                let (back, taken) = self.threads.run(take).await?;
                 intake = back;
                 taken.map_err(|error| error.with("segment", info.name.path()))?;
             }

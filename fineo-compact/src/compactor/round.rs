@@ -12,6 +12,7 @@ use crate::{
     listed::{self, UpToGaps},
     progress::Progress,
     tenant::{Failed, Segment},
+    threads::Threads,
     undelivered::Gaps,
 };
 
@@ -31,6 +32,8 @@ pub(super) struct Round {
     pub(super) behind: AllBehind,
     /// What is read of those of them who are tried again.
     pub(super) older: Older,
+    /// Where what takes the processor's time is done.
+    pub(super) threads: Threads,
     /// What a run has to tell of gaps.
     pub(super) gaps: Gaps,
 }
@@ -115,7 +118,9 @@ impl Compactor {
         }
         let older = behind::older(archive, old, wanted, &segments, (expired.cover(), &to)).await;
         let with_tables = self.parts.tables.tenants().await?;
-        let round = Round { everybody: everybody_from, to, with_tables, expired, segments, behind, older, gaps };
+        let threads = Threads::new(self.options.jobs)?;
+        let round =
+            Round { everybody: everybody_from, to, with_tables, expired, segments, behind, older, threads, gaps };
         Ok((everybody, round))
     }
 

@@ -4,7 +4,7 @@
 //! files are looked up there by event id.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     fmt,
     sync::Arc,
 };
@@ -27,8 +27,8 @@ const DAY_MICROS: i64 = 86_400_000_000;
 pub(super) struct Resent {
     pins: Arc<Pins>,
     snapshot: Arc<Snapshot>,
-    /// By day, its files.
-    days: HashMap<i64, Vec<usize>>,
+    /// In order, each day that has files, with those.
+    days: Vec<(i64, Vec<usize>)>,
 }
 
 impl Resent {
@@ -37,18 +37,18 @@ impl Resent {
         if snapshot.files.is_empty() {
             return None;
         }
-        let mut days: HashMap<i64, Vec<usize>> = HashMap::new();
+        let mut days: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (index, file) in snapshot.files.iter().enumerate() {
             days.entry(file.day.into()).or_default().push(index);
         }
-        Some(Self { pins: Arc::clone(pins), snapshot: Arc::clone(snapshot), days })
+        Some(Self { pins: Arc::clone(pins), snapshot: Arc::clone(snapshot), days: days.into_iter().collect() })
     }
 
     /// `batch`, whose ids are its column `ids`, without the rows that are in a file.
     pub(super) async fn without(&self, batch: RecordBatch, ids: usize) -> Result<RecordBatch> {
         let mut found: HashSet<EventId> = HashSet::new();
-        for (day, wanted) in self.by_day(&batch, ids)? {
-            for index in &self.days[&day] {
+        for ((_, files), wanted) in self.days.iter().zip(self.by_day(&batch, ids)?) {
+            for index in files.iter().filter(|_| !wanted.is_empty()) {
                 let reader = self.pins.tables.reader(&self.snapshot, &self.snapshot.files[*index]).await?;
                 found.extend(reader.find(&wanted).await?);
             }
@@ -63,16 +63,22 @@ impl Resent {
             .map_err(|source| Error::internal("cannot leave out rows").with_source(source))
     }
 
-    /// The ids of the rows whose day has files.
-    fn by_day(&self, batch: &RecordBatch, ids: usize) -> Result<HashMap<i64, Vec<EventId>>> {
+    /// For each day that has files, the ids of its rows.
+    fn by_day(&self, batch: &RecordBatch, ids: usize) -> Result<Vec<Vec<EventId>>> {
         let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
         let column = batch.column(ids).as_fixed_size_binary();
-        let mut by_day: HashMap<i64, Vec<EventId>> = HashMap::new();
+        let mut by_day: Vec<Vec<EventId>> = vec![Vec::new(); self.days.len()];
+        // Rows of one day stand side by side.
+        let (mut day, mut place) = (0..0, None);
         for (row, time) in times.iter().enumerate() {
-            let day = time.div_euclid(DAY_MICROS);
-            if self.days.contains_key(&day) {
+            if !day.contains(time) {
+                let number = time.div_euclid(DAY_MICROS);
+                day = number.saturating_mul(DAY_MICROS)..number.saturating_add(1).saturating_mul(DAY_MICROS);
+                place = self.days.binary_search_by_key(&number, |(day, _)| *day).ok();
+            }
+            if let Some(place) = place {
                 let id = sixteen(column.value(row)).ok_or_else(|| Error::internal("an id has sixteen bytes"))?;
-                by_day.entry(day).or_default().push(EventId(id));
+                by_day[place].push(EventId(id));
             }
         }
         Ok(by_day)

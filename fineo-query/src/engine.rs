@@ -27,10 +27,10 @@ use crate::{
     QueryLimits, Session,
     catalog::Catalog,
     plan::{
-        AggregatesLook, ChecksRanges, ComparesEquals, ComparesTruth, CountPlanner, CountsCopies, FiltersRows,
-        ForgetsConstants, JoinPlanner, KeepsCasts, KeepsTests, KeptPlans, KnowsRanges, ListsZeros, LiteralPlanner,
-        NamesConstants, NamesKeys, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn, TestsSubqueries,
-        TurnsConstants, bins, growth, guarded, sized, whole, work,
+        AggregatesLook, AsksAtOnce, ChecksRanges, ComparesEquals, ComparesTruth, CountPlanner, CountsCopies,
+        FiltersRows, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsNulls, KeepsTests, KeptPlans, KnowsRanges,
+        ListsZeros, LiteralPlanner, NamesConstants, NamesKeys, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn,
+        TestsSubqueries, TurnsConstants, bins, growth, guarded, sized, whole, work,
     },
 };
 
@@ -201,10 +201,12 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_analyzer_rule(Arc::new(CountsCopies))
         .with_analyzer_rule(Arc::new(NamesKeys))
         .with_analyzer_rule(Arc::new(TestsSubqueries))
+        .with_analyzer_rule(Arc::new(AsksAtOnce))
         .with_analyzer_rule(Arc::new(FiltersRows))
         .with_analyzer_rule(Arc::new(NamesConstants))
         .with_analyzer_rule(Arc::new(ChecksRanges))
         .with_analyzer_rule(Arc::new(ComparesEquals))
+        .with_analyzer_rule(Arc::new(KeepsNulls))
         .with_analyzer_rule(Arc::new(KnowsRanges))
         .with_optimizer_rule(Arc::new(ListsZeros))
         .with_optimizer_rule(Arc::new(AggregatesLook))

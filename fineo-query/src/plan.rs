@@ -2,6 +2,7 @@
 
 mod alike;
 mod as_it_is;
+mod at_once;
 pub(crate) mod bins;
 mod constants;
 mod context;
@@ -19,6 +20,7 @@ mod latest;
 mod literals;
 mod lossy;
 mod nullable;
+mod nulls;
 mod open;
 mod passing;
 mod planners;
@@ -72,6 +74,7 @@ use crate::{
 
 use context::Context;
 
+pub(crate) use at_once::AsksAtOnce;
 pub(crate) use constants::ForgetsConstants;
 pub(crate) use copies::CountsCopies;
 pub(crate) use correlated::NamesKeys;
@@ -85,6 +88,7 @@ pub(crate) use latest::NewestFirst;
 pub(crate) use literals::LiteralPlanner;
 pub(crate) use lossy::{KeepsCasts, KeepsTests, Opaque};
 pub(crate) use nullable::ComparesTruth;
+pub(crate) use nulls::KeepsNulls;
 pub(crate) use open::{OpenScan, Values, stand_in};
 pub(crate) use planners::{Planners, panicked};
 pub(crate) use sort_keys::KnowsRanges;

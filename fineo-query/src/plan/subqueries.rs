@@ -20,7 +20,7 @@ use datafusion::{
     common::{
         Column, DFSchema, ExprSchema,
         config::ConfigOptions,
-        tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TransformedResult, TreeNode},
     },
     error::Result,
     functions_aggregate::count::count_all,
@@ -36,6 +36,8 @@ use datafusion::{
 
 use super::equals::is_length;
 use crate::error::{foreign, unsupported};
+pub(super) use joins::subquery_of;
+pub(super) use single::{misread, refused};
 
 /// The rule.
 #[derive(Debug)]
@@ -58,26 +60,21 @@ fn said_of_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             filtered(filter.predicate, filter.input).map(Transformed::yes)
         }
         LogicalPlan::Filter(_) => Ok(Transformed::no(plan)),
-        LogicalPlan::Join(join) => {
-            single::check_lateral(&join.right)?;
-            joins::tested_outside(join)
-        }
+        LogicalPlan::Join(join) => joins::tested_outside(join),
         plan => elsewhere::counted(plan),
     }
 }
 
 /// The rows of `input` of which `test` is true.
 fn filtered(test: Expr, input: Arc<LogicalPlan>) -> Result<LogicalPlan> {
-    let test = checked(test)?;
+    let test = single(test)?;
     let said = Outside { schema: input.schema() }.said(test, Truth::True, true)?;
     Ok(LogicalPlan::Filter(Filter::try_new(said, input)?))
 }
 
-/// `expr` with the tests of single rows said of values; none of the others would be misread.
-fn checked(expr: Expr) -> Result<Expr> {
-    let expr = expr.transform_up(single::said).data()?;
-    expr.apply(|expr| single::check(expr).map(|()| TreeNodeRecursion::Continue))?;
-    Ok(expr)
+/// `expr` with the tests of single rows said of values.
+fn single(expr: Expr) -> Result<Expr> {
+    expr.transform_up(single::said).data()
 }
 
 fn has_subquery(expr: &Expr) -> Result<bool> {

@@ -7,20 +7,24 @@ use std::sync::Arc;
 use datafusion::{
     common::{
         Column,
-        tree_node::{Transformed, TransformedResult, TreeNode},
+        tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
     },
     error::Result,
     functions_aggregate::count::count_all,
     logical_expr::{
-        Expr, LogicalPlan, LogicalPlanBuilder, Subquery, expr::Exists, expr_rewriter::NamePreserver, lit,
-        utils::merge_schema,
+        Distinct, DistinctOn, Expr, LogicalPlan, LogicalPlanBuilder, Sort, Subquery, expr::Exists,
+        expr_rewriter::NamePreserver, lit, utils::merge_schema,
     },
 };
 
-use super::{Outside, checked, has_subquery};
+use super::{Outside, has_subquery, joins::subquery_of, single};
 
 /// `plan`, which is neither a filter nor a join, with its tests of subqueries said of numbers.
 pub(super) fn counted(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let plan = match plan {
+        LogicalPlan::Sort(sort) => ordered(sort)?,
+        plan => plan,
+    };
     let schema = merge_schema(&plan.inputs());
     let names = NamePreserver::new(&plan);
     let plan = plan.map_expressions(|expr| {
@@ -28,7 +32,7 @@ pub(super) fn counted(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             return Ok(Transformed::no(expr));
         }
         let name = names.save(&expr);
-        let valued = Outside { schema: &schema }.valued(checked(expr)?)?;
+        let valued = Outside { schema: &schema }.valued(single(expr)?)?;
         let counted = valued.transform_up(|expr| match expr {
             Expr::Exists(test) => count(test).map(Transformed::yes),
             expr => Ok(Transformed::no(expr)),
@@ -36,6 +40,34 @@ pub(super) fn counted(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         Ok(Transformed::yes(name.restore(counted.data()?)))
     })?;
     if plan.transformed { plan.transform_data(selected_below) } else { Ok(plan) }
+}
+
+/// `sort` over rows that have the columns, too, that its subqueries refer to: the engine selects only those that it names itself.
+fn ordered(sort: Sort) -> Result<LogicalPlan> {
+    let mut missing: Vec<Column> = Vec::new();
+    for key in &sort.expr {
+        key.expr.apply(|expr| {
+            for expr in subquery_of(expr).into_iter().flat_map(|subquery| &subquery.outer_ref_columns) {
+                if let Expr::OuterReferenceColumn(_, column) = expr
+                    && !sort.input.schema().is_column_from_schema(column)
+                    && !missing.contains(column)
+                {
+                    missing.push(column.clone());
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    let LogicalPlan::Projection(selected) = &*sort.input else { return Ok(LogicalPlan::Sort(sort)) };
+    let is_there = |column: &Column| selected.input.schema().is_column_from_schema(column);
+    if missing.is_empty() || !missing.iter().all(is_there) {
+        return Ok(LogicalPlan::Sort(sort));
+    }
+    let columns = sort.input.schema().columns().into_iter().map(Expr::Column);
+    let all = selected.expr.iter().cloned().chain(missing.into_iter().map(Expr::Column));
+    let input = LogicalPlanBuilder::from(Arc::clone(&selected.input)).project(all)?.build()?;
+    let sorted = LogicalPlan::Sort(Sort { input: Arc::new(input), ..sort });
+    LogicalPlanBuilder::from(counted(sorted)?.data).project(columns)?.build()
 }
 
 /// That a subquery has rows, or none, by how many it has.
@@ -51,7 +83,13 @@ fn count(Exists { subquery, negated }: Exists) -> Result<Expr> {
 
 /// `plan` over a selection of what it asks of the row outside, where it is none itself.
 fn selected_below(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let is_one_over = matches!(plan, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) | LogicalPlan::Sort(_));
+    let is_one_over = matches!(
+        plan,
+        LogicalPlan::Aggregate(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Distinct(Distinct::On(_))
+    );
     let [input] = plan.inputs()[..] else { return Ok(Transformed::no(plan)) };
     if !is_one_over || plan.expressions().iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
         return Ok(Transformed::no(plan));
@@ -70,7 +108,13 @@ fn selected_below(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(plan);
     }
     let input = LogicalPlanBuilder::from(input).project(selected)?.build()?;
-    let plan = plan.data.with_new_exprs(plan.data.expressions(), vec![input])?;
+    let plan = match plan.data {
+        LogicalPlan::Distinct(Distinct::On(DistinctOn { on_expr, select_expr, sort_expr, .. })) => {
+            let distinct = DistinctOn::try_new(on_expr, select_expr, sort_expr, Arc::new(input))?;
+            LogicalPlan::Distinct(Distinct::On(distinct))
+        }
+        plan => plan.with_new_exprs(plan.expressions(), vec![input])?,
+    };
     // What was selected is nobody else's.
     let columns = columns.into_iter().map(Expr::Column);
     LogicalPlanBuilder::from(plan).project(columns)?.build().map(Transformed::yes)

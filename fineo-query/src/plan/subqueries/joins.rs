@@ -55,7 +55,8 @@ fn looks_at_rows(test: &Expr) -> bool {
     looks.unwrap_or(true)
 }
 
-fn subquery_of(expr: &Expr) -> Option<&Subquery> {
+/// The subquery that `expr` asks, if it is one.
+pub(crate) fn subquery_of(expr: &Expr) -> Option<&Subquery> {
     match expr {
         Expr::InSubquery(test) => Some(&test.subquery),
         Expr::SetComparison(test) => Some(&test.subquery),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::{
     common::tree_node::{Transformed, TreeNode, TreeNodeRecursion},
-    error::Result,
+    error::{DataFusionError, Result},
     logical_expr::{
         Aggregate, BinaryExpr, Distinct, Expr, FetchType, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder,
         SkipType, Subquery, expr::Exists, lit,
@@ -125,22 +125,6 @@ fn rows_of(plan: &LogicalPlan) -> Result<(&LogicalPlan, bool)> {
     })
 }
 
-/// Fails where the engine's join would find other rows than the subquery `expr` for a row outside.
-pub(super) fn check(expr: &Expr) -> Result<()> {
-    match expr {
-        Expr::ScalarSubquery(subquery) => check_rows(subquery, true),
-        Expr::Exists(test) => check_rows(&test.subquery, false),
-        Expr::InSubquery(test) => check_rows(&test.subquery, false),
-        Expr::SetComparison(test) => check_rows(&test.subquery, false),
-        _ => Ok(()),
-    }
-}
-
-/// The same of `side`, the right one of a join, where it is `LATERAL`.
-pub(super) fn check_lateral(side: &LogicalPlan) -> Result<()> {
-    lateral(side).map_or(Ok(()), |subquery| check_rows(subquery, true))
-}
-
 fn lateral(side: &LogicalPlan) -> Option<&Subquery> {
     match side {
         LogicalPlan::Subquery(subquery) => Some(subquery),
@@ -149,10 +133,11 @@ fn lateral(side: &LogicalPlan) -> Option<&Subquery> {
     }
 }
 
-/// `is_value`: whether the engine knows what the subquery's own aggregate has where it finds no row.
-fn check_rows(subquery: &Subquery, is_value: bool) -> Result<()> {
+/// What of `subquery` the engine would take for something else. `is_value`: whether it knows what the subquery's own aggregate has
+/// where it finds no row.
+pub(crate) fn misread(subquery: &Subquery, is_value: bool) -> Result<Option<&'static str>> {
     if subquery.outer_ref_columns.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let own = if is_value { own_aggregate(&subquery.subquery) } else { None };
     let mut misread = None;
@@ -172,12 +157,12 @@ fn check_rows(subquery: &Subquery, is_value: bool) -> Result<()> {
         misread = Some(what);
         Ok(TreeNodeRecursion::Stop)
     })?;
-    match misread {
-        Some(what) => {
-            Err(foreign(unsupported(&format!("{what} over rows that depend on the row outside of a subquery"))))
-        }
-        None => Ok(()),
-    }
+    Ok(misread)
+}
+
+/// The refusal of a subquery that has `what` the engine would misread.
+pub(crate) fn refused(what: &str) -> DataFusionError {
+    foreign(unsupported(&format!("{what} over rows that depend on the row outside of a subquery")))
 }
 
 /// The aggregate without groups that has the rows of `plan`, where nothing that is asked of them refers to the row outside.

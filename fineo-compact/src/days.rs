@@ -239,6 +239,6 @@ mod tests {
         assert_eq!(cut(&[1, 100, 1], 40), [[0], [1], [2]].map(Vec::from));
         assert_eq!(cut(&[50, 1, 1, 50], 40), [vec![0], vec![1, 2], vec![3]]);
         assert_eq!(cut(&[0, 0], 40), [vec![0, 1]]);
-        assert_eq!(cut(&[], 40), [const { Vec::<u32>::new() }; 0]);
+        assert!(cut(&[], 40).is_empty());
     }
 }

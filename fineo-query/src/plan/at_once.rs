@@ -6,17 +6,18 @@
 //! and what they read together, for each value apart; and each row outside is joined with what came of its values.
 
 mod one_row;
+mod same;
 mod steps;
 
 use std::sync::Arc;
 
 use datafusion::{
     common::{
-        Column, ExprSchema, ScalarValue, TableReference,
+        Column, ExprSchema, ScalarValue,
         config::ConfigOptions,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    error::Result,
+    error::{DataFusionError, Result},
     functions::expr_fn::coalesce,
     functions_aggregate::{count::count_all, first_last::first_value},
     logical_expr::{
@@ -27,6 +28,7 @@ use datafusion::{
 };
 
 use super::subqueries::{misread, refused};
+use crate::error::{exceeded, foreign};
 use one_row::one_row;
 use steps::Outside;
 
@@ -36,10 +38,14 @@ pub(crate) struct AsksAtOnce;
 
 impl AnalyzerRule for AsksAtOnce {
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        let mut asked = Asked(0);
+        let mut asked = Asked::default();
         let plan = plan.transform_up_with_subqueries(|plan| asked.at_once(plan))?;
         // What a subquery refers to may be of another type by now than when it was planned.
-        if plan.transformed { TypeCoercion::new().analyze(plan.data, config) } else { Ok(plan.data) }
+        if !plan.transformed {
+            return Ok(plan.data);
+        }
+        let plan = plan.data.transform_up_with_subqueries(|plan| plan.recompute_schema().map(Transformed::yes))?;
+        TypeCoercion::new().analyze(plan.data, config)
     }
 
     fn name(&self) -> &'static str {
@@ -47,8 +53,18 @@ impl AnalyzerRule for AsksAtOnce {
     }
 }
 
-/// How many subqueries of a statement were asked at once: the columns of each have names of their own.
-struct Asked(usize);
+/// The most steps that rows outside may have in a statement, all in all: each subquery has those steps once more, and what it makes
+/// is outside of the next.
+const STEPS_MAX: usize = 1_000;
+
+/// What was asked at once in a statement.
+#[derive(Default)]
+struct Asked {
+    /// How many subqueries: the columns of each have names of their own.
+    count: usize,
+    /// How many steps the rows outside of them have.
+    steps: usize,
+}
 
 impl Asked {
     fn at_once(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -124,51 +140,62 @@ impl Asked {
         let Some(value) = subquery.subquery.schema().columns().into_iter().next() else { return Ok(None) };
         let (answer, count) = (format!("__answer_{}", outside.number), format!("__count_{}", outside.number));
         let mut found = LogicalPlanBuilder::from(found);
+        let named = Expr::Column(value);
         found = if is_one {
-            let value = Expr::Column(value).alias(&answer);
-            found.project(outside.keys_inside().into_iter().chain([value]))?
+            found.project(outside.keys_inside().into_iter().chain([named.alias(&answer), lit(1_i64).alias(&count)]))?
         } else {
-            let first = first_value(Expr::Column(value), Vec::new()).alias(&answer);
+            let first = first_value(named, Vec::new()).alias(&answer);
             found.aggregate(outside.keys_inside(), [first, count_all().alias(&count)])?
         };
-        rows.joined = outside.joined(rows.joined.clone(), found.build()?, JoinType::Left, None)?;
-        let value = Expr::Column(Column::from_name(answer));
-        Ok(Some(if is_one { value } else { one_row(value, Expr::Column(Column::from_name(count))) }))
+        let (value, rows_found) = (Expr::Column(Column::from_name(answer)), Expr::Column(Column::from_name(count)));
+        let found = outside.with_all(found.build()?, vec![value.clone(), rows_found.clone()])?;
+        rows.joined = outside.joined(rows.joined.clone(), found)?;
+        Ok(Some(one_row(value, rows_found, outside.is_there())))
     }
 
     fn lateral(&mut self, join: Join) -> Result<Transformed<LogicalPlan>> {
-        let Some((alias, subquery)) = lateral(&join.right) else { return Ok(Transformed::no(LogicalPlan::Join(join))) };
-        let is_known = matches!(join.join_type, JoinType::Inner | JoinType::Left);
-        let outside = if is_known && is_wanted(subquery, true)? { self.outside(subquery, &join.left)? } else { None };
+        let Some(subquery) = lateral(&join.right) else { return Ok(Transformed::no(LogicalPlan::Join(join))) };
+        if !is_wanted(subquery, true)? {
+            return Ok(Transformed::no(LogicalPlan::Join(join)));
+        }
+        let on = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
+        let test = on.chain(join.filter.clone()).reduce(Expr::and);
+        let is_any = test.as_ref().is_none_or(|test| *test == lit(true));
+        let is_known = join.join_type == JoinType::Inner || join.join_type == JoinType::Left && is_any;
+        let outside = if is_known { self.outside(subquery, &join.left)? } else { None };
         let found = match &outside {
             Some(outside) => outside.over(&subquery.subquery)?.map(|found| (outside, found)),
             None => None,
         };
-        let Some((outside, found)) = found else {
-            check_subquery(subquery, true)?;
-            return Ok(Transformed::no(LogicalPlan::Join(join)));
-        };
-        let columns = subquery.subquery.schema().columns().into_iter();
-        let named = columns.zip(join.right.schema().columns()).map(|(column, named)| {
-            debug_assert!(alias.is_none() || named.relation.as_ref() == alias);
-            Expr::Column(column).alias_qualified(named.relation, named.name)
-        });
-        let found = LogicalPlanBuilder::from(found).project(outside.keys_inside().into_iter().chain(named))?.build()?;
-        let on = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
-        let filter = on.chain(join.filter.clone()).reduce(Expr::and);
-        let joined = outside.joined(join.left.as_ref().clone(), found, join.join_type, filter)?;
+        let Some((outside, found)) = found else { return Err(not_at_once(subquery)) };
+        let columns = subquery.subquery.schema().columns().into_iter().zip(join.right.schema().columns());
+        let named = columns.map(|(column, named)| Expr::Column(column).alias_qualified(named.relation, named.name));
+        let here = format!("__here_{}", outside.number);
+        let all = outside.keys_inside().into_iter().chain(named).chain([lit(true).alias(&here)]);
+        let found = LogicalPlanBuilder::from(found).project(all)?.build()?;
+        let is_here = Expr::Column(Column::from_name(here));
+        let columns = join.right.schema().columns().into_iter().map(Expr::Column).chain([is_here.clone()]);
+        let found = outside.with_all(found, columns.collect())?;
+        let joined = outside.joined(join.left.as_ref().clone(), found)?;
+        // Of values that nothing is found for there is a row, too.
+        let is_row = one_row(lit(true), lit(1_i64), outside.is_there());
+        let is_wanted = if join.join_type == JoinType::Inner { is_row.and(is_here.is_true()) } else { is_row };
+        let kept = test.into_iter().fold(is_wanted, Expr::and);
+        let kept = LogicalPlan::Filter(Filter::try_new(kept, Arc::new(joined))?);
         let columns = join.schema.columns().into_iter().map(Expr::Column);
-        LogicalPlanBuilder::from(joined).project(columns)?.build().map(Transformed::yes)
+        LogicalPlanBuilder::from(kept).project(columns)?.build().map(Transformed::yes)
     }
 
     /// What `subquery` refers to of `rows`; none where those are others each time they are asked for.
     fn outside(&mut self, subquery: &Subquery, rows: &LogicalPlan) -> Result<Option<Outside>> {
-        let is_volatile = rows.exists(|plan| Ok(plan.expressions().iter().any(Expr::is_volatile)))?;
-        if is_volatile {
-            return Ok(None);
+        let Some(steps) = same::steps(rows)? else { return Ok(None) };
+        self.steps += steps;
+        if self.steps > STEPS_MAX {
+            let error = exceeded("too_complex", "the statement asks too many subqueries of rows that subqueries made");
+            return Err(foreign(error.with("steps_max", STEPS_MAX)));
         }
-        self.0 += 1;
-        Outside::of(subquery, rows, self.0)
+        self.count += 1;
+        Outside::of(subquery, rows, self.count)
     }
 }
 
@@ -185,11 +212,11 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The subquery of a side that is `LATERAL`, with its name.
-fn lateral(side: &LogicalPlan) -> Option<(Option<&TableReference>, &Subquery)> {
+/// The subquery of a side that is `LATERAL`.
+fn lateral(side: &LogicalPlan) -> Option<&Subquery> {
     match side {
-        LogicalPlan::Subquery(subquery) => Some((None, subquery)),
-        LogicalPlan::SubqueryAlias(alias) => lateral(&alias.input).map(|(_, subquery)| (Some(&alias.alias), subquery)),
+        LogicalPlan::Subquery(subquery) => Some(subquery),
+        LogicalPlan::SubqueryAlias(alias) => lateral(&alias.input),
         _ => None,
     }
 }
@@ -213,7 +240,13 @@ fn check(expr: &Expr) -> Result<()> {
 }
 
 fn check_subquery(subquery: &Subquery, is_value: bool) -> Result<()> {
-    misread(subquery, is_value)?.map_or(Ok(()), |what| Err(refused(what)))
+    if is_wanted(subquery, is_value)? { Err(not_at_once(subquery)) } else { Ok(()) }
+}
+
+/// The refusal of a subquery that is neither the engine's to answer nor to be asked at once.
+fn not_at_once(subquery: &Subquery) -> DataFusionError {
+    let what = misread(subquery, true).ok().flatten();
+    refused(what.unwrap_or("a comparison other than by `=`, or a value,"))
 }
 
 /// Whether the engine makes no join of `subquery`, or another one. `is_value`: it is not a test whether there are rows.
@@ -224,9 +257,14 @@ fn is_wanted(subquery: &Subquery, is_value: bool) -> Result<bool> {
     if misread(subquery, is_value)?.is_some() {
         return Ok(true);
     }
+    // Whether there are rows does not hang on what is selected of them.
+    let mut rows = &*subquery.subquery;
+    while let (false, LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_)) = (is_value, rows) {
+        rows = rows.inputs()[0];
+    }
     let mut is_wanted = false;
     let mut groups = false;
-    subquery.subquery.apply(|plan| {
+    rows.apply(|plan| {
         groups |= matches!(plan, LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_));
         is_wanted |= match plan {
             LogicalPlan::Filter(filter) if groups => !split_conjunction(&filter.predicate).into_iter().all(is_equality),

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::{
     arrow::{
-        array::{Array, AsArray},
+        array::AsArray,
         datatypes::{DataType, Int64Type},
     },
     error::{DataFusionError, Result},
@@ -13,13 +13,18 @@ use datafusion::{
     },
 };
 
-/// `value`, the first of a subquery's; an error where its rows are more than one, as `count` says.
-pub(super) fn one_row(value: Expr, count: Expr) -> Expr {
+use fineo_core::{Error, ErrorKind};
+
+use crate::error::foreign;
+
+/// `value`, the first of a subquery's; an error where its rows are more than one, as `count` says, or where a row outside is none of
+/// those that the subquery was asked for, whom `is_there` is true for.
+pub(super) fn one_row(value: Expr, count: Expr, is_there: Expr) -> Expr {
     static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
-        let signature = Signature::any(2, Volatility::Immutable);
+        let signature = Signature::any(3, Volatility::Immutable);
         Arc::new(ScalarUDF::from(OneRow { signature }))
     });
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&FUNCTION), vec![value, count]))
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&FUNCTION), vec![value, count, is_there]))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -41,15 +46,17 @@ impl ScalarUDFImpl for OneRow {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let mut given = args.args.into_iter();
-        let (Some(value), Some(count)) = (given.next(), given.next()) else {
-            return Err(DataFusionError::Internal("one_row takes a value and a count".to_owned()));
+        let Ok([value, count, is_there]) = <[ColumnarValue; 3]>::try_from(args.args) else {
+            return Err(DataFusionError::Internal("one_row takes three values".to_owned()));
         };
         let counts = count.into_array(args.number_rows)?;
         let counts = counts.as_primitive::<Int64Type>();
-        let is_more = (0..counts.len()).any(|row| counts.is_valid(row) && counts.value(row) > 1);
-        if is_more {
+        if counts.iter().flatten().any(|count| count > 1) {
             return Err(DataFusionError::Execution("Scalar subquery returned more than one row".to_owned()));
+        }
+        if is_there.into_array(args.number_rows)?.null_count() > 0 {
+            let message = "rows came or went while a subquery was asked for them: ask again";
+            return Err(foreign(Error::new(ErrorKind::Unavailable, message).with("code", "rows_changed")));
         }
         Ok(value)
     }

@@ -70,15 +70,24 @@ impl Outside {
         self.keys_as("inside")
     }
 
-    /// `rows`, which have the columns outside, with what was `found` for their values, of which those are `keys_inside`.
-    pub(super) fn joined(
-        &self,
-        rows: LogicalPlan,
-        found: LogicalPlan,
-        join_type: JoinType,
-        filter: Option<Expr>,
-    ) -> Result<LogicalPlan> {
-        joined_by(rows, found, join_type, (self.columns.clone(), self.names("inside")), filter)
+    /// Whether a row outside is of the values.
+    pub(super) fn is_there(&self) -> Expr {
+        Expr::Column(Column::from_name(format!("__known_{}", self.number)))
+    }
+
+    /// `columns` of what was `found`, of which the values are `keys_inside`; for each of the values that nothing is found for, a row
+    /// without them.
+    pub(super) fn with_all(&self, found: LogicalPlan, columns: Vec<Expr>) -> Result<LogicalPlan> {
+        let pairs = (self.names("outside"), self.names("inside"));
+        let all = joined_by(self.values.clone(), found, JoinType::Left, pairs, None)?;
+        let is_there = lit(true).alias(format!("__known_{}", self.number));
+        let columns = self.keys_as("asked").into_iter().chain(columns).chain([is_there]);
+        LogicalPlanBuilder::from(all).project(columns)?.build()
+    }
+
+    /// `rows`, which have the columns outside, with what was found for their values, of all of them.
+    pub(super) fn joined(&self, rows: LogicalPlan, found: LogicalPlan) -> Result<LogicalPlan> {
+        joined_by(rows, found, JoinType::Left, (self.columns.clone(), self.names("asked")), None)
     }
 
     /// The rows of `plan` for each of the values, which stand beside them; none where it has a step for which that cannot be said.

@@ -148,6 +148,10 @@ pub(crate) fn misread(subquery: &Subquery, is_value: bool) -> Result<Option<&'st
             LogicalPlan::Aggregate(node) if has_no_groups(node) && !own.is_some_and(|own| std::ptr::eq(own, node)) => {
                 (vec![&*node.input], "an aggregate without groups")
             }
+            LogicalPlan::Join(join) if is_asked_outside(join) => {
+                misread = Some("ON of a join of which not all rows are kept");
+                return Ok(TreeNodeRecursion::Stop);
+            }
             LogicalPlan::Join(join) => (of_some_rows(join), "a side of a join of which not all rows are kept"),
             _ => return Ok(TreeNodeRecursion::Continue),
         };
@@ -174,6 +178,12 @@ fn own_aggregate(plan: &LogicalPlan) -> Option<&Aggregate> {
         LogicalPlan::Filter(node) if !node.predicate.contains_outer() => own_aggregate(&node.input),
         _ => None,
     }
+}
+
+/// Whether an outer join is by what is outside of the subquery.
+fn is_asked_outside(join: &Join) -> bool {
+    let on = join.on.iter().flat_map(|(left, right)| [left, right]);
+    join.join_type != JoinType::Inner && on.chain(&join.filter).any(Expr::contains_outer)
 }
 
 /// The sides of `join` that mean something else once a filter of theirs is one of what was joined.

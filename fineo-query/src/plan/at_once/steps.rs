@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::DataType,
+    arrow::datatypes::{DataType, FieldRef},
     common::{
-        Column, DFSchema, NullEquality,
+        Column, DFSchema, ExprSchema, NullEquality,
         tree_node::{Transformed, TransformedResult, TreeNode},
     },
     error::Result,
@@ -34,7 +34,9 @@ impl Outside {
         let mut columns: Vec<Column> = Vec::new();
         for expr in &subquery.outer_ref_columns {
             let Expr::OuterReferenceColumn(_, column) = expr else { return Ok(None) };
-            if !rows.schema().is_column_from_schema(column) {
+            // Intervals of one length are the same to some steps, and to others not.
+            let is_known = |field: &FieldRef| !matches!(field.data_type(), DataType::Interval(_));
+            if !rows.schema().field_from_column(column).is_ok_and(is_known) {
                 return Ok(None);
             }
             if !columns.contains(column) {

@@ -61,3 +61,37 @@ impl ScalarUDFImpl for OneRow {
         Ok(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::{
+        array::{ArrayRef, BooleanArray, Int64Array},
+        datatypes::{DataType, Field},
+    };
+
+    use super::*;
+
+    fn asked(counts: Vec<Option<i64>>, are_there: Vec<Option<bool>>) -> std::result::Result<usize, String> {
+        let number_rows = counts.len();
+        let values: ArrayRef = Arc::new(Int64Array::from(vec![7; number_rows]));
+        let (counts, there): (ArrayRef, ArrayRef) =
+            (Arc::new(Int64Array::from(counts)), Arc::new(BooleanArray::from(are_there)));
+        let args = [values, counts, there].map(ColumnarValue::Array).to_vec();
+        let fields = args.iter().map(|arg| Arc::new(Field::new("", arg.data_type(), true))).collect();
+        let return_field = Arc::new(Field::new("", DataType::Int64, true));
+        let config_options = Arc::default();
+        let given = ScalarFunctionArgs { args, arg_fields: fields, number_rows, return_field, config_options };
+        let function = OneRow { signature: Signature::any(3, Volatility::Immutable) };
+        let answer = function.invoke_with_args(given).map_err(|error| error.to_string())?;
+        Ok(answer.into_array(number_rows).map_err(|error| error.to_string())?.len())
+    }
+
+    #[test]
+    fn a_value_is_of_one_row_at_most_and_of_a_row_that_was_asked_for() {
+        assert_eq!(asked(vec![Some(1), None, Some(0)], vec![Some(true); 3]), Ok(3));
+        assert!(asked(vec![Some(1), Some(2)], vec![Some(true); 2]).unwrap_err().contains("more than one row"));
+        assert!(asked(vec![Some(1), None], vec![Some(true), None]).unwrap_err().contains("rows_changed"));
+    }
+}

@@ -8,7 +8,7 @@ use datafusion::{
 
 use crate::plan::subqueries::subquery_of;
 
-/// Aggregates whose result hangs on no order.
+/// Aggregates whose result hangs on no order. `first_value` is of one row where it is in an answer that was asked at once.
 const ORDERLESS: [&str; 7] = ["bool_and", "bool_or", "count", "first_value", "max", "min", "sum"];
 
 /// How many steps `plan` has, with those of its subqueries; none where two readings of it may differ.

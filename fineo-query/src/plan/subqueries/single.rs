@@ -1,7 +1,7 @@
 //! Subqueries that aggregate without groups: they have one row, whatever they found. The engine asks what they found.
 //!
 //! As a value it knows them, and so a test of the one row is said of values. Where such a row is a part of a subquery that refers
-//! to the row outside, and where one keeps some of its rows only, the engine's joins would mean something else: refused.
+//! to the row outside, and where one keeps some of its rows only, the engine's joins would mean something else: `misread`.
 
 use std::sync::Arc;
 

@@ -131,8 +131,8 @@ impl Asked {
     /// The column that has the answer of `subquery`, joined with `rows`; none where the engine answers it, or it cannot be done.
     fn answered(&mut self, subquery: &Subquery, rows: &mut Rows<'_>) -> Result<Option<Expr>> {
         let is_one = has_one_row(&subquery.subquery)?;
-        let has_rows = !subquery.outer_ref_columns.is_empty();
-        if !has_rows || is_one && !is_wanted(subquery, true)? {
+        let is_correlated = !subquery.outer_ref_columns.is_empty();
+        if !is_correlated || is_one && !is_wanted(subquery, true)? {
             return Ok(None);
         }
         let Some(outside) = self.outside(subquery, rows.original)? else { return Ok(None) };

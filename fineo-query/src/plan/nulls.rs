@@ -55,7 +55,7 @@ fn of_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let mut parts = split_conjunction_owned(expr);
         for part in &mut parts {
             // Of what has to be true, null is as good as false.
-            let test = kept(equal(std::mem::take(part), &schema)?)?;
+            let test = equal(std::mem::take(part), &schema)?.transform_data(kept)?;
             let is_mixed = match &test.data {
                 Expr::InList(list) => !is_of_values(list)?,
                 _ => false,
@@ -68,20 +68,22 @@ fn of_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 }
 
 /// `test`, said by values of which none is null where it says that two are the same, null or not.
-fn equal(test: Expr, schema: &DFSchema) -> Result<Expr> {
-    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right }) = &test else { return Ok(test) };
+fn equal(test: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right }) = &test else {
+        return Ok(Transformed::no(test));
+    };
     let has_columns = !left.column_refs().is_empty() && !right.column_refs().is_empty();
     if !has_columns || test.is_volatile() {
-        return Ok(test);
+        return Ok(Transformed::no(test));
     }
     let of_left = left.get_type(schema)?;
-    let Ok(value) = ScalarValue::new_default(&of_left) else { return Ok(test) };
+    let Ok(value) = ScalarValue::new_default(&of_left) else { return Ok(Transformed::no(test)) };
     if right.get_type(schema)? != of_left {
-        return Ok(test);
+        return Ok(Transformed::no(test));
     }
     let filled = |side: &Expr| coalesce(vec![side.clone(), lit(value.clone())]);
     let is_null = left.clone().is_null().eq(right.clone().is_null());
-    Ok(is_null.and(filled(left).eq(filled(right))))
+    Ok(Transformed::yes(is_null.and(filled(left).eq(filled(right)))))
 }
 
 /// `expr` with those of its tests apart that would become one though null is something else of both.

@@ -261,7 +261,7 @@ impl TenantRun<'_> {
             let Some((metric, version)) = key.split_once('/') else { continue };
             let Ok(version) = version.parse() else { continue };
             let unreadable = "a segment's schema of records cannot be read";
-            let schema = serde_json::from_str(schema.get())
+            let schema = serde_json::from_str(schema)
                 .map_err(|source| Error::corrupt(unreadable).with("schema", key).with_source(source))?;
             layouts.insert((MetricId::new(metric)?, version), Arc::new(RecordLayout::of_avro_schema(&schema)?));
         }

@@ -1,6 +1,6 @@
 //! Reads segments, one tenant at a time.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use fineo_core::{
@@ -36,7 +36,7 @@ pub struct SegmentReader {
     pub(super) index: Vec<BlockInfo>,
     /// The last position of the segment before.
     pub(super) after: Option<Position>,
-    record_schemas: BTreeMap<String, Box<RawValue>>,
+    record_schemas: BTreeMap<String, Arc<str>>,
     sync: [u8; SYNC_LEN],
     pub(super) blocks_at: u64,
     size: u64,
@@ -98,8 +98,7 @@ impl SegmentReader {
         let after = metadata.get(AFTER_KEY).map(|after| String::from_utf8_lossy(after).parse()).transpose();
         let after = after.map_err(|source| Error::corrupt("a segment begins nowhere").with_source(source))?;
         let record_schemas = match metadata.get(RECORDS_KEY) {
-            Some(schemas) => serde_json::from_slice(schemas)
-                .map_err(|source| Error::corrupt("a segment's schemas cannot be read").with_source(source))?,
+            Some(schemas) => record_schemas(schemas)?,
             None => BTreeMap::new(),
         };
         Ok(Self { name: name.clone(), index, after, record_schemas, sync, blocks_at, size })
@@ -138,7 +137,7 @@ impl SegmentReader {
     }
 
     /// The Avro schemas of `tenant`'s staged records, as JSON, each with `metric/version`.
-    pub fn record_schemas_of(&self, tenant: &TenantId) -> impl Iterator<Item = (&str, &RawValue)> {
+    pub fn record_schemas_of(&self, tenant: &TenantId) -> impl Iterator<Item = (&str, &str)> {
         let prefix = format!("{tenant}/");
         let of_tenant = self.record_schemas.range(prefix.clone()..);
         of_tenant.map_while(move |(key, schema)| Some((key.strip_prefix(&*prefix)?, &**schema)))
@@ -211,6 +210,24 @@ impl SegmentReader {
         }
         Ok(())
     }
+}
+
+/// The schemas of a segment's records by their keys. In the place of one that is there already stands its key.
+pub(super) fn record_schemas(text: &[u8]) -> Result<BTreeMap<String, Arc<str>>> {
+    let broken = || Error::corrupt("a segment's schemas cannot be read");
+    let read: BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_slice(text).map_err(|source| broken().with_source(source))?;
+    let (references, own): (Vec<_>, Vec<_>) = read.into_iter().partition(|(_, schema)| schema.get().starts_with('"'));
+    let mut schemas: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    schemas.extend(own.into_iter().map(|(key, schema)| (key.into_owned(), schema.get().into())));
+    let mut same = Vec::with_capacity(references.len());
+    for (key, reference) in references {
+        let other: String = serde_json::from_str(reference.get()).map_err(|source| broken().with_source(source))?;
+        let schema = schemas.get(&other).ok_or_else(|| broken().with("schema", &key).with("same_as", other))?;
+        same.push((key.into_owned(), Arc::clone(schema)));
+    }
+    schemas.extend(same);
+    Ok(schemas)
 }
 
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! Segments: packed, read by tenant, damaged.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use apache_avro::types::Value;
 use bytes::Bytes;
@@ -87,6 +87,41 @@ fn any_avro_library_reads_a_segment() {
         }
     });
     assert_eq!(events.sum::<usize>(), 199);
+}
+
+fn with_schemas(schemas: &[(&str, &str)]) -> Segment {
+    let mut received = Received::new(Stage::Raw, ShardId::new("s0").unwrap());
+    received.push(&deliveries()).unwrap();
+    let schemas: BTreeMap<String, Arc<str>> =
+        schemas.iter().map(|(key, schema)| ((*key).to_owned(), Arc::from(*schema))).collect();
+    received.finish(None, &schemas).unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn schemas_that_many_tenants_share_stand_in_a_segment_once() {
+    let (one, other) = (r#"{"type":"record","name":"n1","fields":[]}"#, r#"{"type":"record","name":"n2","fields":[]}"#);
+    let shared: Vec<(String, &str)> = (0..1_000).map(|number| (format!("t{number:04}/n1/1"), one)).collect();
+    let mut all: Vec<(&str, &str)> = shared.iter().map(|(key, schema)| (&**key, *schema)).collect();
+    all.extend([("t0007/n1/2", other), ("t0500/n2/1", other), ("t\u{e9}/n\"/1", one)]);
+    let bytes = with_schemas(&all).bytes;
+    assert_eq!(bytes.windows(one.len()).filter(|part| *part == one.as_bytes()).count(), 1);
+
+    let reader = open(bytes).await.1.unwrap();
+    let of = |name: &str| reader.record_schemas_of(&TenantId::new(name).unwrap()).collect::<Vec<_>>();
+    assert_eq!(of("t0000"), [("n1/1", one)]);
+    assert_eq!(of("t0007"), [("n1/1", one), ("n1/2", other)]);
+    assert_eq!(of("t0500"), [("n1/1", one), ("n2/1", other)]);
+    assert!(of("t050").is_empty());
+}
+
+#[test]
+fn a_schema_said_to_be_that_of_nobody_or_of_a_reference_is_refused() {
+    for text in
+        [r#"{"a/n1/1":"b/n1/1"}"#, r#"{"a/n1/1":"a/n1/1"}"#, r#"{"a/n1/1":"b/n1/1","b/n1/1":"a/n1/1"}"#, "[]", "{"]
+    {
+        let error = super::read::record_schemas(text.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{text}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! Makes segments.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use fineo_core::{
@@ -9,7 +13,6 @@ use fineo_core::{
     stream::Delivery,
 };
 use fineo_schema::avro::{write_bytes, write_long};
-use serde_json::Value;
 
 use super::{
     AFTER_KEY, BLOCK_BYTES, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN,
@@ -94,7 +97,11 @@ impl Received {
     /// # Errors
     ///
     /// When the compression fails.
-    pub(crate) fn finish(self, after: Option<Position>, records: &BTreeMap<String, Value>) -> Result<Option<Segment>> {
+    pub(crate) fn finish(
+        self,
+        after: Option<Position>,
+        records: &BTreeMap<String, Arc<str>>,
+    ) -> Result<Option<Segment>> {
         let Self { stage, shard, bounds, tenants, mut packer } = self;
         let Some((time, first, last)) = bounds else { return Ok(None) };
         let name = SegmentName { stage, kind: SegmentKind::Received, time, shard, first, last };
@@ -218,6 +225,30 @@ fn arrival(stage: Stage, delivery: &Delivery) -> Timestamp {
     }
 }
 
+/// The schemas of records as a JSON object. Where an earlier one is the same, its key stands in the place of the schema: many
+/// tenants have the same devices.
+fn records_text(records: &BTreeMap<String, Arc<str>>) -> Vec<u8> {
+    let mut first: HashMap<&str, String> = HashMap::new();
+    let mut text = vec![b'{'];
+    for (key, schema) in records {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        let key = serde_json::Value::from(key.as_str()).to_string();
+        text.extend_from_slice(key.as_bytes());
+        text.push(b':');
+        match first.get(&**schema) {
+            Some(same) => text.extend_from_slice(same.as_bytes()),
+            None => {
+                text.extend_from_slice(schema.as_bytes());
+                first.insert(schema, key);
+            }
+        }
+    }
+    text.push(b'}');
+    text
+}
+
 /// The blocks of a segment so far.
 #[derive(Debug, Default)]
 struct Blocks {
@@ -232,11 +263,11 @@ impl Blocks {
         self.done.push(block);
     }
 
-    fn segment(self, name: SegmentName, after: Option<Position>, records: &BTreeMap<String, Value>) -> Segment {
+    fn segment(self, name: SegmentName, after: Option<Position>, records: &BTreeMap<String, Arc<str>>) -> Segment {
         let index: Vec<&BlockInfo> = self.done.iter().map(|block| &block.info).collect();
         let index = serde_json::to_vec(&index).expect("an index is plain data");
         let schema = schema(name.stage, name.kind).to_string();
-        let records_text = serde_json::to_vec(records).expect("schemas are plain data");
+        let records_text = records_text(records);
         let after = after.map(|after| after.to_string());
         let mut metadata: Vec<(&str, &[u8])> = vec![("avro.codec", b"zstandard"), ("avro.schema", schema.as_bytes())];
         if let Some(after) = &after {

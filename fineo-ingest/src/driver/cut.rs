@@ -10,7 +10,6 @@ use fineo_core::{
     Error, Position, Result, ShardId, Timestamp,
     archive::{Created, SegmentKind, Stage},
 };
-use serde_json::Value;
 
 use super::{
     checkpoint::{self, Checkpoint},
@@ -27,7 +26,7 @@ use crate::{
 pub(crate) struct Pending {
     pub(crate) received: Received,
     pub(crate) errors: Vec<ErrorRow>,
-    pub(crate) records: BTreeMap<String, Value>,
+    pub(crate) records: BTreeMap<String, Arc<str>>,
     pub(crate) bytes: usize,
     /// Whether the shard ended behind it.
     pub(crate) is_finished: bool,

@@ -12,7 +12,6 @@ use fineo_core::{
     nearline::{Rows, Written},
     stream::Delivery,
 };
-use serde_json::Value;
 
 use super::parts::Shared;
 use crate::{
@@ -57,8 +56,8 @@ impl Work {
         }
     }
 
-    /// The schemas of the records passed since the last call.
-    pub(crate) fn take_record_schemas(&mut self) -> BTreeMap<String, Value> {
+    /// The Avro schemas of the records passed since the last call, as JSON, by `tenant/metric/version`.
+    pub(crate) fn take_record_schemas(&mut self) -> BTreeMap<String, Arc<str>> {
         match self {
             Self::Raw(_) => BTreeMap::new(),
             Self::Staged(work) => work.take_record_schemas(),

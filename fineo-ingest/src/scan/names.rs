@@ -144,6 +144,11 @@ impl Names {
         is_full
     }
 
+    /// How many there are, inner nodes among them.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(crate) fn node_mut(&mut self, node: u32) -> &mut Node {
         &mut self.nodes[node as usize]
     }

@@ -2,6 +2,7 @@
 
 mod event;
 mod refused;
+mod tenants;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +17,10 @@ use fineo_core::{
 use fineo_schema::{Identity, RecordHead, TenantSchema, UnknownMetric, name};
 use foldhash::fast::RandomState;
 
-use self::event::{Event, Planned, event_id, ruled_out, time_of};
+use self::{
+    event::{Event, Planned, event_id, ruled_out, time_of},
+    tenants::Tenants,
+};
 use super::{
     identity::{self, NamesDigest},
     payload,
@@ -60,13 +64,11 @@ pub(crate) struct RawOutcome {
 /// Reads events into records. Keeps what it learned about names.
 #[derive(Debug)]
 pub(crate) struct RawStage {
-    tenants: HashMap<TenantId, TenantState, RandomState>,
+    tenants: Tenants,
     fields_max: usize,
     scratch: Scratch,
 }
 
-/// More tenants than this are not remembered.
-const TENANTS_MAX: usize = 256;
 /// So many names of metrics are found by comparing, without a hash.
 const RECENT_METRICS_MAX: usize = 16;
 
@@ -96,6 +98,8 @@ struct TenantState {
     recent_metrics: Vec<(Box<str>, u32)>,
     /// The key that named the tenant, and its number.
     dropped: Option<(Box<str>, u32)>,
+    /// How many names of it [`Tenants`] counted.
+    counted: usize,
 }
 
 /// Why an event was not forwarded.
@@ -113,7 +117,7 @@ impl From<Rejection> for Stop {
 
 impl RawStage {
     pub(crate) fn new(fields_max: usize) -> Self {
-        Self { tenants: HashMap::default(), fields_max, scratch: Scratch::default() }
+        Self { tenants: Tenants::default(), fields_max, scratch: Scratch::default() }
     }
 
     /// Reads those of `deliveries` that `wanted` names. `key` is the key of the entries to forward;
@@ -136,7 +140,7 @@ impl RawStage {
             let Some(schema) = schemas.get(tenant) else {
                 unreachable!("the caller brings the schema of every tenant of the batch")
             };
-            let state = state_of(&mut self.tenants, tenant, schema);
+            let state = self.tenants.state_of(tenant, schema);
             while let Some(index) = wanted.next_if(|index| deliveries[*index].tenant == *tenant) {
                 let start = self.scratch.out.len();
                 let read = state.read(&deliveries[index], &mut self.scratch, self.fields_max, may_discover);
@@ -190,29 +194,6 @@ impl RawOutcome {
     }
 }
 
-fn state_of<'a>(
-    tenants: &'a mut HashMap<TenantId, TenantState, RandomState>,
-    tenant: &TenantId,
-    schema: &Arc<TenantSchema>,
-) -> &'a mut TenantState {
-    if !tenants.contains_key(tenant) {
-        if tenants.len() >= TENANTS_MAX {
-            tenants.clear();
-        }
-        tenants.insert(tenant.clone(), TenantState::new(tenant, schema));
-    }
-    let state = tenants.get_mut(tenant).expect("it is there by now");
-    let has_forgotten = state.names.forget_if_full();
-    if !Arc::ptr_eq(&state.schema, schema) || has_forgotten || state.uses.is_full() {
-        state.schema = Arc::clone(schema);
-        state.uses.clear();
-        state.recent_metrics.clear();
-        state.dropped = None;
-    }
-    state.names.rank();
-    state
-}
-
 impl TenantState {
     fn new(tenant: &TenantId, schema: &Arc<TenantSchema>) -> Self {
         Self {
@@ -222,7 +203,20 @@ impl TenantState {
             uses: Uses::default(),
             recent_metrics: Vec::new(),
             dropped: None,
+            counted: 0,
         }
+    }
+
+    /// Forgets what it knows of another schema, and names that became too many.
+    fn make_fit_for(&mut self, schema: &Arc<TenantSchema>) {
+        let has_forgotten = self.names.forget_if_full();
+        if !Arc::ptr_eq(&self.schema, schema) || has_forgotten || self.uses.is_full() {
+            self.schema = Arc::clone(schema);
+            self.uses.clear();
+            self.recent_metrics.clear();
+            self.dropped = None;
+        }
+        self.names.rank();
     }
 
     /// Appends the staged entry of the event to `scratch.out`; answers when it happened, and where else it may be a row.

@@ -79,6 +79,7 @@ impl<'a> Runs<'a> {
     pub(crate) fn of(deliveries: &'a [Delivery]) -> Self {
         let mut of = Vec::with_capacity(deliveries.len());
         let mut kinds: Vec<Kind<'a>> = Vec::new();
+        let mut numbers: HashMap<(&TenantId, &[u8]), usize, RandomState> = HashMap::default();
         let mut last = 0;
         for (index, delivery) in deliveries.iter().enumerate() {
             let Some(bytes) = payload::kind(&delivery.payload) else {
@@ -87,7 +88,7 @@ impl<'a> Runs<'a> {
             };
             let is_this = |kind: &Kind<'_>| kind.bytes == bytes && *kind.tenant == delivery.tenant;
             if !kinds.get(last).is_some_and(is_this) {
-                last = kinds.iter().position(is_this).unwrap_or(kinds.len());
+                last = *numbers.entry((&delivery.tenant, bytes)).or_insert(kinds.len());
                 if last == kinds.len() {
                     kinds.push(Kind { tenant: &delivery.tenant, bytes, first: index, records: 0, payload_bytes: 0 });
                 }
@@ -113,6 +114,7 @@ impl<'a> Runs<'a> {
 /// Reads the records of `deliveries`, whose `runs` were found, into rows of `shard`.
 pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery], runs: &Runs<'_>) -> StagedOutcome {
     let mut outcome = StagedOutcome::default();
+    let mut groups = GroupNumbers::default();
     let mut begun: Vec<Option<Run<'_>>> = runs.kinds.iter().map(|_| None).collect();
     for ((index, delivery), number) in (0_u32..).zip(deliveries).zip(&runs.of) {
         let entry = match payload::read(&delivery.payload) {
@@ -124,8 +126,10 @@ pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery],
         };
         // What can be read has a kind.
         let number = *number as usize;
-        let run =
-            begun[number].get_or_insert_with(|| begin_run(layouts, shard, &runs.kinds[number], &entry, &mut outcome));
+        let run = begun[number].get_or_insert_with(|| {
+            let kind = &runs.kinds[number];
+            begin_run(layouts, shard, kind, &entry, &mut groups, &mut outcome.groups)
+        });
         let read = match run.layout {
             Some(layout) => read_row(layout, run, &mut outcome.groups, delivery, &entry, index),
             None => Err("the schema has no layout for the record".to_owned()),
@@ -140,26 +144,28 @@ pub(crate) fn apply(layouts: &Layouts, shard: &ShardId, deliveries: &[Delivery],
     outcome
 }
 
-fn begin_run<'a>(
+/// The numbers of the groups begun, by tenant and metric.
+type GroupNumbers<'a> = HashMap<(&'a TenantId, MetricId), usize, RandomState>;
+
+fn begin_run<'a, 'b>(
     layouts: &'a Layouts,
     shard: &ShardId,
-    kind: &Kind<'_>,
+    kind: &Kind<'b>,
     entry: &StagedEntry<'_>,
-    outcome: &mut StagedOutcome,
+    numbers: &mut GroupNumbers<'b>,
+    groups: &mut Vec<Group>,
 ) -> Run<'a> {
     let metric = MetricId::new(entry.metric).unwrap_or_else(|_| MetricId::errors());
     let key = LayoutKey { tenant: kind.tenant.clone(), metric, schema: entry.schema };
     let layout = layouts.get(&key).and_then(Option::as_ref);
     let LayoutKey { tenant, metric, .. } = key;
-    let known = outcome.groups.iter().position(|group| group.metric == metric && group.tenant == tenant);
-    let group = known.unwrap_or_else(|| {
-        let rows = Rows::new(shard.clone());
-        outcome.groups.push(Group { tenant, metric, rows, deliveries: Vec::new() });
-        outcome.groups.len() - 1
-    });
-    outcome.groups[group].deliveries.reserve(kind.records);
+    let group = *numbers.entry((kind.tenant, metric.clone())).or_insert(groups.len());
+    if group == groups.len() {
+        groups.push(Group { tenant, metric, rows: Rows::new(shard.clone()), deliveries: Vec::new() });
+    }
+    groups[group].deliveries.reserve(kind.records);
     // A cell takes about as many bytes in a row as in a record.
-    outcome.groups[group].rows.reserve(kind.records, kind.payload_bytes / CELL_BYTES, kind.payload_bytes);
+    groups[group].rows.reserve(kind.records, kind.payload_bytes / CELL_BYTES, kind.payload_bytes);
     let numbers = vec![UNNUMBERED; layout.map_or(0, |layout| layout.slots())];
     Run { layout, group, numbers }
 }

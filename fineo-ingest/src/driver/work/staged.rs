@@ -1,12 +1,11 @@
 //! Stage staged in a driver: records in, rows out.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use fineo_core::{ErrorKind, MetricId, Result, ShardId, TenantId, archive::Stage, nearline::Written, stream::Delivery};
-use serde_json::Value;
 
 use super::{Passed, write_errors, write_rows};
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     stage::staged::{self, Group, LayoutKey, Layouts, Runs, StagedOutcome},
 };
 
-/// More layouts than this are not kept.
+/// More layouts than this are not kept, unless half of them are of the open segment.
 const LAYOUTS_MAX: usize = 10_000;
 
 #[derive(Debug)]
@@ -22,6 +21,9 @@ pub(crate) struct StagedWork {
     shared: Arc<Shared>,
     shard: ShardId,
     layouts: Layouts,
+    /// Their Avro schemas as JSON, of those that a segment needed. Layouts of one form share one text.
+    schemas: HashMap<LayoutKey, Arc<str>>,
+    schema_texts: HashSet<Arc<str>>,
     /// The layouts used since the last segment.
     used: HashSet<LayoutKey>,
     /// The tenants whose discovered names are loaded.
@@ -30,7 +32,15 @@ pub(crate) struct StagedWork {
 
 impl StagedWork {
     pub(crate) fn new(shared: Arc<Shared>, shard: ShardId) -> Self {
-        Self { shared, shard, layouts: Layouts::default(), used: HashSet::new(), loaded: HashSet::new() }
+        Self {
+            shared,
+            shard,
+            layouts: Layouts::default(),
+            schemas: HashMap::new(),
+            schema_texts: HashSet::new(),
+            used: HashSet::new(),
+            loaded: HashSet::new(),
+        }
     }
 
     pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
@@ -97,9 +107,11 @@ impl StagedWork {
 
     async fn load_layouts(&mut self, needed: Vec<LayoutKey>) -> Result<()> {
         // Between batches, and not those of the open segment: their schemas are archived with it.
-        if self.layouts.len() >= LAYOUTS_MAX {
+        if self.layouts.len() >= LAYOUTS_MAX.max(2 * self.used.len()) {
             let used = &self.used;
             self.layouts.retain(|key, _| used.contains(key));
+            self.schemas.retain(|key, _| used.contains(key));
+            self.schema_texts = self.schemas.values().cloned().collect();
         }
         for key in needed {
             if !self.used.contains(&key) {
@@ -121,12 +133,21 @@ impl StagedWork {
         Ok(())
     }
 
-    pub(crate) fn take_record_schemas(&mut self) -> BTreeMap<String, Value> {
-        let used = std::mem::take(&mut self.used);
-        let schemas = used.into_iter().filter_map(|key| {
-            let layout = self.layouts.get(&key)?.as_ref()?;
-            Some((format!("{}/{}/{}", key.tenant, key.metric, key.schema), layout.avro_schema()))
-        });
-        schemas.collect()
+    pub(crate) fn take_record_schemas(&mut self) -> BTreeMap<String, Arc<str>> {
+        let mut taken = BTreeMap::new();
+        for key in std::mem::take(&mut self.used) {
+            let Some(Some(layout)) = self.layouts.get(&key) else { continue };
+            let name = format!("{}/{}/{}", key.tenant, key.metric, key.schema);
+            let texts = &mut self.schema_texts;
+            let text = self.schemas.entry(key).or_insert_with(|| {
+                let text: Arc<str> = layout.avro_schema().to_string().into();
+                texts.get(&text).cloned().unwrap_or_else(|| {
+                    texts.insert(Arc::clone(&text));
+                    text
+                })
+            });
+            taken.insert(name, Arc::clone(text));
+        }
+        taken
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fineo_core::{ContentHash, stream::Delivery};
 use fineo_schema::TenantSchema;
 
-use super::{Event, RawStage, Scratch, TenantState, state_of};
+use super::{Event, RawStage, Scratch, TenantState};
 use crate::{envelope, stage::uses::TIMESTAMP_KEY};
 
 /// What a refused event said.
@@ -19,13 +19,13 @@ pub(super) struct RefusedContent {
 impl RawStage {
     /// The hash of what an event says, where it can be read at all.
     pub(crate) fn content_of(&mut self, schema: &Arc<TenantSchema>, delivery: &Delivery) -> Option<ContentHash> {
-        let state = state_of(&mut self.tenants, &delivery.tenant, schema);
+        let state = self.tenants.state_of(&delivery.tenant, schema);
         state.content_of(delivery, &mut self.scratch, self.fields_max).map(|content| content.hash)
     }
 
     /// What an event calls its metric, whether or not there is one of that name.
     pub(crate) fn metric_name_of(&mut self, schema: &Arc<TenantSchema>, delivery: &Delivery) -> Option<Arc<str>> {
-        let state = state_of(&mut self.tenants, &delivery.tenant, schema);
+        let state = self.tenants.state_of(&delivery.tenant, schema);
         let envelope = envelope::read(&delivery.payload).ok()?;
         let source = state.read_fields(&envelope, &mut self.scratch, self.fields_max).ok()?;
         let event = Event { fields: &self.scratch.fields, source };

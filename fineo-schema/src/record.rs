@@ -112,7 +112,8 @@ pub trait ValueVisitor<'a> {
     fn declared(&mut self, field: usize, name: SentName<'a>, value: Option<RecordValue<'a>>, text: Option<&'a str>);
 }
 
-/// How records of a metric are written under one version of its schema.
+/// How records of a metric are written under one version of its schema. Equal layouts write the same bytes.
+#[derive(PartialEq, Eq, Hash)]
 pub struct RecordLayout {
     metric: MetricId,
     fields: Vec<(FieldId, FieldType)>,

@@ -6,6 +6,8 @@ use std::{
 };
 
 use fineo_core::{ErrorKind, MetricId, Result, ShardId, TenantId, archive::Stage, nearline::Written, stream::Delivery};
+use fineo_schema::RecordLayout;
+use foldhash::fast::RandomState;
 
 use super::{Passed, write_errors, write_rows};
 use crate::{
@@ -21,9 +23,8 @@ pub(crate) struct StagedWork {
     shared: Arc<Shared>,
     shard: ShardId,
     layouts: Layouts,
-    /// Their Avro schemas as JSON, of those that a segment needed. Layouts of one form share one text.
-    schemas: HashMap<LayoutKey, Arc<str>>,
-    schema_texts: HashSet<Arc<str>>,
+    /// Their Avro schemas as JSON, of those that a segment needed: many tenants have the same devices, and so the same layouts.
+    schemas: HashMap<Arc<RecordLayout>, Arc<str>, RandomState>,
     /// The layouts used since the last segment.
     used: HashSet<LayoutKey>,
     /// The tenants whose discovered names are loaded.
@@ -36,8 +37,7 @@ impl StagedWork {
             shared,
             shard,
             layouts: Layouts::default(),
-            schemas: HashMap::new(),
-            schema_texts: HashSet::new(),
+            schemas: HashMap::default(),
             used: HashSet::new(),
             loaded: HashSet::new(),
         }
@@ -110,8 +110,7 @@ impl StagedWork {
         if self.layouts.len() >= LAYOUTS_MAX.max(2 * self.used.len()) {
             let used = &self.used;
             self.layouts.retain(|key, _| used.contains(key));
-            self.schemas.retain(|key, _| used.contains(key));
-            self.schema_texts = self.schemas.values().cloned().collect();
+            self.schemas.clear();
         }
         for key in needed {
             if !self.used.contains(&key) {
@@ -137,16 +136,9 @@ impl StagedWork {
         let mut taken = BTreeMap::new();
         for key in std::mem::take(&mut self.used) {
             let Some(Some(layout)) = self.layouts.get(&key) else { continue };
-            let name = format!("{}/{}/{}", key.tenant, key.metric, key.schema);
-            let texts = &mut self.schema_texts;
-            let text = self.schemas.entry(key).or_insert_with(|| {
-                let text: Arc<str> = layout.avro_schema().to_string().into();
-                texts.get(&text).cloned().unwrap_or_else(|| {
-                    texts.insert(Arc::clone(&text));
-                    text
-                })
-            });
-            taken.insert(name, Arc::clone(text));
+            let schema =
+                self.schemas.entry(Arc::clone(layout)).or_insert_with(|| layout.avro_schema().to_string().into());
+            taken.insert(format!("{}/{}/{}", key.tenant, key.metric, key.schema), Arc::clone(schema));
         }
         taken
     }

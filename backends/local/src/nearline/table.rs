@@ -176,3 +176,36 @@ impl Unsynced {
         tables
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MetricId, Tables, TenantId, Unsynced};
+
+    #[test]
+    fn a_table_is_unsynced_once_until_it_is_taken() {
+        let (mut tables, unsynced) = (Tables::default(), Unsynced::default());
+        let tenant = TenantId::new("acme").unwrap();
+        let table = tables.get_or_new(&tenant, &MetricId::numbered(1)).clone();
+        for _ in 0..2 {
+            unsynced.add(&table, &mut table.state());
+            unsynced.add(&table, &mut table.state());
+            let taken = unsynced.take();
+            assert_eq!(taken.len(), 1);
+            assert!(unsynced.take().is_empty());
+            unsynced.add_all(&taken);
+            assert_eq!(unsynced.take().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_tenant_has_its_own_tables() {
+        let mut tables = Tables::default();
+        for (tenant, metric) in [("b", 1), ("a", 2), ("b", 2), ("ab", 1), ("b", 1)] {
+            tables.get_or_new(&TenantId::new(tenant).unwrap(), &MetricId::numbered(metric));
+        }
+        assert_eq!(tables.all().count(), 4);
+        for (tenant, count) in [("a", 1), ("b", 2), ("ab", 1), ("c", 0)] {
+            assert_eq!(tables.of_tenant(&TenantId::new(tenant).unwrap()).count(), count, "{tenant}");
+        }
+    }
+}

@@ -18,6 +18,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod pack;
+mod packs;
 mod reach;
 mod reading;
 mod scan;
@@ -26,6 +27,7 @@ mod segment_writer;
 mod sequential;
 mod source;
 mod store;
+mod table;
 mod text;
 
 use std::{

@@ -7,6 +7,7 @@ mod fixture;
 mod journal;
 mod nearline_faults;
 mod nearline_model;
+mod nearline_packs;
 mod nearline_reads;
 mod objects;
 mod recovery;

@@ -37,7 +37,8 @@ struct Slot {
 
 #[derive(Debug, Default)]
 struct Slots {
-    by_thing: HashMap<(u64, Thing), Slot>,
+    /// By segment: what is gone is let go of without a look at the others.
+    by_segment: HashMap<u64, HashMap<Thing, Slot>>,
     bytes: usize,
     /// Counts uses, to know what was not used for long.
     uses: u64,
@@ -98,12 +99,12 @@ impl Cache {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.uses += 1;
         let uses = slots.uses;
-        let slot = slots.by_thing.get_mut(&(segment, thing))?;
+        let slot = slots.by_segment.get_mut(&segment)?.get_mut(&thing)?;
         slot.used = uses;
         Some(slot.kept.clone())
     }
 
-    fn keep(&self, thing: (u64, Thing), kept: Kept, bytes: usize) {
+    fn keep(&self, (segment, thing): (u64, Thing), kept: Kept, bytes: usize) {
         if bytes > self.bytes_max / 4 {
             return;
         }
@@ -111,7 +112,7 @@ impl Cache {
         slots.uses += 1;
         let slot = Slot { kept, bytes, used: slots.uses };
         slots.bytes += bytes;
-        if let Some(old) = slots.by_thing.insert(thing, slot) {
+        if let Some(old) = slots.by_segment.entry(segment).or_default().insert(thing, slot) {
             slots.bytes -= old.bytes;
         }
         if slots.bytes > self.bytes_max {
@@ -119,28 +120,32 @@ impl Cache {
         }
     }
 
-    /// Lets go of everything of `segment`, which is gone.
-    pub(super) fn forget(&self, segments: &[u64]) {
+    /// Lets go of everything of `segments`, which are gone.
+    pub(super) fn forget(&self, segments: impl Iterator<Item = u64>) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut freed = 0;
-        slots.by_thing.retain(|(segment, _), slot| {
-            let stays = !segments.contains(segment);
-            freed += if stays { 0 } else { slot.bytes };
-            stays
-        });
-        slots.bytes -= freed;
+        for segment in segments {
+            let gone = slots.by_segment.remove(&segment).unwrap_or_default();
+            slots.bytes -= gone.values().map(|slot| slot.bytes).sum::<usize>();
+        }
     }
 }
 
 impl Slots {
     fn evict(&mut self, bytes_max: usize) {
-        let mut by_use: Vec<(u64, (u64, Thing))> = self.by_thing.iter().map(|(key, slot)| (slot.used, *key)).collect();
-        by_use.sort_unstable_by_key(|(used, _)| *used);
-        for (_, key) in by_use {
+        let of = |(segment, things): (&u64, &HashMap<Thing, Slot>)| -> Vec<(u64, u64, Thing)> {
+            things.iter().map(|(thing, slot)| (slot.used, *segment, *thing)).collect()
+        };
+        let mut by_use: Vec<(u64, u64, Thing)> = self.by_segment.iter().flat_map(of).collect();
+        by_use.sort_unstable_by_key(|(used, ..)| *used);
+        for (_, segment, thing) in by_use {
             if self.bytes <= bytes_max {
                 break;
             }
-            self.bytes -= self.by_thing.remove(&key).map_or(0, |slot| slot.bytes);
+            let Some(things) = self.by_segment.get_mut(&segment) else { continue };
+            self.bytes -= things.remove(&thing).map_or(0, |slot| slot.bytes);
+            if things.is_empty() {
+                self.by_segment.remove(&segment);
+            }
         }
     }
 }

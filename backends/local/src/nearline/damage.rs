@@ -9,7 +9,9 @@ use fineo_core::{
 
 use super::{
     manifest::{Change, SegmentEntry},
-    store::{Store, Stored},
+    merge::Replacement,
+    store::Store,
+    table::Stored,
 };
 
 /// Whether rows of `entry` may be among those that `request` wants.
@@ -72,7 +74,7 @@ impl Store {
         let is_meant = |stored: &&Stored| stored.entry().number == damage.unit && stored.damage().is_some();
         let found = table.state().segments.iter().find(is_meant).cloned();
         match found {
-            Some(stored) => self.replace(&table, &[stored], Vec::new()),
+            Some(stored) => self.replace(vec![Replacement { table, old: vec![stored], new: Vec::new() }]),
             None => Ok(()),
         }
     }

@@ -3,19 +3,20 @@
 //! Everything here runs in the keeper's thread, one at a time.
 
 use std::{
-    collections::BTreeSet,
+    path::Path,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use fineo_core::Result;
 
 use super::{
-    manifest::Change,
+    manifest::{Change, SegmentEntry},
     memtable::Memtable,
     pack::Pack,
     segment::Segment,
     segment_writer::{self, Input, Target},
-    store::{Store, Stored, Table},
+    store::Store,
+    table::{Stored, Table},
 };
 use crate::failure;
 
@@ -26,20 +27,26 @@ impl Store {
     /// Makes every row durable.
     pub(super) fn sync_rows(&self) -> Result<()> {
         self.root.check_writable()?;
-        let tables = self.tables();
+        let tables = self.unsynced.take();
+        self.sync_tables(&tables).inspect_err(|_| self.unsynced.add_all(&tables))
+    }
+
+    /// Makes the rows of `tables` durable, which are all that others than the disk have.
+    fn sync_tables(&self, tables: &[Arc<Table>]) -> Result<()> {
         let journal_bytes = self.journal.lock().unwrap_or_else(PoisonError::into_inner).bytes();
         if journal_bytes > self.root.options.journal_bytes {
-            return self.restart_journal(&tables);
+            // Of all tables: others have rows that the journal alone has on disk.
+            return self.restart_journal(&self.tables());
         }
         let is_large = |table: &&Arc<Table>| {
             let state = table.state();
-            !state.frozen.is_empty() || state.active.read().memory_bytes() >= self.segment_bytes_min()
+            !state.frozen.is_empty() || state.memory_bytes() >= self.segment_bytes_min()
         };
         let large: Vec<Arc<Table>> = tables.iter().filter(is_large).cloned().collect();
         if !large.is_empty() {
             self.flush(&large)?;
         }
-        self.journal_rest(&tables)
+        self.journal_rest(tables)
     }
 
     fn segment_bytes_min(&self) -> usize {
@@ -50,7 +57,7 @@ impl Store {
     fn journal_rest(&self, tables: &[Arc<Table>]) -> Result<()> {
         let mut pending: Vec<(Arc<Table>, Arc<Memtable>, usize)> = Vec::new();
         for table in tables {
-            let active = Arc::clone(&table.state().active);
+            let Some(active) = table.state().active.clone() else { continue };
             let rows = active.read();
             if rows.journaled < rows.len() {
                 let len = rows.len();
@@ -114,18 +121,17 @@ impl Store {
     pub(super) fn relieve(&self) -> Result<()> {
         self.root.check_writable()?;
         let target = self.root.options.memtable_bytes / 2;
-        let size = |table: &Arc<Table>| {
-            let state = table.state();
-            let frozen: usize = state.frozen.iter().map(|memtable| memtable.read().memory_bytes()).sum();
-            frozen + state.active.read().memory_bytes()
+        let sized = |table: Arc<Table>| {
+            let bytes = table.state().memory_bytes();
+            (bytes, table)
         };
-        let mut sized: Vec<(usize, Arc<Table>)> =
-            self.tables().into_iter().map(|table| (size(&table), table)).collect();
+        let mut sized: Vec<(usize, Arc<Table>)> = self.tables().into_iter().map(sized).collect();
+        sized.retain(|(bytes, _)| *bytes > 0);
         sized.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         let mut memory = self.memory.load(Ordering::Relaxed);
         let mut chosen = Vec::new();
         for (bytes, table) in sized {
-            if memory <= target || bytes == 0 {
+            if memory <= target {
                 break;
             }
             memory = memory.saturating_sub(bytes);
@@ -134,20 +140,25 @@ impl Store {
         if chosen.is_empty() { Ok(()) } else { self.flush(&chosen) }
     }
 
-    /// Moves the rows of `tables` to segments of one new pack.
+    /// Moves the rows of `tables`, which are different ones, to segments of one new pack; then merges what is to be merged.
     fn flush(&self, tables: &[Arc<Table>]) -> Result<()> {
+        // What stays frozen is moved by the next sync.
+        let flushed = self.flush_frozen(tables).inspect_err(|_| self.unsynced.add_all(tables))?;
+        self.merge(&flushed)
+    }
+
+    /// Freezes the rows of `tables` and moves them to segments; answers the tables that have new ones, each once.
+    fn flush_frozen(&self, tables: &[Arc<Table>]) -> Result<Vec<Arc<Table>>> {
         let cut = self.journal.lock().unwrap_or_else(PoisonError::into_inner).place();
         let mut frozen: Vec<(&Arc<Table>, Arc<Memtable>)> = Vec::new();
         for table in tables {
             let mut state = table.state();
-            if state.active.read().len() > 0 {
-                let full = std::mem::replace(&mut state.active, self.memtable());
-                state.frozen.push(full);
-            }
+            let full = state.active.take();
+            state.frozen.extend(full);
             frozen.extend(state.frozen.iter().map(|memtable| (table, Arc::clone(memtable))));
         }
         if frozen.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.sync_sources()?;
         let pack = Pack::open(&self.root, &self.folder, self.number(), true)?;
@@ -160,16 +171,19 @@ impl Store {
         };
         self.commit(&change)?;
         self.forget_reaches(&change);
-        for ((table, memtable), segment) in frozen.iter().zip(segments) {
+        let mut flushed: Vec<Arc<Table>> = Vec::new();
+        for ((table, memtable), segment) in frozen.into_iter().zip(segments) {
+            self.live.add(&segment.entry);
             let mut state = table.state();
-            state.frozen.retain(|known| !Arc::ptr_eq(known, memtable));
+            state.frozen.retain(|known| !Arc::ptr_eq(known, &memtable));
             state.segments.push(Stored::Whole(segment));
-            self.memory.fetch_sub(memtable.read().memory_bytes(), Ordering::Relaxed);
+            self.memory_changed(memtable.read().memory_bytes(), 0);
+            // The memtables of a table stand side by side.
+            if flushed.last().is_none_or(|last| !Arc::ptr_eq(last, table)) {
+                flushed.push(Arc::clone(table));
+            }
         }
-        for table in frozen.iter().map(|(table, _)| *table) {
-            self.merge(table)?;
-        }
-        Ok(())
+        Ok(flushed)
     }
 
     /// The journal has nothing any more of the tables that `change` cut.
@@ -203,10 +217,7 @@ impl Store {
 
     /// Removes a pack that nothing refers to.
     pub(super) fn drop_pack(&self, pack: &Pack) {
-        if let Err(source) = self.root.disk.remove(&pack.path) {
-            let error = failure::disk_error("remove", &pack.path, source);
-            tracing::warn!(%error, "a pack without segments stays until the directory is opened again");
-        }
+        self.remove_pack(&pack.path);
     }
 
     /// Commits `change`. When nobody knows whether it was made, nothing may be changed any more.
@@ -218,21 +229,18 @@ impl Store {
         })
     }
 
-    /// Removes the packs of `old` segments that no live segment is in any more. Open scans keep reading.
-    pub(super) fn drop_unused(&self, old: &[Stored]) {
-        self.cache.forget(&old.iter().map(|stored| stored.entry().number).collect::<Vec<_>>());
-        let in_packs = old.iter().filter(|stored| !stored.entry().is_of_journal());
-        let packs: BTreeSet<u64> = in_packs.map(|stored| stored.entry().pack).collect();
-        let mut live = BTreeSet::new();
-        for table in self.tables() {
-            live.extend(table.state().segments.iter().map(|stored| stored.entry().pack));
+    /// Lets go of `old` segments and of the packs that no live segment is in any more. Open scans keep reading.
+    pub(super) fn drop_unused(&self, old: &[&SegmentEntry]) {
+        self.cache.forget(old.iter().map(|entry| entry.number));
+        for number in self.live.remove(old.iter().copied()) {
+            self.remove_pack(&Pack::path(&self.folder, number));
         }
-        for number in packs.difference(&live) {
-            let path = Pack::path(&self.folder, *number);
-            if let Err(source) = self.root.disk.remove(&path) {
-                let error = failure::disk_error("remove", &path, source);
-                tracing::warn!(%error, "a pack without segments stays until the directory is opened again");
-            }
+    }
+
+    fn remove_pack(&self, path: &Path) {
+        if let Err(source) = self.root.disk.remove(path) {
+            let error = failure::disk_error("remove", path, source);
+            tracing::warn!(%error, "a pack without segments stays until the directory is opened again");
         }
     }
 }

@@ -32,6 +32,14 @@ impl Positions {
         }
     }
 
+    /// The memory of the list.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Narrow(numbers) => numbers.capacity() * size_of::<u64>(),
+            Self::Wide(positions) => positions.capacity() * size_of::<Position>(),
+        }
+    }
+
     /// The position of `row`.
     pub(super) fn get(&self, row: usize) -> Position {
         match self {
@@ -68,6 +76,11 @@ impl Contents {
             None if content.0 == id.0 => {}
             None => self.0 = Some(before.iter().map(|id| ContentHash(id.0)).chain([content]).collect()),
         }
+    }
+
+    /// The memory of the list.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |contents| contents.capacity() * size_of::<ContentHash>())
     }
 
     /// The content of `row`, whose id is `id`.

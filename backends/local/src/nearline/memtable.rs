@@ -16,8 +16,14 @@ use super::{
     text::TextColumn,
 };
 
-/// What a row takes beside its cells, about: its columns and its place among the ids.
-const ROW_BYTES: usize = 100;
+/// What an allocator takes for each piece of memory beside its bytes, about.
+const PIECE_BYTES: usize = 16;
+/// What a column takes that is counted nowhere else: four pieces, its name, and the name's place among the names.
+const COLUMN_BYTES: usize = 4 * PIECE_BYTES + 64;
+/// What a memtable with rows takes however few they are: itself, and the pieces of its lists.
+const FIXED_BYTES: usize = size_of::<Memtable>() + 20 * PIECE_BYTES;
+/// Room for so many columns is made at first.
+const COLUMNS_MIN: usize = 4;
 
 /// Rows of one tenant and metric. Who knows how many rows there were once, may read those for ever.
 #[derive(Debug)]
@@ -59,6 +65,7 @@ pub(super) struct MemRows {
     /// How many rows the journal has.
     pub(super) journaled: usize,
     seed: u64,
+    /// What the lists of the columns take.
     cell_bytes: usize,
 }
 
@@ -86,9 +93,21 @@ impl MemRows {
         self.ids.len()
     }
 
-    /// The memory that the rows take, about; an estimate that is cheap to ask for after every write.
+    /// The memory that the rows take, about; none without rows. It is cheap to ask for after every write.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.cell_bytes + self.ids.len() * ROW_BYTES + self.columns.len() * 256
+        if self.ids.is_empty() {
+            return 0;
+        }
+        let heads = self.timestamps.capacity() * size_of::<i64>()
+            + self.ids.capacity() * size_of::<EventId>()
+            + self.ingested.capacity() * size_of::<i64>()
+            + self.contents.memory_bytes()
+            + self.positions.memory_bytes()
+            + table_bytes(self.by_id.capacity(), size_of::<(EventId, u32)>());
+        let columns = self.columns.capacity() * size_of::<(Arc<str>, TextColumn)>()
+            + table_bytes(self.names.capacity(), size_of::<(Arc<str>, u32)>())
+            + self.columns.len() * COLUMN_BYTES;
+        FIXED_BYTES + heads + columns + self.aliases.memory_bytes() + self.shards.memory_bytes() + self.cell_bytes
     }
 
     /// What a row with this id and content would be here; none when the id is not here.
@@ -119,7 +138,7 @@ impl MemRows {
         let number = u32::try_from(self.columns.len()).expect("a memtable is bounded");
         if self.columns.len() == self.columns.capacity() {
             // There may be thousands: as much again would be left empty.
-            self.columns.reserve_exact(self.columns.len() / 4 + 16);
+            self.columns.reserve_exact(self.columns.len() / 4 + COLUMNS_MIN);
         }
         self.columns.push((Arc::clone(name), TextColumn::new(self.seed)));
         self.names.insert(Arc::clone(name), number);
@@ -129,11 +148,10 @@ impl MemRows {
     /// Adds a cell to the row begun last.
     pub(super) fn cell(&mut self, column: u32, row: u32, text: &str) {
         let column = &mut self.columns[column as usize].1;
-        let texts = column.texts.len();
+        let before = column.memory_bytes();
         column.push(row, text);
-        // A text seen before costs its number and its row; a new one itself and its places too.
-        let text_bytes = if column.texts.len() > texts { text.len() + 12 } else { 0 };
-        self.cell_bytes += 8 + text_bytes;
+        // Less where looking for twins is given up.
+        self.cell_bytes = self.cell_bytes + column.memory_bytes() - before;
     }
 
     /// Adds `row` with its cells. `numbers` remembers the columns of the names of these rows.
@@ -194,4 +212,10 @@ impl MemRows {
         }
         Memtable { rows: RwLock::new(kept) }
     }
+}
+
+/// What a hash table takes that has room for `capacity` things of `bytes` each: seven of eight places are taken at most, and each
+/// has a byte beside it.
+fn table_bytes(capacity: usize, bytes: usize) -> usize {
+    if capacity == 0 { 0 } else { (capacity * 8 / 7 + 1) * (bytes + 1) + PIECE_BYTES }
 }

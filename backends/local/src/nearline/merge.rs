@@ -2,20 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError},
 };
 
 use fineo_core::{Cover, MetricId, Result, ShardId, TenantId};
 
 use super::{
-    manifest::Change,
+    manifest::{Change, SegmentEntry},
     memtable::Memtable,
     pack::Pack,
     segment::Segment,
     segment_writer::{self, Input, Target},
     sequential::Sequential,
     source::{RowSource, Which},
-    store::{Store, Stored, Table},
+    store::Store,
+    table::{Stored, Table},
 };
 
 /// So many segments of one size become one.
@@ -25,65 +26,141 @@ const ROWS_MAX: u64 = 1 << 19;
 /// Nor beyond this many bytes.
 const BYTES_MAX: u64 = 256 << 20;
 
+/// A merge of more than so many bytes has a pack of its own, whose room is free again once that segment is replaced.
+const SHARED_BYTES_MAX: u64 = 1 << 20;
+/// A pack that merges share takes no more of them beyond so many bytes.
+const PACK_BYTES: u64 = 64 << 20;
+
+/// Segments of a table, and those that take their place.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    pub(super) table: Arc<Table>,
+    pub(super) old: Vec<Stored>,
+    pub(super) new: Vec<Arc<Segment>>,
+}
+
+/// A pack that merged segments are written to. Nothing refers to it before all of them are there.
+#[derive(Debug)]
+struct MergePack {
+    pack: Arc<Pack>,
+    /// Where the next segment begins.
+    next: u64,
+    merged: Vec<Merged>,
+}
+
+/// A segment that is written, and those that its rows are of.
+#[derive(Debug)]
+struct Merged {
+    table: Arc<Table>,
+    old: Vec<Arc<Segment>>,
+    entry: SegmentEntry,
+}
+
 impl Store {
-    /// Merges segments of one size where there are many of them.
-    pub(super) fn merge(&self, table: &Arc<Table>) -> Result<()> {
-        let segments = table.state().segments.clone();
-        let mut tiers: BTreeMap<u32, Vec<Arc<Segment>>> = BTreeMap::new();
-        for stored in &segments {
-            if let (Stored::Whole(segment), None) = (stored, stored.damage()) {
-                tiers.entry((segment.rows() as u64 / 512).max(1).ilog(8)).or_default().push(Arc::clone(segment));
+    /// Merges segments of one size where one of `tables`, which are different ones, has many of them.
+    pub(super) fn merge(&self, tables: &[Arc<Table>]) -> Result<()> {
+        let mut shared = None;
+        match tables.iter().try_for_each(|table| self.merge_table(table, &mut shared)) {
+            Ok(()) => self.finish(shared),
+            Err(error) => {
+                // What is in it is merged after the next flush.
+                shared.inspect(|left: &MergePack| self.drop_pack(&left.pack));
+                Err(error)
             }
         }
-        for old in tiers.into_values().filter(|tier| tier.len() >= FAN_IN) {
-            let rows: u64 = old.iter().map(|segment| segment.rows() as u64).sum();
-            let bytes: u64 = old.iter().map(|segment| segment.entry.tail.offset).sum();
-            if rows <= ROWS_MAX && bytes <= BYTES_MAX {
-                let merged = match self.merged(table, &old) {
-                    Ok(merged) => merged,
-                    // They stay as they are; what is damaged is told by `damages`.
-                    Err(error) if old.iter().any(|segment| segment.damage().is_some()) => {
-                        tracing::warn!(%error, "segments cannot be merged");
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-                let old: Vec<Stored> = old.into_iter().map(Stored::Whole).collect();
-                self.replace(table, &old, vec![merged])?;
+    }
+
+    /// Merges segments of `table`, small ones to the `shared` pack.
+    fn merge_table(&self, table: &Arc<Table>, shared: &mut Option<MergePack>) -> Result<()> {
+        for old in mergeable(table) {
+            if image_bytes(&old) > SHARED_BYTES_MAX {
+                let mut own = None;
+                self.merge_into(&mut own, table, old)?;
+                self.finish(own)?;
+                continue;
+            }
+            self.merge_into(shared, table, old)?;
+            if shared.as_ref().is_some_and(|pack| pack.next >= PACK_BYTES) {
+                self.finish(shared.take())?;
             }
         }
         Ok(())
     }
 
-    /// Writes the rows of `segments` as one segment.
-    fn merged(&self, table: &Table, segments: &[Arc<Segment>]) -> Result<Arc<Segment>> {
-        let sources: Vec<Sequential> = segments.iter().map(Sequential::open).collect::<Result<_>>()?;
-        let inputs: Vec<_> = sources.iter().map(|rows| Input { rows, is_gone: Vec::new() }).collect();
-        self.rewrite(table, &inputs)
+    /// Writes the rows of `old` segments as one segment of `pack`, which is made where there is none. Where one of them is
+    /// damaged they stay as they are; whatever else fails is the end of the pack.
+    fn merge_into(&self, pack: &mut Option<MergePack>, table: &Arc<Table>, old: Vec<Arc<Segment>>) -> Result<()> {
+        let to = match pack {
+            Some(pack) => pack,
+            None => pack.insert(MergePack {
+                pack: Pack::open(&self.root, &self.folder, self.number(), true)?,
+                next: 0,
+                merged: Vec::new(),
+            }),
+        };
+        let target = Target { key: &table.key, pack: &to.pack, start: to.next, number: self.number() };
+        match write_merged(&target, &old) {
+            Ok((entry, next)) => {
+                to.next = next;
+                to.merged.push(Merged { table: Arc::clone(table), old, entry });
+                Ok(())
+            }
+            // What is damaged is told by `damages`. The next segment is written over what there is of this one.
+            Err(error) if old.iter().any(|segment| segment.damage().is_some()) => {
+                tracing::warn!(%error, "segments cannot be merged");
+                Ok(())
+            }
+            Err(error) => {
+                self.drop_pack(&to.pack);
+                *pack = None;
+                Err(error)
+            }
+        }
     }
 
-    /// Writes `inputs` as one segment of a pack of its own.
-    fn rewrite(&self, table: &Table, inputs: &[Input<'_>]) -> Result<Arc<Segment>> {
+    /// Makes the segments of `pack` durable and puts them in the place of the old ones, all at once.
+    fn finish(&self, pack: Option<MergePack>) -> Result<()> {
+        let Some(MergePack { pack, merged, .. }) = pack else { return Ok(()) };
+        if merged.is_empty() {
+            self.drop_pack(&pack);
+            return Ok(());
+        }
+        let opened = self.sync_pack(&pack).and_then(|()| {
+            let mut replacements = Vec::with_capacity(merged.len());
+            for Merged { table, old, entry } in merged {
+                let new = vec![Arc::new(Segment::open(entry, Arc::clone(&pack), &self.cache)?)];
+                replacements.push(Replacement { table, old: old.into_iter().map(Stored::Whole).collect(), new });
+            }
+            Ok(replacements)
+        });
+        self.replace(opened.inspect_err(|_| self.drop_pack(&pack))?)
+    }
+
+    /// Writes `input` as one segment of a pack of its own.
+    fn rewrite(&self, table: &Table, input: Input<'_>) -> Result<Arc<Segment>> {
         let pack = Pack::open(&self.root, &self.folder, self.number(), true)?;
         let target = Target { key: &table.key, pack: &pack, start: 0, number: self.number() };
-        let written = segment_writer::write(&target, inputs).and_then(|(entry, _)| {
+        let written = segment_writer::write(&target, &[input]).and_then(|(entry, _)| {
             self.sync_pack(&pack)?;
             Segment::open(entry, Arc::clone(&pack), &self.cache)
         });
         Ok(Arc::new(written.inspect_err(|_| self.drop_pack(&pack))?))
     }
 
-    /// Puts `new` segments in the place of `old` ones, on disk and then for new scans.
-    pub(super) fn replace(&self, table: &Table, old: &[Stored], new: Vec<Arc<Segment>>) -> Result<()> {
-        let removed: Vec<u64> = old.iter().map(|stored| stored.entry().number).collect();
-        let added = new.iter().map(|segment| segment.entry.clone()).collect();
-        self.commit(&Change { added, removed: removed.clone(), ..Change::default() })?;
-        {
+    /// Puts new segments in the place of old ones, all of `replacements` at once on disk and then for new scans.
+    pub(super) fn replace(&self, replacements: Vec<Replacement>) -> Result<()> {
+        let added = replacements.iter().flat_map(|of| of.new.iter().map(|segment| segment.entry.clone())).collect();
+        let removed = replacements.iter().flat_map(|of| of.old.iter().map(|stored| stored.entry().number)).collect();
+        self.commit(&Change { added, removed, ..Change::default() })?;
+        for Replacement { table, old, new } in &replacements {
+            new.iter().for_each(|segment| self.live.add(&segment.entry));
+            let is_old = |stored: &Stored| old.iter().any(|old| old.entry().number == stored.entry().number);
             let mut state = table.state();
-            state.segments.retain(|stored| !removed.contains(&stored.entry().number));
-            state.segments.extend(new.into_iter().map(Stored::Whole));
+            state.segments.retain(|stored| !is_old(stored));
+            state.segments.extend(new.iter().cloned().map(Stored::Whole));
         }
-        self.drop_unused(old);
+        let old: Vec<_> = replacements.iter().flat_map(|of| of.old.iter().map(Stored::entry)).collect();
+        self.drop_unused(&old);
         Ok(())
     }
 
@@ -111,14 +188,14 @@ impl Store {
                     }
                     removed += gone as u64;
                     if gone < segment.rows() {
-                        new.push(self.rewrite(&table, &[Input { rows: &source, is_gone }])?);
+                        new.push(self.rewrite(&table, Input { rows: &source, is_gone })?);
                     }
                 }
             }
             old.push(stored);
         }
         if !old.is_empty() {
-            self.replace(&table, &old, new)?;
+            self.replace(vec![Replacement { table, old, new }])?;
         }
         self.root.ballast.refill();
         Ok(removed)
@@ -129,7 +206,7 @@ impl Store {
         let state = &mut *state;
         let mut removed = 0;
         let mut was_journaled = false;
-        for memtable in state.frozen.iter_mut().chain([&mut state.active]) {
+        for memtable in state.frozen.iter_mut().chain(&mut state.active) {
             let kept = {
                 let rows = memtable.read();
                 let is_gone = rows.covered(cover, 0, rows.len());
@@ -140,13 +217,12 @@ impl Store {
                 removed += gone as u64;
                 was_journaled |= rows.journaled > 0;
                 let kept: Memtable = rows.without(&is_gone);
-                let freed = rows.memory_bytes().saturating_sub(kept.read().memory_bytes());
-                self.memory.fetch_sub(freed, Ordering::Relaxed);
+                self.memory_changed(rows.memory_bytes(), kept.read().memory_bytes());
                 kept
             };
             *memtable = Arc::new(kept);
         }
-        state.frozen.retain(|memtable| memtable.read().len() > 0);
+        state.drop_empty();
         if was_journaled {
             let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
             journal.removal(&table.key, cover)?;
@@ -154,6 +230,33 @@ impl Store {
         }
         Ok(removed)
     }
+}
+
+/// The segments of one size of a table, where there are enough of them and they make none that is too large.
+fn mergeable(table: &Table) -> Vec<Vec<Arc<Segment>>> {
+    let mut tiers: BTreeMap<u32, Vec<Arc<Segment>>> = BTreeMap::new();
+    for stored in &table.state().segments {
+        if let (Stored::Whole(segment), None) = (stored, stored.damage()) {
+            tiers.entry((segment.rows() as u64 / 512).max(1).ilog(8)).or_default().push(Arc::clone(segment));
+        }
+    }
+    let is_mergeable = |tier: &Vec<Arc<Segment>>| {
+        let rows: u64 = tier.iter().map(|segment| segment.rows() as u64).sum();
+        tier.len() >= FAN_IN && rows <= ROWS_MAX && image_bytes(tier) <= BYTES_MAX
+    };
+    tiers.into_values().filter(is_mergeable).collect()
+}
+
+/// The bytes of the images of `segments`, about; about those of the one that they make, too.
+fn image_bytes(segments: &[Arc<Segment>]) -> u64 {
+    segments.iter().map(|segment| segment.entry.tail.offset).sum()
+}
+
+/// Writes the rows of `segments` as one; answers its entry and where the next may begin.
+fn write_merged(target: &Target<'_>, segments: &[Arc<Segment>]) -> Result<(SegmentEntry, u64)> {
+    let sources: Vec<Sequential> = segments.iter().map(Sequential::open).collect::<Result<_>>()?;
+    let inputs: Vec<_> = sources.iter().map(|rows| Input { rows, is_gone: Vec::new() }).collect();
+    segment_writer::write(target, &inputs)
 }
 
 /// Whether `cover` contains all positions of a segment, and whether it can contain some.

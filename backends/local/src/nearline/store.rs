@@ -4,27 +4,27 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use fineo_core::{
     Entropy, Error, MetricId, Outcome, Result, SystemEntropy, TenantId,
-    nearline::{RowHead, Rows, ScanRequest, Written},
+    nearline::{RowHead, Rows, Written},
 };
 
 use super::{
     cache::Cache,
-    damage,
     hash::id_hash,
     journal::{self, Journal, Record},
-    manifest::{Manifest, SegmentEntry, TableKey, cut_key},
+    manifest::{Manifest, TableKey, cut_key},
     memtable::Memtable,
     pack::Pack,
+    packs::LivePacks,
     reach::Reach,
-    scan::Snapshot,
     segment::Segment,
+    table::{Stored, Table, TableState, Tables, Unsynced},
 };
 use crate::{disk, failure, log::Log, repo::database::SharedDatabase, root::Root};
 
@@ -38,90 +38,16 @@ pub(super) struct Store {
     pub(super) journal: Mutex<Journal>,
     /// Where each table's rows in the journal begin, as the manifest knows it.
     pub(super) reaches: Mutex<BTreeMap<TableKey, Reach>>,
-    tables: RwLock<BTreeMap<TableKey, Arc<Table>>>,
+    /// The packs of the segments of all tables.
+    pub(super) live: LivePacks,
+    pub(super) unsynced: Unsynced,
+    tables: RwLock<Tables>,
     /// The streams that rows come from: they must be on disk before the rows are.
     sources: Mutex<Vec<Weak<Log>>>,
     /// The memory that memtables take, about.
     pub(super) memory: AtomicUsize,
     next_number: AtomicU64,
     entropy: SystemEntropy,
-}
-
-/// The rows of one tenant and metric.
-#[derive(Debug)]
-pub(super) struct Table {
-    pub(super) key: TableKey,
-    state: Mutex<TableState>,
-}
-
-/// Where the rows of a table are.
-#[derive(Debug)]
-pub(super) struct TableState {
-    /// Takes new rows.
-    pub(super) active: Arc<Memtable>,
-    /// On their way to a segment.
-    pub(super) frozen: Vec<Arc<Memtable>>,
-    pub(super) segments: Vec<Stored>,
-}
-
-/// A segment, or why it cannot be read.
-#[derive(Debug, Clone)]
-pub(super) enum Stored {
-    Whole(Arc<Segment>),
-    Damaged(Arc<SegmentEntry>, Error),
-}
-
-impl Stored {
-    /// What the manifest knows of it.
-    pub(super) fn entry(&self) -> &SegmentEntry {
-        match self {
-            Self::Whole(segment) => &segment.entry,
-            Self::Damaged(entry, _) => entry,
-        }
-    }
-
-    /// Why it is set aside, if it is.
-    pub(super) fn damage(&self) -> Option<&Error> {
-        match self {
-            Self::Whole(segment) => segment.damage(),
-            Self::Damaged(_, error) => Some(error),
-        }
-    }
-}
-
-impl Table {
-    /// The state, for a moment.
-    pub(super) fn state(&self) -> MutexGuard<'_, TableState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a scan goes through that begins now; fails where `request` needs what is set aside.
-    pub(super) fn snapshot(&self, request: &ScanRequest) -> Result<Snapshot> {
-        let state = self.state();
-        let mut snapshot = Snapshot::default();
-        for memtable in state.frozen.iter().chain([&state.active]) {
-            let rows = memtable.read().len();
-            if rows > 0 {
-                snapshot.memtables.push((Arc::clone(memtable), rows));
-            }
-        }
-        for stored in &state.segments {
-            match (stored.damage(), stored) {
-                (Some(error), _) if damage::is_asked_for(stored.entry(), request) => {
-                    return Err(error.clone().with("hint", "these rows are being written again: ask in a moment"));
-                }
-                (None, Stored::Whole(segment)) => snapshot.segments.push(Arc::clone(segment)),
-                (Some(_), _) | (None, Stored::Damaged(..)) => {}
-            }
-        }
-        Ok(snapshot)
-    }
-
-    fn has_rows(&self) -> bool {
-        let state = self.state();
-        !state.segments.is_empty()
-            || state.frozen.iter().chain([&state.active]).any(|memtable| memtable.read().len() > 0)
-    }
 }
 
 impl Store {
@@ -133,13 +59,14 @@ impl Store {
         let loaded = manifest.load()?;
         let cache = Arc::new(Cache::new(root.options.cache_bytes));
         let entropy = SystemEntropy::new();
-        let mut tables: BTreeMap<TableKey, Arc<Table>> = BTreeMap::new();
+        let (mut tables, live) = (Tables::default(), LivePacks::default());
         let mut next_number = 1;
         let mut packs: BTreeMap<u64, Result<Arc<Pack>>> = BTreeMap::new();
         for entry in loaded.segments {
             next_number = next_number.max(entry.number + 1).max(entry.pack + 1);
-            let key = entry.key()?;
-            let table = tables.entry(key.clone()).or_insert_with(|| Table::new(key, &entropy));
+            let (tenant, metric) = entry.key()?;
+            let table = tables.get_or_new(&tenant, &metric);
+            live.add(&entry);
             if entry.is_of_journal() {
                 let error = Error::corrupt("the journal was damaged").with("unit", entry.number);
                 table.state().segments.push(Stored::Damaged(Arc::new(entry), error));
@@ -163,10 +90,15 @@ impl Store {
             if loaded.cuts.get(&cut_key(key.0.as_str(), key.1.as_str())).is_some_and(|cut| place < *cut) {
                 return Ok(());
             }
-            let table = tables.entry(key.clone()).or_insert_with(|| Table::new(key.clone(), &entropy));
-            replay(&mut table.state(), record)
+            replay(&mut tables.get_or_new(&key.0, &key.1).state(), record, || seed(&entropy))
         })?;
-        let memory = tables.values().map(|table| table.state().active.read().memory_bytes()).sum();
+        let (unsynced, memory) = (Unsynced::default(), AtomicUsize::new(0));
+        for table in tables.all() {
+            let mut state = table.state();
+            memory.fetch_add(state.memory_bytes(), Ordering::Relaxed);
+            // The journal has all of its rows; the first sync finds whether they are enough for a segment.
+            unsynced.add(table, &mut state);
+        }
         let store = Self {
             root: Arc::clone(root),
             folder,
@@ -174,9 +106,11 @@ impl Store {
             cache,
             journal: Mutex::new(journal),
             reaches: Mutex::new(loaded.reaches),
+            live,
+            unsynced,
             tables: RwLock::new(tables),
             sources: Mutex::default(),
-            memory: AtomicUsize::new(memory),
+            memory,
             next_number: AtomicU64::new(next_number),
             entropy,
         };
@@ -207,45 +141,53 @@ impl Store {
         sources.iter().try_for_each(|source| source.sync_blocking())
     }
 
-    /// An empty memtable.
-    pub(super) fn memtable(&self) -> Arc<Memtable> {
-        Arc::new(Memtable::new(seed(&self.entropy)))
-    }
-
     /// All tables.
     pub(super) fn tables(&self) -> Vec<Arc<Table>> {
-        self.tables.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).all().cloned().collect()
     }
 
-    /// The table of `key`, if it ever had rows.
+    /// The table of `tenant` and `metric`, if it ever had rows.
     pub(super) fn table(&self, tenant: &TenantId, metric: &MetricId) -> Option<Arc<Table>> {
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        tables.get(&(tenant.clone(), metric.clone())).cloned()
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).get(tenant, metric).cloned()
     }
 
     pub(super) fn table_or_new(&self, tenant: &TenantId, metric: &MetricId) -> Arc<Table> {
         if let Some(table) = self.table(tenant, metric) {
             return table;
         }
-        let key = (tenant.clone(), metric.clone());
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tables.entry(key.clone()).or_insert_with(|| Table::new(key, &self.entropy)))
+        Arc::clone(tables.get_or_new(tenant, metric))
     }
 
     /// The metrics of `tenant` that have rows.
     pub(super) fn metrics(&self, tenant: &TenantId) -> Vec<MetricId> {
-        let tables = self.tables();
-        let of_tenant = tables.iter().filter(|table| table.key.0 == *tenant && table.has_rows());
-        of_tenant.map(|table| table.key.1.clone()).collect()
+        let tables: Vec<_> = {
+            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            tables.of_tenant(tenant).cloned().collect()
+        };
+        tables.iter().filter(|table| table.has_rows()).map(|table| table.key.1.clone()).collect()
     }
 
     /// Writes rows; they are visible when this returns.
     pub(super) fn write(&self, tenant: &TenantId, metric: &MetricId, rows: &Rows) -> Vec<Outcome<Written>> {
         let table = self.table_or_new(tenant, metric);
-        let state = table.state();
+        let mut state = table.state();
+        let memtable = state.active.get_or_insert_with(|| Arc::new(Memtable::new(seed(&self.entropy))));
+        let memtable = Arc::clone(memtable);
+        let before = memtable.read().len();
+        let outcomes = self.write_to(&memtable, &state, rows);
+        if memtable.read().len() > before {
+            self.unsynced.add(&table, &mut state);
+        }
+        state.drop_empty();
+        outcomes
+    }
+
+    /// Writes rows to `active`, the table's memtable, unless `state` has them.
+    fn write_to(&self, active: &Memtable, state: &TableState, rows: &Rows) -> Vec<Outcome<Written>> {
         let stored = stored_answers(&state.segments, rows);
         let frozen: Vec<_> = state.frozen.iter().map(|memtable| memtable.read()).collect();
-        let mut active = state.active.write();
+        let mut active = active.write();
         let bytes = active.memory_bytes();
         let mut numbers = vec![u32::MAX; rows.names().len()];
         let mut outcomes = Vec::with_capacity(rows.len());
@@ -264,15 +206,14 @@ impl Store {
             }
             outcomes.push(Outcome::Done(known.unwrap_or(Written::New)));
         }
-        self.memory.fetch_add(active.memory_bytes() - bytes, Ordering::Relaxed);
+        self.memory_changed(bytes, active.memory_bytes());
         outcomes
     }
-}
 
-impl Table {
-    fn new(key: TableKey, entropy: &SystemEntropy) -> Arc<Self> {
-        let active = Arc::new(Memtable::new(seed(entropy)));
-        Arc::new(Self { key, state: Mutex::new(TableState { active, frozen: Vec::new(), segments: Vec::new() }) })
+    /// A memtable that took `before` bytes takes `after`.
+    pub(super) fn memory_changed(&self, before: usize, after: usize) {
+        // It wraps where that is less, and the sum of all is right again.
+        self.memory.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     }
 }
 
@@ -303,31 +244,35 @@ fn stored_answers(segments: &[Stored], rows: &Rows) -> Vec<Result<Option<Written
     answers
 }
 
-fn replay(state: &mut TableState, record: Record<'_>) -> Result<()> {
-    match record {
+/// Makes with the rows in memory what `record` says. `seed` gives chance.
+fn replay(state: &mut TableState, record: Record<'_>, seed: impl Fn() -> u64) -> Result<()> {
+    let active = state.active.get_or_insert_with(|| Arc::new(Memtable::new(seed())));
+    let replayed = match record {
         Record::Rows(_, mut take) => {
-            let before = state.active.read().len();
-            let applied = journal::apply_rows(&mut take, &mut state.active.write());
+            let before = active.read().len();
+            let applied = journal::apply_rows(&mut take, &mut active.write());
             if applied.is_none() {
                 // Half a record is none.
                 let kept = {
-                    let rows = state.active.read();
+                    let rows = active.read();
                     let is_gone: Vec<bool> = (0..rows.len()).map(|row| row >= before).collect();
                     rows.without(&is_gone)
                 };
-                state.active = Arc::new(kept);
+                *active = Arc::new(kept);
             }
             applied.ok_or_else(|| Error::corrupt("a record of the nearline journal does not add up"))
         }
         Record::Removal(_, cover) => {
             let kept = {
-                let rows = state.active.read();
+                let rows = active.read();
                 rows.without(&rows.covered(&cover, 0, rows.len()))
             };
-            state.active = Arc::new(kept);
+            *active = Arc::new(kept);
             Ok(())
         }
-    }
+    };
+    state.drop_empty();
+    replayed
 }
 
 /// Removes packs that no live segment is in; answers a number behind all of theirs.

@@ -56,6 +56,12 @@ impl Texts {
         self.ends.len()
     }
 
+    /// The memory of the lists.
+    #[inline]
+    fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>() + self.table.capacity() * size_of::<u64>()
+    }
+
     fn range(&self, number: u32) -> std::ops::Range<usize> {
         let number = number as usize;
         let start = if number == 0 { 0 } else { self.ends[number - 1] };
@@ -240,6 +246,12 @@ impl TextColumn {
     /// No cells yet. `seed` is chance.
     pub(super) fn new(seed: u64) -> Self {
         Self { texts: Texts::watched(seed), ..Self::default() }
+    }
+
+    /// The memory of the lists.
+    #[inline]
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.texts.memory_bytes() + (self.rows.capacity() + self.codes.capacity()) * size_of::<u32>()
     }
 
     /// Adds the cell of `row`, which is behind all others.

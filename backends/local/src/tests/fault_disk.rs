@@ -88,6 +88,11 @@ impl FaultDisk {
         self.state().is_panicking = true;
     }
 
+    /// How often something was synced.
+    pub(super) fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
     /// How often something was read.
     pub(super) fn reads(&self) -> u64 {
         self.state().reads

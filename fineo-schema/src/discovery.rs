@@ -1,5 +1,6 @@
 //! What events brought in: the stored names of every metric, counted as rows are stored.
 
+mod save;
 mod saved;
 mod tracker;
 mod union;
@@ -10,9 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use fineo_core::{
-    Clock, Error, MetricId, Outcome, Result, SchemaRepo, ShardId, TenantId, nearline::Rows, repo::Compared,
-};
+use fineo_core::{Clock, MetricId, Result, SchemaRepo, ShardId, TenantId, nearline::Rows};
 
 use crate::SeenNames;
 use saved::Key;
@@ -41,8 +40,6 @@ struct TenantTrackers {
 
 /// Answers for this many sets of metrics are kept per tenant.
 const SEEN_KEPT_MAX: usize = 256;
-/// How often a save is tried anew after somebody else saved.
-const SAVES_MAX: usize = 3;
 
 impl Discovery {
     /// Keeps its state in `repo`.
@@ -133,15 +130,15 @@ impl Discovery {
         Ok(())
     }
 
-    /// Brings one tracker together with what is saved of it.
-    async fn reload(&self, key: &Key) -> Result<()> {
+    /// Brings one tracker together with what is saved of it; whether that was not known.
+    async fn reload(&self, key: &Key) -> Result<bool> {
         let known = self.tracker(key).map(|tracker| (tracker.head_version, tracker.generation));
         let mut loaded = Tracker::default();
         if let Some((head_version, _)) = known {
             loaded.head_version = head_version;
         }
         if !saved::load_into(&*self.0.repo, key, &mut loaded).await? {
-            return Ok(());
+            return Ok(false);
         }
         let mut tenants = self.tenants();
         let shards = tenants.entry(key.tenant.clone()).or_default().metrics.entry(key.metric.clone()).or_default();
@@ -151,67 +148,7 @@ impl Discovery {
                 shards.insert(key.shard.clone(), loaded);
             }
         }
-        Ok(())
-    }
-
-    /// Saves what changed by rows of `shard`, with the positions that it counts. Only who works on the shard may save it: of two
-    /// who do so at once, one would save positions whose names the other has not saved yet.
-    ///
-    /// # Errors
-    ///
-    /// A failure of the repository; what was not saved is saved the next time.
-    pub async fn save(&self, shard: &ShardId) -> Result<()> {
-        let keys: Vec<Key> = {
-            let tenants = self.tenants();
-            let changed = tenants.iter().flat_map(|(tenant, trackers)| trackers.changed(tenant));
-            changed.filter(|key| key.shard == *shard).collect()
-        };
-        for key in keys {
-            self.save_one(&key).await?;
-        }
-        Ok(())
-    }
-
-    async fn save_one(&self, key: &Key) -> Result<()> {
-        for _ in 0..SAVES_MAX {
-            let draft = match self.tenants().get_mut(&key.tenant).and_then(|trackers| trackers.get_mut(key)) {
-                Some(tracker) => saved::draft(key, tracker)?,
-                None => None,
-            };
-            let Some(draft) = draft else { return Ok(()) };
-            match self.write(&draft).await {
-                Ok(true) => return Ok(()),
-                // Somebody else saved, or an earlier save of ours was thought lost: take that in, try again.
-                Ok(false) => self.reload(key).await?,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::unavailable("somebody else keeps saving the names of a metric").with("metric", &key.metric))
-    }
-
-    /// Whether the draft was written.
-    async fn write(&self, draft: &saved::Draft) -> Result<bool> {
-        let writes_max = self.0.repo.capabilities().writes_max;
-        let mut result = Ok(true);
-        for part in saved::parts(&draft.writes, writes_max) {
-            match self.0.repo.append(part, self.0.clock.now()).await {
-                Outcome::Done(Compared::Written) => {}
-                Outcome::Done(Compared::Conflict { .. }) => result = Ok(false),
-                Outcome::NotDone(error) | Outcome::Unknown(error) => result = Err(error),
-            }
-            if !matches!(result, Ok(true)) {
-                break;
-            }
-        }
-        if let Some(tracker) =
-            self.tenants().get_mut(&draft.key.tenant).and_then(|trackers| trackers.get_mut(&draft.key))
-        {
-            match &result {
-                Ok(true) => saved::note_saved(tracker, draft),
-                Ok(false) | Err(_) => saved::note_unsaved(tracker, draft),
-            }
-        }
-        result
+        Ok(true)
     }
 
     fn tracker(&self, key: &Key) -> Option<Tracker> {

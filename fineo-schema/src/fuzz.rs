@@ -146,7 +146,9 @@ fn change(bytes: &[u8]) {
 
 fn documents(bytes: &[u8]) {
     let _ = wire::decode_metric(bytes, &MetricId::numbered(1), Version(1));
-    let _ = wire::TenantVersion::decode(bytes, &tenant(), Version(1));
+    let whole = wire::TenantVersion::decode(bytes, &tenant(), Version(1));
+    let state = wire::TenantState::decode(bytes, &tenant(), Version(1));
+    assert!(state.is_ok() || whole.is_err(), "what is read whole is read in part");
     let _ = wire::decode_head(bytes);
     let _ = wire::decode_names(bytes, &ShardId::new("s0").expect("a legal id"));
 }

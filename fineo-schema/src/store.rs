@@ -179,7 +179,7 @@ impl SchemaStore {
         if request.changes.iter().any(|change| matches!(change, Change::Undo { .. } | Change::DiscoverMetrics { .. })) {
             return Err(Error::invalid("an undo or a discovery is no step of a change"));
         }
-        commit::run(self, tenant, &request).await
+        commit::run(self, tenant, &request, None).await
     }
 
     /// Brings in those of `names` that no metric has, undeclared.
@@ -199,7 +199,7 @@ impl SchemaStore {
         }
         let changes = vec![Change::DiscoverMetrics { names: names.to_vec() }];
         let request = ChangeRequest::new(commit::id_of_discovery(tenant, schema.version(), names), changes);
-        match commit::run(self, tenant, &request).await {
+        match commit::run(self, tenant, &request, Some(Arc::clone(&schema))).await {
             Ok(applied) => Ok(applied.schema),
             Err(error) if error.kind() == ErrorKind::LimitExceeded => {
                 tracing::warn!(%tenant, %error, "events name more metrics than a schema holds");
@@ -232,7 +232,7 @@ impl SchemaStore {
         author: Option<String>,
     ) -> Result<Applied> {
         let request = ChangeRequest { id, base: None, changes: vec![Change::Undo { change: *change }], author };
-        commit::run(self, tenant, &request).await
+        commit::run(self, tenant, &request, None).await
     }
 
     /// Keeps `schema` unless a later one is kept already; answers the later one.

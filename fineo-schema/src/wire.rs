@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fineo_core::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) use metadata::{ChangeRecord, TenantVersion};
+pub(crate) use metadata::{ChangeRecord, TenantState, TenantVersion};
 pub(crate) use metric::{decode_metric, encode_metric};
 pub(crate) use names::{NamesHead, decode_head, decode_names, encode_head, encode_names};
 

@@ -1,6 +1,8 @@
-//! The schema repository on redb: one file, every append one durable transaction.
+//! The schema repository on redb: one file, appends in durable transactions.
 
+mod group;
 mod key;
+mod queue;
 mod recent;
 mod value;
 
@@ -13,10 +15,13 @@ use fineo_core::{
     Error, ErrorKind, Outcome, Result, SchemaRepo, TenantId, Timestamp,
     repo::{Compared, Keep, RepoCapabilities, Subject, Version, Versioned, Write},
 };
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::TableDefinition;
+use tokio::sync::oneshot;
 
 use self::database::SharedDatabase;
 use crate::{failure::database_error, root::Root};
+use group::Turn;
+use queue::{Queue, Request};
 use recent::Recent;
 
 /// Subject to its latest version.
@@ -36,6 +41,7 @@ pub(crate) struct LocalRepo {
 struct Shared {
     root: Arc<Root>,
     database: Arc<SharedDatabase>,
+    queue: Queue,
     recent: Recent,
 }
 
@@ -56,6 +62,7 @@ impl LocalRepo {
             shared: Arc::new(Shared {
                 root: Arc::clone(root),
                 database: Arc::clone(database),
+                queue: Queue::default(),
                 recent: Recent::default(),
             }),
         })
@@ -109,28 +116,6 @@ impl Shared {
         }
     }
 
-    fn append(&self, writes: &[Write], now: Timestamp) -> Result<Compared> {
-        self.root.check_writable()?;
-        self.recent.begin(writes.iter().map(|write| &write.subject));
-        let appended = self.write(writes, now);
-        self.recent.end();
-        appended
-    }
-
-    fn write(&self, writes: &[Write], now: Timestamp) -> Result<Compared> {
-        let transaction = self.database.begin_write()?;
-        if let Some(conflict) = write_all(&transaction, writes, now)? {
-            transaction.abort().map_err(database_error)?;
-            return Ok(conflict);
-        }
-        transaction.commit().map_err(|error| {
-            let error = database_error(error).and_may_have_applied();
-            self.root.poison(&error);
-            error
-        })?;
-        Ok(Compared::Written)
-    }
-
     fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(LATEST).map_err(database_error)?;
@@ -160,35 +145,6 @@ impl Shared {
         }
         Ok(tenants)
     }
-}
-
-/// Makes the writes within `transaction`; answers the first that does not stand as expected.
-fn write_all(transaction: &WriteTransaction, writes: &[Write], now: Timestamp) -> Result<Option<Compared>> {
-    let mut latest = transaction.open_table(LATEST).map_err(database_error)?;
-    let mut history = transaction.open_table(HISTORY).map_err(database_error)?;
-    for write in writes {
-        let subject = key::of(&write.subject);
-        let current = match latest.get(&*subject).map_err(database_error)? {
-            Some(found) => value::version(found.value(), &write.subject)?,
-            None => Version::NONE,
-        };
-        if current != write.expected {
-            return Ok(Some(Compared::Conflict { subject: write.subject.clone(), current }));
-        }
-    }
-    for write in writes {
-        let Some(body) = &write.body else { continue };
-        let version = write.expected.next();
-        let bytes = value::encode(version, now, body);
-        latest.insert(&*key::of(&write.subject), &*bytes).map_err(database_error)?;
-        match write.subject.keep() {
-            Keep::History => {
-                history.insert(&*key::version(&write.subject, version), &*bytes).map_err(database_error)?;
-            }
-            Keep::Latest => {}
-        }
-    }
-    Ok(None)
 }
 
 impl fmt::Display for LocalRepo {
@@ -224,7 +180,16 @@ impl SchemaRepo for LocalRepo {
         if let Err(error) = self.capabilities().check(&writes) {
             return Outcome::NotDone(error);
         }
-        self.blocking(move |shared| shared.append(&writes, now)).await.into()
+        let (answer, answered) = oneshot::channel();
+        if self.shared.queue.push(Request { writes, now, answer }) {
+            // It works for others too, and goes on when its caller does not wait any more.
+            let turn = Turn::new(&self.shared);
+            tokio::task::spawn_blocking(move || turn.work());
+        }
+        match answered.await {
+            Ok(answer) => answer.into(),
+            Err(_) => Outcome::Unknown(Error::new(ErrorKind::Cancelled, "the work was cut off").and_may_have_applied()),
+        }
     }
 
     async fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {

@@ -4,6 +4,7 @@ mod damage;
 mod fault_disk;
 mod faults;
 mod fixture;
+mod group;
 mod journal;
 mod nearline_faults;
 mod nearline_model;

@@ -10,6 +10,7 @@ mod desk;
 mod intake;
 mod late;
 mod lock;
+mod many;
 mod missing;
 mod moved;
 mod others;

@@ -1,5 +1,6 @@
 //! Trackers in the repository: a head and chunks of names, written together.
 
+use bytes::Bytes;
 use fineo_core::{
     Error, MetricId, Result, SchemaRepo, ShardId, TenantId,
     repo::{Keep, Subject, Version, Write},
@@ -26,17 +27,26 @@ pub(super) struct Draft {
     pub(super) key: Key,
     pub(super) writes: Vec<Write>,
     pub(super) chunks: Vec<usize>,
+    pub(super) head_version: Version,
     pub(super) generation: u64,
 }
 
-/// What changed since `tracker` was saved; none when nothing did.
+impl Draft {
+    /// The bytes of what is to be written.
+    pub(super) fn bytes(&self) -> usize {
+        self.writes.iter().filter_map(|write| write.body.as_ref()).map(Bytes::len).sum()
+    }
+}
+
+/// What changed since `tracker` was saved; none when nothing did. Its names are clean from then on: who does not write the draft
+/// says so by [`note_unsaved`].
 pub(super) fn draft(key: &Key, tracker: &mut Tracker) -> Result<Option<Draft>> {
     if tracker.generation == tracker.saved_generation {
         return Ok(None);
     }
     let mut writes = Vec::new();
     let mut chunks = Vec::new();
-    for (number, names) in tracker.names.chunks_mut(CHUNK_NAMES).enumerate() {
+    for (number, names) in tracker.names.chunks(CHUNK_NAMES).enumerate() {
         let expected = tracker.chunk_versions.get(number).copied().unwrap_or_default();
         // No head without its chunks: one that is not there yet goes with it, whatever became of an earlier draft.
         if expected != Version::NONE && !names.iter().any(|tracked| tracked.is_dirty) {
@@ -45,7 +55,6 @@ pub(super) fn draft(key: &Key, tracker: &mut Tracker) -> Result<Option<Draft>> {
         let body = encode_names(names.iter().map(|tracked| &tracked.stats));
         writes.push(Write { subject: chunk_subject(key, number)?, expected, body: Some(body) });
         chunks.push(number);
-        names.iter_mut().for_each(|tracked| tracked.is_dirty = false);
     }
     let head = encode_head(NamesHead {
         count: i64::try_from(tracker.names.len()).unwrap_or(i64::MAX),
@@ -54,27 +63,57 @@ pub(super) fn draft(key: &Key, tracker: &mut Tracker) -> Result<Option<Draft>> {
         together: tracker.together.iter().map(|mask| format!("{mask:x}")).collect(),
     })?;
     writes.push(Write { subject: head_subject(key)?, expected: tracker.head_version, body: Some(head) });
-    Ok(Some(Draft { key: key.clone(), writes, chunks, generation: tracker.generation }))
+    // Only now: a draft that could not be made leaves all to the next one.
+    mark(tracker, &chunks, false);
+    let head_version = tracker.head_version;
+    Ok(Some(Draft { key: key.clone(), writes, chunks, head_version, generation: tracker.generation }))
 }
 
 /// Notes that `draft` stands in the repository.
 pub(super) fn note_saved(tracker: &mut Tracker, draft: &Draft) {
+    // Who took in what is saved while the draft was written knows more, and has all saved anew.
+    if tracker.head_version != draft.head_version {
+        return;
+    }
     tracker.saved_generation = draft.generation;
-    tracker.head_version = tracker.head_version.next();
-    for number in &draft.chunks {
-        if tracker.chunk_versions.len() <= *number {
-            tracker.chunk_versions.resize(number + 1, Version::NONE);
-        }
-        tracker.chunk_versions[*number] = tracker.chunk_versions[*number].next();
+    tracker.head_version = draft.head_version.next();
+    for (number, write) in draft.chunks.iter().zip(&draft.writes) {
+        note_chunk(tracker, *number, write.expected.next());
     }
 }
 
-/// Notes that `draft` does not stand there, so that the next one has it all.
+/// Notes that `draft` may not stand there, so that the next one has it all.
 pub(super) fn note_unsaved(tracker: &mut Tracker, draft: &Draft) {
-    for number in &draft.chunks {
-        let names = tracker.names.iter_mut().skip(number * CHUNK_NAMES).take(CHUNK_NAMES);
-        names.for_each(|tracked| tracked.is_dirty = true);
+    mark(tracker, &draft.chunks, true);
+}
+
+/// Notes at which version a chunk stands.
+pub(super) fn note_chunk(tracker: &mut Tracker, number: usize, version: Version) {
+    if tracker.chunk_versions.len() <= number {
+        tracker.chunk_versions.resize(number + 1, Version::NONE);
     }
+    tracker.chunk_versions[number] = version;
+}
+
+fn mark(tracker: &mut Tracker, chunks: &[usize], is_dirty: bool) {
+    for number in chunks {
+        let names = tracker.names.iter_mut().skip(number * CHUNK_NAMES).take(CHUNK_NAMES);
+        names.for_each(|tracked| tracked.is_dirty = is_dirty);
+    }
+}
+
+/// At which versions `chunks` stand.
+pub(super) async fn chunk_versions(
+    repo: &dyn SchemaRepo,
+    key: &Key,
+    chunks: &[usize],
+) -> Result<Vec<(usize, Version)>> {
+    let mut versions = Vec::new();
+    for number in chunks {
+        let found = repo.latest(&chunk_subject(key, *number)?).await?;
+        versions.push((*number, found.map_or(Version::NONE, |found| found.version)));
+    }
+    Ok(versions)
 }
 
 /// Which trackers of `tenant` are saved.
@@ -134,9 +173,4 @@ fn head_subject(key: &Key) -> Result<Subject> {
 
 fn chunk_subject(key: &Key, number: usize) -> Result<Subject> {
     Subject::tenant(&key.tenant, &format!("{PREFIX}{}/{}/{number}", key.metric, key.shard), Keep::Latest)
-}
-
-/// The writes in parts that one append takes; the last part holds the head.
-pub(super) fn parts(writes: &[Write], writes_max: usize) -> Vec<Vec<Write>> {
-    writes.chunks(writes_max.max(1)).map(<[Write]>::to_vec).collect()
 }

@@ -11,7 +11,7 @@ use fineo_core::{
 use super::{Discovery, saved, saved::Key};
 use crate::{FieldType, SeenNames};
 
-fn rows(shard: &str, first: u64, events: &[&[(&str, &str)]]) -> Rows {
+pub(super) fn rows(shard: &str, first: u64, events: &[&[(&str, &str)]]) -> Rows {
     let mut rows = Rows::new(ShardId::new(shard).unwrap());
     for (number, cells) in (first..).zip(events) {
         let at = Timestamp::from_micros(i64::try_from(number).unwrap()).unwrap();

@@ -22,10 +22,18 @@ use crate::{
 };
 
 /// Makes the change, anew on each later version that others make, until it happened or is refused.
-pub(super) async fn run(store: &SchemaStore, tenant: &TenantId, request: &ChangeRequest) -> Result<Applied> {
+///
+/// The first attempt is made on `known`, where that is given, without a look at what stands: the append itself compares the receipt
+/// and the version. Whatever keeps it from being made, the next attempt looks.
+pub(super) async fn run(
+    store: &SchemaStore,
+    tenant: &TenantId,
+    request: &ChangeRequest,
+    known: Option<Arc<TenantSchema>>,
+) -> Result<Applied> {
     prepare(store).await?;
     let mut is_unknown = false;
-    let result = attempts(store, tenant, request, &mut is_unknown).await;
+    let result = attempts(store, tenant, request, known, &mut is_unknown).await;
     // An append whose outcome was unknown may have been made, and a refusal may be of its own second try.
     result.map_err(|error| if is_unknown { error.and_may_have_applied() } else { error })
 }
@@ -34,14 +42,25 @@ async fn attempts(
     store: &SchemaStore,
     tenant: &TenantId,
     request: &ChangeRequest,
+    mut known: Option<Arc<TenantSchema>>,
     is_unknown: &mut bool,
 ) -> Result<Applied> {
     for _ in 0..ATTEMPTS_MAX {
-        if let Some(version) = version_made_by(store, tenant, &request.id).await? {
+        let known = known.take();
+        if known.is_none()
+            && let Some(version) = version_made_by(store, tenant, &request.id).await?
+        {
             return repeated(store, tenant, version, *is_unknown).await;
         }
-        let schema = store.refresh(tenant).await?;
+        let is_known = known.is_some();
+        let schema = match known {
+            Some(known) => known,
+            None => store.refresh(tenant).await?,
+        };
         let draft = drafted(store, tenant, request, &schema).await;
+        if is_known && draft.as_ref().map_or(true, Draft::deltas_is_empty) {
+            continue;
+        }
         // What refuses the change, or leaves nothing of it, may be the same change: another's retry made it meanwhile.
         if draft.as_ref().map_or(true, Draft::deltas_is_empty)
             && let Some(version) = version_made_by(store, tenant, &request.id).await?

@@ -180,3 +180,54 @@ async fn whatever_fails_each_change_happens_once() {
         assert_eq!(ids, expected, "seed {seed}");
     }
 }
+
+fn names(of: &[&str]) -> Vec<Arc<str>> {
+    of.iter().map(|name| (*name).into()).collect()
+}
+
+#[tokio::test]
+async fn a_discovery_on_what_is_cached_reads_nothing() {
+    let repo = Arc::new(MemoryRepo::new());
+    // The schemas of schemas and what stands of the tenant are looked at once.
+    let plan = FaultPlan::new(1).with_rule(Operation::RepoLatest, When::Between(3, 1000), Fault::FailBefore).with_rule(
+        Operation::RepoHistory,
+        When::Between(0, 1000),
+        Fault::FailBefore,
+    );
+    let store = store(Arc::new(FaultyRepo::new(repo, &Faults::new(plan))));
+    let tenant = TenantId::new("acme").unwrap();
+    for number in 1..5 {
+        let schema = store.discover_metrics(&tenant, &names(&["pump", &format!("m{number}")])).await.unwrap();
+        assert_eq!(schema.version(), Version(number));
+    }
+}
+
+#[tokio::test]
+async fn a_discovery_on_what_others_changed_meanwhile_is_made_on_that_and_once() {
+    // SC1, S02
+    let repo = Arc::new(MemoryRepo::new());
+    let (one, two) = (store(repo.clone()), store(repo));
+    let tenant = TenantId::new("acme").unwrap();
+    for store in [&one, &two] {
+        store.snapshot(&tenant).await.unwrap();
+    }
+    one.discover_metrics(&tenant, &names(&["a", "b"])).await.unwrap();
+    // The same on the same version; another on a version that is old.
+    for (discovered, version) in [(["a", "b"], 1), (["b", "c"], 2)] {
+        let schema = two.discover_metrics(&tenant, &names(&discovered)).await.unwrap();
+        assert_eq!(schema.version(), Version(version));
+    }
+    let schema = one.discover_metrics(&tenant, &names(&["c", "d"])).await.unwrap();
+    assert_eq!(schema.version(), Version(3));
+    assert_eq!(schema.metrics().map(|metric| &**metric.name()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn a_discovery_whose_answer_was_lost_is_found_done() {
+    // SC1: the first two appends are those of the schemas of schemas.
+    let repo = Arc::new(MemoryRepo::new());
+    let plan = FaultPlan::new(1).with_rule(Operation::RepoAppend, When::Nth(2), Fault::FailAfter);
+    let store = store(Arc::new(FaultyRepo::new(repo, &Faults::new(plan))));
+    let schema = store.discover_metrics(&TenantId::new("acme").unwrap(), &names(&["a"])).await.unwrap();
+    assert_eq!((schema.version(), schema.metrics().count()), (Version(1), 1));
+}

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::{
     HistoryEntry, TenantSchema,
     document::{MetricDocument, State},
-    wire::{TenantVersion, decode_metric},
+    wire::{TenantState, TenantVersion, decode_metric},
 };
 
 /// How many documents are read at a time.
@@ -76,11 +76,11 @@ async fn of_version(
     found: &Versioned,
     known: Option<&TenantSchema>,
 ) -> Result<TenantSchema> {
-    let version =
-        TenantVersion::decode(&found.body, tenant, found.version).map_err(|error| error.with("tenant", tenant))?;
+    let stands =
+        TenantState::decode(&found.body, tenant, found.version).map_err(|error| error.with("tenant", tenant))?;
     let mut metrics: BTreeMap<u64, Arc<MetricDocument>> = BTreeMap::new();
     let mut missing = Vec::new();
-    for (number, entry) in version.document.metrics.iter().filter(|(_, entry)| entry.version > Version::NONE) {
+    for (number, entry) in stands.document.metrics.iter().filter(|(_, entry)| entry.version > Version::NONE) {
         let known = known.map(TenantSchema::state);
         let same =
             known.filter(|state| state.tenant.metrics.get(number).is_some_and(|old| old.version == entry.version));
@@ -100,10 +100,9 @@ async fn of_version(
     });
     let read: Vec<_> = stream::iter(reads).buffer_unordered(READS_AT_ONCE).try_collect().await?;
     metrics.extend(read);
-    let changed_at = version.change.at;
-    let state = State { tenant: version.document, metrics };
+    let state = State { tenant: stands.document, metrics };
     // What is stored was legal when it was written; if it is not now, it is not what was written.
-    let schema = TenantSchema::of_state(tenant, found.version, changed_at, state, known);
+    let schema = TenantSchema::of_state(tenant, found.version, stands.changed_at, state, known);
     schema.map_err(|source| Error::corrupt("a stored schema is illegal").with("tenant", tenant).with_source(source))
 }
 
@@ -148,7 +147,7 @@ pub(super) async fn version_at(
         let middle = known + (beyond - known) / 2;
         let found = exactly(repo, &subject, Version(middle)).await?;
         let found = found.ok_or_else(|| Error::corrupt("a version of a schema is missing").with("version", middle))?;
-        let made_at = TenantVersion::decode(&found.body, tenant, found.version)?.change.at;
+        let made_at = TenantState::decode(&found.body, tenant, found.version)?.changed_at;
         if made_at <= time {
             (known, during.from) = (middle, made_at.micros());
         } else {

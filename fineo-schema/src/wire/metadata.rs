@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use fineo_core::{Error, MetricId, Result, TenantId, Timestamp, repo::Version};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{METADATA, none_if_empty};
 use crate::{
@@ -91,6 +91,13 @@ pub(crate) struct TenantVersion {
     pub(crate) change: ChangeRecord,
 }
 
+/// What a schema is made of: a version without what its change was. Of that only the form is read here.
+#[derive(Debug)]
+pub(crate) struct TenantState {
+    pub(crate) document: TenantDocument,
+    pub(crate) changed_at: Timestamp,
+}
+
 impl TenantVersion {
     pub(crate) fn encode(&self, tenant: &TenantId) -> Result<Bytes> {
         let document = &self.document;
@@ -117,7 +124,27 @@ impl TenantVersion {
 
     /// Reads a body of `tenant`'s subject that stands there as `version`.
     pub(crate) fn decode(body: &[u8], tenant: &TenantId, version: Version) -> Result<Self> {
-        let wire: Metadata = METADATA.decode(body)?;
+        let (document, change) = Metadata::decode(body, tenant, version)?;
+        Ok(Self { version, document, change: change.into_record()? })
+    }
+
+    pub(crate) fn into_history(self) -> HistoryEntry {
+        let ChangeRecord { id, at, author, changes, summary, deltas } = self.change;
+        HistoryEntry { version: self.version, id, at, author, changes, summary, deltas }
+    }
+}
+
+impl TenantState {
+    /// As [`TenantVersion::decode`].
+    pub(crate) fn decode(body: &[u8], tenant: &TenantId, version: Version) -> Result<Self> {
+        let (document, change) = Metadata::decode(body, tenant, version)?;
+        Ok(Self { document, changed_at: change.checked()? })
+    }
+}
+
+impl Metadata {
+    fn decode(body: &[u8], tenant: &TenantId, version: Version) -> Result<(TenantDocument, ChangeWire)> {
+        let wire: Self = METADATA.decode(body)?;
         if wire.canonical_name != tenant.as_str() || wire.version != Some(version.0.cast_signed()) {
             return Err(Error::corrupt("a schema document stands in the place of another").with("version", version));
         }
@@ -158,12 +185,7 @@ impl TenantVersion {
         let change = wire.change.ok_or_else(|| Error::corrupt("a schema document does not say what changed"))?;
         let roles: Result<_> = wire.roles.unwrap_or_default().into_iter().map(roles::RoleWire::into_document).collect();
         let document = TenantDocument { settings, metrics, roles: roles?, next_metric };
-        Ok(Self { version, document, change: change.into_record()? })
-    }
-
-    pub(crate) fn into_history(self) -> HistoryEntry {
-        let ChangeRecord { id, at, author, changes, summary, deltas } = self.change;
-        HistoryEntry { version: self.version, id, at, author, changes, summary, deltas }
+        Ok((document, change))
     }
 }
 
@@ -217,17 +239,29 @@ impl ChangeWire {
         })
     }
 
+    /// When the change was made. What it was must be legal JSON; whether that says a change is for [`ChangeWire::into_record`].
+    fn checked(&self) -> Result<Timestamp> {
+        self.id.parse::<ChangeId>().map_err(broken)?;
+        for text in [&self.changes, &self.inverse] {
+            serde_json::from_str::<IgnoredAny>(text).map_err(unreadable)?;
+        }
+        Timestamp::from_micros(self.at).map_err(broken)
+    }
+
     fn into_record(self) -> Result<ChangeRecord> {
-        let fails = |source| Error::corrupt("a recorded change cannot be read").with_source(source);
         Ok(ChangeRecord {
             id: self.id.parse().map_err(broken)?,
             at: Timestamp::from_micros(self.at).map_err(broken)?,
             author: self.author,
-            changes: serde_json::from_str(&self.changes).map_err(fails)?,
+            changes: serde_json::from_str(&self.changes).map_err(unreadable)?,
             summary: self.summary,
-            deltas: serde_json::from_str(&self.inverse).map_err(fails)?,
+            deltas: serde_json::from_str(&self.inverse).map_err(unreadable)?,
         })
     }
+}
+
+fn unreadable(source: serde_json::Error) -> Error {
+    Error::corrupt("a recorded change cannot be read").with_source(source)
 }
 
 pub(super) fn broken(source: Error) -> Error {

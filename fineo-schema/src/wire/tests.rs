@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fineo_core::{Cover, ErrorKind, MetricId, Position, ShardId, TenantId, Timestamp, repo::Version};
 
-use super::{ChangeRecord, TenantVersion, decode_metric, decode_names, encode_metric, encode_names};
+use super::{ChangeRecord, TenantState, TenantVersion, decode_metric, decode_names, encode_metric, encode_names};
 use crate::{Change, ChangeId, Identity, NameStats, RetainDays, StatedConversion, edit::Edit};
 
 fn sample() -> (Edit, Vec<Change>) {
@@ -68,6 +68,8 @@ fn documents_are_read_as_they_were_written() {
     let version = TenantVersion { version: Version(4), document: edit.state.tenant.clone(), change };
     let body = version.encode(&tenant).unwrap();
     assert_eq!(TenantVersion::decode(&body, &tenant, Version(4)).unwrap(), version);
+    let state = TenantState::decode(&body, &tenant, Version(4)).unwrap();
+    assert_eq!((state.document, state.changed_at), (version.document, version.change.at));
 
     let document = Arc::clone(&edit.state.metrics[&1]);
     let id = MetricId::numbered(1);
@@ -93,6 +95,26 @@ fn what_is_no_document_or_another_one_is_corrupt() {
         // Some flips leave a legal document; none may panic.
         let _ = decode_metric(&flipped, &id, Version(2));
     }
+}
+
+// S14
+#[test]
+fn damage_of_a_tenants_document_is_found_also_where_its_change_is_not_needed() {
+    let (edit, changes) = sample();
+    let tenant = TenantId::new("acme").unwrap();
+    let (id, at) = (ChangeId::of_bytes([3; 16]), Timestamp::from_micros(7).unwrap());
+    let change = ChangeRecord { id, at, author: None, changes, summary: Vec::new(), deltas: Vec::new() };
+    let version = TenantVersion { version: Version(4), document: edit.state.tenant.clone(), change };
+    let body = version.encode(&tenant).unwrap();
+    let kind = |body: &[u8], version| TenantState::decode(body, &tenant, Version(version)).unwrap_err().kind();
+    assert_eq!(kind(&body, 3), ErrorKind::Corrupt);
+    for length in 0..body.len() {
+        assert_eq!(kind(&body[..length], 4), ErrorKind::Corrupt);
+    }
+    let at = body.windows(14).position(|found| found == b"create_metric\"").expect("the change is within");
+    let mut broken = body.to_vec();
+    broken[at + 13] = b'x';
+    assert_eq!(kind(&broken, 4), ErrorKind::Corrupt, "the change is no JSON");
 }
 
 // SC6

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
 };
 
 use crate::disk::{Disk, DiskFile, SystemDisk};
@@ -21,6 +21,8 @@ struct State {
     is_dead: bool,
     /// Whether the next sync of a file panics.
     is_panicking: bool,
+    /// Whether syncs of files wait.
+    is_held: bool,
     /// How often was read.
     reads: u64,
     /// Writes since the last sync of the file, oldest first: offset, what was there, length before.
@@ -38,7 +40,7 @@ struct Undo {
 
 /// A real folder on a disk with faults.
 #[derive(Debug, Default, Clone)]
-pub(super) struct FaultDisk(Arc<Mutex<State>>);
+pub(super) struct FaultDisk(Arc<Mutex<State>>, Arc<Condvar>);
 
 #[derive(Debug)]
 struct FaultFile {
@@ -86,6 +88,17 @@ impl FaultDisk {
     /// The next sync of a file panics.
     pub(super) fn panic_at_sync(&self) {
         self.state().is_panicking = true;
+    }
+
+    /// Syncs of files wait from now on.
+    pub(super) fn hold_syncs(&self) {
+        self.state().is_held = true;
+    }
+
+    /// They wait no more.
+    pub(super) fn release_syncs(&self) {
+        self.state().is_held = false;
+        self.1.notify_all();
     }
 
     /// How often something was synced.
@@ -197,7 +210,8 @@ impl DiskFile for FaultFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.disk.alive()?;
+        let state = self.disk.alive()?;
+        let mut state = self.disk.1.wait_while(state, |state| state.is_held).unwrap();
         if std::mem::take(&mut state.is_panicking) {
             drop(state);
             panic!("a defect");

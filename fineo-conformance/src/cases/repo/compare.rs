@@ -21,6 +21,7 @@ pub(in crate::cases) const CASES: &[Case] = cases! { Repo:
     1 "an append beyond the limits is refused" beyond,
     2 "no reader sees one write of an append and not the other" atomic,
     3 "of many appends that create one subject exactly one is written" race_of_creates,
+    3 "appends to different subjects at once are all written, whatever becomes of others" beside_each_other,
     3 "counting by compare-and-append loses no count" counting,
     3 "of many appends over crossing subjects at most one is written each round" crossing,
     3 "a read through another handle sees what was done" two_handles,
@@ -148,6 +149,35 @@ async fn race_of_creates(place: Box<dyn Place>) -> Result<Verdict> {
         assert_eq!(found.iter().filter(|found| **found == lost).count(), RACERS - 1);
         let there = body(&place.repo().await?, &subject).await?;
         assert_eq!(there, Some(Bytes::from(format!("of {}", winners[0]))));
+    }
+    Ok(Verdict::Passed)
+}
+
+async fn beside_each_other(place: Box<dyn Place>) -> Result<Verdict> {
+    let taken = latest_subject("taken");
+    place.repo().await?.append(vec![write(&taken, 0, "x")], at(0)).await.into_result()?;
+    let own =
+        |racer: usize, round: u64| subject(&format!("own-{racer}"), Keep::Latest, Some(&format!("t{round}-{racer}")));
+    for round in 0..4 {
+        let mut racers = Vec::new();
+        for racer in 0..RACERS {
+            let (repo, own, taken) = (place.repo().await?, own(racer, round), taken.clone());
+            racers.push(async move {
+                // Every other one expects something that is not so.
+                let mut writes = vec![write(&own, 0, "1")];
+                writes.extend((racer % 2 == 1).then(|| write(&taken, 0, "2")));
+                let found = repo.append(writes, at(0)).await.into_result()?;
+                let next = repo.append(vec![write(&own, u64::from(racer % 2 == 0), "3")], at(0)).await.into_result()?;
+                Result::Ok((found == Compared::Written, next == Compared::Written))
+            });
+        }
+        let found = race(racers).await?.into_iter().collect::<Result<Vec<_>>>()?;
+        let repo = place.repo().await?;
+        for (racer, found) in found.into_iter().enumerate() {
+            assert_eq!(found, (racer % 2 == 0, true), "of {racer}");
+            assert_eq!(standing(&repo, &own(racer, round)).await?, Version(if racer % 2 == 0 { 2 } else { 1 }));
+        }
+        assert_eq!(body(&repo, &taken).await?, Some("x".into()));
     }
     Ok(Verdict::Passed)
 }

@@ -1,9 +1,15 @@
 //! Stage raw in a driver: schemas in, records out.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use fineo_core::{Code, ErrorKind, Rejection, Result, ShardId, TenantId, Timestamp, archive::Stage, stream::Delivery};
-use futures::{StreamExt, stream};
+use fineo_core::{
+    Code, Error, ErrorKind, Rejection, Result, ShardId, TenantId, Timestamp, archive::Stage, stream::Delivery,
+};
+use fineo_schema::TenantSchema;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Passed, moved::leave_out_rows, write_errors};
 use crate::{
@@ -16,6 +22,8 @@ use crate::{
 
 /// So many tenants' schemas are looked at at a time.
 const LOOKS_AT_ONCE: usize = 16;
+/// So many tenants' schemas are read or changed at a time: the repository makes changes that wait together in one go.
+const SCHEMAS_AT_ONCE: usize = 64;
 /// Metrics may be missing once more after they were discovered, when somebody deletes them just then.
 const ROUNDS_MAX: usize = 3;
 
@@ -53,13 +61,7 @@ impl RawWork {
             if deferred.is_empty() {
                 break;
             }
-            for (tenant, names) in missing_metrics {
-                let names = distinct(names);
-                let store = &self.shared.parts.schemas;
-                let schema =
-                    self.shared.retry.until_done(|| async { store.discover_metrics(&tenant, &names).await }).await?;
-                schemas.insert(tenant, schema);
-            }
+            schemas.extend(self.discovered(missing_metrics.into_iter().collect()).await?);
             wanted = Some(deferred);
         }
         write_errors(&self.shared, Stage::Raw, &self.shard, &passed.errors, batch.len()).await?;
@@ -72,6 +74,7 @@ impl RawWork {
             self.look_at_schemas(batch).await;
         }
         let mut schemas = Schemas::default();
+        let mut unknown = BTreeSet::new();
         let mut last = None;
         for delivery in batch {
             if last == Some(&delivery.tenant) {
@@ -81,13 +84,38 @@ impl RawWork {
             if schemas.contains_key(&delivery.tenant) {
                 continue;
             }
-            let schema = match store.cached(&delivery.tenant) {
-                Some(schema) => schema,
-                None => self.shared.retry.until_done(|| async { store.snapshot(&delivery.tenant).await }).await?,
-            };
-            schemas.insert(delivery.tenant.clone(), schema);
+            match store.cached(&delivery.tenant) {
+                Some(schema) => {
+                    schemas.insert(delivery.tenant.clone(), schema);
+                }
+                None => {
+                    unknown.insert(delivery.tenant.clone());
+                }
+            }
         }
+        let reads = stream::iter(unknown).map(|tenant| async move {
+            let schema = self.shared.retry.until_done(|| async { store.snapshot(&tenant).await }).await?;
+            Ok::<_, Error>((tenant, schema))
+        });
+        let read: Vec<_> = reads.buffer_unordered(SCHEMAS_AT_ONCE).try_collect().await?;
+        schemas.extend(read);
         Ok(schemas)
+    }
+
+    /// The schemas of tenants with the metrics that their events name. What was brought in stays when nobody waits any more:
+    /// the same events name it again.
+    async fn discovered(
+        &self,
+        missing: BTreeMap<TenantId, Vec<Arc<str>>>,
+    ) -> Result<Vec<(TenantId, Arc<TenantSchema>)>> {
+        let store = &self.shared.parts.schemas;
+        let discoveries = stream::iter(missing).map(|(tenant, names)| async move {
+            let names = distinct(names);
+            let discover = || async { store.discover_metrics(&tenant, &names).await };
+            let schema = self.shared.retry.until_done(discover).await?;
+            Ok((tenant, schema))
+        });
+        discoveries.buffer_unordered(SCHEMAS_AT_ONCE).try_collect().await
     }
 
     /// Takes in what other processes changed of the schemas: an event is read under every change before its arrival. While

@@ -1,13 +1,16 @@
 //! Stage staged in a driver: records in, rows out.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
-use fineo_core::{ErrorKind, MetricId, Result, ShardId, TenantId, archive::Stage, nearline::Written, stream::Delivery};
+use fineo_core::{
+    Error, ErrorKind, MetricId, Result, ShardId, TenantId, archive::Stage, nearline::Written, stream::Delivery,
+};
 use fineo_schema::RecordLayout;
 use foldhash::fast::RandomState;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Passed, write_errors, write_rows};
 use crate::{
@@ -17,6 +20,8 @@ use crate::{
 
 /// More layouts than this are not kept, unless half of them are of the open segment.
 const LAYOUTS_MAX: usize = 10_000;
+/// The names of so many tenants are loaded at a time.
+const LOADS_AT_ONCE: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct StagedWork {
@@ -47,8 +52,8 @@ impl StagedWork {
         let outcome = self.read(batch).await?;
         let mut errors = outcome.errors;
         let before = self.shared.progress.before(&self.shard);
+        self.load_names(&outcome.groups).await?;
         for group in &outcome.groups {
-            self.load_names(&group.tenant).await?;
             let written = write_rows(&self.shared, &group.tenant, &group.metric, &group.rows).await?;
             // A process that died may have stored rows without saving that it counted their names. Positions that
             // were counted and saved are not counted again.
@@ -89,12 +94,17 @@ impl StagedWork {
         });
     }
 
-    async fn load_names(&mut self, tenant: &TenantId) -> Result<()> {
-        if !self.loaded.contains(tenant) {
-            let discovery = &self.shared.parts.discovery;
-            self.shared.retry.until_done(|| async { discovery.load(tenant).await }).await?;
-            self.loaded.insert(tenant.clone());
-        }
+    /// Loads the names of the tenants that come for the first time.
+    async fn load_names(&mut self, groups: &[Group]) -> Result<()> {
+        let new = groups.iter().map(|group| &group.tenant).filter(|tenant| !self.loaded.contains(*tenant));
+        let new: BTreeSet<TenantId> = new.cloned().collect();
+        let (discovery, retry) = (&self.shared.parts.discovery, &self.shared.retry);
+        let loads = stream::iter(new).map(|tenant| async move {
+            retry.until_done(|| async { discovery.load(&tenant).await }).await?;
+            Ok::<_, Error>(tenant)
+        });
+        let loaded: Vec<TenantId> = loads.buffer_unordered(LOADS_AT_ONCE).try_collect().await?;
+        self.loaded.extend(loaded);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Many tenants at a time do not wait for each other's calls of the repository.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use fineo_backend_memory::MemoryRepo;
@@ -73,7 +73,8 @@ async fn schemas_metrics_and_names_of_many_new_tenants_are_asked_for_at_the_same
     let world = World::new();
     let options = PipelineOptions::default();
     // What came before the stages began is one batch.
-    let idle = Pipeline::start(world.parts(), options.clone().with_runs_stages(false)).await.unwrap();
+    let of_idle = options.clone().with_runs_stages(false).with_drain_for(Duration::ZERO);
+    let idle = Pipeline::start(world.parts(), of_idle).await.unwrap();
     let tenants: Vec<TenantId> = (0..TENANTS).map(|number| tenant(&format!("t{number}"))).collect();
     let mut receipts = Vec::new();
     for (number, tenant) in tenants.iter().enumerate() {

@@ -31,11 +31,11 @@ impl Store {
         self.sync_tables(&tables).inspect_err(|_| self.unsynced.add_all(&tables))
     }
 
-    /// Makes the rows of `tables` durable, which are all that others than the disk have.
+    /// Makes the rows of `tables` durable; the disk has those of all others.
     fn sync_tables(&self, tables: &[Arc<Table>]) -> Result<()> {
         let journal_bytes = self.journal.lock().unwrap_or_else(PoisonError::into_inner).bytes();
         if journal_bytes > self.root.options.journal_bytes {
-            // Of all tables: others have rows that the journal alone has on disk.
+            // Of all tables: the rows that others have in memory are in the journal alone.
             return self.restart_journal(&self.tables());
         }
         let is_large = |table: &&Arc<Table>| {

@@ -26,7 +26,7 @@ pub(super) struct Table {
 /// Where the rows of a table are.
 #[derive(Debug, Default)]
 pub(super) struct TableState {
-    /// Takes new rows; none where there were none since the last one was frozen, for most of many tables have none.
+    /// Takes new rows; none where there are no rows in it, as in most of many tables.
     pub(super) active: Option<Arc<Memtable>>,
     /// On their way to a segment.
     pub(super) frozen: Vec<Arc<Memtable>>,

@@ -26,49 +26,68 @@ pub(crate) static METRIC_SCHEMA: LazyLock<String> = LazyLock::new(|| {
 /// The fields that documents got after the first release of their schemas, the latest last.
 const LATER_FIELDS: &[&str] = &["retainDays", "roles", "formerNames"];
 
-/// A schema and the mark that bodies written with it begin with.
+/// A schema, ready to write and read with, and the mark that bodies written with it begin with. There is one of each for as long
+/// as the program runs: to make it ready takes longer than to read a document.
 struct Format {
-    schema: Schema,
+    writer: GenericDatumWriter<'static>,
+    latest: Readable,
+    /// What bodies of earlier versions were written with.
+    former: Vec<Readable>,
+}
+
+/// Reads bodies that begin with a mark.
+struct Readable {
     /// Avro's single-object header: two fixed bytes and the schema's fingerprint.
     header: [u8; 10],
-    /// What bodies of earlier versions were written with.
-    former: Vec<([u8; 10], Schema)>,
+    reader: GenericDatumReader<'static>,
+}
+
+impl Readable {
+    fn new(schema: &'static Schema) -> Self {
+        let reader = GenericDatumReader::builder(schema).build();
+        Self { header: header_of(schema), reader: reader.expect(IN_TREE) }
+    }
+}
+
+/// Why a schema here is one.
+const IN_TREE: &str = "the files in the source tree are avro schemas";
+
+/// Parses a schema that is needed as long as the program runs.
+fn parsed(text: &str) -> &'static Schema {
+    Box::leak(Box::new(Schema::parse_str(text).expect(IN_TREE)))
 }
 
 impl Format {
-    fn new(schema: Schema) -> Self {
-        Self { header: header_of(&schema), schema, former: Vec::new() }
+    fn new(text: &str) -> Self {
+        let schema = parsed(text);
+        let writer = GenericDatumWriter::builder(schema).build().expect(IN_TREE);
+        Self { writer, latest: Readable::new(schema), former: Vec::new() }
     }
 
     /// The format of `text`, which also reads what was written before each of [`LATER_FIELDS`] was there.
     fn with_former(text: &str) -> Self {
-        let parsed = |text: &str| Schema::parse_str(text).expect("the files in the source tree are avro schemas");
-        let mut format = Self::new(parsed(text));
+        let mut format = Self::new(text);
         let mut former: serde_json::Value = serde_json::from_str(text).expect("an avro schema is json");
         for field in LATER_FIELDS.iter().rev() {
             remove_field(&mut former, field);
-            let schema = parsed(&former.to_string());
-            format.former.push((header_of(&schema), schema));
+            format.former.push(Readable::new(parsed(&former.to_string())));
         }
         format
     }
 
     fn encode(&self, document: &impl Serialize) -> Result<Bytes> {
         let fails = |source| Error::internal("a schema document has no avro").with_source(source);
-        let writer = GenericDatumWriter::builder(&self.schema).build().map_err(fails)?;
-        let mut body = self.header.to_vec();
-        writer.write_ser(&mut body, document).map_err(fails)?;
+        let mut body = self.latest.header.to_vec();
+        self.writer.write_ser(&mut body, document).map_err(fails)?;
         Ok(body.into())
     }
 
     fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
-        let known = self.former.iter().map(|(header, schema)| (header, schema)).chain([(&self.header, &self.schema)]);
-        let mut known = known.filter_map(|(header, schema)| Some((body.strip_prefix(header)?, schema)));
-        let (mut rest, written) = known
-            .next()
+        let mut known = self.former.iter().chain([&self.latest]);
+        let (mut rest, reader) = known
+            .find_map(|known| Some((body.strip_prefix(&known.header)?, &known.reader)))
             .ok_or_else(|| Error::corrupt("a schema document does not begin with the mark of its avro schema"))?;
         let fails = |source| Error::corrupt("a schema document is not the avro that it should be").with_source(source);
-        let reader = GenericDatumReader::builder(written).build().map_err(fails)?;
         let document = reader.read_deser(&mut rest).map_err(fails)?;
         if rest.is_empty() { Ok(document) } else { Err(Error::corrupt("a schema document is followed by something")) }
     }
@@ -97,10 +116,7 @@ static METADATA: LazyLock<Format> = LazyLock::new(|| Format::with_former(METADAT
 
 static METRIC: LazyLock<Format> = LazyLock::new(|| Format::with_former(&METRIC_SCHEMA));
 
-static NAMES: LazyLock<Format> = LazyLock::new(|| {
-    let schema = Schema::parse_str(include_str!("../avro/names.avsc"));
-    Format::new(schema.expect("the file in the source tree is an avro schema"))
-});
+static NAMES: LazyLock<Format> = LazyLock::new(|| Format::new(include_str!("../avro/names.avsc")));
 
 fn none_if_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)

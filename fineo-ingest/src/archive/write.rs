@@ -13,6 +13,7 @@ use fineo_core::{
     stream::Delivery,
 };
 use fineo_schema::avro::{write_bytes, write_long};
+use foldhash::fast::RandomState;
 
 use super::{
     AFTER_KEY, BLOCK_BYTES, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN,
@@ -38,7 +39,7 @@ pub(crate) struct Received {
     shard: ShardId,
     /// The arrival and the position of the first delivery, and the position of the last.
     bounds: Option<(Timestamp, Position, Position)>,
-    tenants: BTreeMap<TenantId, OfTenant>,
+    tenants: HashMap<TenantId, OfTenant, RandomState>,
     packer: Packer,
 }
 
@@ -50,7 +51,7 @@ struct OfTenant {
 
 impl Received {
     pub(crate) fn new(stage: Stage, shard: ShardId) -> Self {
-        Self { stage, shard, bounds: None, tenants: BTreeMap::new(), packer: Packer::default() }
+        Self { stage, shard, bounds: None, tenants: HashMap::default(), packer: Packer::default() }
     }
 
     /// Whether nothing was received.
@@ -106,6 +107,8 @@ impl Received {
         let Some((time, first, last)) = bounds else { return Ok(None) };
         let name = SegmentName { stage, kind: SegmentKind::Received, time, shard, first, last };
         let mut blocks = Blocks::default();
+        let mut tenants: Vec<(TenantId, OfTenant)> = tenants.into_iter().collect();
+        tenants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (tenant, OfTenant { mut open, done }) in tenants {
             for block in done.into_iter().chain(packer.pack(&tenant, &mut open)?) {
                 blocks.push(block);

@@ -55,7 +55,7 @@ const NAME_BYTES: usize = 128;
 
 /// Names are saved with every checkpoint, thousands of them at a time: they are written as they lie.
 pub(crate) fn encode_names<'a>(names: impl ExactSizeIterator<Item = &'a NameStats>) -> Bytes {
-    let mut body = NAMES.header.to_vec();
+    let mut body = NAMES.latest.header.to_vec();
     body.reserve(names.len() * NAME_BYTES);
     avro::write_long(NO_HEAD, &mut body);
     write_array(names, &mut body, write_name);

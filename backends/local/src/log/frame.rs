@@ -1,9 +1,10 @@
 //! The bytes of one append: a header with a checksum, the tenants, the lengths, the payloads.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use fineo_core::{Error, Position, Result, TenantId, stream::Delivery, stream::Entry};
+use foldhash::fast::RandomState;
 
 /// How a frame begins.
 pub(super) const MAGIC: [u8; 4] = *b"FnFr";
@@ -46,16 +47,22 @@ pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
 /// Packs those of `entries` that `indexes` names.
 pub(super) fn encode(entries: &[Entry], indexes: &[u32], first: u64, durable: u64) -> Vec<u8> {
     let mut tenants: Vec<&TenantId> = Vec::new();
+    let mut known: HashMap<&TenantId, usize, RandomState> = HashMap::default();
     let mut numbers = Vec::with_capacity(indexes.len());
     let mut payload_bytes = 0;
+    let mut last: Option<(&TenantId, usize)> = None;
     for index in indexes {
         let entry = &entries[*index as usize];
         payload_bytes += entry.payload.len();
-        // Neighbours mostly have one tenant, so look from the end.
-        let number = tenants.iter().rposition(|known| **known == entry.tenant).unwrap_or_else(|| {
+        // Neighbours mostly have one tenant.
+        let number = match last {
+            Some((tenant, number)) if *tenant == entry.tenant => number,
+            Some(_) | None => *known.entry(&entry.tenant).or_insert(tenants.len()),
+        };
+        if number == tenants.len() {
             tenants.push(&entry.tenant);
-            tenants.len() - 1
-        });
+        }
+        last = Some((&entry.tenant, number));
         numbers.push(number);
     }
     let tenant_bytes: usize = tenants.iter().map(|tenant| 1 + tenant.as_str().len()).sum();

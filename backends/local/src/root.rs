@@ -27,7 +27,7 @@ pub(crate) struct Root {
     pub(crate) ballast: Ballast,
     poisoned: OnceLock<String>,
     closed: AtomicBool,
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<DirectoryLock>>,
 }
 
 impl Root {
@@ -115,7 +115,20 @@ pub(crate) fn closed() -> Error {
     Error::unavailable("the directory is closed")
 }
 
-fn take_lock(path: &Path) -> Result<File> {
+/// The right to a directory, in the kernel's hands.
+#[derive(Debug)]
+struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // To close the file is not enough: a process that is just being started has it too, until its own program runs.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the lock of a directory was not given back, it goes with the file");
+        }
+    }
+}
+
+fn take_lock(path: &Path) -> Result<DirectoryLock> {
     let failed = |source| failure::disk_error("lock", path, source);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
     match file.try_lock() {
@@ -132,7 +145,7 @@ fn take_lock(path: &Path) -> Result<File> {
     }
     file.set_len(0).map_err(failed)?;
     file.write_all(holder_text().as_bytes()).map_err(failed)?;
-    Ok(file)
+    Ok(DirectoryLock(file))
 }
 
 /// The process and the first words of its command line; what follows may be private.

@@ -160,6 +160,7 @@ impl RawStage {
                     }
                 }
             }
+            self.tenants.count(tenant);
         }
         // One allocation for all records of the batch.
         let records = Bytes::copy_from_slice(&self.scratch.out);

@@ -92,6 +92,11 @@ impl Uses {
         *self = Self::default();
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
     /// Whether there are so many that they must be cleared.
     pub(crate) fn is_full(&self) -> bool {
         self.count > USES_MAX

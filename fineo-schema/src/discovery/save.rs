@@ -1,12 +1,10 @@
 //! Saves trackers, many with one append: thousands of tenants cost few transactions.
 
-use std::future;
-
 use fineo_core::{
-    Error, Outcome, Result, ShardId,
+    Error, ErrorKind, Outcome, Result, ShardId,
     repo::{Compared, Write},
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 
 use super::{
     Discovery,
@@ -59,6 +57,11 @@ impl<'a> Joint<'a> {
     }
 }
 
+/// Whether a failed append may be made without what it met.
+fn is_of_one(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid)
+}
+
 impl Drop for Joint<'_> {
     fn drop(&mut self) {
         self.note(saved::note_unsaved);
@@ -71,30 +74,43 @@ impl Discovery {
     ///
     /// # Errors
     ///
-    /// A failure of the repository; what was not saved is saved the next time.
+    /// A failure of the repository; what was not saved is saved the next time. Where it is of one metric's names alone, such as
+    /// damage, those of all others are saved.
     pub async fn save(&self, shard: &ShardId) -> Result<()> {
         let writes_max = self.0.repo.capabilities().writes_max;
         let mut joint = Joint::new(self);
+        let mut saved = Ok(());
         for key in self.changed(shard) {
             let Some(draft) = self.draft(&key)? else { continue };
             let is_full = !joint.has_room(&draft, writes_max);
             let full = is_full.then(|| std::mem::replace(&mut joint, Joint::new(self)));
             joint.push(draft);
             if let Some(full) = full {
-                self.save_joint(full).await?;
+                match self.save_joint(full).await {
+                    Err(error) if is_of_one(&error) => saved = saved.and(Err(error)),
+                    of_all => of_all?,
+                }
             }
         }
-        self.save_joint(joint).await
+        saved.and(self.save_joint(joint).await)
     }
 
     async fn save_joint(&self, joint: Joint<'_>) -> Result<()> {
         let keys: Vec<Key> = joint.drafts.iter().map(|draft| draft.key.clone()).collect();
-        if keys.is_empty() || self.write(joint).await? {
+        if keys.is_empty() {
             return Ok(());
         }
-        // Somebody else saved one of them, or an earlier save of ours was thought lost. That holds up none of the others.
+        match self.write(joint).await {
+            Ok(true) => return Ok(()),
+            // Somebody else saved one of them, or an earlier save of ours was thought lost.
+            Ok(false) => {}
+            Err(error) if keys.len() > 1 && is_of_one(&error) => {}
+            Err(error) => return Err(error),
+        }
+        // That holds up none of the others.
         let saves = stream::iter(keys).map(|key| async move { self.save_one(&key).await });
-        saves.buffer_unordered(SAVES_AT_ONCE).try_for_each(|()| future::ready(Ok(()))).await
+        let saved: Vec<Result<()>> = saves.buffer_unordered(SAVES_AT_ONCE).collect().await;
+        saved.into_iter().collect()
     }
 
     async fn save_one(&self, key: &Key) -> Result<()> {

@@ -169,7 +169,11 @@ impl Store {
             cuts: frozen.iter().map(|(table, _)| (table.key.clone(), cut)).collect(),
             ..Change::default()
         };
-        self.commit(&change)?;
+        self.commit(&change).inspect_err(|error| {
+            if !error.may_have_applied() {
+                self.drop_pack(&pack);
+            }
+        })?;
         self.forget_reaches(&change);
         let mut flushed: Vec<Arc<Table>> = Vec::new();
         for ((table, memtable), segment) in frozen.into_iter().zip(segments) {
@@ -237,7 +241,7 @@ impl Store {
         }
     }
 
-    fn remove_pack(&self, path: &Path) {
+    pub(super) fn remove_pack(&self, path: &Path) {
         if let Err(source) = self.root.disk.remove(path) {
             let error = failure::disk_error("remove", path, source);
             tracing::warn!(%error, "a pack without segments stays until the directory is opened again");

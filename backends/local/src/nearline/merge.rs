@@ -1,11 +1,11 @@
 //! Makes few segments of many, and takes rows out of them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError},
 };
 
-use fineo_core::{Cover, MetricId, Result, ShardId, TenantId};
+use fineo_core::{Cover, Error, MetricId, Result, ShardId, TenantId};
 
 use super::{
     manifest::{Change, SegmentEntry},
@@ -28,8 +28,8 @@ const BYTES_MAX: u64 = 256 << 20;
 
 /// A merge of more than so many bytes has a pack of its own, whose room is free again once that segment is replaced.
 const SHARED_BYTES_MAX: u64 = 1 << 20;
-/// A pack that merges share takes no more of them beyond so many bytes.
-const PACK_BYTES: u64 = 64 << 20;
+/// A pack that merges share takes no more of them beyond so many bytes: one segment that lives on keeps all of them on disk.
+const PACK_BYTES: u64 = 8 << 20;
 
 /// Segments of a table, and those that take their place.
 #[derive(Debug)]
@@ -151,7 +151,8 @@ impl Store {
     pub(super) fn replace(&self, replacements: Vec<Replacement>) -> Result<()> {
         let added = replacements.iter().flat_map(|of| of.new.iter().map(|segment| segment.entry.clone())).collect();
         let removed = replacements.iter().flat_map(|of| of.old.iter().map(|stored| stored.entry().number)).collect();
-        self.commit(&Change { added, removed, ..Change::default() })?;
+        let committed = self.commit(&Change { added, removed, ..Change::default() });
+        committed.inspect_err(|error| self.drop_unmade(error, replacements.iter().flat_map(|of| &of.new)))?;
         for Replacement { table, old, new } in &replacements {
             new.iter().for_each(|segment| self.live.add(&segment.entry));
             let is_old = |stored: &Stored| old.iter().any(|old| old.entry().number == stored.entry().number);
@@ -164,13 +165,33 @@ impl Store {
         Ok(())
     }
 
+    /// Removes the packs of `new` segments that `error` kept from being live. Where nobody knows, they stay.
+    fn drop_unmade<'a>(&self, error: &Error, new: impl Iterator<Item = &'a Arc<Segment>>) {
+        if !error.may_have_applied() {
+            let packs: BTreeSet<u64> = new.map(|segment| segment.entry.pack).collect();
+            packs.into_iter().for_each(|number| self.remove_pack(&Pack::path(&self.folder, number)));
+        }
+    }
+
     /// Removes the rows of a table that `cover` contains, and answers how many.
     pub(super) fn remove_covered(&self, tenant: &TenantId, metric: &MetricId, cover: &Cover) -> Result<u64> {
         self.root.check_writable()?;
         let Some(table) = self.table(tenant, metric) else { return Ok(0) };
         let mut removed = self.remove_from_memory(&table, cover)?;
-        let segments = table.state().segments.clone();
-        let (mut old, mut new) = (Vec::new(), Vec::new());
+        let mut of = Replacement { table, old: Vec::new(), new: Vec::new() };
+        let rewritten = self.rewrite_without(&mut of, cover);
+        removed += rewritten.inspect_err(|error| self.drop_unmade(error, of.new.iter()))?;
+        if !of.old.is_empty() {
+            self.replace(vec![of])?;
+        }
+        self.root.ballast.refill();
+        Ok(removed)
+    }
+
+    /// Writes the segments of a table anew that `cover` contains rows of, and answers how many rows are gone then.
+    fn rewrite_without(&self, of: &mut Replacement, cover: &Cover) -> Result<u64> {
+        let mut removed = 0;
+        let segments = of.table.state().segments.clone();
         for stored in segments {
             let (all, some) = covered(&stored, cover)?;
             if !some {
@@ -188,16 +209,12 @@ impl Store {
                     }
                     removed += gone as u64;
                     if gone < segment.rows() {
-                        new.push(self.rewrite(&table, Input { rows: &source, is_gone })?);
+                        of.new.push(self.rewrite(&of.table, Input { rows: &source, is_gone })?);
                     }
                 }
             }
-            old.push(stored);
+            of.old.push(stored);
         }
-        if !old.is_empty() {
-            self.replace(vec![Replacement { table, old, new }])?;
-        }
-        self.root.ballast.refill();
         Ok(removed)
     }
 

@@ -174,9 +174,12 @@ impl Store {
         let mut state = table.state();
         let memtable = state.active.get_or_insert_with(|| Arc::new(Memtable::new(seed(&self.entropy))));
         let memtable = Arc::clone(memtable);
-        let before = memtable.read().len();
         let outcomes = self.write_to(&memtable, &state, rows);
-        if memtable.read().len() > before {
+        let is_unsynced = {
+            let rows = memtable.read();
+            rows.len() > rows.journaled
+        };
+        if is_unsynced {
             self.unsynced.add(&table, &mut state);
         }
         state.drop_empty();

@@ -30,7 +30,8 @@ impl Request {
     }
 }
 
-/// What waits, in order of arrival. There are as many as callers handed in: each has one append at a time.
+/// What waits, in order of arrival. It has no bound of its own: callers wait for their answers, and what those who gave up handed
+/// in is made soon.
 #[derive(Debug, Default)]
 pub(super) struct Queue(Mutex<State>);
 

@@ -22,7 +22,7 @@ use crate::{
 
 /// So many tenants' schemas are looked at at a time.
 const LOOKS_AT_ONCE: usize = 16;
-/// So many tenants' schemas are read or changed at a time: the repository makes changes that wait together in one go.
+/// So many tenants' schemas are read or changed at a time: a directory's repository makes changes that wait together in one go.
 const SCHEMAS_AT_ONCE: usize = 64;
 /// Metrics may be missing once more after they were discovered, when somebody deletes them just then.
 const ROUNDS_MAX: usize = 3;

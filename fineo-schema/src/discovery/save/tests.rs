@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use fineo_backend_memory::MemoryRepo;
 use fineo_core::{
-    Error, ManualClock, MetricId, Outcome, Result, SchemaRepo, ShardId, TenantId, Timestamp,
+    Error, ErrorKind, ManualClock, MetricId, Outcome, Result, SchemaRepo, ShardId, TenantId, Timestamp,
     repo::{Compared, RepoCapabilities, Subject, Version, Versioned, Write},
 };
 use futures::{FutureExt, future};
@@ -41,11 +41,19 @@ struct Counting {
     appends: AtomicUsize,
     /// After how many more appends what happens.
     next: Mutex<Option<(usize, Next)>>,
+    /// What this tenant has is damaged.
+    damaged: Mutex<Option<TenantId>>,
 }
 
 impl Counting {
     fn new(writes_max: usize) -> Arc<Self> {
-        Arc::new(Self { repo: MemoryRepo::new(), writes_max, appends: AtomicUsize::new(0), next: Mutex::new(None) })
+        Arc::new(Self {
+            repo: MemoryRepo::new(),
+            writes_max,
+            appends: AtomicUsize::new(0),
+            next: Mutex::new(None),
+            damaged: Mutex::new(None),
+        })
     }
 
     fn set(&self, after: usize, next: Next) {
@@ -94,6 +102,10 @@ impl SchemaRepo for Counting {
         assert!(writes.len() <= self.writes_max);
         self.appends.fetch_add(1, Ordering::Relaxed);
         let failed = Error::unavailable("as told");
+        let damaged = self.damaged.lock().unwrap().clone();
+        if damaged.is_some() && writes.iter().any(|write| write.subject.owner() == damaged.as_ref()) {
+            return Outcome::NotDone(Error::corrupt("as told"));
+        }
         match self.next() {
             None => self.repo.append(writes, now).await,
             Some(Next::NotDone) => Outcome::NotDone(failed),
@@ -210,6 +222,24 @@ async fn a_conflict_of_one_tracker_holds_up_no_other_and_takes_in_what_stands() 
     observe(&ours, 3, "ours");
     ours.save(&s0()).await.unwrap();
     assert_eq!(repo.appends(), 2);
+}
+
+// D7
+#[tokio::test]
+async fn damage_of_one_tracker_keeps_no_other_from_being_saved() {
+    let repo = Counting::new(33);
+    let discovery = new(&repo);
+    *repo.damaged.lock().unwrap() = Some(tenant(7));
+    observe(&discovery, 1, "a");
+    let error = discovery.save(&s0()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    for number in (0..TENANTS).filter(|number| *number != 7) {
+        assert_eq!(stands(&repo, number).await, [("a".to_owned(), 1)]);
+    }
+    // Once mended, it is saved as well.
+    *repo.damaged.lock().unwrap() = None;
+    discovery.save(&s0()).await.unwrap();
+    all_stand(&repo, &[("a", 1)]).await;
 }
 
 #[tokio::test]

@@ -156,3 +156,22 @@ fn holder_text() -> String {
     let deed = words.next().filter(|word| !word.starts_with('-')).unwrap_or_default();
     format!("process {} ({})", std::process::id(), format!("{program} {deed}").trim_end())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // N12
+    #[test]
+    fn a_lock_that_was_let_go_is_free_although_a_process_being_started_has_the_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = take_lock(&path).unwrap();
+        // As a child has it between its fork and its own program.
+        let of_child = lock.0.try_clone().unwrap();
+        assert!(take_lock(&path).is_err());
+        drop(lock);
+        take_lock(&path).unwrap();
+        drop(of_child);
+    }
+}

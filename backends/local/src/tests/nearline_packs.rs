@@ -93,6 +93,14 @@ async fn check(store: &Arc<dyn NearlineStore>, rounds: u64) {
     }
 }
 
+/// Flips a bit near the beginning of a pack.
+fn damage(pack: &Path) {
+    let pack = fs::OpenOptions::new().read(true).write(true).open(pack).unwrap();
+    let mut byte = [0];
+    pack.read_exact_at(&mut byte, 100).unwrap();
+    pack.write_all_at(&[byte[0] ^ 0x10], 100).unwrap();
+}
+
 async fn remove_all(store: &Arc<dyn NearlineStore>, metric: u64) -> u64 {
     let cover: Cover = [(s0(), Position::from(u64::MAX))].into_iter().collect();
     store.remove(&tenant("acme"), &MetricId::numbered(metric), &cover).await.into_result().unwrap()
@@ -159,10 +167,7 @@ async fn a_damaged_table_does_not_stop_the_merges_of_others() {
     let store = directory.nearline();
     round(&store, 0).await.unwrap();
     // A pack begins with the segment of the first table.
-    let pack = fs::OpenOptions::new().read(true).write(true).open(packs(folder.path()).remove(0)).unwrap();
-    let mut byte = [0];
-    pack.read_exact_at(&mut byte, 100).unwrap();
-    pack.write_all_at(&[byte[0] ^ 0x10], 100).unwrap();
+    damage(&packs(folder.path()).remove(0));
     for number in 1..FAN_IN {
         round(&store, number).await.unwrap();
     }
@@ -190,6 +195,36 @@ async fn a_damaged_table_does_not_stop_the_merges_of_others() {
     assert_eq!(rows(&store, metric).await.unwrap(), wanted(metric, 1..FAN_IN + 1));
     // Two merged ones, and the last flush of the others.
     assert_eq!(packs(folder.path()).len(), 3);
+}
+
+// D7
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_meets_damage_leaves_no_pack_behind_however_often_it_is_tried() {
+    let (disk, folder) = (FaultDisk::default(), tempfile::tempdir().unwrap());
+    let directory = open(&disk, folder.path());
+    let store = directory.nearline();
+    // Two segments whose positions overlap: what is to go is a part of each.
+    for positions in [[1, 100], [2, 101]] {
+        let mut packed = Rows::new(s0());
+        for position in positions {
+            packed.row(head(u128::from(position), u128::from(position), 0, position), "alias");
+            packed.cell("temp", &"x".repeat(1_000));
+        }
+        let written = store.write(&tenant("acme"), &MetricId::numbered(1), packed).await;
+        assert!(written.iter().all(Outcome::is_done));
+        for _ in 0..2 {
+            store.sync().await.into_result().unwrap();
+        }
+    }
+    let before = packs(folder.path());
+    assert_eq!(before.len(), 2);
+    damage(&before[1]);
+    let cover: Cover = [(s0(), Position::from(50))].into_iter().collect();
+    for _ in 0..3 {
+        let removed = store.remove(&tenant("acme"), &MetricId::numbered(1), &cover).await.into_result();
+        assert_eq!(removed.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(packs(folder.path()), before);
+    }
 }
 
 // D1, D5

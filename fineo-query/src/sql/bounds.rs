@@ -1,7 +1,7 @@
 //! What a statement may not be, told by its syntax tree: so tangled that to plan it takes longer than anybody waits, or
 //! with words that the planner passes over.
 
-use std::{collections::HashSet, ops::ControlFlow, ptr};
+use std::{collections::HashMap, ops::ControlFlow, ptr};
 
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
@@ -60,8 +60,8 @@ struct Scope {
 struct Bounds {
     subqueries: usize,
     scopes: Vec<Scope>,
-    /// What is written down twice, by its place.
-    doubled: HashSet<*const Expr>,
+    /// How often what is written down twice is, by its place.
+    doubled: HashMap<*const Expr, usize>,
     /// In how many of those the visitor is.
     doubled_around: usize,
 }
@@ -147,11 +147,13 @@ impl Visitor for Bounds {
             expr if is_subquery(expr) => self.subqueries += 1,
             _ => {}
         }
-        self.doubled.extend(doubled(expr).map(ptr::from_ref));
-        self.doubled_around += usize::from(self.doubled.contains(&ptr::from_ref(expr)));
+        for operand in doubled(expr) {
+            *self.doubled.entry(ptr::from_ref(operand)).or_default() += 1;
+        }
+        self.doubled_around += self.doubled.get(&ptr::from_ref(expr)).copied().unwrap_or_default();
         if self.doubled_around > DOUBLED_MAX {
             return ControlFlow::Break(
-                exceeded("too_complex", "calls of coalesce, nullif or BETWEEN are nested too deeply")
+                exceeded("too_complex", "coalesce, nullif, BETWEEN, ANY or ALL are nested too deeply")
                     .with("nested_max", DOUBLED_MAX)
                     .with(
                         "hint",
@@ -171,7 +173,7 @@ impl Visitor for Bounds {
 
     fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
         self.subqueries -= usize::from(is_subquery(expr));
-        self.doubled_around -= usize::from(self.doubled.remove(&ptr::from_ref(expr)));
+        self.doubled_around -= self.doubled.remove(&ptr::from_ref(expr)).unwrap_or_default();
         ControlFlow::Continue(())
     }
 }
@@ -187,18 +189,34 @@ fn is_subquery(expr: &Expr) -> bool {
     matches!(expr, Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. })
 }
 
-/// The operands of `expr` that the planner writes down twice: to test them, and as what is answered.
+/// Whether `expr` is a query, in brackets or not.
+fn is_query(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_query(inner),
+        _ => is_subquery(expr),
+    }
+}
+
+/// How often `expr` is doubled that is compared with an array, or is the array: the planner writes it down up to five times.
+const DOUBLED_BY_ARRAYS: usize = 3;
+
+/// The operands of `expr` that the planner writes down twice: to test them, and as what is answered. Those that it writes down more
+/// often come more often.
 fn doubled(expr: &Expr) -> impl Iterator<Item = &Expr> {
-    let (args, operand) = match expr {
-        Expr::Function(call) => (doubled_args(&call.name, &call.args), None),
-        Expr::Between { expr, .. } => (&[] as &[FunctionArg], Some(&**expr)),
-        _ => (&[] as &[FunctionArg], None),
+    let none = &[] as &[FunctionArg];
+    let (args, operands) = match expr {
+        Expr::Function(call) => (doubled_args(&call.name, &call.args), vec![]),
+        Expr::Between { expr, .. } => (none, vec![&**expr]),
+        Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } if !is_query(right) => {
+            (none, [&**left, &**right].repeat(DOUBLED_BY_ARRAYS))
+        }
+        _ => (none, vec![]),
     };
     let args = args.iter().filter_map(|arg| match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => Some(arg),
         _ => None,
     });
-    args.chain(operand)
+    args.chain(operands)
 }
 
 fn doubled_args<'a>(name: &ObjectName, args: &'a FunctionArguments) -> &'a [FunctionArg] {

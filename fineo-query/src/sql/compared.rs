@@ -1,14 +1,15 @@
 //! Comparisons with all rows of a subquery, `x > ALL (SELECT …)`, `x = ANY (SELECT …)`, and with all values of an array.
 //!
 //! The planner compares by the names of columns, and where the subquery reads the same table, its column has the name of
-//! the one beside it: each row would be compared with itself. So the subquery's column gets a name of ours.
+//! the one beside it: each row would be compared with itself. So the subquery's column gets a name of ours. Of an array that
+//! holds a null it knows what `ALL` is, but says that `ANY` is false where nobody knows: so that is said by `ALL`.
 
 use std::{mem, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::{
     ast::{
-        BinaryOperator, Expr, GroupByExpr, Query, SelectItem, SetExpr, Statement, TableFactor, Value, VisitMut,
-        VisitorMut,
+        ArrayElemTypeDef, BinaryOperator, DataType, Expr, GroupByExpr, Query, SelectItem, SetExpr, Statement,
+        TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
     },
     parser::Parser,
 };
@@ -18,7 +19,8 @@ use super::{dialect::Sql, exact};
 const NAME: &str = "compared with";
 const WRAPPED: &str = "SELECT * FROM (SELECT 1) AS \"compared with\" (\"compared with\")";
 
-/// Says `= ANY` as `IN` and `<> ALL` as `NOT IN`, also of a list; names what the other comparisons compare with.
+/// Says `= ANY` as `IN` and `<> ALL` as `NOT IN`, also of a list, and `< ANY` of an array as `NOT (… >= ALL …)`; names what the
+/// other comparisons compare with.
 pub(super) fn rewrite(statement: &mut Statement) {
     let _ = VisitMut::visit(statement, &mut Comparisons);
 }
@@ -35,6 +37,8 @@ impl VisitorMut for Comparisons {
                     *expr = Expr::InSubquery { expr: Box::new(taken(left)), subquery, negated: false };
                 } else if let Some(list) = list(right) {
                     *expr = Expr::InList { expr: Box::new(taken(left)), list, negated: false };
+                } else {
+                    by_all(expr);
                 }
             }
             Expr::AllOp { compare_op: BinaryOperator::NotEq, left, right } => {
@@ -47,12 +51,40 @@ impl VisitorMut for Comparisons {
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
                 if let Some(subquery) = subquery(right) {
                     **right = Expr::Subquery(named(subquery));
+                } else {
+                    by_all(expr);
                 }
             }
             _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Says `x < ANY (array)` as `NOT (x >= ALL (array))`, which is the same, with nulls or without. A null that is no array by its type
+/// stays: the planner knows of `= ANY (NULL)` alone.
+fn by_all(expr: &mut Expr) {
+    let Expr::AnyOp { left, compare_op, right, .. } = expr else { return };
+    if matches!(&**right, Expr::Value(value) if value.value == Value::Null) {
+        return;
+    }
+    let Some(compare_op) = opposite(compare_op) else { return };
+    let all = Expr::AllOp { left: Box::new(taken(left)), compare_op, right: Box::new(taken(right)) };
+    let not = Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(all))) };
+    *expr = Expr::Nested(Box::new(not));
+}
+
+/// The operator that says whether `operator` does not hold.
+fn opposite(operator: &BinaryOperator) -> Option<BinaryOperator> {
+    Some(match operator {
+        BinaryOperator::Eq => BinaryOperator::NotEq,
+        BinaryOperator::NotEq => BinaryOperator::Eq,
+        BinaryOperator::Lt => BinaryOperator::GtEq,
+        BinaryOperator::LtEq => BinaryOperator::Gt,
+        BinaryOperator::Gt => BinaryOperator::LtEq,
+        BinaryOperator::GtEq => BinaryOperator::Lt,
+        _ => return None,
+    })
 }
 
 /// The subquery that `expr` is, taken out of it.
@@ -67,11 +99,27 @@ fn subquery(expr: &mut Expr) -> Option<Box<Query>> {
     }
 }
 
-/// The values of the array that `expr` is, taken out of it.
+/// The values of the array that `expr` is, taken out of it; those of an array that is cast are cast each.
 fn list(expr: &mut Expr) -> Option<Vec<Expr>> {
     match expr {
         Expr::Nested(inner) => list(inner),
         Expr::Array(array) if !array.elem.is_empty() => Some(mem::take(&mut array.elem)),
+        Expr::Cast {
+            kind,
+            expr: array,
+            data_type: DataType::Array(ArrayElemTypeDef::SquareBracket(data_type, None)),
+            array: false,
+            format: None,
+        } if !matches!(**data_type, DataType::Array(_)) => {
+            let cast = |item: Expr| Expr::Cast {
+                kind: kind.clone(),
+                expr: Box::new(item),
+                data_type: (**data_type).clone(),
+                array: false,
+                format: None,
+            };
+            Some(list(array)?.into_iter().map(cast).collect())
+        }
         _ => None,
     }
 }

@@ -3,6 +3,9 @@
 //! What a window function is asked for all rows of its partition is one step of the engine, and a frame that many rows
 //! are in makes each of them cost much. What is gathered in an order is sorted and merged a group at a time, which nobody can
 //! break off: so a group has no more values than that takes no time for.
+//!
+//! One answer of the engine's is mended on the way: what gathers values that differ is never turned into its reverse, which would sort
+//! them the other way round and leave them so.
 
 use std::{
     hash::{Hash, Hasher},
@@ -40,7 +43,7 @@ use super::{
 };
 use crate::plan::planners::check_wanted;
 
-/// The rule that makes them look. It changes no answer.
+/// The rule that makes them look.
 #[derive(Debug)]
 pub(crate) struct AggregatesLook;
 
@@ -73,7 +76,8 @@ fn looking(mut expr: Expr, unwanted: &Unwanted) -> Transformed<Expr> {
         && let WindowFunctionDefinition::AggregateUDF(function) = &window.fun
         && of(function).is_none()
     {
-        let looks = Looks { inner: Arc::clone(function), unwanted: unwanted.clone(), gathers: false };
+        let inner = Arc::clone(function);
+        let looks = Looks { inner, unwanted: unwanted.clone(), gathers: false, is_distinct: window.params.distinct };
         window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(looks)));
         return Transformed::yes(expr);
     }
@@ -87,7 +91,8 @@ fn gathering(mut expr: Expr, unwanted: &Unwanted) -> Transformed<Expr> {
         && GATHER.contains(&call.func.name())
         && of(&call.func).is_none()
     {
-        let looks = Looks { inner: Arc::clone(&call.func), unwanted: unwanted.clone(), gathers: true };
+        let inner = Arc::clone(&call.func);
+        let looks = Looks { inner, unwanted: unwanted.clone(), gathers: true, is_distinct: call.params.distinct };
         call.func = Arc::new(AggregateUDF::new_from_impl(looks));
         return Transformed::yes(expr);
     }
@@ -119,6 +124,8 @@ struct Looks {
     unwanted: Unwanted,
     /// Whether it gathers the values of a group in an order.
     gathers: bool,
+    /// Whether it does so with those that differ.
+    is_distinct: bool,
 }
 
 // Only the function matters: whoever compares two of one statement finds them looking at the same.
@@ -210,6 +217,9 @@ impl AggregateUDFImpl for Looks {
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
+        if self.gathers && self.is_distinct {
+            return ReversedUDAF::NotSupported;
+        }
         match self.inner.reverse_udf() {
             ReversedUDAF::Reversed(inner) => {
                 ReversedUDAF::Reversed(Arc::new(AggregateUDF::new_from_impl(self.with_inner(inner))))
@@ -221,7 +231,7 @@ impl AggregateUDFImpl for Looks {
 
 impl Looks {
     fn with_inner(&self, inner: Arc<AggregateUDF>) -> Self {
-        Self { inner, unwanted: self.unwanted.clone(), gathers: self.gathers }
+        Self { inner, unwanted: self.unwanted.clone(), gathers: self.gathers, is_distinct: self.is_distinct }
     }
 
     fn watched(&self, inner: Box<dyn Accumulator>) -> Box<dyn Accumulator> {

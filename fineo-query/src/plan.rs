@@ -25,6 +25,7 @@ mod open;
 mod passing;
 mod planners;
 pub(crate) mod sized;
+mod sliding;
 mod sort_keys;
 mod stoppable;
 mod subqueries;

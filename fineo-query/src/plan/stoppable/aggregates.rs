@@ -4,8 +4,8 @@
 //! are in makes each of them cost much. What is gathered in an order is sorted and merged a group at a time, which nobody can
 //! break off: so a group has no more values than that takes no time for.
 //!
-//! One answer of the engine's is mended on the way: what gathers values that differ is never turned into its reverse, which would sort
-//! them the other way round and leave them so.
+//! Two answers of the engine's are mended on the way: what slides over doubles subtracts nothing, and what gathers values that differ
+//! is never turned into its reverse, which would sort them the other way round and leave them so.
 
 use std::{
     hash::{Hash, Hasher},
@@ -41,7 +41,7 @@ use super::{
     ROWS_PER_TURN, Unwanted, by_turns,
     gathers::{self, GATHER, Gathers, Keeps},
 };
-use crate::plan::planners::check_wanted;
+use crate::plan::{planners::check_wanted, sliding};
 
 /// The rule that makes them look.
 #[derive(Debug)]
@@ -176,7 +176,11 @@ impl AggregateUDFImpl for Looks {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(self.watched(self.inner.create_sliding_accumulator(args)?))
+        let inner = match sliding::accumulator(self.name(), &args) {
+            Some(exact) => exact,
+            None => self.inner.create_sliding_accumulator(args)?,
+        };
+        Ok(self.watched(inner))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {

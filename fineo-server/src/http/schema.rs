@@ -27,7 +27,7 @@ use super::{
         self, AppliedView, DiscoveredView, FieldView, HistoryView, MetricView, PlanView, SuggestionView, TenantView,
     },
     roles,
-    step::Step,
+    step::{self, Step},
 };
 use crate::Scope;
 
@@ -44,6 +44,7 @@ pub(crate) const AUTHOR_HEADER: &str = "fineo-author";
 pub struct ChangesRequest {
     /// The steps, made all or none: `{"op": "add_field", …}`.
     #[schema(value_type = Vec<Step>)]
+    #[serde(deserialize_with = "step::read")]
     pub changes: Vec<Change>,
 }
 

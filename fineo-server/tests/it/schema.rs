@@ -61,6 +61,46 @@ async fn errors_are_listed_and_replayed() {
     assert_eq!(acme.get("/v1/errors?open=true").await.json()["rows"], json!([]));
 }
 
+// A step without the metric that was meant would be one for every metric.
+#[tokio::test]
+async fn a_step_with_a_key_that_it_does_not_have_is_refused_and_nothing_is_changed() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let scaled = json!({"scale": 2, "offset": 0, "metricname": "m"});
+    let steps = [
+        (json!({"op": "set_retain_days", "days": 30, "metrics": "ty"}), "`metrics`, expected `metric` or `days`"),
+        (json!({"op": "set_retain_days", "day": 30}), "`day`, expected `metric` or `days`"),
+        (json!({"op": "create_role", "role": "r", "x": 1}), "`x`, expected `role`"),
+        (json!({"op": "add_conversion", "metric": "m", "field": "f", "conversion": scaled}), "`metricname`, expected"),
+    ];
+    for (step, told) in steps {
+        let sent = json!({"changes": [{"op": "create_metric", "name": "m", "aliases": []}, step]}).to_string();
+        let refused = acme.post("/v1/schema/changes", sent).await;
+        assert_eq!(refused.problem(), (400, "body_unreadable".to_owned()), "{step}");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(&format!("unknown field {told}")), "{detail}");
+    }
+    assert_eq!(acme.get("/v1/schema/history").await.json(), json!([]));
+    let twice = r#"{"changes":[{"op":"create_metric","name":"m","name":"n","aliases":[]}]}"#;
+    assert_eq!(acme.post("/v1/schema/changes", twice).await.status, 400);
+    let right = json!({"changes": [
+        {"op": "create_metric", "name": "m", "aliases": []},
+        {"op": "set_retain_days", "days": 30, "metric": "m"},
+        {"op": "add_field", "metric": "m", "name": "f", "field_type": "double", "aliases": []},
+        {"op": "add_conversion", "metric": "m", "field": "f", "conversion": {"scale": 0.1, "offset": 3, "from": 1_000_000}},
+    ]});
+    let made = acme.post("/v1/schema/changes", right.to_string()).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let api = rig.caller_with(&[]).get("/v1/openapi.json").await.json();
+    let schemas = &api["components"]["schemas"];
+    assert_eq!(schemas["StepConversion"]["additionalProperties"], false);
+    let steps = schemas["Step"]["oneOf"].as_array().unwrap().clone();
+    assert!(steps.len() > 30);
+    for step in steps {
+        assert_eq!(step["additionalProperties"], false, "{step}");
+    }
+}
+
 #[tokio::test]
 async fn the_api_describes_itself() {
     let rig = Rig::new().await;

@@ -29,6 +29,42 @@ async fn a_change_is_a_compare_and_set_on_the_etag_and_happens_once_per_key() {
 }
 
 #[tokio::test]
+async fn another_change_under_a_known_key_is_refused_and_not_lost_in_silence() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    acme.ingest(r#"{"metrictype":"m","timestamp":1,"t":"20"}"#).await;
+    let put = async |key: &str, file: &str| {
+        acme.and("idempotency-key", key).send(Method::PUT, "/v1/schema", file.to_owned()).await
+    };
+    let post = async |key: &str, step: serde_json::Value| {
+        acme.and("idempotency-key", key).post("/v1/schema/changes", json!({"changes": [step]}).to_string()).await
+    };
+    let refused = (422, "idempotency_key_reused".to_owned());
+    let other = r#"{"metrics":{"n":{"fields":{"temp":{"type":"long"}}}}}"#;
+    assert_eq!(put("k1", DECLARATION).await.json()["is_repeated"], false);
+    assert_eq!(put("k1", DECLARATION).await.json()["is_repeated"], true);
+    assert_eq!(put("k1", other).await.problem(), refused);
+    let alias = |alias: &str| json!({"op":"add_field_alias","metric":"m","field":"temp","alias":alias});
+    assert_eq!(post("k1", alias("heat")).await.problem(), refused);
+    assert_eq!(post("k2", alias("heat")).await.json()["is_repeated"], false);
+    assert_eq!(post("k2", alias("warmth")).await.problem(), refused);
+    assert_eq!(put("k2", other).await.problem(), refused);
+    assert_eq!(acme.get("/v1/metrics/n").await.status, 404, "a refused one changes nothing");
+    // Others change what a declaration made before it is sent again.
+    let renamed = json!({"op":"remove_field_alias","metric":"m","field":"temp","alias":"t"});
+    assert_eq!(post("k3", renamed).await.status, 200);
+    let late = put("k1", DECLARATION).await;
+    assert_eq!((late.status, &late.json()["is_repeated"]), (200, &true.into()), "{late:?}");
+    assert_eq!(post("k2", alias("heat")).await.json()["is_repeated"], true);
+    // How far a deletion reaches is not part of what is asked for.
+    let delete = json!({"op":"delete_metric","metric":"m","through":{}});
+    assert_eq!(post("k4", delete.clone()).await.json()["is_repeated"], false);
+    acme.ingest(r#"{"metrictype":"m","timestamp":2,"t":"21"}"#).await;
+    let again = post("k4", delete).await;
+    assert_eq!((again.status, &again.json()["is_repeated"]), (200, &true.into()), "{again:?}");
+}
+
+#[tokio::test]
 async fn metrics_fields_history_discoveries_and_suggestions_can_be_looked_at() {
     let rig = Rig::new().await;
     let acme = rig.caller("acme").await;

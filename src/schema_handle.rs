@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fineo_core::{Cover, Error, Result, TenantId};
+use fineo_core::{Cover, Error, Result, TenantId, repo::Version};
 use fineo_schema::{
     Applied, Change, ChangeId, ChangeRequest, Declaration, HistoryEntry, Metric, Plan, SeenNames, Suggestion,
     TenantSchema, suggest,
@@ -64,6 +64,17 @@ impl<'a> SchemaHandle<'a> {
     pub async fn plan(&self, declaration: &str) -> Result<Plan> {
         let declaration = Declaration::parse(declaration)?;
         let schema = self.snapshot().await?;
+        declaration.plan(&schema, &|metric| self.seen(metric))
+    }
+
+    /// What a declarative file (JSON or YAML) would have changed on a former version.
+    ///
+    /// # Errors
+    ///
+    /// As [`SchemaHandle::plan`], or `NotFound` when there is no such version.
+    pub async fn plan_at(&self, version: Version, declaration: &str) -> Result<Plan> {
+        let declaration = Declaration::parse(declaration)?;
+        let schema = self.fineo.schemas.at(&self.tenant, version).await?;
         declaration.plan(&schema, &|metric| self.seen(metric))
     }
 

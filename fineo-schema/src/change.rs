@@ -167,6 +167,17 @@ impl Change {
             Self::CreateRole { .. } | Self::DeleteRole { .. } | Self::GrantRead { .. } | Self::RevokeRead { .. }
         )
     }
+
+    /// Whether `other` asks for the same. How far a deletion reaches is no part of what is asked for: it is filled in.
+    pub fn asks_for_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::DeleteMetric { metric, .. }, Self::DeleteMetric { metric: other, .. }) => metric == other,
+            (Self::DeleteField { metric, field, .. }, Self::DeleteField { metric: other, field: other_field, .. }) => {
+                (metric, field) == (other, other_field)
+            }
+            _ => self == other,
+        }
+    }
 }
 
 /// A change as somebody asks for it.
@@ -210,6 +221,8 @@ pub struct Applied {
     pub id: ChangeId,
     /// The version that it made; of a change that changed nothing, the one that it met.
     pub version: Version,
+    /// What was asked for when it was made.
+    pub changes: Vec<Change>,
     /// What was done, one line per step, take-overs and warnings among them.
     pub summary: Vec<String>,
     /// Whether it had happened before: nothing was done now.

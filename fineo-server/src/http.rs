@@ -11,6 +11,7 @@ mod framing;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod health;
+mod manifests;
 mod openapi;
 pub mod operator;
 mod packing;

@@ -75,7 +75,7 @@ pub struct DoorLimits {
     pub events_bytes_max: usize,
     /// The most events of a request.
     pub events_max: u64,
-    /// The most bytes of an SQL statement.
+    /// The most bytes of an SQL statement. Nothing looks at it as yet: the bounds of a query hold for its text.
     pub sql_bytes_max: usize,
     /// How long a query with a position waits for that position when it says no time of its own.
     pub freshness_wait: Duration,

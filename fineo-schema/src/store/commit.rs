@@ -14,7 +14,7 @@ use super::{
     plan,
 };
 use crate::{
-    Applied, Change, ChangeId, ChangeRequest, TenantSchema,
+    Applied, Change, ChangeId, ChangeRequest, HistoryEntry, TenantSchema,
     document::State,
     edit::{Edit, NAMES_MAX},
     undo,
@@ -69,15 +69,14 @@ async fn attempts(
         }
         let draft = draft?;
         if draft.deltas_is_empty() {
-            let version = schema.version();
-            return Ok(Applied { id: request.id, version, summary: Vec::new(), is_repeated: false, schema });
+            return Ok(made(request, Vec::new(), schema));
         }
         let writes = draft.writes(store, tenant)?;
         match store.0.repo.append(writes, draft.version.change.at).await {
             Outcome::Done(Compared::Written) => {
                 let summary = draft.version.change.summary.clone();
                 let schema = store.remember(Arc::new(draft.into_schema(tenant, &schema)?));
-                return Ok(Applied { id: request.id, version: schema.version(), summary, is_repeated: false, schema });
+                return Ok(made(request, summary, schema));
             }
             Outcome::Done(Compared::Conflict { .. }) => {}
             Outcome::NotDone(error) => return Err(error),
@@ -148,7 +147,14 @@ async fn repeated(store: &SchemaStore, tenant: &TenantId, version: Version, is_o
     let entry = load::history(&*store.0.repo, tenant, version).await?.into_iter().next();
     let entry = entry.ok_or_else(|| Error::corrupt("the version of a change is missing").with("version", version))?;
     let schema = store.refresh(tenant).await?;
-    Ok(Applied { id: entry.id, version, summary: entry.summary, is_repeated: !is_ours, schema })
+    let HistoryEntry { id, changes, summary, .. } = entry;
+    Ok(Applied { id, version, changes, summary, is_repeated: !is_ours, schema })
+}
+
+/// What became of `request` now: `schema` is the one with it.
+fn made(request: &ChangeRequest, summary: Vec<String>, schema: Arc<TenantSchema>) -> Applied {
+    let (id, changes, version) = (request.id, request.changes.clone(), schema.version());
+    Applied { id, version, changes, summary, is_repeated: false, schema }
 }
 
 /// The id of a discovery: of the same names on the same version it is the same.

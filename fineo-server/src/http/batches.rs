@@ -9,19 +9,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use fineo::{
     Clock, Error, ErrorKind, FreshnessToken, ImportFormat, ImportOptions, ImportReport, ImportSource, Routing,
     TenantId,
-    core::{
-        EventId,
-        repo::{Compared, Keep, Subject, Version, Write},
-    },
+    core::{EventId, repo::Version},
+    schema::name::check_metric,
 };
-use ring::digest::{Context, SHA256, digest};
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
@@ -29,6 +24,7 @@ use super::{
     Room, body,
     caller::{Caller, idempotency_key},
     events::durability_name,
+    manifests::{self, Manifest, Place},
     problem::{Problem, ProblemDetails},
 };
 use crate::Scope;
@@ -68,36 +64,6 @@ pub(crate) struct BatchView {
     pub rejected: BTreeMap<String, u64>,
     /// What the first refused ones had wrong.
     pub first_rejections: Vec<BatchRejection>,
-}
-
-/// What is kept of a batch.
-#[derive(Debug, Serialize, Deserialize)]
-struct Manifest {
-    #[serde(flatten)]
-    view: BatchView,
-    /// A digest of what came under its key, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sent: Option<String>,
-}
-
-impl Manifest {
-    /// The answer to a batch that came under the same key; `sent` is its digest.
-    fn repeated(self, sent: Option<&str>) -> Result<Response, Problem> {
-        if self.sent.as_deref().zip(sent).is_some_and(|(kept, sent)| kept != sent) {
-            let detail = "another batch was sent under this Idempotency-Key";
-            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail);
-            return Err(problem.with_hint("send what is new under a key of its own"));
-        }
-        Ok(Json(self.view).into_response())
-    }
-}
-
-/// A digest of what is sent as a batch, or of where an object is read from: its bytes may be others since, or gone.
-fn digest_of(query: &BatchQuery, sent: &[u8]) -> String {
-    let mut context = Context::new(&SHA256);
-    context.update(json!([query.metric, query.from]).to_string().as_bytes());
-    context.update(sent);
-    STANDARD.encode(context.finish())
 }
 
 /// What was taken in of a batch that ended early: of its first events.
@@ -154,11 +120,18 @@ pub(super) async fn send(
     let tenant = caller.require(Scope::Ingest)?;
     let Query(query) = query.map_err(|error| Problem::bad_request("invalid", error.body_text()))?;
     let id = id_of(&room, tenant, &headers)?;
-    let known = manifest(&room, tenant, &id).await?;
+    if let Some(metric) = &query.metric {
+        check_metric(metric)?;
+    }
     let sent = caller.unless_ended(&room, body::read(&room, &headers, body)).await?;
-    let what = idempotency_key(&headers)?.map(|_| digest_of(&query, &sent));
-    if let Some(known) = known {
-        return known.repeated(what.as_deref());
+    let format = format(&headers, query.from.as_deref());
+    let digest = || manifests::digest_of(query.metric.as_deref(), query.from.as_deref(), format, &sent);
+    let what = idempotency_key(&headers)?.map(|_| digest());
+    // Before the object is looked for, which may be gone since.
+    if let Some(what) = &what
+        && let Some(Place::Known(known)) = manifests::look(&room, tenant, &id, what).await?
+    {
+        return Ok(Json(known.view).into_response());
     }
     let source = match &query.from {
         None => ImportSource::Bytes(sent),
@@ -167,16 +140,35 @@ pub(super) async fn send(
         }
         Some(url) => caller.unless_ended(&room, room.shared().folders.find(tenant, url)).await?,
     };
-    let mut options = ImportOptions::new(Routing::Tenant(tenant.clone()))
-        .with_format(format(&headers, query.from.as_deref()))
-        .with_metric(query.metric);
+    let place = match &what {
+        None => Place::Behind(Version::NONE),
+        Some(what) => manifests::take(&room, tenant, &id, what).await?,
+    };
+    let version = match place {
+        Place::Known(known) => return Ok(Json(known.view).into_response()),
+        Place::Behind(version) => version,
+    };
+    let mut options = ImportOptions::new(Routing::Tenant(tenant.clone())).with_format(format).with_metric(query.metric);
     if let Some(key) = idempotency_key(&headers)? {
         // What has no manifest yet may be in the stream all the same: its events are told by the key and their place.
         options = options.with_origin(&named(tenant, key));
     }
     let report = import(&room, &caller, source, options).await?;
+    let view = view(&room, &id, &report);
+    if let Some(known) = manifests::save(&room, tenant, &id, version, view.clone(), what).await? {
+        return Ok(Json(known.view).into_response());
+    }
+    let mut response = (StatusCode::ACCEPTED, Json(&view)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/batches/{id}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// What is told of the batch `id`.
+fn view(room: &Room, id: &EventId, report: &ImportReport) -> BatchView {
     let first = report.first_rejections.iter();
-    let view = BatchView {
+    BatchView {
         id: id.to_string(),
         state: "accepted".to_owned(),
         created_at: room.shared().clock.now().to_string(),
@@ -184,22 +176,11 @@ pub(super) async fn send(
         token: FreshnessToken::from(report.token.clone()).to_string(),
         bytes: report.bytes,
         accepted: report.accepted,
-        rejected: rejected(&report),
+        rejected: rejected(report),
         first_rejections: first
             .map(|(index, message)| BatchRejection { index: *index, message: message.clone() })
             .collect(),
-    };
-    let kept = Manifest { view, sent: what };
-    if !save(&room, tenant, &id, &kept).await?
-        && let Some(known) = manifest(&room, tenant, &id).await?
-    {
-        return known.repeated(kept.sent.as_deref());
     }
-    let mut response = (StatusCode::ACCEPTED, Json(&kept.view)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/batches/{id}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
 }
 
 /// How a batch is written: as its type says, or the name of the object that it is read from.
@@ -269,7 +250,7 @@ pub(super) async fn look(
     let tenant = caller.require_reader_or(Scope::Ingest)?;
     let no_such = || Problem::new(StatusCode::NOT_FOUND, "not_found", "no such batch");
     let id: EventId = id.parse().map_err(|_| no_such())?;
-    let Manifest { mut view, .. } = manifest(&room, tenant, &id).await?.ok_or_else(no_such)?;
+    let Manifest { mut view, .. } = manifests::manifest(&room, tenant, &id).await?.ok_or_else(no_such)?;
     let token: FreshnessToken = view.token.parse()?;
     if room.fineo().wait_until_fresh(&token, std::time::Duration::ZERO).await.is_ok() {
         view.state = "queryable".to_owned();
@@ -291,24 +272,4 @@ fn id_of(room: &Room, tenant: &TenantId, headers: &HeaderMap) -> Result<EventId,
 /// What a batch is that `tenant` calls `key`.
 fn named(tenant: &TenantId, key: &str) -> String {
     format!("batch\n{tenant}\n{key}")
-}
-
-fn subject(tenant: &TenantId, id: &EventId) -> Result<Subject, Error> {
-    Subject::tenant(tenant, &format!("batch/{id}"), Keep::Latest)
-}
-
-async fn manifest(room: &Room, tenant: &TenantId, id: &EventId) -> Result<Option<Manifest>, Problem> {
-    let Some(found) = room.fineo().parts().repo.latest(&subject(tenant, id)?).await? else { return Ok(None) };
-    let manifest = serde_json::from_slice(&found.body)
-        .map_err(|source| Error::corrupt("the manifest of a batch cannot be read").with_source(source))?;
-    Ok(Some(manifest))
-}
-
-/// Keeps a manifest, unless the batch has one by now: where it was sent twice at once, its events are the same events.
-async fn save(room: &Room, tenant: &TenantId, id: &EventId, manifest: &Manifest) -> Result<bool, Problem> {
-    let body = serde_json::to_vec(manifest)
-        .map_err(|source| Error::internal("the manifest of a batch cannot be written").with_source(source))?;
-    let write = Write { subject: subject(tenant, id)?, expected: Version::NONE, body: Some(Bytes::from(body)) };
-    let now = room.shared().clock.now();
-    Ok(room.fineo().parts().repo.append(vec![write], now).await.into_result()? == Compared::Written)
 }

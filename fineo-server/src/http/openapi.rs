@@ -2,8 +2,12 @@
 
 use axum::Json;
 use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    Modify, OpenApi, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::AdditionalProperties,
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
 };
 
 use super::{batches, events, health, problem, query, replay, resource, roles, schema, step};
@@ -23,7 +27,7 @@ use super::{batches, events, health, problem, query, replay, resource, roles, sc
         resource::MetricView, resource::FieldView, resource::AppliedView, resource::PlanView, resource::HistoryView,
         resource::DiscoveredView, resource::SuggestionView, roles::RoleView, roles::GrantView,
     )),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Steps),
 )]
 struct Api;
 
@@ -35,6 +39,21 @@ impl Modify for Bearer {
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
         api.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    }
+}
+
+/// A step has no keys but its own; the macro says so of structures alone.
+struct Steps;
+
+impl Modify for Steps {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let schemas = &mut api.components.get_or_insert_default().schemas;
+        let Some(RefOr::T(Schema::OneOf(steps))) = schemas.get_mut(&*step::Step::name()) else { return };
+        for step in &mut steps.items {
+            if let RefOr::T(Schema::Object(step)) = step {
+                step.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
     }
 }
 

@@ -121,6 +121,12 @@ impl Problem {
             .with_hint("send it in parts; /v1/batches takes files")
     }
 
+    /// What is sent under a key that names something else.
+    pub(super) fn key_reused(detail: &str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+            .with_hint("send what is new under a key of its own")
+    }
+
     /// A request whose body is refused as a whole.
     pub(super) fn rejected(code: Code, detail: &str) -> Self {
         let status = match code {

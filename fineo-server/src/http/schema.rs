@@ -11,9 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fineo::{
-    TenantId,
+    ErrorKind, TenantId,
     core::repo::Version,
-    schema::{Change, ChangeId, ChangeRequest, Declaration},
+    schema::{Applied, Change, ChangeId, ChangeRequest, Declaration},
 };
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ use super::{
         self, AppliedView, DiscoveredView, FieldView, HistoryView, MetricView, PlanView, SuggestionView, TenantView,
     },
     roles,
-    step::Step,
+    step::{self, Step},
 };
 use crate::Scope;
 
@@ -44,6 +44,7 @@ pub(crate) const AUTHOR_HEADER: &str = "fineo-author";
 pub struct ChangesRequest {
     /// The steps, made all or none: `{"op": "add_field", …}`.
     #[schema(value_type = Vec<Step>)]
+    #[serde(deserialize_with = "step::read")]
     pub changes: Vec<Change>,
 }
 
@@ -132,10 +133,24 @@ pub(super) async fn declare(
 ) -> Result<Response, Problem> {
     let tenant = caller.require(Scope::Schema)?;
     let bytes = caller.unless_ended(&room, body::read(&room, &headers, body)).await?;
-    let plan = room.fineo().schema(tenant).plan(&text(&bytes)?).await?;
+    let declaration = text(&bytes)?;
+    let handle = room.fineo().schema(tenant);
+    let plan = handle.plan(&declaration).await?;
+    let has_nothing_to_do = plan.is_empty();
     let mut request = request(&room, &caller, tenant, &headers, plan.changes)?;
     request.base = Some(request.base.unwrap_or(plan.base));
-    made(&room, tenant, request).await
+    let applied = resource::apply(room.fineo(), tenant, request).await?;
+    // What is true already needs no other change, whoever made it so. Else it is the same declaration where it asked for the
+    // same on the version that was changed then.
+    if applied.is_repeated && !has_nothing_to_do {
+        let base = Version(applied.version.0.saturating_sub(1));
+        let then = match handle.plan_at(base, &declaration).await {
+            Err(error) if error.is_retryable() || error.kind() == ErrorKind::Corrupt => return Err(error.into()),
+            then => then.map(|plan| plan.changes).unwrap_or_default(),
+        };
+        check_repeated(&applied, &then)?;
+    }
+    Ok(told(applied))
 }
 
 /// Says what a declaration would change, and changes nothing.
@@ -182,7 +197,10 @@ pub(super) async fn change(
         caller.require(Scope::Admin)?;
     }
     let request = request(&room, &caller, tenant, &headers, changes.changes)?;
-    made(&room, tenant, request).await
+    let asked = request.changes.clone();
+    let applied = resource::apply(room.fineo(), tenant, request).await?;
+    check_repeated(&applied, &asked)?;
+    Ok(told(applied))
 }
 
 /// Every change, oldest first.
@@ -210,8 +228,7 @@ pub(super) async fn undo(
     if roles::is_of_roles(room.fineo(), tenant, &change).await? {
         caller.require(Scope::Admin)?;
     }
-    let applied = AppliedView::from(room.fineo().schema(tenant).undo(&change).await?);
-    Ok(tagged(applied.version, applied))
+    Ok(told(room.fineo().schema(tenant).undo(&change).await?))
 }
 
 /// The undeclared names that events bore.
@@ -249,13 +266,21 @@ pub(super) async fn apply_suggestion(
     Path(suggestion): Path<String>,
 ) -> Result<Response, Problem> {
     let tenant = caller.require(Scope::Schema)?;
-    let applied = AppliedView::from(room.fineo().schema(tenant).apply_suggestion(&suggestion).await?);
-    Ok(tagged(applied.version, applied))
+    Ok(told(room.fineo().schema(tenant).apply_suggestion(&suggestion).await?))
 }
 
-async fn made(room: &Room, tenant: &TenantId, request: ChangeRequest) -> Result<Response, Problem> {
-    let applied = AppliedView::from(resource::apply(room.fineo(), tenant, request).await?);
-    Ok(tagged(applied.version, applied))
+/// Refuses what was not made because `applied`, another change, was made under its key.
+fn check_repeated(applied: &Applied, asked: &[Change]) -> Result<(), Problem> {
+    let made = &applied.changes;
+    if made.len() == asked.len() && made.iter().zip(asked).all(|(made, asked)| made.asks_for_the_same(asked)) {
+        return Ok(());
+    }
+    Err(Problem::key_reused("another change was made under this Idempotency-Key"))
+}
+
+fn told(applied: Applied) -> Response {
+    let applied = AppliedView::from(applied);
+    tagged(applied.version, applied)
 }
 
 fn request(

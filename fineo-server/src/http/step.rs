@@ -1,16 +1,17 @@
-//! What a step of a change is, as the description of the API has it.
+//! What a step of a change is, as the description of the API has it and as it is read.
 
 use std::collections::BTreeMap;
 
-use fineo::schema::{Identity, MissingTimestamp, RetainDays, StatedConversion, UnknownMetric};
-use serde::{Deserialize, Serialize};
+use fineo::schema::{Change, Identity, MissingTimestamp, RetainDays, UnknownMetric};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 /// One step of a change. Metrics and fields are named by any of their names, exactly.
-// It is read as `fineo::schema::Change`; this is that type for the description alone, and a test holds them together.
+// It becomes a `fineo::schema::Change`, and a test holds them together. That type is stored, and reads what a later version of
+// the server adds to it; this one knows no keys but its own.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "op", rename_all = "snake_case")]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Step {
     /// Declares a metric; one that events brought in is declared as it is.
     CreateMetric { name: String, aliases: Vec<String> },
@@ -49,12 +50,7 @@ pub(super) enum Step {
     /// Says what a field is measured in; none takes that back.
     SetUnit { metric: String, field: String, unit: Option<String> },
     /// States values to be in another unit, or to be converted; the one stated last goes first.
-    AddConversion {
-        metric: String,
-        field: String,
-        #[schema(value_type = Object)]
-        conversion: StatedConversion,
-    },
+    AddConversion { metric: String, field: String, conversion: StepConversion },
     /// Takes every conversion of a field back.
     RemoveConversions { metric: String, field: String },
     /// Makes every value of a field unreadable until it is unhidden.
@@ -118,10 +114,38 @@ pub(super) enum Step {
     Undo { change: String },
 }
 
+/// Values in another unit, or what is done with them, within a scope.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StepConversion {
+    /// The unit that the values are in; else `scale` and `offset` say what is done with them.
+    unit: Option<String>,
+    /// What values are multiplied with, where no unit is given.
+    scale: f64,
+    /// What is then added, where no unit is given.
+    offset: f64,
+    /// Only values sent under this name of the field.
+    name: Option<String>,
+    /// Only rows whose metric's name as sent is this.
+    metric_name: Option<String>,
+    /// Only rows whose time, in microseconds since 1970, is not before this.
+    from: Option<i64>,
+    /// Only rows whose time, in microseconds since 1970, is before this.
+    to: Option<i64>,
+}
+
+/// Reads steps. A key that a step does not have is refused: a step that is for one metric would be for all without it.
+pub(super) fn read<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<Change>, D::Error> {
+    let mut changes = Vec::new();
+    for step in Vec::<Step>::deserialize(deserializer)? {
+        let step = serde_json::to_value(step).map_err(D::Error::custom)?;
+        changes.push(serde_json::from_value(step).map_err(D::Error::custom)?);
+    }
+    Ok(changes)
+}
+
 #[cfg(test)]
 mod tests {
-    use fineo::schema::Change;
-
     use super::*;
 
     /// What is missing in, or wrong with, a step; nothing where there is such a step.

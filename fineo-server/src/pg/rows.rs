@@ -194,12 +194,12 @@ impl Column {
             }
             Writer::Whole(Wide::Unsigned(values), _) => put_text(out, values.value(row)),
             Writer::Double(values) if is_binary => out.put_f64(values.value(row)),
-            Writer::Double(values) => match floats::word(values.value(row)) {
+            Writer::Double(values) => match word(values.value(row)) {
                 Some(word) => put_str(out, word),
                 None => put_number(out, &Type::FLOAT8, &values.value(row)),
             },
             Writer::Single(values) if is_binary => out.put_f32(values.value(row)),
-            Writer::Single(values) => match floats::word(values.value(row).into()) {
+            Writer::Single(values) => match word(values.value(row).into()) {
                 Some(word) => put_str(out, word),
                 None => put_number(out, &Type::FLOAT4, &values.value(row)),
             },
@@ -243,6 +243,11 @@ fn put_str(out: &mut BytesMut, text: &str) {
     } else {
         out.put_slice(text.as_bytes());
     }
+}
+
+/// The word for a value that has no digits, or whose digits would lose their sign.
+fn word(value: f64) -> Option<&'static str> {
+    floats::word(value).or_else(|| (value == 0.0 && value.is_sign_negative()).then_some("-0"))
 }
 
 fn put_number(out: &mut BytesMut, of: &Type, number: &impl ToSqlText) {

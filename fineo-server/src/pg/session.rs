@@ -6,6 +6,7 @@ mod run;
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
+use futures::FutureExt;
 use pgwire::messages::{
     PgWireBackendMessage as Say,
     extendedquery::CloseComplete,
@@ -73,6 +74,8 @@ pub(super) struct PgSession<S> {
     cancelable: Cancelable,
     stop: CancellationToken,
     deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// When the server has waited for long enough for what is under way.
+    overdue: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
@@ -96,12 +99,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
             cancelable,
             stop: CancellationToken::new(),
             deadline: Box::pin(std::future::pending()),
+            overdue: Box::pin(std::future::pending()),
             shared,
         }
     }
 
     /// Answers until the client has had enough, or the server has.
     pub(super) async fn run(mut self, shutdown: &Shutdown) {
+        self.overdue = overdue(&self.shared, shutdown.clone());
         let mut is_skipping = false;
         loop {
             let (kind, read) = match self.next(shutdown).await {
@@ -149,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
             tokio::select! {
                 filled = self.link.fill() => filled?,
                 () = shutdown.requested() => {
-                    return Err(Failure::fatal("57P01", "terminating connection: the server ends").into());
+                    return Err(server_ends().into());
                 }
                 () = self.principal.ended(&*clock) => return Err(ended().into()),
                 () = clock.sleep(patience) => {
@@ -237,6 +242,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
 
 fn fatal(failure: Failure) -> Failure {
     Failure { is_fatal: true, ..failure }
+}
+
+/// Completes once the server ends and has waited for most of the time that it gives what is under way: the client is told
+/// before the connection is cut off.
+fn overdue(shared: &Shared, shutdown: Shutdown) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let clock = Arc::clone(&shared.clock);
+    let patience = shared.limits.drain_max * 9 / 10;
+    let over = async move {
+        shutdown.requested().await;
+        clock.sleep(patience).await;
+    };
+    Box::pin(over.fuse())
+}
+
+fn server_ends() -> Failure {
+    Failure::fatal("57P01", "terminating connection: the server ends")
 }
 
 fn ended() -> Failure {

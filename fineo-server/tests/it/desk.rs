@@ -25,7 +25,7 @@ pub(crate) struct Desk {
     pub(crate) rival: String,
     pub(crate) shared: Shared,
     /// Held, so that the doors stay open.
-    _shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
     pub(crate) doors: JoinHandle<()>,
 }
 
@@ -91,6 +91,6 @@ impl Desk {
             }
         });
         let (token, token_id) = (acme.reveal().to_owned(), acme.id().clone());
-        Self { pg, flight, token, token_id, rival: rival.reveal().to_owned(), shared, _shutdown: shutdown, doors }
+        Self { pg, flight, token, token_id, rival: rival.reveal().to_owned(), shared, shutdown, doors }
     }
 }

@@ -128,10 +128,14 @@ async fn a_batch_that_is_being_taken_in_ends_with_its_token_and_says_what_was_ta
     rig.fineo.wait_until_drained().await.unwrap();
     let count = acme.ask("SELECT count(*) AS n FROM m").await;
     assert_eq!(count, format!("n\n{accepted}\n"), "neither more nor fewer than it says");
-    let again = acme.and("idempotency-key", "monday").post("/v1/batches?from=s3://drops/acme/long.json", "").await;
+    let monday = acme.and("idempotency-key", "monday");
+    let other = monday.post("/v1/batches", "{\"metrictype\":\"other\",\"timestamp\":1}").await;
+    assert_eq!(other.problem(), (422, "idempotency_key_reused".to_owned()), "the key is the first one's");
+    let again = monday.post("/v1/batches?from=s3://drops/acme/long.json", "").await;
     assert_eq!((again.status, &again.json()["accepted"]), (202, &EVENTS.into()), "what ended early has no manifest");
     rig.fineo.wait_until_drained().await.unwrap();
     let count = acme.ask("SELECT count(*) AS n FROM m").await;
     assert_eq!(count, format!("n\n{EVENTS}\n"), "the events that were taken in are known by their key and place");
+    assert_eq!(acme.get("/v1/metrics/other").await.status, 404, "nothing of the refused one came");
     rig.stop().await;
 }

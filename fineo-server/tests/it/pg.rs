@@ -61,6 +61,8 @@ async fn values_without_digits_are_told_by_the_words_of_postgres() {
     let sql =
         "SELECT x, CAST(x AS REAL) AS r FROM (VALUES ('Infinity'::double), ('-Infinity'), ('NaN'), (2.5)) AS t(x)";
     assert_eq!(ask(&client, sql).await, ["Infinity|Infinity", "-Infinity|-Infinity", "NaN|NaN", "2.5|2.5"]);
+    let zeros = "SELECT -0.0::double precision, CAST(-0.0::double AS REAL), 0.0::double precision, 0.0::real";
+    assert_eq!(ask(&client, zeros).await, ["-0|-0|0|0"]);
 }
 
 #[tokio::test]

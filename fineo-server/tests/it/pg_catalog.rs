@@ -30,6 +30,22 @@ async fn the_catalog_has_the_tenants_names_and_no_others() {
 }
 
 #[tokio::test]
+async fn the_catalog_has_the_password_of_nobody_and_no_role_but_the_tenant() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    assert_eq!(ask(&client, "SELECT rolname, rolcanlogin, rolpassword IS NULL FROM pg_roles").await, ["acme|t|t"]);
+    for table in ["pg_authid", "pg_catalog.pg_authid", "PG_AUTHID"] {
+        let told = format!("SELECT rolname, rolsuper, rolcanlogin, rolpassword IS NULL FROM {table}");
+        assert_eq!(ask(&client, &told).await, ["acme|f|t|t"], "{table}");
+    }
+    let whole = client.prepare("SELECT * FROM pg_authid").await.unwrap();
+    let names: Vec<&str> = whole.columns().iter().map(|column| column.name()).collect();
+    assert_eq!(names[..3], ["oid", "rolname", "rolsuper"]);
+    let same = "SELECT count(*) FROM pg_authid a JOIN pg_roles r ON a.oid = r.oid AND a.rolname = r.rolname";
+    assert_eq!(ask(&client, same).await, ["1"]);
+}
+
+#[tokio::test]
 async fn columns_are_called_and_typed_in_the_catalog_as_in_results() {
     let desk = Desk::open().await;
     let client = acme(&desk).await;

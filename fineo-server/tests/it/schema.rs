@@ -29,6 +29,42 @@ async fn a_change_is_a_compare_and_set_on_the_etag_and_happens_once_per_key() {
 }
 
 #[tokio::test]
+async fn another_change_under_a_known_key_is_refused_and_not_lost_in_silence() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    acme.ingest(r#"{"metrictype":"m","timestamp":1,"t":"20"}"#).await;
+    let put = async |key: &str, file: &str| {
+        acme.and("idempotency-key", key).send(Method::PUT, "/v1/schema", file.to_owned()).await
+    };
+    let post = async |key: &str, step: serde_json::Value| {
+        acme.and("idempotency-key", key).post("/v1/schema/changes", json!({"changes": [step]}).to_string()).await
+    };
+    let refused = (422, "idempotency_key_reused".to_owned());
+    let other = r#"{"metrics":{"n":{"fields":{"temp":{"type":"long"}}}}}"#;
+    assert_eq!(put("k1", DECLARATION).await.json()["is_repeated"], false);
+    assert_eq!(put("k1", DECLARATION).await.json()["is_repeated"], true);
+    assert_eq!(put("k1", other).await.problem(), refused);
+    let alias = |alias: &str| json!({"op":"add_field_alias","metric":"m","field":"temp","alias":alias});
+    assert_eq!(post("k1", alias("heat")).await.problem(), refused);
+    assert_eq!(post("k2", alias("heat")).await.json()["is_repeated"], false);
+    assert_eq!(post("k2", alias("warmth")).await.problem(), refused);
+    assert_eq!(put("k2", other).await.problem(), refused);
+    assert_eq!(acme.get("/v1/metrics/n").await.status, 404, "a refused one changes nothing");
+    // Others change what a declaration made before it is sent again.
+    let renamed = json!({"op":"remove_field_alias","metric":"m","field":"temp","alias":"t"});
+    assert_eq!(post("k3", renamed).await.status, 200);
+    let late = put("k1", DECLARATION).await;
+    assert_eq!((late.status, &late.json()["is_repeated"]), (200, &true.into()), "{late:?}");
+    assert_eq!(post("k2", alias("heat")).await.json()["is_repeated"], true);
+    // How far a deletion reaches is not part of what is asked for.
+    let delete = json!({"op":"delete_metric","metric":"m","through":{}});
+    assert_eq!(post("k4", delete.clone()).await.json()["is_repeated"], false);
+    acme.ingest(r#"{"metrictype":"m","timestamp":2,"t":"21"}"#).await;
+    let again = post("k4", delete).await;
+    assert_eq!((again.status, &again.json()["is_repeated"]), (200, &true.into()), "{again:?}");
+}
+
+#[tokio::test]
 async fn metrics_fields_history_discoveries_and_suggestions_can_be_looked_at() {
     let rig = Rig::new().await;
     let acme = rig.caller("acme").await;
@@ -59,6 +95,46 @@ async fn errors_are_listed_and_replayed() {
     let replayed = acme.post("/v1/replay", r#"{"stage":"raw","errors_only":true}"#).await.json();
     assert_eq!((&replayed["events"], &replayed["repaired"]), (&1.into(), &1.into()), "{replayed}");
     assert_eq!(acme.get("/v1/errors?open=true").await.json()["rows"], json!([]));
+}
+
+// A step without the metric that was meant would be one for every metric.
+#[tokio::test]
+async fn a_step_with_a_key_that_it_does_not_have_is_refused_and_nothing_is_changed() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let scaled = json!({"scale": 2, "offset": 0, "metricname": "m"});
+    let steps = [
+        (json!({"op": "set_retain_days", "days": 30, "metrics": "ty"}), "`metrics`, expected `metric` or `days`"),
+        (json!({"op": "set_retain_days", "day": 30}), "`day`, expected `metric` or `days`"),
+        (json!({"op": "create_role", "role": "r", "x": 1}), "`x`, expected `role`"),
+        (json!({"op": "add_conversion", "metric": "m", "field": "f", "conversion": scaled}), "`metricname`, expected"),
+    ];
+    for (step, told) in steps {
+        let sent = json!({"changes": [{"op": "create_metric", "name": "m", "aliases": []}, step]}).to_string();
+        let refused = acme.post("/v1/schema/changes", sent).await;
+        assert_eq!(refused.problem(), (400, "body_unreadable".to_owned()), "{step}");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(&format!("unknown field {told}")), "{detail}");
+    }
+    assert_eq!(acme.get("/v1/schema/history").await.json(), json!([]));
+    let twice = r#"{"changes":[{"op":"create_metric","name":"m","name":"n","aliases":[]}]}"#;
+    assert_eq!(acme.post("/v1/schema/changes", twice).await.status, 400);
+    let right = json!({"changes": [
+        {"op": "create_metric", "name": "m", "aliases": []},
+        {"op": "set_retain_days", "days": 30, "metric": "m"},
+        {"op": "add_field", "metric": "m", "name": "f", "field_type": "double", "aliases": []},
+        {"op": "add_conversion", "metric": "m", "field": "f", "conversion": {"scale": 0.1, "offset": 3, "from": 1_000_000}},
+    ]});
+    let made = acme.post("/v1/schema/changes", right.to_string()).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let api = rig.caller_with(&[]).get("/v1/openapi.json").await.json();
+    let schemas = &api["components"]["schemas"];
+    assert_eq!(schemas["StepConversion"]["additionalProperties"], false);
+    let steps = schemas["Step"]["oneOf"].as_array().unwrap().clone();
+    assert!(steps.len() > 30);
+    for step in steps {
+        assert_eq!(step["additionalProperties"], false, "{step}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fineo_server::DoorLimits;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -255,4 +256,24 @@ async fn a_session_keeps_so_many_statements_and_portals_and_no_more() {
     assert_eq!(raw.answers(&[portal(128), sync()]).await, ["53400"]);
     assert_eq!(raw.answers(&[query("ROLLBACK; DEALLOCATE ALL")]).await, ["C", "C"]);
     assert_eq!(raw.answers(&[parse("one more", "SELECT 1"), sync()]).await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_still_reads_rows_when_the_server_has_waited_long_enough_is_told_that_it_ends() {
+    let mut limits = DoorLimits::default();
+    limits.drain_max = Duration::from_secs(1);
+    let desk = Desk::with_limits(limits).await;
+    let mut raw = Raw::open(&desk).await;
+    raw.send(&query("SELECT value, repeat('x', 1000) AS text FROM generate_series(1, 100000000)")).await;
+    assert_eq!([raw.next().await.0, raw.next().await.0], *b"TD");
+    desk.shutdown.request();
+    let told = loop {
+        match raw.next().await {
+            (b'D', _) => {}
+            (b'E', body) => break state(&body),
+            (kind, _) => panic!("{}", char::from(kind)),
+        }
+    };
+    assert_eq!(told, "57P01");
+    assert_eq!(raw.0.read(&mut [0]).await.unwrap(), 0, "it is closed");
 }

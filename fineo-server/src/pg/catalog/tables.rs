@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch, new_null_array},
-    compute::filter_record_batch,
+    compute::{cast, filter_record_batch},
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
 use async_trait::async_trait;
@@ -42,6 +42,20 @@ impl PgTables {
             made: PgCatalogSchemaProvider::try_new(tenant.clone(), fixed, tenant.clone())?,
             tenant: tenant.clone(),
         })
+    }
+
+    /// `pg_authid`: the roles of `pg_roles`, and no password of anybody. The library has those of the server that it was made
+    /// with.
+    fn roles_with_passwords(&self) -> Result<Option<Arc<dyn TableProvider>>> {
+        let (Some(theirs), Some(PgCatalogTable::Dynamic(roles))) =
+            (self.made.build_table_by_name("pg_authid")?, self.made.build_table_by_name("pg_roles")?)
+        else {
+            return Ok(None);
+        };
+        let fields: Vec<Field> =
+            theirs.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let rolled = Roles { roles, schema: Arc::new(Schema::new(fields)) };
+        Ok(Some(Arc::new(StreamingTable::try_new(Arc::clone(&rolled.schema), vec![Arc::new(rolled)])?)))
     }
 
     fn views(&self) -> Texts {
@@ -93,6 +107,7 @@ impl SchemaProvider for PgTables {
         match name.as_str() {
             "pg_views" => return self.views().finish().map(Some),
             "pg_settings" => return settings().finish().map(Some),
+            "pg_authid" => return self.roles_with_passwords(),
             _ => {}
         }
         let Some(table) = self.made.build_table_by_name(&name)? else { return Ok(None) };
@@ -144,6 +159,33 @@ impl PartitionStream for OneDatabase {
             Ok(filter_record_batch(&batch, &is_ours.unwrap_or_else(|| vec![true; batch.num_rows()].into()))?)
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(self.schema()), ours))
+    }
+}
+
+/// The roles in the columns of another table; what they do not have is null, and so is every password.
+#[derive(Debug)]
+struct Roles {
+    roles: Arc<dyn PartitionStream>,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for Roles {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.schema);
+        let rolled = self.roles.execute(context).map(move |batch| {
+            let batch = batch?;
+            let column = |field: &FieldRef| match batch.column_by_name(field.name()) {
+                Some(column) if field.name() != "rolpassword" => cast(column, field.data_type()),
+                _ => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            };
+            let columns = schema.fields().iter().map(column).collect::<Result<_, _>>()?;
+            Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
+        });
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rolled))
     }
 }
 

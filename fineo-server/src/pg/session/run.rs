@@ -21,7 +21,7 @@ use super::{
         types,
         values::Given,
     },
-    PORTALS_MAX, PgSession, Stop, ended,
+    PORTALS_MAX, PgSession, Stop, ended, server_ends,
 };
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
@@ -188,6 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
             () = stop.cancelled() => Err(Failure::canceled().into()),
             () = self.principal.ended(&*clock) => Err(ended().into()),
             () = &mut self.deadline => Err(timed_out().into()),
+            () = &mut self.overdue => Err(server_ends().into()),
         }
     }
 
@@ -210,6 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
             gone = self.link.gone() => Err(gone.into()),
             () = self.principal.ended(&*clock) => Err(ended().into()),
             () = &mut self.deadline => Err(timed_out().into()),
+            () = &mut self.overdue => Err(server_ends().into()),
         }
     }
 

@@ -30,7 +30,7 @@ use crate::{
         AggregatesLook, AsksAtOnce, ChecksRanges, ComparesEquals, ComparesTruth, CountPlanner, CountsCopies,
         FiltersRows, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsNulls, KeepsTests, KeptPlans, KnowsRanges,
         ListsZeros, LiteralPlanner, NamesConstants, NamesKeys, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn,
-        TestsSubqueries, TurnsConstants, bins, growth, guarded, sized, whole, work,
+        TestsSubqueries, TurnsConstants, bins, formats, growth, guarded, parts, sized, whole, work,
     },
 };
 
@@ -170,6 +170,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     let functions = bins::of_any_year(SessionStateDefaults::default_scalar_functions());
+    let functions = formats::of_both(parts::in_full(functions));
     let functions = guarded::of_any_number(work::bounded(functions));
     let functions = sized::of_small_types(growth::bounded(functions, limits.memory_bytes_max));
     // The first that plans an expression decides.

@@ -96,6 +96,17 @@ impl Guard for Bounded {
         }
         Ok(())
     }
+
+    fn given(&self, mut args: ScalarFunctionArgs) -> Result<ScalarFunctionArgs> {
+        // The engine takes a length below zero, in a column, for a very large one.
+        if self.growth == Growth::Padded
+            && let Some(ColumnarValue::Array(lengths)) = args.args.get_mut(1)
+            && let Some(numbers) = lengths.as_primitive_opt::<Int64Type>()
+        {
+            *lengths = Arc::new(numbers.unary::<_, Int64Type>(|length| length.max(0)));
+        }
+        Ok(args)
+    }
 }
 
 /// How many columns a value of the type takes; when there are more than `parts_max`, some number above that.

@@ -30,6 +30,11 @@ pub(super) trait Guard: Debug + Clone + Eq + Hash + Send + Sync + 'static {
     fn check_call(&self, _function: &str, _args: &ScalarFunctionArgs) -> Result<()> {
         Ok(())
     }
+
+    /// What the function is given of a call that was checked.
+    fn given(&self, args: ScalarFunctionArgs) -> Result<ScalarFunctionArgs> {
+        Ok(args)
+    }
 }
 
 /// `functions`, of which those that `guard_of` has a guard for are asked by it.
@@ -137,6 +142,7 @@ impl<G: Guard> ScalarUDFImpl for Guarded<G> {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.guard.check_call(self.name(), &args)?;
+        let args = self.guard.given(args)?;
         self.inner.inner().invoke_with_args(args)
     }
 

@@ -1,4 +1,5 @@
-//! What `||`, lists in brackets, structs and maps are planned as: functions that are held to a bound, as the others that grow are.
+//! What `||`, lists in brackets, structs, maps, `extract` and `^` are planned as: the functions that are called by name, which are
+//! held to a bound where they grow.
 
 use std::sync::Arc;
 
@@ -17,9 +18,9 @@ use datafusion::{
     sql::sqlparser::ast::BinaryOperator,
 };
 
-use super::growth::bounded;
+use super::{growth::bounded, parts::PART};
 
-/// Plans what grows without being called by name.
+/// Plans what calls a function without its name.
 #[derive(Debug)]
 pub(crate) struct JoinPlanner {
     texts: Arc<ScalarUDF>,
@@ -61,6 +62,8 @@ impl ExprPlanner for JoinPlanner {
             BinaryOperator::AtArrow | BinaryOperator::ArrowAt if are_lists()? == (true, true) => {
                 self.named("array_has_all")
             }
+            // The engine's own is "exclusive or".
+            BinaryOperator::BitwiseXor => self.named("power"),
             _ => None,
         };
         Ok(match function {
@@ -70,6 +73,10 @@ impl ExprPlanner for JoinPlanner {
             Some(function) => PlannerResult::Planned(call(function, vec![expr.left, expr.right])),
             None => PlannerResult::Original(expr),
         })
+    }
+
+    fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(self.called(PART, args))
     }
 
     fn plan_array_literal(&self, exprs: Vec<Expr>, _schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {

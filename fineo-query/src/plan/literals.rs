@@ -7,6 +7,7 @@
 //! the number becomes the decimal that was written. Text beside a whole number is read as a number, which need not be whole.
 //! `CASE x WHEN …` and `NULLIF` compare, too.
 
+mod days;
 mod places;
 mod types;
 
@@ -24,7 +25,7 @@ use datafusion::{
     },
     error::{DataFusionError, Result},
     logical_expr::{
-        Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, binary_expr, cast,
+        Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, cast,
         expr_rewriter::NamePreserver,
         planner::{ExprPlanner, PlannerResult, RawBinaryExpr},
         utils::merge_schema,
@@ -35,7 +36,7 @@ use datafusion::{
 use fineo_core::Timestamp;
 use fineo_schema::coerce;
 
-use self::types::compared;
+use self::{days::days_from, types::compared};
 use super::equals::order_by_lengths;
 use crate::error::{foreign, refused};
 
@@ -63,26 +64,6 @@ impl ExprPlanner for LiteralPlanner {
         }
         Ok(PlannerResult::Original(expr))
     }
-}
-
-/// A day and a number of days as another day: the engine makes nanoseconds of them, which end after some centuries, or begin anew.
-fn days_from(expr: RawBinaryExpr, schema: &DFSchema) -> PlannerResult<RawBinaryExpr> {
-    let (left, right) = (expr.left.get_type(schema), expr.right.get_type(schema));
-    let (day, days, operator) = match (left, right, &expr.op) {
-        (Ok(DataType::Date32), Ok(number), BinaryOperator::Plus) if number.is_integer() => {
-            (expr.left, expr.right, Operator::Plus)
-        }
-        (Ok(DataType::Date32), Ok(number), BinaryOperator::Minus) if number.is_integer() => {
-            (expr.left, expr.right, Operator::Minus)
-        }
-        (Ok(number), Ok(DataType::Date32), BinaryOperator::Plus) if number.is_integer() => {
-            (expr.right, expr.left, Operator::Plus)
-        }
-        _ => return PlannerResult::Original(expr),
-    };
-    let wide = |number: Expr| cast(cast(number, DataType::Int32), DataType::Int64);
-    let sum = binary_expr(wide(day), operator, wide(days));
-    PlannerResult::Planned(cast(cast(sum, DataType::Int32), DataType::Date32))
 }
 
 /// `plan` with text as instants and booleans wherever it is compared with such.

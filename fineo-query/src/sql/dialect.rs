@@ -1,16 +1,21 @@
 //! The dialect of SQL: the parser's general one, but `IS DISTINCT FROM` binds as tightly as `IS NULL`. The parser takes all that
-//! follows for its right side, `AND` and `OR` too. And a parser with it ends when it has tried too much.
+//! follows for its right side, `AND` and `OR` too. `^` is a power, which binds more tightly than `*` and less so than a sign. And a
+//! parser with it ends when it has tried too much.
 
 use std::any::TypeId;
 
 use datafusion::sql::sqlparser::{
-    ast::Expr,
+    ast::{Expr, UnaryOperator},
     dialect::{Dialect, GenericDialect},
     keywords::Keyword,
     parser::{Parser, ParserError},
+    tokenizer::Token,
 };
 
 use super::steps::ParserSteps;
+
+/// How tightly `^` binds: more so than `*` and `AT TIME ZONE`, less so than `::`.
+const POWER: u8 = 45;
 
 /// See the module.
 #[derive(Debug)]
@@ -48,8 +53,22 @@ impl Dialect for Sql {
         GenericDialect.is_identifier_part(ch)
     }
 
-    fn parse_prefix(&self, _parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
-        self.0.take()
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        (parser.peek_token_ref().token == Token::Caret).then_some(Ok(POWER))
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        if let Some(ended) = self.0.take() {
+            return Some(ended);
+        }
+        let op = match parser.peek_token_ref().token {
+            Token::Minus => UnaryOperator::Minus,
+            Token::Plus => UnaryOperator::Plus,
+            _ => return None,
+        };
+        parser.advance_token();
+        let signed = parser.parse_subexpr(POWER);
+        Some(signed.map(|signed| Expr::UnaryOp { op, expr: Box::new(signed) }))
     }
 
     fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {

@@ -8,7 +8,9 @@ async fn check(sql: &str, expected: &[&str], absent: &[&str]) {
     let mut desk = Desk::new();
     desk.rows("acme", "m", &[&[("d", "a"), ("v", "1"), ("w", "x"), ("u", "y")]]).await;
     let create = Change::CreateMetric { name: "m".to_owned(), aliases: Vec::new() };
-    desk.apply("acme", vec![create, field("m", "dev", "string", &["d"]), field("m", "val", "double", &["v"])]).await;
+    let fields = [("dev", "string", "d"), ("val", "double", "v"), ("opened", "date", "o")];
+    let fields = fields.map(|(name, of, alias)| field("m", name, of, &[alias]));
+    desk.apply("acme", [create].into_iter().chain(fields).collect()).await;
     let plan = desk.explain(sql).await;
     for text in expected {
         assert!(plan.contains(text), "{sql}: no {text} in\n{plan}");
@@ -34,6 +36,7 @@ async fn time_ranges_reach_the_scan() {
         "timestamp >= '2026-01-01T01:00:00+01:00' AND '2026-01-02T00:00:00Z' > timestamp",
         "timestamp BETWEEN '2026-01-01T00:00:00Z' AND '2026-01-01T23:59:59.999999Z'",
         "timestamp >= now() - INTERVAL '1 hour' AND timestamp < now() + INTERVAL '23 hours'",
+        "timestamp >= CURRENT_DATE + 1 - INTERVAL '1 day' AND timestamp < CURRENT_DATE + INTERVAL '24 hours'",
     ] {
         check(&format!("SELECT w FROM m WHERE {filter}"), &[from_to], &["FilterExec"]).await;
     }
@@ -44,6 +47,23 @@ async fn time_ranges_reach_the_scan() {
         "SELECT w FROM m WHERE timestamp = '2026-01-01T00:00:00Z' OR timestamp = '2026-01-03T00:00:00Z'",
         &[hull, "FilterExec"],
         &[],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn days_minus_whole_days_stay_days_where_they_are_compared_with_days() {
+    check(
+        "SELECT w FROM m WHERE CAST(timestamp AS DATE) >= CURRENT_DATE - INTERVAL '7 days'",
+        &["timestamp=[2025-12-25T00:00:00Z, ∞)"],
+        &[],
+    )
+    .await;
+    check("SELECT w FROM m WHERE o >= CURRENT_DATE - INTERVAL '7 days'", &[" >= 2025-12-25"], &["CAST"]).await;
+    check(
+        "SELECT w FROM m WHERE o BETWEEN CURRENT_DATE - INTERVAL '7 days' AND CURRENT_DATE",
+        &["2025-12-25"],
+        &["CAST"],
     )
     .await;
 }

@@ -1,7 +1,7 @@
-//! What `IS DISTINCT FROM` compares.
+//! What `IS DISTINCT FROM` compares, and what `^` is a power of.
 
 use datafusion::sql::sqlparser::{
-    ast::{Expr, SetExpr, Statement},
+    ast::{Expr, SetExpr, Statement, UnaryOperator},
     dialect::{Dialect, GenericDialect},
 };
 
@@ -21,6 +21,9 @@ fn told(expr: &Expr) -> String {
         Expr::IsDistinctFrom(left, right) => format!("[{} <> {}]", told(left), told(right)),
         Expr::IsNotDistinctFrom(left, right) => format!("[{} == {}]", told(left), told(right)),
         Expr::BinaryOp { left, op, right } => format!("[{} {op} {}]", told(left), told(right)),
+        Expr::UnaryOp { op: op @ (UnaryOperator::Minus | UnaryOperator::Plus), expr } => {
+            format!("[{op}{}]", told(expr))
+        }
         Expr::Nested(inner) => told(inner),
         other => other.to_string(),
     }
@@ -39,6 +42,21 @@ fn and_and_or_are_no_part_of_what_values_are_compared_with() {
         ("a IS DISTINCT FROM 1 AND b IS NOT DISTINCT FROM 2 OR c", "[[[a <> 1] AND [b == 2]] OR c]"),
         ("a IS DISTINCT FROM (b AND c)", "[a <> [b AND c]]"),
         ("NOT a IS DISTINCT FROM b AND c", "[NOT a IS DISTINCT FROM b AND c]"),
+    ] {
+        assert_eq!(told(&condition(sql)), expected, "{sql}");
+    }
+}
+
+#[test]
+fn a_power_binds_more_tightly_than_a_product_and_less_so_than_a_sign() {
+    for (sql, expected) in [
+        ("a * b ^ c * d", "[[a * [b ^ c]] * d]"),
+        ("a ^ b ^ c", "[[a ^ b] ^ c]"),
+        ("-a ^ b", "[[-a] ^ b]"),
+        ("a ^ -b ^ c", "[[a ^ [-b]] ^ c]"),
+        ("- a * b + - c", "[[[-a] * b] + [-c]]"),
+        ("-a::int ^ 2 = +b", "[[[-a::INT] ^ 2] = [+b]]"),
+        ("a << b + c", "[a << [b + c]]"),
     ] {
         assert_eq!(told(&condition(sql)), expected, "{sql}");
     }

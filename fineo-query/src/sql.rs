@@ -16,6 +16,7 @@ mod rows;
 mod similar;
 mod star;
 pub(crate) mod steps;
+mod tuples;
 mod windows;
 pub(crate) mod zone;
 

@@ -12,6 +12,7 @@ mod compared;
 mod dialect;
 mod fetch;
 mod grouped;
+mod merged;
 mod rows;
 mod similar;
 mod star;

@@ -222,7 +222,7 @@ impl Unbound {
     /// The plan for `statement` over the tables of `catalog`.
     fn over(mut statement: Statement, asked: &Asked, catalog: Catalog, question: &Question) -> Result<Self> {
         let names = ResultNames::of(&statement);
-        rewrite(&mut statement, asked, &catalog);
+        rewrite(&mut statement, asked, &catalog)?;
         tell_groups_apart(&mut statement);
         let plan = match logical(statement.clone(), question, &catalog) {
             Err(error) if is_of_equal_names(&error) && tell_apart(&mut statement) => {

@@ -12,10 +12,12 @@ mod compared;
 mod dialect;
 mod fetch;
 mod grouped;
+mod merged;
 mod rows;
 mod similar;
 mod star;
 pub(crate) mod steps;
+mod tuples;
 mod windows;
 pub(crate) mod zone;
 

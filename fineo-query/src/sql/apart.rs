@@ -55,7 +55,7 @@ impl VisitorMut for Casts {
                     self.types.len() - 1
                 });
                 for _ in 0..=place {
-                    *expr = coalesce(expr.clone());
+                    *expr = coalesce(vec![expr.clone()]);
                 }
             }
             _ => {}
@@ -64,8 +64,9 @@ impl VisitorMut for Casts {
     }
 }
 
-fn coalesce(expr: Expr) -> Expr {
-    let args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))];
+/// A call of `coalesce`.
+pub(super) fn coalesce(values: Vec<Expr>) -> Expr {
+    let args = values.into_iter().map(|value| FunctionArg::Unnamed(FunctionArgExpr::Expr(value))).collect();
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new("coalesce")]),
         uses_odbc_syntax: false,

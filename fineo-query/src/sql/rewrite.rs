@@ -13,20 +13,28 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Ident, JoinConstraint, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
     Statement, TableAlias, TableFactor, TableWithJoins, VisitMut, VisitorMut,
 };
+use fineo_core::{Error, Result};
 
 use super::{
     asked::{Asked, constraint_mut},
-    exact, fetch, grouped, is_quoted, joined, matching, parts, star, zone,
+    exact, fetch, grouped, is_quoted, joined, matching, merged, parts, star, zone,
 };
 use crate::catalog::Catalog;
 
 /// Spells `statement` for `catalog`.
-pub(crate) fn rewrite(statement: &mut Statement, asked: &Asked, catalog: &Catalog) {
+///
+/// # Errors
+///
+/// `unsupported_sql` where a join has columns in common of which it cannot be told whose they are.
+pub(crate) fn rewrite(statement: &mut Statement, asked: &Asked, catalog: &Catalog) -> Result<()> {
     let mut relations = asked.relations.clone();
     relations.extend(catalog.dotted_names().map(str::to_owned));
     let spellings = spellings(asked, catalog);
     let mut rewriter = Rewriter { catalog, asked, spellings, relations, frames: Vec::new() };
-    let _ = statement.visit(&mut rewriter);
+    match statement.visit(&mut rewriter) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
 }
 
 /// How the names of result columns are spelled throughout, by their lower case.
@@ -239,9 +247,9 @@ impl Rewriter<'_> {
 }
 
 impl VisitorMut for Rewriter<'_> {
-    type Break = ();
+    type Break = Error;
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
         let with = query.with.as_ref();
         let names: Vec<String> =
             with.iter().flat_map(|with| &with.cte_tables).map(|cte| cte.alias.name.value.clone()).collect();
@@ -252,6 +260,9 @@ impl VisitorMut for Rewriter<'_> {
             self.respell_labels(&mut cte.alias);
         }
         self.frames.push(Frame { names, is_recursive, done: all });
+        if let Err(error) = merged::name(query, self.catalog, &|name| self.is_cte(name)) {
+            return ControlFlow::Break(error);
+        }
         self.stars(&mut query.body);
         grouped::unify(query, self.asked, self.catalog);
         fetch::as_limit(query);
@@ -261,7 +272,7 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Error> {
         self.frames.pop();
         if let Some(outer) = self.frames.last_mut() {
             outer.done = (outer.done + 1).min(outer.names.len());
@@ -269,7 +280,7 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         self.qualified_star(select);
         for item in &mut select.projection {
             match item {
@@ -284,7 +295,7 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
         if let TableFactor::Table { name, args: None, .. } = factor {
             let spelled: Vec<Ident> = parts(name).into_iter().cloned().collect();
             if let Some(dotted) = self.catalog.dotted(&spelled) {
@@ -307,7 +318,7 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         match expr {
             Expr::Identifier(ident) => self.respell(ident),
             Expr::CompoundIdentifier(parts) => {

@@ -10,11 +10,11 @@ use crate::catalog::Catalog;
 
 /// One relation of a select's FROM.
 #[derive(Debug)]
-struct Relation {
+pub(super) struct Relation {
     /// What it is called, where it has a name.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// The columns that `*` shows, where they are a table's.
-    visible: Option<Vec<String>>,
+    pub(super) visible: Option<Vec<String>>,
     /// Whether it exposes more than that.
     has_more: bool,
     /// Columns that an earlier relation shows in its stead.
@@ -61,7 +61,13 @@ pub(super) fn expand(select: &mut Select, catalog: &Catalog, is_cte: &dyn Fn(&st
     }
 }
 
-fn collect(from: &mut TableWithJoins, catalog: &Catalog, is_cte: &dyn Fn(&str) -> bool, relations: &mut Vec<Relation>) {
+/// Adds the relations of `from` to `relations`, and names the columns that its natural joins match.
+pub(super) fn collect(
+    from: &mut TableWithJoins,
+    catalog: &Catalog,
+    is_cte: &dyn Fn(&str) -> bool,
+    relations: &mut Vec<Relation>,
+) {
     let first = relations.len();
     factor(&mut from.relation, catalog, is_cte, relations);
     for join in &mut from.joins {

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::{
 };
 use fineo_core::{Error, Result};
 
-use super::{bounds, brackets::TableBrackets, compared, dialect::Sql, rows, similar, windows};
+use super::{bounds, brackets::TableBrackets, compared, dialect::Sql, rows, similar, tuples, windows};
 use crate::{
     QueryLimits,
     error::{exceeded, place, refused},
@@ -105,8 +105,9 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     }
     check_statement(&statement)?;
     bounds::check(&statement)?;
+    let is_compared = tuples::rewrite(&mut statement)?;
     compared::rewrite(&mut statement);
-    if rows::rewrite(&mut statement) {
+    if rows::rewrite(&mut statement) || is_compared {
         bounds::check(&statement)?;
     }
     similar::rewrite(&mut statement)?;

@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub(crate) mod checkpoint;
 pub(crate) mod cut;
+pub(crate) mod earlier;
 pub(crate) mod lease;
 pub(crate) mod loss;
 pub(crate) mod parts;

@@ -181,7 +181,10 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     // Tests come first: what is concluded from them is in the plan before any other rule sees it.
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
         vec![Arc::new(KeepsTests), Arc::new(ForgetsConstants)];
-    rules.extend(PhysicalOptimizer::new().rules);
+    // These pass filters on by columns' names: above a RIGHT JOIN they go to the wrong side where both have a name. Logical
+    // rules have brought every filter to where it belongs before.
+    let is_wanted = |rule: &&Arc<dyn PhysicalOptimizerRule + Send + Sync>| !rule.name().starts_with("FilterPushdown");
+    rules.extend(PhysicalOptimizer::new().rules.iter().filter(is_wanted).cloned());
     let sorts = rules.iter().position(|rule| rule.name() == "EnsureRequirements").unwrap_or(rules.len());
     rules.insert(sorts, Arc::new(TestsInTurn));
     rules.push(Arc::new(NewestFirst));

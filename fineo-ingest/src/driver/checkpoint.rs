@@ -1,5 +1,7 @@
 //! Checkpoints: up to which position a consumer's effects are all durable.
 
+use std::collections::BTreeMap;
+
 use fineo_core::{
     Clock, Cover, Error, Position, Result, SchemaRepo, ShardId,
     archive::Stage,
@@ -18,6 +20,9 @@ struct CheckpointBody {
     epoch: u64,
     /// Whether the shard was read to its end.
     is_finished: bool,
+    /// Of stage raw, by shard: where the staged stream goes on with what is forwarded later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forwarded: Option<BTreeMap<String, String>>,
 }
 
 /// A checkpoint that was read, and where the next version goes.
@@ -27,6 +32,9 @@ pub(crate) struct Checkpoint {
     version: Version,
     pub(crate) position: Option<Position>,
     pub(crate) is_finished: bool,
+    /// Behind what of the staged stream the records of later events are; none where nobody noted it. To be set before the
+    /// checkpoint moves.
+    pub(crate) forwarded: Option<Cover>,
 }
 
 /// What the checkpoints of a stream's shard begin with.
@@ -46,7 +54,7 @@ impl Checkpoint {
     /// `Corrupt`, or a failure of the repository.
     pub(crate) async fn read(repo: &dyn SchemaRepo, subject: Subject) -> Result<Self> {
         match repo.latest(&subject).await? {
-            None => Ok(Self { subject, version: Version::NONE, position: None, is_finished: false }),
+            None => Ok(Self { subject, version: Version::NONE, position: None, is_finished: false, forwarded: None }),
             Some(found) => Self::of_version(subject, &found),
         }
     }
@@ -56,7 +64,12 @@ impl Checkpoint {
             Error::corrupt("a checkpoint cannot be read").with("subject", &subject).with_source(source)
         })?;
         let position = body.position.map(|text| text.parse()).transpose()?;
-        Ok(Self { subject, version: found.version, position, is_finished: body.is_finished })
+        let forwarded = body.forwarded.map(|forwarded| {
+            let shards = forwarded.iter().map(|(shard, position)| Ok((ShardId::new(shard)?, position.parse()?)));
+            shards.collect::<Result<Cover>>()
+        });
+        let forwarded = forwarded.transpose()?;
+        Ok(Self { subject, version: found.version, position, is_finished: body.is_finished, forwarded })
     }
 
     /// Moves the checkpoint to `position`, if `lease` is still held; renews it with the same stroke.
@@ -77,10 +90,14 @@ impl Checkpoint {
         if position < self.position {
             return Err(Error::internal("a checkpoint cannot move backward").with("subject", &self.subject));
         }
+        let forwarded = self.forwarded.as_ref().map(|forwarded| {
+            forwarded.iter().map(|(shard, position)| (shard.to_string(), position.to_string())).collect()
+        });
         let body = CheckpointBody {
             position: position.map(|position| position.to_string()),
             epoch: lease.epoch(),
             is_finished,
+            forwarded,
         };
         let body: bytes::Bytes = serde_json::to_vec(&body).expect("a checkpoint is plain data").into();
         let mut tries = 0;

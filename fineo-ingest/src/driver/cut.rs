@@ -7,12 +7,13 @@ use std::{
 };
 
 use fineo_core::{
-    Error, Position, Result, ShardId, Timestamp,
+    Cover, Error, Position, Result, ShardId, Timestamp,
     archive::{Created, SegmentKind, Stage},
 };
 
 use super::{
     checkpoint::{self, Checkpoint},
+    earlier,
     lease::Lease,
     parts::Shared,
 };
@@ -28,6 +29,8 @@ pub(crate) struct Pending {
     pub(crate) errors: Vec<ErrorRow>,
     pub(crate) records: BTreeMap<String, Arc<str>>,
     pub(crate) bytes: usize,
+    /// Where it went on in the staged stream.
+    pub(crate) forwarded: Cover,
     /// Whether the shard ended behind it.
     pub(crate) is_finished: bool,
 }
@@ -40,6 +43,7 @@ impl Pending {
             errors: Vec::new(),
             records: BTreeMap::new(),
             bytes: 0,
+            forwarded: Cover::default(),
             is_finished: false,
         }
     }
@@ -67,9 +71,10 @@ impl Ownership {
 }
 
 /// Archives `pending` and moves the checkpoint behind it.
-pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, pending: Pending) -> Result<Ownership> {
+pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, mut pending: Pending) -> Result<Ownership> {
     let position = pending.received.last();
     let is_finished = pending.is_finished;
+    let forwarded = std::mem::take(&mut pending.forwarded);
     let (stage, shard) = (owned.stage, owned.shard.clone());
     // First the source: what may still vanish from it must not be archived.
     sync_all(&shared, stage).await?;
@@ -81,6 +86,10 @@ pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, pending: Pend
     }
     let parts = &shared.parts;
     let position = position.max(owned.checkpoint.position);
+    if !forwarded.is_empty() {
+        // Only the shards that records go to by now: nobody reads the others again.
+        owned.checkpoint.forwarded = Some(forwarded);
+    }
     owned
         .checkpoint
         .advance(&*parts.repo, &mut owned.lease, position, is_finished, &*parts.clock, &shared.retry)
@@ -166,7 +175,9 @@ async fn trim_to(shared: &Shared, stage: Stage, shard: &ShardId, due: Position) 
     let repo = &*shared.parts.repo;
     let lowest = checkpoint::lowest(repo, &shared.options.name, stage.as_str(), shard).await?;
     let Some(lowest) = lowest else { return Ok(()) };
-    shared.source(stage).trim(shard, due.min(lowest)).await.into_result()
+    let needed = if stage == Stage::Staged { earlier::needed(shared, shard).await? } else { None };
+    let through = needed.map_or(lowest, |needed| needed.min(lowest)).min(due);
+    shared.source(stage).trim(shard, through).await.into_result()
 }
 
 fn now_minus(now: Timestamp, wait: Duration) -> Timestamp {

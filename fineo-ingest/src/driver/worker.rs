@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::{
     checkpoint::{self, Checkpoint},
     cut::{Ownership, Pending, cut, renew},
+    earlier::{self, Earlier},
     lease::{self, Claim, Claimed, Lease},
     loss::{Loss, damaged, note_loss},
     parts::Shared,
@@ -114,7 +115,7 @@ impl Worker<'_> {
         let Some(lease) = self.claim().await? else { return Ok(Ended::Stopped) };
         let shared = self.shared;
         let subject = checkpoint::subject(&shared.options.name, self.stage.as_str(), "stage", self.shard)?;
-        let checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
+        let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
         if checkpoint.is_finished {
             self.release(lease).await;
             return Ok(Ended::Finished);
@@ -124,13 +125,20 @@ impl Worker<'_> {
             shared.progress.passed(self.stage, self.shard, position, &fineo_core::Cover::default());
         }
         self.again_to = shared.progress.unsettled(self.stage, self.shard).filter(|position| Some(*position) > from);
+        if self.stage == Stage::Raw && checkpoint.forwarded.is_none() {
+            checkpoint.forwarded = Some(earlier::ends(shared).await?);
+        }
         let mut owned = Ownership::new(self.stage, self.shard.clone(), lease, checkpoint);
         // Registers this consumer, and fences whoever held the lease before.
         renew(shared, &mut owned).await?;
+        let mut work = Work::new(self.stage, shared, self.shard);
+        if let Work::Raw(raw) = &mut work {
+            raw.leave_out(Earlier::read(shared, self.shard, &owned.checkpoint).await?);
+        }
         let mut read_from = from.map_or(ReadFrom::Start, ReadFrom::After);
         loop {
             let deliveries = shared.source(self.stage).read(self.shard, read_from);
-            let (left, still_owned) = self.consume(deliveries, owned).await?;
+            let (left, still_owned) = self.consume(deliveries, owned, &mut work).await?;
             owned = still_owned;
             match left {
                 Left::Stopped => {
@@ -190,9 +198,9 @@ impl Worker<'_> {
         &mut self,
         mut deliveries: BoxStream<'static, Result<Vec<Delivery>>>,
         owned: Ownership,
+        work: &mut Work,
     ) -> Result<(Left, Ownership)> {
         let shared = self.shared;
-        let mut work = Work::new(self.stage, shared, self.shard);
         let mut pending = Pending::new(self.stage, self.shard);
         let mut cutting = Cutting::Idle(owned);
         let clock = &shared.parts.clock;
@@ -211,7 +219,7 @@ impl Worker<'_> {
                         cut_at = now.plus_micros(cut_after);
                     }
                     timer = clock.sleep(self.tick());
-                    cutting = self.tick_over(cutting, is_due, &mut pending, &mut work).await?;
+                    cutting = self.tick_over(cutting, is_due, &mut pending, work).await?;
                 }
                 batch = deliveries.next() => match batch {
                     None => {
@@ -224,17 +232,17 @@ impl Worker<'_> {
                         None => return Err(error),
                     },
                     Some(Ok(batch)) => {
-                        if !self.pass(&mut work, batch, &mut pending, &mut cutting).await? {
+                        if !self.pass(work, batch, &mut pending, &mut cutting).await? {
                             break Left::Stopped;
                         }
                         if pending.bytes >= shared.options.cut_bytes {
-                            cutting = begin_cut(shared, cutting, &mut pending, &mut work).await?;
+                            cutting = begin_cut(shared, cutting, &mut pending, work).await?;
                         }
                     }
                 },
             }
         };
-        let owned = settle(shared, cutting, &mut pending, &mut work).await?;
+        let owned = settle(shared, cutting, &mut pending, work).await?;
         Ok((left, owned))
     }
 
@@ -288,6 +296,7 @@ impl Worker<'_> {
         };
         self.passed(last, &passed.forwarded);
         pending.bytes += batch.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
+        pending.forwarded.merge(&passed.forwarded);
         pending.received.push(&batch)?;
         pending.errors.extend(passed.errors);
         Ok(true)

@@ -23,6 +23,21 @@ impl Desk {
         Self { world, pipeline, schemas, changes: 0 }
     }
 
+    /// The process dies, with every row that no disk had, and another one begins.
+    pub(crate) async fn killed(self) -> Self {
+        let Self { world, pipeline, changes, .. } = self;
+        drop(pipeline);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        world.nearline.crash();
+        let parts = world.parts();
+        let schemas = parts.schemas.clone();
+        let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+        pipeline.drain(SOON).await.unwrap();
+        Self { world, pipeline, schemas, changes }
+    }
+
     pub(crate) async fn apply(&mut self, change: Change) {
         self.changes += 1;
         let request = ChangeRequest::new(ChangeId::of_bytes([self.changes; 16]), vec![change]);

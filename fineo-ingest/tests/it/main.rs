@@ -7,6 +7,7 @@ mod cold;
 mod damaged;
 mod deleted;
 mod desk;
+mod earlier;
 mod intake;
 mod late;
 mod lock;

@@ -21,8 +21,8 @@ use crate::{
 /// Numbers of the directory itself.
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("directory");
 const CACHE_BYTES: usize = 16 << 20;
-/// The format of the whole directory.
-const FORMAT: u64 = 1;
+/// The format of the whole directory: 2 since versions of subjects may be packed. An older one is read as it is.
+const FORMAT: u64 = 2;
 
 /// The database of a directory, until that is closed: whoever still holds a part of it then must not write to a file that another
 /// process has by now, not even when the part is let go.

@@ -13,7 +13,11 @@ use fineo_core::{
 };
 use redb::{ReadableTable, Table, WriteTransaction};
 
-use super::{HISTORY, LATEST, Shared, key, queue::Request, value};
+use super::{
+    HISTORY, LATEST, Shared, key,
+    queue::Request,
+    value::{self, Packer},
+};
 use crate::failure::database_error;
 
 /// The right to make what waits. Given up before its end, nobody waits for ever.
@@ -112,11 +116,11 @@ impl Shared {
 fn write_group(transaction: &WriteTransaction, group: &[Request]) -> Result<Vec<Result<Compared>>> {
     let mut latest = transaction.open_table(LATEST).map_err(database_error)?;
     let mut history = transaction.open_table(HISTORY).map_err(database_error)?;
-    let mut answers = Vec::new();
+    let (mut answers, mut packer) = (Vec::new(), Packer::default());
     for request in group {
         let compared = compare(&latest, &request.writes)?;
         if matches!(compared, Ok(Compared::Written)) {
-            insert(&mut latest, &mut history, request)?;
+            insert(&mut latest, &mut history, &mut packer, request)?;
         }
         answers.push(compared);
     }
@@ -143,18 +147,18 @@ fn compare(latest: &impl ReadableTable<&'static [u8], &'static [u8]>, writes: &[
 fn insert(
     latest: &mut Table<'_, &'static [u8], &'static [u8]>,
     history: &mut Table<'_, &'static [u8], &'static [u8]>,
+    packer: &mut Packer,
     request: &Request,
 ) -> Result<()> {
     for write in &request.writes {
         let Some(body) = &write.body else { continue };
         let version = write.expected.next();
-        let bytes = value::encode(version, request.now, body);
+        let is_kept = write.subject.keep() == Keep::History;
+        // What is soon written over is not worth the time.
+        let bytes = value::encode(version, request.now, body, is_kept.then_some(&mut *packer));
         latest.insert(&*key::of(&write.subject), &*bytes).map_err(database_error)?;
-        match write.subject.keep() {
-            Keep::History => {
-                history.insert(&*key::version(&write.subject, version), &*bytes).map_err(database_error)?;
-            }
-            Keep::Latest => {}
+        if is_kept {
+            history.insert(&*key::version(&write.subject, version), &*bytes).map_err(database_error)?;
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Passed, moved::leave_out_rows, write_errors};
 use crate::{
     cover::Forwarded,
-    driver::parts::Shared,
+    driver::{earlier::Earlier, parts::Shared},
     envelope,
     errors::{ErrorClass, ErrorRow},
     stage::raw::{RawOutcome, RawStage, Schemas, distinct},
@@ -32,6 +32,8 @@ pub(crate) struct RawWork {
     shared: Arc<Shared>,
     shard: ShardId,
     stage: RawStage,
+    /// What an earlier run forwarded of what is given again.
+    earlier: Earlier,
     /// Records of a raw shard stay together, in order.
     key: u64,
 }
@@ -41,13 +43,18 @@ impl RawWork {
         let hash = blake3::hash(shard.as_str().as_bytes());
         let key = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let stage = RawStage::new(shared.options.limits.fields_max);
-        Self { shared, shard, stage, key }
+        Self { shared, shard, stage, earlier: Earlier::default(), key }
+    }
+
+    /// Leaves out what `earlier` has. Under another schema than then it may be read otherwise, and would be there twice.
+    pub(crate) fn leave_out(&mut self, earlier: Earlier) {
+        self.earlier = earlier;
     }
 
     pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
         let mut schemas = self.schemas(batch).await?;
         let mut passed = Passed::default();
-        let mut wanted: Option<Vec<usize>> = None;
+        let mut wanted = self.wanted(&schemas, batch);
         for round in 0..ROUNDS_MAX {
             let may_discover = round + 1 < ROUNDS_MAX;
             let mut outcome = match &wanted {
@@ -66,6 +73,24 @@ impl RawWork {
         }
         write_errors(&self.shared, Stage::Raw, &self.shard, &passed.errors, batch.len()).await?;
         Ok(passed)
+    }
+
+    /// The deliveries, by index, that no earlier run forwarded; none where there was no such run.
+    fn wanted(&mut self, schemas: &Schemas, batch: &[Delivery]) -> Option<Vec<usize>> {
+        if self.earlier.is_empty() {
+            return None;
+        }
+        let Self { stage, earlier, .. } = self;
+        let is_new = |delivery: &Delivery| {
+            let told = schemas.get(&delivery.tenant).and_then(|schema| stage.ids_of(schema, delivery));
+            told.is_none_or(|(arrived_at, ids)| !earlier.has(&delivery.tenant, arrived_at, &ids))
+        };
+        let mut is_new = is_new;
+        let wanted = (0..batch.len()).filter(|index| is_new(&batch[*index])).collect();
+        if let Some(last) = batch.last() {
+            self.earlier.passed(last.position);
+        }
+        Some(wanted)
     }
 
     async fn schemas(&self, batch: &[Delivery]) -> Result<Schemas> {

@@ -1,0 +1,121 @@
+//! What is given again after a process died is what it was, whatever was changed of the schema in between (I3, I4, N12).
+
+use fineo_ingest::{ImportOptions, ImportSource, Routing};
+use fineo_schema::{Change, Identity, MissingTimestamp};
+
+use crate::{
+    desk::Desk,
+    support::{SOON, tenant},
+};
+
+const EVENT: &str = r#"{"metrictype":"m","kind":"z","timestamp":"1767600","at":"2026-01-01","v":5}"#;
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// Everything that there is after the last records were archived: rows, errors, metrics, and staged records.
+async fn all(desk: &Desk, metric: &str) -> (Vec<String>, usize, Vec<String>, usize) {
+    desk.pipeline.drain(SOON).await.unwrap();
+    let rows = desk.world.rows("acme", metric, &["v"]).await;
+    let errors = desk.world.ids("acme", "errors").await.len();
+    (rows, errors, desk.metrics().await, desk.world.archived("acme").await.1)
+}
+
+#[tokio::test]
+async fn a_change_of_how_events_are_read_makes_no_second_row_and_no_error_of_what_a_process_died_over() {
+    let changes: Vec<Change> = vec![
+        Change::SetMetricKeys { keys: texts(&["kind"]) },
+        Change::SetTimestampFormats { metric: None, formats: texts(&["epoch_s"]) },
+        Change::SetTimestampFormats { metric: None, formats: texts(&["%Y-%m-%d"]) },
+        Change::SetTimestampAliases { metric: None, aliases: texts(&["at"]) },
+        Change::SetTimestampAliases { metric: Some("m".to_owned()), aliases: texts(&["kind"]) },
+        Change::RenameMetric { metric: "m".to_owned(), to: "k".to_owned() },
+        Change::SetIdentity { metric: None, identity: Some(Identity::Arrival) },
+    ];
+    for change in changes {
+        let mut desk = Desk::new().await;
+        desk.ingest(EVENT).await;
+        desk.ingest(&format!("{EVENT} {}", EVENT.replace('5', "6"))).await;
+        let shown = format!("{change:?}");
+        desk.apply(change).await;
+        let metrics = desk.metrics().await;
+        for _ in 0..2 {
+            desk = desk.killed().await;
+            let (rows, errors, metrics_now, _) = all(&desk, "n1").await;
+            assert_eq!(rows, ["1767600000 m v=5", "1767600000 m v=6"], "{shown}");
+            assert_eq!((errors, &metrics_now), (0, &metrics), "{shown}");
+        }
+        desk.pipeline.stop().await.unwrap();
+        assert_eq!(desk.world.archived("acme").await, (3, 3), "{shown}: a record for each event");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_metric_does_not_come_back_with_what_a_process_died_over() {
+    let mut desk = Desk::new().await;
+    desk.ingest(EVENT).await;
+    desk.delete("m").await;
+    let desk = desk.killed().await;
+    assert_eq!(desk.metrics().await, Vec::<String>::new());
+    // What is sent again later is newly discovered.
+    desk.ingest(EVENT).await;
+    assert_eq!(desk.metrics().await, ["m"]);
+}
+
+#[tokio::test]
+async fn an_event_without_time_stays_a_row_when_a_time_is_asked_for_later() {
+    let mut desk = Desk::new().await;
+    let without_time = |policy| Change::SetMissingTimestamp { metric: None, policy: Some(policy) };
+    desk.apply(without_time(MissingTimestamp::Arrival)).await;
+    desk.ingest(r#"{"metrictype":"m","v":5}"#).await;
+    desk.apply(without_time(MissingTimestamp::Reject)).await;
+    let desk = desk.killed().await;
+    let (rows, errors, ..) = all(&desk, "n1").await;
+    assert_eq!((rows.len(), errors), (1, 0));
+}
+
+#[tokio::test]
+async fn what_the_sender_said_the_metric_was_stays_so_when_a_key_says_otherwise_later() {
+    let mut desk = Desk::new().await;
+    let options = ImportOptions::new(Routing::Tenant(tenant("acme"))).with_metric(Some("pump".to_owned()));
+    let source = ImportSource::Bytes(r#"{"kind":"k","timestamp":1,"v":1}"#.into());
+    let report = desk.pipeline.edge().import(source, options, |_| {}).await.unwrap();
+    desk.pipeline.wait_until_queryable(&report.token, SOON).await.unwrap();
+    desk.apply(Change::SetMetricKeys { keys: texts(&["kind"]) }).await;
+    let desk = desk.killed().await;
+    assert_eq!(all(&desk, "n1").await.0, ["1000 pump v=1"]);
+    assert_eq!(desk.metrics().await, ["pump"]);
+}
+
+// I5
+#[tokio::test]
+async fn a_clients_key_conflicts_as_often_as_it_did() {
+    let mut desk = Desk::new().await;
+    desk.apply(Change::SetIdentity { metric: None, identity: Some(Identity::Key) }).await;
+    let event = |v: u8| format!(r#"{{"metrictype":"m","kind":"z","timestamp":1,"event_id":"a","v":{v}}}"#);
+    desk.ingest(&format!("{}\n{}", event(1), event(2))).await;
+    desk.apply(Change::SetMetricKeys { keys: texts(&["kind"]) }).await;
+    let desk = desk.killed().await;
+    let (rows, errors, metrics, _) = all(&desk, "n1").await;
+    assert_eq!((rows, errors, metrics), (vec!["1000 m v=1".to_owned()], 1, vec!["m".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_was_not_forwarded_before_is_and_what_arrives_later_too() {
+    let mut desk = Desk::new().await;
+    desk.ingest(EVENT).await;
+    desk.apply(Change::SetMetricKeys { keys: texts(&["kind"]) }).await;
+    // Nobody reads what is accepted here before the next process begins.
+    desk.pipeline = edge_only(&desk).await;
+    desk.pipeline.edge().ingest(&tenant("acme"), EVENT.replace('5', "7").into()).await.unwrap();
+    let desk = desk.killed().await;
+    desk.ingest(&EVENT.replace('5', "8")).await;
+    assert_eq!(all(&desk, "n1").await.0, ["1767600000 m v=5"]);
+    assert_eq!(all(&desk, "n2").await.0, ["1767600000 z v=7", "1767600000 z v=8"]);
+}
+
+async fn edge_only(desk: &Desk) -> fineo_ingest::Pipeline {
+    let options = fineo_ingest::PipelineOptions::default().with_runs_stages(false);
+    fineo_ingest::Pipeline::start(desk.world.parts(), options).await.unwrap()
+}

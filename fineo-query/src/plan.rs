@@ -26,6 +26,7 @@ mod open;
 pub(crate) mod parts;
 mod passing;
 mod planners;
+mod series;
 pub(crate) mod sized;
 mod sliding;
 mod sort_keys;

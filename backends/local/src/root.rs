@@ -115,15 +115,21 @@ pub(crate) fn closed() -> Error {
     Error::unavailable("the directory is closed")
 }
 
-/// The right to a directory, in the kernel's hands.
+/// The right to a directory, in the kernel's hands: of the file that tells who has it, and of the directory, for somebody may
+/// take that file for a stale one and remove it. Not every file system locks directories.
 #[derive(Debug)]
-struct DirectoryLock(File);
+struct DirectoryLock {
+    file: File,
+    folder: Option<File>,
+}
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
         // To close the file is not enough: a process that is just being started has it too, until its own program runs.
-        if let Err(error) = self.0.unlock() {
-            tracing::warn!(%error, "the lock of a directory was not given back, it goes with the file");
+        for locked in self.folder.iter().chain([&self.file]) {
+            if let Err(error) = locked.unlock() {
+                tracing::warn!(%error, "the lock of a directory was not given back, it goes with the file");
+            }
         }
     }
 }
@@ -143,9 +149,22 @@ fn take_lock(path: &Path) -> Result<DirectoryLock> {
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
-    file.set_len(0).map_err(failed)?;
-    file.write_all(holder_text().as_bytes()).map_err(failed)?;
-    Ok(DirectoryLock(file))
+    let mut lock = DirectoryLock { file, folder: None };
+    let folder = path.parent().unwrap_or(path);
+    let of_folder = File::open(folder).map_err(failed)?;
+    match of_folder.try_lock() {
+        Ok(()) => lock.folder = Some(of_folder),
+        Err(TryLockError::WouldBlock) => {
+            let error = Error::unavailable("directory is in use by another process, whose file \"lock\" was removed");
+            return Err(error
+                .with("path", folder.display())
+                .with("hint", "end that process first; no lock is ever stale"));
+        }
+        Err(TryLockError::Error(error)) => tracing::debug!(%error, "the file system locks no directories"),
+    }
+    lock.file.set_len(0).map_err(failed)?;
+    lock.file.write_all(holder_text().as_bytes()).map_err(failed)?;
+    Ok(lock)
 }
 
 /// The process and the first words of its command line; what follows may be private.
@@ -168,10 +187,24 @@ mod tests {
         let path = folder.path().join("lock");
         let lock = take_lock(&path).unwrap();
         // As a child has it between its fork and its own program.
-        let of_child = lock.0.try_clone().unwrap();
+        let of_child = (lock.file.try_clone().unwrap(), lock.folder.as_ref().unwrap().try_clone().unwrap());
         assert!(take_lock(&path).is_err());
         drop(lock);
         take_lock(&path).unwrap();
         drop(of_child);
+    }
+
+    #[test]
+    fn who_removes_the_file_of_a_lock_does_not_get_the_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = take_lock(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        for _ in 0..2 {
+            let refused = take_lock(&path).unwrap_err();
+            assert!(refused.to_string().contains("was removed"), "{refused}");
+        }
+        drop(lock);
+        take_lock(&path).unwrap();
     }
 }

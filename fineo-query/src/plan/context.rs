@@ -24,6 +24,7 @@ use datafusion::{
 
 use fineo_core::Timestamp;
 
+use super::series;
 use crate::{catalog::Catalog, sql::zone::zone_of};
 
 /// The planner's view of one statement's tables.
@@ -80,7 +81,8 @@ impl ContextProvider for Context<'_> {
             .into_iter()
             .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
             .collect();
-        let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args?, self.state))?;
+        let args = series::of_one_type(args?);
+        let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
         Ok(provider_as_source(provider))
     }
 

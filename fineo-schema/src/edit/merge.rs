@@ -33,6 +33,11 @@ impl Edit {
                     .with("fields", fields.join(", ")));
             }
         }
+        let declared = source_document.fields.values().flat_map(|field| &field.names);
+        if let Some(name) = declared.into_iter().find(|name| target_document.ruled_out.contains(name)) {
+            let error = Error::invalid("the field is ruled out there; rule it in first").with("field", name);
+            return Err(error.with("metric", &into));
+        }
         self.note(format!("merge metric {from} ({}) into {into}", MetricId::numbered(source)))?;
         let sides = Sides::of(&self.state, source, target, !source_document.fields.is_empty());
         let entry = self.entry(source)?;

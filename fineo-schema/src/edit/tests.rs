@@ -245,6 +245,29 @@ fn merges_never_form_a_ring_and_chains_answer_at_their_end() {
 }
 
 #[test]
+fn a_merge_brings_no_name_in_that_is_ruled_out_there() {
+    let mut edit = Edit::new(State::default(), Timestamp::default());
+    for name in ["a", "b"] {
+        edit.apply(&Change::CreateMetric { name: name.into(), aliases: vec![] }).unwrap();
+    }
+    let (metric, field) = ("b".to_owned(), "v".to_owned());
+    edit.apply(&Change::RuleOutField { metric: metric.clone(), field: field.clone() }).unwrap();
+    let add = |name: &str| Change::AddField {
+        metric: "a".into(),
+        name: name.into(),
+        field_type: "long".into(),
+        aliases: vec!["v".into()],
+        unit: None,
+    };
+    edit.apply(&add("w")).unwrap();
+    let merge = Change::MergeMetric { from: "a".into(), into: "b".into() };
+    let refused = edit.apply(&merge).unwrap_err().to_string();
+    assert!(refused.contains("rule it in first") && refused.contains("field=v"), "{refused}");
+    edit.apply(&Change::RuleInField { metric, field }).unwrap();
+    edit.apply(&merge).unwrap();
+}
+
+#[test]
 fn limits_are_refused_by_name() {
     // S07
     let mut edit = Edit::new(pump(), Timestamp::default());

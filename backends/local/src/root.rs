@@ -115,18 +115,21 @@ pub(crate) fn closed() -> Error {
     Error::unavailable("the directory is closed")
 }
 
-/// The right to a directory, in the kernel's hands: of the file that tells who has it, and of the directory, for somebody may
-/// take that file for a stale one and remove it. Not every file system locks directories.
+/// The name of the repository's file.
+pub(crate) const REPOSITORY: &str = "repo.redb";
+
+/// The right to a directory, in the kernel's hands: of the file that tells who has it, and of the repository, for somebody may take
+/// the former for a stale one and remove it.
 #[derive(Debug)]
 struct DirectoryLock {
     file: File,
-    folder: Option<File>,
+    repository: Option<File>,
 }
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
         // To close the file is not enough: a process that is just being started has it too, until its own program runs.
-        for locked in self.folder.iter().chain([&self.file]) {
+        for locked in self.repository.iter().chain([&self.file]) {
             if let Err(error) = locked.unlock() {
                 tracing::warn!(%error, "the lock of a directory was not given back, it goes with the file");
             }
@@ -136,7 +139,8 @@ impl Drop for DirectoryLock {
 
 fn take_lock(path: &Path) -> Result<DirectoryLock> {
     let failed = |source| failure::disk_error("lock", path, source);
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    let open = |path: &Path| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let mut file = open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -149,18 +153,19 @@ fn take_lock(path: &Path) -> Result<DirectoryLock> {
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
-    let mut lock = DirectoryLock { file, folder: None };
+    let mut lock = DirectoryLock { file, repository: None };
     let folder = path.parent().unwrap_or(path);
-    let of_folder = File::open(folder).map_err(failed)?;
-    match of_folder.try_lock() {
-        Ok(()) => lock.folder = Some(of_folder),
+    let repository = open(&folder.join(REPOSITORY)).map_err(failed)?;
+    match repository.try_lock() {
+        Ok(()) => lock.repository = Some(repository),
         Err(TryLockError::WouldBlock) => {
-            let error = Error::unavailable("directory is in use by another process, whose file \"lock\" was removed");
-            return Err(error
-                .with("path", folder.display())
-                .with("hint", "end that process first; no lock is ever stale"));
+            let error = Error::unavailable("directory is in use by another process: its repository is locked");
+            let error = error.with("path", folder.display());
+            return Err(
+                error.with("hint", "end that process first; a file \"lock\" is never stale, so do not remove it")
+            );
         }
-        Err(TryLockError::Error(error)) => tracing::debug!(%error, "the file system locks no directories"),
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
     lock.file.set_len(0).map_err(failed)?;
     lock.file.write_all(holder_text().as_bytes()).map_err(failed)?;
@@ -187,7 +192,7 @@ mod tests {
         let path = folder.path().join("lock");
         let lock = take_lock(&path).unwrap();
         // As a child has it between its fork and its own program.
-        let of_child = (lock.file.try_clone().unwrap(), lock.folder.as_ref().unwrap().try_clone().unwrap());
+        let of_child = (lock.file.try_clone().unwrap(), lock.repository.as_ref().unwrap().try_clone().unwrap());
         assert!(take_lock(&path).is_err());
         drop(lock);
         take_lock(&path).unwrap();
@@ -202,7 +207,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         for _ in 0..2 {
             let refused = take_lock(&path).unwrap_err();
-            assert!(refused.to_string().contains("was removed"), "{refused}");
+            assert!(refused.to_string().contains("is locked"), "{refused}");
         }
         drop(lock);
         take_lock(&path).unwrap();

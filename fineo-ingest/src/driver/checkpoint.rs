@@ -72,6 +72,14 @@ impl Checkpoint {
         Ok(Self { subject, version: found.version, position, is_finished: body.is_finished, forwarded })
     }
 
+    /// Nothing of this shard is on its way: what it forwards later stands behind `forwarded`, too.
+    pub(crate) fn settle(&mut self, forwarded: &Cover) {
+        let Some(known) = &mut self.forwarded else { return };
+        for (shard, position) in forwarded.iter().filter(|(shard, _)| known.last(shard).is_some()).collect::<Vec<_>>() {
+            known.advance(shard, position);
+        }
+    }
+
     /// Moves the checkpoint to `position`, if `lease` is still held; renews it with the same stroke.
     ///
     /// # Errors

@@ -1,12 +1,16 @@
 //! What an earlier run forwarded behind its checkpoint: given again, it goes no further, whatever the schema says by now.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use fineo_core::{
-    Cover, Error, EventId, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    ContentHash, Cover, ErrorKind, Position, Result, ShardId, Stream, TenantId, Timestamp,
     archive::Stage,
-    stream::{Delivery, ReadFrom},
+    stream::{Delivery, ReadFrom, Shard},
 };
+use fineo_schema::RecordLayout;
 use foldhash::fast::RandomState;
 use futures::StreamExt;
 
@@ -15,19 +19,23 @@ use super::{
     loss::damaged,
     parts::Shared,
 };
-use crate::stage::payload;
+use crate::{envelope, stage::payload};
 
 /// A stream that has an entry delivers it sooner.
 const QUIET: Duration = Duration::from_secs(10);
+/// An event may be appended so much later than others that arrived after it.
+const LATE_MICROS: i64 = 600_000_000;
 
 /// The entries of the staged stream behind a checkpoint of stage raw, by what an event of the raw stream tells of them under any
 /// schema.
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {
-    /// By tenant, arrival and event id: how many there are.
-    entries: HashMap<TenantId, HashMap<(Timestamp, EventId), u32, RandomState>, RandomState>,
+    /// By tenant, arrival and content: how many there are.
+    entries: HashMap<TenantId, HashMap<(Timestamp, ContentHash), u32, RandomState>, RandomState>,
     /// Up to where events are given again.
     to: Option<Position>,
+    /// When the first of them arrived, at the earliest.
+    since: Timestamp,
 }
 
 /// The ends of the staged stream's shards, to be read from when all of it that is forwarded later is wanted.
@@ -60,9 +68,7 @@ pub(crate) async fn needed(shared: &Shared, of_staged: &ShardId) -> Result<Optio
             continue;
         };
         // What is settled is not given again.
-        let is_settled =
-            || async { Ok::<_, Error>(raw.tail_from(&shard.id, checkpoint.position).await? <= checkpoint.position) };
-        if !checkpoint.is_finished && !is_settled().await? {
+        if !checkpoint.is_finished && raw.tail_from(&shard.id, checkpoint.position).await? > checkpoint.position {
             needed = Some(needed.map_or(last, |needed| needed.min(last)));
         }
     }
@@ -70,54 +76,68 @@ pub(crate) async fn needed(shared: &Shared, of_staged: &ShardId) -> Result<Optio
 }
 
 impl Earlier {
-    /// What was forwarded of `shard` of the raw stream behind `checkpoint`: nothing after a stop in good order.
+    /// What was forwarded of `shard` of the raw stream behind `checkpoint`. Whoever waits for events that are left out waits for
+    /// all of it.
     ///
     /// # Errors
     ///
     /// What keeps the streams from being read.
     pub(crate) async fn read(shared: &Shared, shard: &ShardId, checkpoint: &Checkpoint) -> Result<Self> {
-        let to = end(shared, &**shared.source(Stage::Raw), shard, checkpoint.position).await?;
-        let mut earlier = Self { to, ..Self::default() };
+        let raw = shared.source(Stage::Raw);
+        let to = end(shared, &**raw, shard, checkpoint.position).await?;
+        let mut earlier = Self { to, since: Timestamp::MIN, ..Self::default() };
         let Some(forwarded) = checkpoint.forwarded.as_ref().filter(|_| to > checkpoint.position) else {
             return Ok(earlier);
         };
+        earlier.since = first_arrival(shared, shard, checkpoint.position).await;
         let staged = &*shared.parts.staged;
-        for of_staged in shared.retry.until_done(|| async { staged.shards().await }).await? {
-            let last = forwarded.last(&of_staged.id);
-            let has_taken_over = of_staged.parents.iter().any(|parent| forwarded.last(parent).is_some());
-            // A shard that is neither has the records of other shards.
-            if last.is_some() || has_taken_over {
-                let after = last.filter(|last| *last > Position::default());
-                earlier.read_staged(shared, &of_staged.id, after).await?;
+        let shards = shared.retry.until_done(|| async { staged.shards().await }).await?;
+        let mut ends = Cover::default();
+        for of_staged in of_this(&shards, forwarded) {
+            let after = forwarded.last(of_staged).filter(|last| *last > Position::default());
+            if let Some(end) = end(shared, staged, of_staged, after).await? {
+                earlier.read_staged(shared, of_staged, after, end).await?;
+                ends.advance(of_staged, end);
             }
         }
+        shared.progress.forwarded_too(&ends);
         Ok(earlier)
     }
 
-    async fn read_staged(&mut self, shared: &Shared, shard: &ShardId, after: Option<Position>) -> Result<()> {
-        let staged = &*shared.parts.staged;
-        let Some(end) = end(shared, staged, shard, after).await? else { return Ok(()) };
-        let mut at = after;
+    /// Reads a shard of the staged stream from behind `at` to its `end`.
+    async fn read_staged(
+        &mut self,
+        shared: &Shared,
+        shard: &ShardId,
+        mut at: Option<Position>,
+        end: Position,
+    ) -> Result<()> {
         while at.is_none_or(|at| at < end) {
-            let mut deliveries = staged.read(shard, at.map_or(ReadFrom::Start, ReadFrom::After));
+            let from = at.map_or(ReadFrom::Start, ReadFrom::After);
+            let mut deliveries = shared.parts.staged.read(shard, from);
             while at.is_none_or(|at| at < end) {
                 let next = tokio::select! {
                     next = deliveries.next() => next,
                     // All of it was trimmed.
-                    () = shared.parts.clock.sleep(QUIET) => None,
+                    () = shared.parts.clock.sleep(QUIET) => {
+                        tracing::warn!(%shard, "what was forwarded before is not there any more");
+                        None
+                    }
                 };
                 match next {
                     Some(Ok(batch)) => {
                         batch.iter().for_each(|delivery| self.add(delivery));
                         at = batch.last().map(|last| last.position).or(at);
                     }
-                    Some(Err(error)) => match damaged(&error) {
-                        Some((_, last)) => {
-                            at = Some(last);
-                            break;
-                        }
-                        None => return unreadable(shard, error),
-                    },
+                    Some(Err(error)) => {
+                        at = match damaged(&error) {
+                            Some((_, last)) => Some(last),
+                            // What was trimmed is settled; what is left may not be.
+                            None if error.kind() == ErrorKind::NotFound && at.is_some() => None,
+                            None => return Err(error),
+                        };
+                        break;
+                    }
                     None => return Ok(()),
                 }
             }
@@ -127,11 +147,15 @@ impl Earlier {
 
     fn add(&mut self, delivery: &Delivery) {
         let Ok(entry) = payload::read(&delivery.payload) else { return };
+        let Ok(head) = RecordLayout::read_head(entry.record, entry.id) else { return };
+        if entry.arrived_at < self.since {
+            return;
+        }
         if !self.entries.contains_key(&delivery.tenant) {
             self.entries.insert(delivery.tenant.clone(), HashMap::default());
         }
         if let Some(entries) = self.entries.get_mut(&delivery.tenant) {
-            *entries.entry((entry.arrived_at, entry.id)).or_default() += 1;
+            *entries.entry((entry.arrived_at, head.content)).or_default() += 1;
         }
     }
 
@@ -140,11 +164,11 @@ impl Earlier {
         self.entries.is_empty()
     }
 
-    /// Whether an event was forwarded that arrived then and whose id is one of `ids`; that answers for one event.
-    pub(crate) fn has(&mut self, tenant: &TenantId, arrived_at: Timestamp, ids: &[EventId]) -> bool {
+    /// Whether an event was forwarded that arrived then and whose content is one of `contents`; that answers for one event.
+    pub(crate) fn has(&mut self, tenant: &TenantId, arrived_at: Timestamp, contents: &[ContentHash]) -> bool {
         let Some(entries) = self.entries.get_mut(tenant) else { return false };
-        for id in ids {
-            if let Some(count) = entries.get_mut(&(arrived_at, *id)).filter(|count| **count > 0) {
+        for content in contents {
+            if let Some(count) = entries.get_mut(&(arrived_at, *content)).filter(|count| **count > 0) {
                 *count -= 1;
                 return true;
             }
@@ -160,11 +184,32 @@ impl Earlier {
     }
 }
 
-/// What is gone from the staged stream is in the archive and in the rows: only its events' readings may differ.
-fn unreadable(shard: &ShardId, error: Error) -> Result<()> {
-    if error.kind() == fineo_core::ErrorKind::NotFound {
-        tracing::warn!(%error, %shard, "what was forwarded before cannot be told any more");
-        return Ok(());
+/// The shards that hold what was forwarded behind `forwarded`, and those that took over from them. The others have the records of
+/// other shards.
+fn of_this<'a>(shards: &'a [Shard], forwarded: &Cover) -> HashSet<&'a ShardId> {
+    let mut found: HashSet<&ShardId> = shards.iter().map(|shard| &shard.id).collect();
+    found.retain(|shard| forwarded.last(shard).is_some());
+    loop {
+        let has_parent = |shard: &&Shard| {
+            shard.parents.iter().any(|parent| found.contains(parent) || forwarded.last(parent).is_some())
+        };
+        let next: Vec<&ShardId> = shards.iter().filter(has_parent).map(|shard| &shard.id).collect();
+        let before = found.len();
+        found.extend(next);
+        if found.len() == before {
+            return found;
+        }
     }
-    Err(error)
+}
+
+/// When the first event behind `position` arrived, or somewhat earlier; the beginning where that cannot be told.
+async fn first_arrival(shared: &Shared, shard: &ShardId, position: Option<Position>) -> Timestamp {
+    let mut deliveries = shared.source(Stage::Raw).read(shard, position.map_or(ReadFrom::Start, ReadFrom::After));
+    let first = tokio::select! {
+        first = deliveries.next() => first,
+        () = shared.parts.clock.sleep(QUIET) => None,
+    };
+    let Some(Ok(batch)) = first else { return Timestamp::MIN };
+    let arrivals = batch.iter().filter_map(|delivery| Some(envelope::read(&delivery.payload).ok()?.arrived_at));
+    arrivals.min().map_or(Timestamp::MIN, |first| first.plus_micros(-LATE_MICROS))
 }

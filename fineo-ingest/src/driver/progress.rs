@@ -102,6 +102,16 @@ impl Progress {
         });
     }
 
+    /// What is in the staged stream already of what is passed on next.
+    pub(crate) fn forwarded_too(&self, forwarded: &Cover) {
+        self.change(|state| state.forwarded.merge(forwarded));
+    }
+
+    /// Up to where the staged stream holds what was forwarded, as far as this process knows.
+    pub(crate) fn forwarded(&self) -> Cover {
+        self.state().forwarded.clone()
+    }
+
     /// What is in the raw stream up to `tails` was there before this process began.
     pub(crate) fn begun_behind(&self, tails: Cover) {
         self.change(|state| state.backlog = Backlog::Raw(tails));

@@ -133,7 +133,11 @@ impl Worker<'_> {
         renew(shared, &mut owned).await?;
         let mut work = Work::new(self.stage, shared, self.shard);
         if let Work::Raw(raw) = &mut work {
-            raw.leave_out(Earlier::read(shared, self.shard, &owned.checkpoint).await?);
+            let Some(earlier) = self.earlier(&mut owned).await? else {
+                self.release(owned.lease).await;
+                return Ok(Ended::Stopped);
+            };
+            raw.leave_out(earlier);
         }
         let mut read_from = from.map_or(ReadFrom::Start, ReadFrom::After);
         loop {
@@ -159,6 +163,26 @@ impl Worker<'_> {
                     self.note_damaged(&error).await?;
                     self.passed(last, &fineo_core::Cover::default());
                     read_from = ReadFrom::After(last);
+                }
+            }
+        }
+    }
+
+    /// What an earlier run forwarded, while the lease is kept; none when the pipeline stops before that is known.
+    async fn earlier(&mut self, owned: &mut Ownership) -> Result<Option<Earlier>> {
+        let (shared, checkpoint) = (self.shared, owned.checkpoint.clone());
+        let mut reading = std::pin::pin!(Earlier::read(shared, self.shard, &checkpoint));
+        let mut timer = shared.parts.clock.sleep(self.tick());
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut self.stop), if self.again_to.is_none() => return Ok(None),
+                earlier = &mut reading => return earlier.map(Some),
+                () = &mut timer => {
+                    timer = shared.parts.clock.sleep(self.tick());
+                    if !shared.options.is_alone {
+                        renew(shared, owned).await?;
+                    }
                 }
             }
         }
@@ -268,6 +292,9 @@ impl Worker<'_> {
             // Nobody else can take a lease from the only worker, so the repository is left in peace.
             Cutting::Idle(owned) if self.shared.options.is_alone => Ok(Cutting::Idle(owned)),
             Cutting::Idle(mut owned) => {
+                if pending.is_empty() && matches!(work, Work::Raw(raw) if raw.leaves_out_nothing()) {
+                    owned.checkpoint.settle(&self.shared.progress.forwarded());
+                }
                 renew(self.shared, &mut owned).await?;
                 Ok(Cutting::Idle(owned))
             }

@@ -16,11 +16,15 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) async fn new() -> Self {
-        let world = World::new();
+        Self::over(World::new(), 0).await
+    }
+
+    /// A process over what another one left.
+    async fn over(world: World, changes: u8) -> Self {
         let parts = world.parts();
         let schemas = parts.schemas.clone();
         let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
-        Self { world, pipeline, schemas, changes: 0 }
+        Self { world, pipeline, schemas, changes }
     }
 
     /// The process dies, with every row that no disk had, and another one begins.
@@ -31,11 +35,16 @@ impl Desk {
             tokio::task::yield_now().await;
         }
         world.nearline.crash();
-        let parts = world.parts();
-        let schemas = parts.schemas.clone();
-        let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
-        pipeline.drain(SOON).await.unwrap();
-        Self { world, pipeline, schemas, changes }
+        let desk = Self::over(world, changes).await;
+        desk.pipeline.drain(SOON).await.unwrap();
+        desk
+    }
+
+    /// The process ends in good order, and another one begins.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { world, pipeline, changes, .. } = self;
+        pipeline.stop().await.unwrap();
+        Self::over(world, changes).await
     }
 
     pub(crate) async fn apply(&mut self, change: Change) {

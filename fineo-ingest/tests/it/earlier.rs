@@ -101,6 +101,41 @@ async fn a_clients_key_conflicts_as_often_as_it_did() {
     assert_eq!((rows, errors, metrics), (vec!["1000 m v=1".to_owned()], 1, vec!["m".to_owned()]));
 }
 
+// I5
+#[tokio::test]
+async fn of_two_events_of_one_key_each_is_what_it_was() {
+    let mut desk = Desk::new().await;
+    desk.apply(Change::SetIdentity { metric: None, identity: Some(Identity::Key) }).await;
+    let event =
+        |time: &str, v: u8| format!(r#"{{"metrictype":"m","kind":"z","timestamp":{time},"event_id":"a","v":{v}}}"#);
+    desk.ingest(&format!("{}\n{}", event("\"bad\"", 1), event("1", 2))).await;
+    let before = all(&desk, "n1").await;
+    assert_eq!((before.0.as_slice(), before.1), (["1000 m v=2".to_owned()].as_slice(), 1));
+    desk.apply(Change::SetMetricKeys { keys: texts(&["kind"]) }).await;
+    let desk = desk.killed().await;
+    let after = all(&desk, "n1").await;
+    assert_eq!((after.0, after.1), (before.0, 1));
+    desk.pipeline.stop().await.unwrap();
+    assert_eq!(desk.world.archived("acme").await, (2, 1));
+}
+
+#[tokio::test]
+async fn what_was_settled_and_trimmed_before_keeps_nothing_from_being_told() {
+    let mut desk = Desk::new().await;
+    for round in 0..3 {
+        desk.ingest(&EVENT.replace('5', &round.to_string())).await;
+        desk = desk.restarted().await;
+        desk.ingest(&EVENT.replace('5', &(round + 5).to_string())).await;
+        let keys = if round % 2 == 0 { "kind" } else { "metrictype" };
+        desk.apply(Change::SetMetricKeys { keys: texts(&[keys]) }).await;
+        desk = desk.killed().await;
+    }
+    let rows = [all(&desk, "n1").await.0, all(&desk, "n2").await.0].concat();
+    assert_eq!(rows.len(), 6, "{rows:?}");
+    desk.pipeline.stop().await.unwrap();
+    assert_eq!(desk.world.archived("acme").await, (6, 6));
+}
+
 #[tokio::test]
 async fn what_was_not_forwarded_before_is_and_what_arrives_later_too() {
     let mut desk = Desk::new().await;

@@ -4,11 +4,11 @@
 //! the one beside it: each row would be compared with itself. So the subquery's column gets a name of ours. Of an array that
 //! holds a null it knows what `ALL` is, but says that `ANY` is false where nobody knows: so that is said by `ALL`.
 
-use std::{mem, ops::ControlFlow};
+use std::{collections::HashSet, mem, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::{
     ast::{
-        ArrayElemTypeDef, BinaryOperator, DataType, Expr, GroupByExpr, Query, SelectItem, SetExpr, Statement,
+        ArrayElemTypeDef, BinaryOperator, DataType, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Statement,
         TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
     },
     parser::Parser,
@@ -22,22 +22,51 @@ const WRAPPED: &str = "SELECT * FROM (SELECT 1) AS \"compared with\" (\"compared
 /// Says `= ANY` as `IN` and `<> ALL` as `NOT IN`, also of a list, and `< ANY` of an array as `NOT (… >= ALL …)`; names what the
 /// other comparisons compare with.
 pub(super) fn rewrite(statement: &mut Statement) {
-    let _ = VisitMut::visit(statement, &mut Comparisons);
+    let _ = VisitMut::visit(statement, &mut Comparisons::default());
 }
 
-struct Comparisons;
+#[derive(Default)]
+struct Comparisons {
+    /// Where the tests are that a filter wants to be true: what is false there is as good as what nobody knows, and what the planner
+    /// makes of it tells files apart.
+    filters: HashSet<*const Expr>,
+}
+
+impl Comparisons {
+    fn note(&mut self, filter: &Expr) {
+        match filter {
+            Expr::Nested(inner) => self.note(inner),
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                self.note(left);
+                self.note(right);
+            }
+            Expr::AnyOp { .. } => {
+                self.filters.insert(std::ptr::from_ref(filter));
+            }
+            _ => {}
+        }
+    }
+}
 
 impl VisitorMut for Comparisons {
     type Break = ();
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if let Some(filter) = &select.selection {
+            self.note(filter);
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let is_filter = self.filters.remove(&std::ptr::from_ref(&*expr));
         match expr {
             Expr::AnyOp { compare_op: BinaryOperator::Eq, left, right, .. } => {
                 if let Some(subquery) = subquery(right) {
                     *expr = Expr::InSubquery { expr: Box::new(taken(left)), subquery, negated: false };
                 } else if let Some(list) = list(right) {
                     *expr = Expr::InList { expr: Box::new(taken(left)), list, negated: false };
-                } else {
+                } else if !is_filter {
                     by_all(expr);
                 }
             }
@@ -51,7 +80,7 @@ impl VisitorMut for Comparisons {
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
                 if let Some(subquery) = subquery(right) {
                     **right = Expr::Subquery(named(subquery));
-                } else {
+                } else if !is_filter {
                     by_all(expr);
                 }
             }

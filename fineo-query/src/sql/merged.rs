@@ -88,7 +88,9 @@ fn of_select(select: &mut Select, catalog: &Catalog, is_cte: &dyn Fn(&str) -> bo
         has_unsaid |= says_other(from);
         is_plain &= !is_nested(from) && of_from(from, &relations[first..], &mut merged);
     }
-    has_unsaid |= merged.iter().any(|column: &Merged| column.tables.len() > 2) && is_plain;
+    // What the planner shows for `*` has another order.
+    let is_said_twice = merged.iter().any(|column: &Merged| column.tables.len() > 2);
+    has_unsaid |= is_said_twice && is_plain && !select.projection.iter().any(is_star);
     is_plain &= select.from.iter().skip(1).all(|from| !from.joins.iter().any(merges));
     if !has_unsaid {
         // The planner knows them, but for WHERE.

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::{
     parser::Parser,
 };
 
-use super::{dialect::Sql, exact};
+use super::{dialect::Sql, exact, tuples::joined};
 
 const NAME: &str = "looked for";
 
@@ -105,12 +105,7 @@ fn exists(row: &[Expr], rows: &Query, test: impl Fn(Expr) -> Expr) -> Option<Exp
         op: BinaryOperator::Eq,
         right: Box::new(Expr::Nested(Box::new(value.clone()))),
     };
-    let and = |left: Expr, right: Expr| Expr::BinaryOp {
-        left: Box::new(left),
-        op: BinaryOperator::And,
-        right: Box::new(right),
-    };
-    let equal = row.iter().enumerate().map(equal).reduce(and)?;
+    let equal = joined(row.iter().enumerate().map(equal).collect(), &BinaryOperator::And)?;
     if let Expr::Exists { subquery, .. } = &mut exists
         && let SetExpr::Select(select) = subquery.body.as_mut()
     {

@@ -108,7 +108,7 @@ impl StorageBackend for EssentialFile {
 
 /// Opens the database of the directory and begins a new epoch, greater than any before.
 pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
-    let path = root.path.join("repo.redb");
+    let path = root.path.join(root::REPOSITORY);
     let failed = |source| failure::disk_error("open", &path, source);
     let file = root.disk.open(&path, true).map_err(failed)?;
     root.sync_directory(&root.path)?;

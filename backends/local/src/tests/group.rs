@@ -178,6 +178,11 @@ async fn damage_that_one_append_meets_fails_none_that_waits_with_it() {
     let disk = FaultDisk::default();
     let directory = open_on(&disk, folder.path());
     let repo = directory.repo();
+    // What is kept for ever is packed.
+    let write = |name: &str, expected: u64, body: &str| Write {
+        subject: Subject::system(name, Keep::Latest).unwrap(),
+        ..write(name, expected, body)
+    };
     let body = |name: &str| format!("the body of {name} ").repeat(400);
     let names: Vec<String> = (0..1500).map(|number| format!("a{number:04}")).collect();
     for names in names.chunks(500) {

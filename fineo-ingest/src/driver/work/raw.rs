@@ -51,6 +51,11 @@ impl RawWork {
         self.earlier = earlier;
     }
 
+    /// Whether nothing that is given again is left to be left out.
+    pub(crate) fn leaves_out_nothing(&self) -> bool {
+        self.earlier.is_empty()
+    }
+
     pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
         let mut schemas = self.schemas(batch).await?;
         let mut passed = Passed::default();
@@ -81,11 +86,10 @@ impl RawWork {
             return None;
         }
         let Self { stage, earlier, .. } = self;
-        let is_new = |delivery: &Delivery| {
-            let told = schemas.get(&delivery.tenant).and_then(|schema| stage.ids_of(schema, delivery));
-            told.is_none_or(|(arrived_at, ids)| !earlier.has(&delivery.tenant, arrived_at, &ids))
+        let mut is_new = |delivery: &Delivery| {
+            let told = schemas.get(&delivery.tenant).and_then(|schema| stage.contents_of(schema, delivery));
+            told.is_none_or(|(arrived_at, contents)| !earlier.has(&delivery.tenant, arrived_at, &contents))
         };
-        let mut is_new = is_new;
         let wanted = (0..batch.len()).filter(|index| is_new(&batch[*index])).collect();
         if let Some(last) = batch.last() {
             self.earlier.passed(last.position);

@@ -2,17 +2,11 @@
 
 use std::sync::Arc;
 
-use fineo_core::{ContentHash, EventId, Timestamp, stream::Delivery};
+use fineo_core::{ContentHash, Timestamp, stream::Delivery};
 use fineo_schema::TenantSchema;
 
 use super::{Event, RawStage, Scratch, TenantState};
-use crate::{
-    envelope,
-    stage::{
-        identity,
-        uses::{EVENT_ID_KEY, TIMESTAMP_KEY},
-    },
-};
+use crate::{envelope, stage::uses::TIMESTAMP_KEY};
 
 /// What a refused event said.
 #[derive(Debug, Clone, Copy)]
@@ -29,31 +23,21 @@ impl RawStage {
         state.content_of(delivery, &mut self.scratch, self.fields_max).map(|content| content.hash)
     }
 
-    /// When an event arrived, and every id that it may have, whatever the schema says; none where it cannot be read.
-    pub(crate) fn ids_of(
+    /// When an event arrived, and what it may say, whatever the schema is; none where it cannot be read.
+    pub(crate) fn contents_of(
         &mut self,
         schema: &Arc<TenantSchema>,
         delivery: &Delivery,
-    ) -> Option<(Timestamp, Vec<EventId>)> {
+    ) -> Option<(Timestamp, [ContentHash; 2])> {
         let state = self.tenants.state_of(&delivery.tenant, schema);
         let envelope = envelope::read(&delivery.payload).ok()?;
         let source = state.read_fields(&envelope, &mut self.scratch, self.fields_max).ok()?;
         let Scratch { fields, hashing, .. } = &mut self.scratch;
         let event = Event { fields, source };
         let marked = state.mark(&envelope, event);
-        let mut ids = vec![envelope.arrival_id];
-        ids.extend(
-            fields
-                .cells()
-                .iter()
-                .filter(|cell| &*state.names.name(cell.name).text == EVENT_ID_KEY)
-                .map(|cell| identity::of_key(&delivery.tenant, event.text(cell))),
-        );
         // The envelope's metric counts where the event is found to have none.
-        for metric in envelope.metric.map(Some).into_iter().chain([None]) {
-            ids.push(EventId(state.hash(marked, metric, event, hashing).0));
-        }
-        Some((envelope.arrived_at, ids))
+        let contents = [None, envelope.metric].map(|metric| state.hash(marked, metric, event, hashing));
+        Some((envelope.arrived_at, contents))
     }
 
     /// What an event calls its metric, whether or not there is one of that name.

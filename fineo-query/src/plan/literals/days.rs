@@ -1,4 +1,5 @@
-//! Days plus or minus a number of days, which are days, or an interval, which are times, as in Postgres.
+//! Days plus or minus a number of days, which are days, as is a written interval of whole days or months; or any other interval, which
+//! are times, as in Postgres.
 //!
 //! DataFusion 55.2 makes nanoseconds of the former, which end after some centuries, or begin anew; and of the latter days, by which
 //! all that is shorter than a day is lost.
@@ -7,13 +8,11 @@ use datafusion::{
     arrow::datatypes::{DataType, IntervalMonthDayNanoType, TimeUnit},
     common::{DFSchema, ScalarValue},
     logical_expr::{
-        Cast, Expr, ExprSchemable, Operator, binary_expr, cast,
+        Expr, ExprSchemable, Operator, binary_expr, cast,
         planner::{PlannerResult, RawBinaryExpr},
     },
     sql::sqlparser::ast::BinaryOperator,
 };
-
-use super::types::compared;
 
 /// What days become: the times at which they begin.
 const INSTANT: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
@@ -38,7 +37,7 @@ pub(super) fn days_from(expr: RawBinaryExpr, schema: &DFSchema) -> PlannerResult
         }
         Ok(number) if number.is_integer() => PlannerResult::Planned(day_of(day, operator, other)),
         Ok(DataType::Interval(_) | DataType::Duration(_)) => {
-            PlannerResult::Planned(instant_of(day.clone(), operator, other.clone()))
+            PlannerResult::Planned(later(day.clone(), operator, other.clone()))
         }
         _ => PlannerResult::Original(expr),
     }
@@ -51,13 +50,11 @@ fn day_of(day: &Expr, operator: Operator, days: &Expr) -> Expr {
     cast(cast(sum, DataType::Int32), DataType::Date32)
 }
 
-/// The time that is so much later or earlier than the begin of a day.
-fn instant_of(day: Expr, operator: Operator, length: Expr) -> Expr {
-    // The begin of a day: what is compared with days stays one, see [`as_days`].
-    if is_of_days(&length) {
-        return cast(binary_expr(day, operator, length), INSTANT);
-    }
-    binary_expr(cast(day, INSTANT), operator, length)
+/// The time that is so much later or earlier than the begin of a day; the day where that is so by the words, for days tell files apart
+/// and go where days go.
+fn later(day: Expr, operator: Operator, length: Expr) -> Expr {
+    let from = if is_of_days(&length) { day } else { cast(day, INSTANT) };
+    binary_expr(from, operator, length)
 }
 
 /// Whether an interval is written out and has nothing shorter than a day.
@@ -67,34 +64,10 @@ fn is_of_days(length: &Expr) -> bool {
     nanos == 0
 }
 
-/// Compares days where all that `expr` compares are days or the times at which days begin, so that files are told apart by
-/// them; whether any was such a time.
-pub(super) fn as_days(expr: &mut Expr, schema: &DFSchema) -> bool {
-    let mut sides = compared(expr);
-    if !sides.iter().all(|side| is_day(side, schema) || begins_day(side, schema)) {
-        return false;
-    }
-    let mut is_changed = false;
-    for side in &mut sides {
-        if begins_day(side, schema)
-            && let Expr::Cast(Cast { expr: day, .. }) = std::mem::take(*side)
-        {
-            **side = *day;
-            is_changed = true;
-        }
-    }
-    is_changed
-}
-
 fn is_day(expr: &Expr, schema: &DFSchema) -> bool {
     expr.get_type(schema).is_ok_and(|of| of == DataType::Date32)
 }
 
 fn is_time(expr: &Expr, schema: &DFSchema) -> bool {
     expr.get_type(schema).is_ok_and(|of| matches!(of, DataType::Timestamp(..)))
-}
-
-fn begins_day(expr: &Expr, schema: &DFSchema) -> bool {
-    matches!(expr, Expr::Cast(Cast { expr: day, .. }) if is_day(day, schema))
-        && expr.get_type(schema).is_ok_and(|of| of == INSTANT)
 }

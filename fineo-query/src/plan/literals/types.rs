@@ -7,7 +7,7 @@ use datafusion::{
     logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder, cast},
 };
 
-use super::{days::as_days, is_literal};
+use super::is_literal;
 
 /// Every whole number has room, and as many digits behind the point.
 const DECIMALS: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 18);
@@ -17,7 +17,7 @@ const DECIMALS_END: f64 = 1e22;
 
 /// Brings all that `expr` compares to one type where the engine would choose another one; whether it did.
 pub(super) fn unify(expr: &mut Expr, schema: &DFSchema) -> bool {
-    as_days(expr, schema) || as_instants(expr, schema) || as_doubles(expr, schema) || as_decimals(expr, schema)
+    as_instants(expr, schema) || as_doubles(expr, schema) || as_decimals(expr, schema)
 }
 
 /// What `expr` compares.

@@ -184,7 +184,7 @@ async fn damage_that_one_append_meets_fails_none_that_waits_with_it() {
         ..write(name, expected, body)
     };
     let body = |name: &str| format!("the body of {name} ").repeat(400);
-    let names: Vec<String> = (0..1500).map(|number| format!("a{number:04}")).collect();
+    let names: Vec<String> = (0..4000).map(|number| format!("a{number:04}")).collect();
     for names in names.chunks(500) {
         let writes = names.iter().map(|name| write(name, 0, &body(name))).collect();
         assert!(written(repo.append(writes, Timestamp::MIN).await));

@@ -162,8 +162,8 @@ async fn a_panic_within_the_database_is_told_to_everybody_and_nobody_waits_for_e
     for outcome in join_all([first].into_iter().chain(appends)).await {
         if let Err(error) = outcome.into_result() {
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
-            assert!(error.may_have_applied());
-            damaged += 1;
+            // Those that came behind the panic were not begun.
+            damaged += usize::from(error.may_have_applied());
         }
     }
     assert!(damaged > 0);

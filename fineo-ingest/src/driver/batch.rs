@@ -245,7 +245,6 @@ impl Turn {
             let chunk = &rest[..rest.len().min(CHUNK_MAX)];
             let passed = self.work.pass(chunk).await?;
             self.pending.bytes += chunk.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
-            self.pending.forwarded.merge(&passed.forwarded);
             self.pending.received.push(chunk)?;
             self.pending.errors.extend(passed.errors);
             self.passed += chunk.len();

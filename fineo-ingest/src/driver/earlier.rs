@@ -6,7 +6,7 @@ use std::{
 };
 
 use fineo_core::{
-    ContentHash, Cover, ErrorKind, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    ContentHash, Cover, Error, ErrorKind, EventId, Position, Result, ShardId, Stream, TenantId, Timestamp,
     archive::Stage,
     stream::{Delivery, ReadFrom, Shard},
 };
@@ -19,27 +19,38 @@ use super::{
     loss::damaged,
     parts::Shared,
 };
-use crate::{envelope, stage::payload};
+use crate::stage::payload;
 
 /// A stream that has an entry delivers it sooner.
 const QUIET: Duration = Duration::from_secs(10);
-/// An event may be appended so much later than others that arrived after it.
-const LATE_MICROS: i64 = 600_000_000;
 
 /// The entries of the staged stream behind a checkpoint of stage raw, by what an event of the raw stream tells of them under any
 /// schema.
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {
-    /// By tenant, arrival and content: how many there are.
-    entries: HashMap<TenantId, HashMap<(Timestamp, ContentHash), u32, RandomState>, RandomState>,
+    /// By tenant, how many there are of each: no two events of one request are one, nor are two of one key.
+    entries: HashMap<TenantId, HashMap<Told, u32, RandomState>, RandomState>,
     /// Up to where events are given again.
     to: Option<Position>,
-    /// When the first of them arrived, at the earliest.
-    since: Timestamp,
+    /// Up to where the staged stream was read.
+    ends: Cover,
+}
+
+/// The arrival of an event, what it says, and its id.
+type Told = (Timestamp, ContentHash, EventId);
+
+/// What an event tells whatever the schema is.
+#[derive(Debug)]
+pub(crate) struct Tells {
+    pub(crate) arrived_at: Timestamp,
+    /// What it says, with the metric that its sender named for all and without.
+    pub(crate) contents: [ContentHash; 2],
+    /// The ids that it may have beside its content: of its arrival and of its client's key.
+    pub(crate) ids: Vec<EventId>,
 }
 
 /// The ends of the staged stream's shards, to be read from when all of it that is forwarded later is wanted.
-pub(crate) async fn ends(shared: &Shared) -> Result<Cover> {
+async fn ends(shared: &Shared) -> Result<Cover> {
     let staged = &*shared.parts.staged;
     let mut ends = Cover::default();
     for shard in shared.retry.until_done(|| async { staged.shards().await }).await? {
@@ -76,31 +87,45 @@ pub(crate) async fn needed(shared: &Shared, of_staged: &ShardId) -> Result<Optio
 }
 
 impl Earlier {
+    /// What is known of `shard` of the raw stream behind `checkpoint`, and where the staged stream ends if nobody noted that yet.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the streams from being read.
+    pub(crate) async fn begin(
+        shared: &Shared,
+        shard: &ShardId,
+        checkpoint: &Checkpoint,
+    ) -> Result<(Option<Cover>, Self)> {
+        match &checkpoint.forwarded {
+            Some(_) => Ok((None, Self::read(shared, shard, checkpoint).await?)),
+            None => Ok((Some(ends(shared).await?), Self::default())),
+        }
+    }
+
     /// What was forwarded of `shard` of the raw stream behind `checkpoint`. Whoever waits for events that are left out waits for
     /// all of it.
     ///
     /// # Errors
     ///
     /// What keeps the streams from being read.
-    pub(crate) async fn read(shared: &Shared, shard: &ShardId, checkpoint: &Checkpoint) -> Result<Self> {
+    async fn read(shared: &Shared, shard: &ShardId, checkpoint: &Checkpoint) -> Result<Self> {
         let raw = shared.source(Stage::Raw);
         let to = end(shared, &**raw, shard, checkpoint.position).await?;
-        let mut earlier = Self { to, since: Timestamp::MIN, ..Self::default() };
+        let mut earlier = Self { to, ..Self::default() };
         let Some(forwarded) = checkpoint.forwarded.as_ref().filter(|_| to > checkpoint.position) else {
             return Ok(earlier);
         };
-        earlier.since = first_arrival(shared, shard, checkpoint.position).await;
         let staged = &*shared.parts.staged;
         let shards = shared.retry.until_done(|| async { staged.shards().await }).await?;
-        let mut ends = Cover::default();
         for of_staged in of_this(&shards, forwarded) {
             let after = forwarded.last(of_staged).filter(|last| *last > Position::default());
             if let Some(end) = end(shared, staged, of_staged, after).await? {
                 earlier.read_staged(shared, of_staged, after, end).await?;
-                ends.advance(of_staged, end);
+                earlier.ends.advance(of_staged, end);
             }
         }
-        shared.progress.forwarded_too(&ends);
+        shared.progress.forwarded_too(&earlier.ends);
         Ok(earlier)
     }
 
@@ -118,11 +143,14 @@ impl Earlier {
             while at.is_none_or(|at| at < end) {
                 let next = tokio::select! {
                     next = deliveries.next() => next,
-                    // All of it was trimmed.
-                    () = shared.parts.clock.sleep(QUIET) => {
-                        tracing::warn!(%shard, "what was forwarded before is not there any more");
-                        None
-                    }
+                    () = shared.parts.clock.sleep(QUIET) => match at {
+                        Some(at) => {
+                            let error = Error::unavailable("what was forwarded before cannot be read yet");
+                            return Err(error.with("shard", shard).with("after", at).with("to", end));
+                        }
+                        // All of it was trimmed.
+                        None => None,
+                    },
                 };
                 match next {
                     Some(Ok(batch)) => {
@@ -133,7 +161,12 @@ impl Earlier {
                         at = match damaged(&error) {
                             Some((_, last)) => Some(last),
                             // What was trimmed is settled; what is left may not be.
-                            None if error.kind() == ErrorKind::NotFound && at.is_some() => None,
+                            None if error.kind() == ErrorKind::NotFound && at.is_some() => {
+                                if first_left(&error).is_some_and(|first| first > end) {
+                                    return Ok(());
+                                }
+                                None
+                            }
                             None => return Err(error),
                         };
                         break;
@@ -148,40 +181,48 @@ impl Earlier {
     fn add(&mut self, delivery: &Delivery) {
         let Ok(entry) = payload::read(&delivery.payload) else { return };
         let Ok(head) = RecordLayout::read_head(entry.record, entry.id) else { return };
-        if entry.arrived_at < self.since {
-            return;
-        }
         if !self.entries.contains_key(&delivery.tenant) {
             self.entries.insert(delivery.tenant.clone(), HashMap::default());
         }
         if let Some(entries) = self.entries.get_mut(&delivery.tenant) {
-            *entries.entry((entry.arrived_at, head.content)).or_default() += 1;
+            *entries.entry((entry.arrived_at, head.content, entry.id)).or_default() += 1;
         }
     }
 
     /// Whether nothing was forwarded that is given again.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.ends.is_empty()
     }
 
-    /// Whether an event was forwarded that arrived then and whose content is one of `contents`; that answers for one event.
-    pub(crate) fn has(&mut self, tenant: &TenantId, arrived_at: Timestamp, contents: &[ContentHash]) -> bool {
+    /// Whether an event that tells so was forwarded; that answers for one event.
+    pub(crate) fn has(&mut self, tenant: &TenantId, tells: &Tells) -> bool {
         let Some(entries) = self.entries.get_mut(tenant) else { return false };
-        for content in contents {
-            if let Some(count) = entries.get_mut(&(arrived_at, *content)).filter(|count| **count > 0) {
-                *count -= 1;
-                return true;
+        for content in tells.contents {
+            for id in tells.ids.iter().copied().chain([EventId(content.0)]) {
+                let told = (tells.arrived_at, content, id);
+                if let Some(count) = entries.get_mut(&told).filter(|count| **count > 0) {
+                    *count -= 1;
+                    return true;
+                }
             }
         }
         false
     }
 
-    /// Everything up to `position` was given: nothing is remembered beyond what is given again.
-    pub(crate) fn passed(&mut self, position: Position) {
-        if self.to.is_none_or(|to| to <= position) {
-            self.entries.clear();
+    /// Everything up to `position` was given: nothing is remembered beyond what is given again. Answers where the staged stream
+    /// has what was left out, once that is all.
+    pub(crate) fn passed(&mut self, position: Position) -> Cover {
+        match self.to.is_none_or(|to| to <= position) {
+            true => std::mem::take(self).ends,
+            false => Cover::default(),
         }
     }
+}
+
+/// The first position that is left of a shard, by the error that tells of trimmed ones.
+fn first_left(error: &Error) -> Option<Position> {
+    let found = error.context().iter().find(|(name, _)| *name == "first");
+    found.and_then(|(_, text)| text.parse().ok())
 }
 
 /// The shards that hold what was forwarded behind `forwarded`, and those that took over from them. The others have the records of
@@ -200,16 +241,4 @@ fn of_this<'a>(shards: &'a [Shard], forwarded: &Cover) -> HashSet<&'a ShardId> {
             return found;
         }
     }
-}
-
-/// When the first event behind `position` arrived, or somewhat earlier; the beginning where that cannot be told.
-async fn first_arrival(shared: &Shared, shard: &ShardId, position: Option<Position>) -> Timestamp {
-    let mut deliveries = shared.source(Stage::Raw).read(shard, position.map_or(ReadFrom::Start, ReadFrom::After));
-    let first = tokio::select! {
-        first = deliveries.next() => first,
-        () = shared.parts.clock.sleep(QUIET) => None,
-    };
-    let Some(Ok(batch)) = first else { return Timestamp::MIN };
-    let arrivals = batch.iter().filter_map(|delivery| Some(envelope::read(&delivery.payload).ok()?.arrived_at));
-    arrivals.min().map_or(Timestamp::MIN, |first| first.plus_micros(-LATE_MICROS))
 }

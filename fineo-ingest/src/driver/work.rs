@@ -48,6 +48,14 @@ impl Work {
         }
     }
 
+    /// Whether nothing that is given again is left to be left out.
+    pub(crate) fn leaves_out_nothing(&self) -> bool {
+        match self {
+            Self::Raw(work) => work.leaves_out_nothing(),
+            Self::Staged(_) => true,
+        }
+    }
+
     /// Passes `batch` on. Once it answers, everything of it is visible, though not yet durable.
     pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
         match self {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{
     checkpoint::{self, Checkpoint},
     cut::{Ownership, Pending, cut, renew},
-    earlier::{self, Earlier},
+    earlier::Earlier,
     lease::{self, Claim, Claimed, Lease},
     loss::{Loss, damaged, note_loss},
     parts::Shared,
@@ -115,7 +115,7 @@ impl Worker<'_> {
         let Some(lease) = self.claim().await? else { return Ok(Ended::Stopped) };
         let shared = self.shared;
         let subject = checkpoint::subject(&shared.options.name, self.stage.as_str(), "stage", self.shard)?;
-        let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
+        let checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
         if checkpoint.is_finished {
             self.release(lease).await;
             return Ok(Ended::Finished);
@@ -125,9 +125,6 @@ impl Worker<'_> {
             shared.progress.passed(self.stage, self.shard, position, &fineo_core::Cover::default());
         }
         self.again_to = shared.progress.unsettled(self.stage, self.shard).filter(|position| Some(*position) > from);
-        if self.stage == Stage::Raw && checkpoint.forwarded.is_none() {
-            checkpoint.forwarded = Some(earlier::ends(shared).await?);
-        }
         let mut owned = Ownership::new(self.stage, self.shard.clone(), lease, checkpoint);
         // Registers this consumer, and fences whoever held the lease before.
         renew(shared, &mut owned).await?;
@@ -170,14 +167,21 @@ impl Worker<'_> {
 
     /// What an earlier run forwarded, while the lease is kept; none when the pipeline stops before that is known.
     async fn earlier(&mut self, owned: &mut Ownership) -> Result<Option<Earlier>> {
-        let (shared, checkpoint) = (self.shared, owned.checkpoint.clone());
-        let mut reading = std::pin::pin!(Earlier::read(shared, self.shard, &checkpoint));
+        let (shared, shard, checkpoint) = (self.shared, self.shard, owned.checkpoint.clone());
+        let mut reading = std::pin::pin!(Earlier::begin(shared, shard, &checkpoint));
         let mut timer = shared.parts.clock.sleep(self.tick());
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut self.stop), if self.again_to.is_none() => return Ok(None),
-                earlier = &mut reading => return earlier.map(Some),
+                read = &mut reading => {
+                    let (ends, earlier) = read?;
+                    if ends.is_some() {
+                        owned.checkpoint.forwarded = ends;
+                        renew(shared, owned).await?;
+                    }
+                    return Ok(Some(earlier));
+                }
                 () = &mut timer => {
                     timer = shared.parts.clock.sleep(self.tick());
                     if !shared.options.is_alone {
@@ -292,7 +296,7 @@ impl Worker<'_> {
             // Nobody else can take a lease from the only worker, so the repository is left in peace.
             Cutting::Idle(owned) if self.shared.options.is_alone => Ok(Cutting::Idle(owned)),
             Cutting::Idle(mut owned) => {
-                if pending.is_empty() && matches!(work, Work::Raw(raw) if raw.leaves_out_nothing()) {
+                if pending.is_empty() && self.stage == Stage::Raw && work.leaves_out_nothing() {
                     owned.checkpoint.settle(&self.shared.progress.forwarded());
                 }
                 renew(self.shared, &mut owned).await?;
@@ -375,6 +379,10 @@ async fn begin_cut(shared: &Arc<Shared>, cutting: Cutting, pending: &mut Pending
     let next = Pending::new(owned.stage, &owned.shard);
     let mut pending = std::mem::replace(pending, next);
     pending.records = work.take_record_schemas();
+    if !work.leaves_out_nothing() {
+        // What is still to be left out stands behind what was noted before.
+        pending.forwarded = fineo_core::Cover::default();
+    }
     Ok(Cutting::Busy(Box::pin(cut(Arc::clone(shared), owned, pending))))
 }
 

@@ -14,7 +14,7 @@ const METRIC_KEY: &str = "metrictype";
 /// Bears the time where no alias does.
 pub(crate) const TIMESTAMP_KEY: &str = "timestamp";
 /// Bears the client's key under the identity `key`.
-const EVENT_ID_KEY: &str = "event_id";
+pub(crate) const EVENT_ID_KEY: &str = "event_id";
 /// Beyond so many uses of a tenant's names they are forgotten: a tenant may send a new name with every event.
 const USES_MAX: usize = 1 << 18;
 /// The rank of a name that is not one of those that are ranked.

@@ -120,6 +120,19 @@ async fn of_two_events_of_one_key_each_is_what_it_was() {
 }
 
 #[tokio::test]
+async fn events_that_go_by_their_arrival_are_as_many_as_were_sent() {
+    let mut desk = Desk::new().await;
+    desk.apply(Change::SetIdentity { metric: None, identity: Some(Identity::Arrival) }).await;
+    desk.ingest(&[EVENT; 5].join("\n")).await;
+    for keys in ["kind", "metrictype"] {
+        desk.apply(Change::SetMetricKeys { keys: texts(&[keys]) }).await;
+        desk = desk.killed().await;
+        assert_eq!(all(&desk, "n1").await.0.len(), 5);
+        assert_eq!(desk.world.rows("acme", "n2", &["v"]).await.len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn what_was_settled_and_trimmed_before_keeps_nothing_from_being_told() {
     let mut desk = Desk::new().await;
     for round in 0..3 {

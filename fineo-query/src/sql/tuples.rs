@@ -14,7 +14,7 @@ use fineo_core::{Error, Result};
 use super::{is_quoted, parts};
 use crate::error::{exceeded, refused};
 
-/// How many values there are at most, within one another, in rows that are compared by `<` and the like: each is a step deeper.
+/// How many values there are at most in a row that is compared by `<` and the like: each is a step deeper.
 const ORDERED_MAX: usize = 32;
 /// How many words of expressions are written down for rows: a list of rows repeats what is looked for.
 const WORDS_MAX: usize = 100_000;
@@ -35,7 +35,6 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<bool> {
 #[derive(Default)]
 struct Tuples {
     is_changed: bool,
-    ordered: usize,
     words: usize,
 }
 
@@ -95,8 +94,7 @@ impl Tuples {
             _ => return Ok(None),
         };
         self.write_down(left, right, 2)?;
-        self.ordered += left.len();
-        if self.ordered > ORDERED_MAX {
+        if left.len() > ORDERED_MAX {
             return Err(
                 exceeded("too_complex", "rows with too many values are compared").with("values_max", ORDERED_MAX)
             );

@@ -59,7 +59,7 @@ impl RawWork {
     pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
         let mut schemas = self.schemas(batch).await?;
         let mut passed = Passed::default();
-        let mut wanted = self.wanted(&schemas, batch);
+        let mut wanted = self.wanted(&schemas, batch, &mut passed);
         for round in 0..ROUNDS_MAX {
             let may_discover = round + 1 < ROUNDS_MAX;
             let mut outcome = match &wanted {
@@ -81,18 +81,18 @@ impl RawWork {
     }
 
     /// The deliveries, by index, that no earlier run forwarded; none where there was no such run.
-    fn wanted(&mut self, schemas: &Schemas, batch: &[Delivery]) -> Option<Vec<usize>> {
+    fn wanted(&mut self, schemas: &Schemas, batch: &[Delivery], passed: &mut Passed) -> Option<Vec<usize>> {
         if self.earlier.is_empty() {
             return None;
         }
         let Self { stage, earlier, .. } = self;
         let mut is_new = |delivery: &Delivery| {
-            let told = schemas.get(&delivery.tenant).and_then(|schema| stage.contents_of(schema, delivery));
-            told.is_none_or(|(arrived_at, contents)| !earlier.has(&delivery.tenant, arrived_at, &contents))
+            let tells = schemas.get(&delivery.tenant).and_then(|schema| stage.tells(schema, delivery));
+            tells.is_none_or(|tells| !earlier.has(&delivery.tenant, &tells))
         };
         let wanted = (0..batch.len()).filter(|index| is_new(&batch[*index])).collect();
         if let Some(last) = batch.last() {
-            self.earlier.passed(last.position);
+            passed.forwarded.merge(&self.earlier.passed(last.position));
         }
         Some(wanted)
     }

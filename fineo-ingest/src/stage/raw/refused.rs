@@ -2,11 +2,19 @@
 
 use std::sync::Arc;
 
-use fineo_core::{ContentHash, Timestamp, stream::Delivery};
+use fineo_core::{ContentHash, stream::Delivery};
 use fineo_schema::TenantSchema;
 
 use super::{Event, RawStage, Scratch, TenantState};
-use crate::{envelope, stage::uses::TIMESTAMP_KEY};
+use crate::{
+    driver::earlier::Tells,
+    envelope,
+    scan::event::FieldCell,
+    stage::{
+        identity,
+        uses::{EVENT_ID_KEY, TIMESTAMP_KEY},
+    },
+};
 
 /// What a refused event said.
 #[derive(Debug, Clone, Copy)]
@@ -23,21 +31,20 @@ impl RawStage {
         state.content_of(delivery, &mut self.scratch, self.fields_max).map(|content| content.hash)
     }
 
-    /// When an event arrived, and what it may say, whatever the schema is; none where it cannot be read.
-    pub(crate) fn contents_of(
-        &mut self,
-        schema: &Arc<TenantSchema>,
-        delivery: &Delivery,
-    ) -> Option<(Timestamp, [ContentHash; 2])> {
+    /// What an event tells whatever the schema is; none where it cannot be read.
+    pub(crate) fn tells(&mut self, schema: &Arc<TenantSchema>, delivery: &Delivery) -> Option<Tells> {
         let state = self.tenants.state_of(&delivery.tenant, schema);
         let envelope = envelope::read(&delivery.payload).ok()?;
         let source = state.read_fields(&envelope, &mut self.scratch, self.fields_max).ok()?;
         let Scratch { fields, hashing, .. } = &mut self.scratch;
         let event = Event { fields, source };
         let marked = state.mark(&envelope, event);
-        // The envelope's metric counts where the event is found to have none.
+        let is_key = |cell: &&FieldCell| &*state.names.name(cell.name).text == EVENT_ID_KEY;
+        let keys = fields.cells().iter().filter(is_key);
+        let of_keys = keys.map(|cell| identity::of_key(&delivery.tenant, event.text(cell)));
+        let ids = of_keys.chain([envelope.arrival_id]).collect();
         let contents = [None, envelope.metric].map(|metric| state.hash(marked, metric, event, hashing));
-        Some((envelope.arrived_at, contents))
+        Some(Tells { arrived_at: envelope.arrived_at, contents, ids })
     }
 
     /// What an event calls its metric, whether or not there is one of that name.

@@ -19,7 +19,7 @@ use super::{
     loss::damaged,
     parts::Shared,
 };
-use crate::stage::payload;
+use crate::stage::{payload, raw::Tells};
 
 /// A stream that has an entry delivers it sooner.
 const QUIET: Duration = Duration::from_secs(10);
@@ -38,16 +38,6 @@ pub(crate) struct Earlier {
 
 /// The arrival of an event, what it says, and its id.
 type Told = (Timestamp, ContentHash, EventId);
-
-/// What an event tells whatever the schema is.
-#[derive(Debug)]
-pub(crate) struct Tells {
-    pub(crate) arrived_at: Timestamp,
-    /// What it says, with the metric that its sender named for all and without.
-    pub(crate) contents: [ContentHash; 2],
-    /// The ids that it may have beside its content: of its arrival and of its client's key.
-    pub(crate) ids: Vec<EventId>,
-}
 
 /// The ends of the staged stream's shards, to be read from when all of it that is forwarded later is wanted.
 async fn ends(shared: &Shared) -> Result<Cover> {

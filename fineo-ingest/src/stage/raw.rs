@@ -17,6 +17,7 @@ use fineo_core::{
 use fineo_schema::{Identity, RecordHead, TenantSchema, UnknownMetric, name};
 use foldhash::fast::RandomState;
 
+pub(crate) use self::refused::Tells;
 use self::{
     event::{Event, Planned, event_id, ruled_out, time_of},
     tenants::Tenants,

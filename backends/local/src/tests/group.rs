@@ -171,6 +171,18 @@ async fn a_panic_within_the_database_is_told_to_everybody_and_nobody_waits_for_e
     let _ = repo.append(vec![write("late", 0, "x")], Timestamp::MIN).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_for_ever_is_packed_and_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = open_on(&FaultDisk::default(), folder.path());
+    let repo = directory.repo();
+    let body = "the body of a schema ".repeat(400);
+    assert!(written(repo.append(vec![write("a", 0, &body)], Timestamp::MIN).await));
+    assert_eq!(stands(&repo, "a").await, std::slice::from_ref(&body));
+    let bytes = fs::read(folder.path().join("repo.redb")).unwrap();
+    assert!(!bytes.windows(body.len()).any(|found| found == body.as_bytes()));
+}
+
 // D7
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_that_one_append_meets_fails_none_that_waits_with_it() {

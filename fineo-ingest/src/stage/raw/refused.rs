@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use fineo_core::{ContentHash, stream::Delivery};
+use fineo_core::{ContentHash, EventId, Timestamp, stream::Delivery};
 use fineo_schema::TenantSchema;
 
 use super::{Event, RawStage, Scratch, TenantState};
 use crate::{
-    driver::earlier::Tells,
     envelope,
     scan::event::FieldCell,
     stage::{
@@ -15,6 +14,16 @@ use crate::{
         uses::{EVENT_ID_KEY, TIMESTAMP_KEY},
     },
 };
+
+/// What an event tells whatever the schema is.
+#[derive(Debug)]
+pub(crate) struct Tells {
+    pub(crate) arrived_at: Timestamp,
+    /// What it says, with the metric that its sender named for all and without.
+    pub(crate) contents: [ContentHash; 2],
+    /// The ids that it may have beside its content: of its arrival and of its client's key.
+    pub(crate) ids: Vec<EventId>,
+}
 
 /// What a refused event said.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fineo_core::{Durability, Result};
+use fineo_core::{Durability, Result, on_one_line};
 use serde::Serialize;
 
 use crate::{Fineo, Parts};
@@ -93,10 +93,10 @@ impl fmt::Display for Status {
         }
         writeln!(f, "losses: {}", self.losses)?;
         for damage in &self.damages {
-            writeln!(f, "damaged, and being written again: {}", damage.escape_debug())?;
+            writeln!(f, "damaged, and being written again: {}", on_one_line(damage))?;
         }
         for tenant in &self.tenants {
-            let metrics = tenant.metrics.join(", ").escape_debug().to_string();
+            let metrics = on_one_line(&tenant.metrics.join(", "));
             writeln!(f, "tenant {}: schema version {}, metrics: {metrics}", tenant.tenant, tenant.schema_version)?;
         }
         Ok(())

@@ -100,6 +100,16 @@ impl Error {
         self.edit(|inner| inner.context.push((name, value.to_string())))
     }
 
+    /// Changes the value `name` of the message, where it has one.
+    #[must_use]
+    pub fn with_changed(self, name: &str, change: impl FnOnce(&str) -> String) -> Self {
+        self.edit(|inner| {
+            if let Some((_, value)) = inner.context.iter_mut().find(|(known, _)| *known == name) {
+                *value = change(value);
+            }
+        })
+    }
+
     /// Keeps the error that caused this one.
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -154,7 +164,7 @@ impl fmt::Display for Error {
         f.write_str(&self.0.message)?;
         for (index, (name, value)) in self.0.context.iter().enumerate() {
             let separator = if index == 0 { ": " } else { ", " };
-            write!(f, "{separator}{name}={}", value.escape_debug())?;
+            write!(f, "{separator}{name}={}", on_one_line(value))?;
         }
         Ok(())
     }
@@ -176,6 +186,20 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
     }
+}
+
+/// Signs that print, although Rust escapes them.
+const PRINTING: [char; 3] = ['\'', '"', '\\'];
+
+/// `text` on one line, as a message shows it: what does not print is escaped, all else stays as it is.
+pub fn on_one_line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for piece in text.split_inclusive(PRINTING) {
+        let plain = piece.trim_end_matches(PRINTING);
+        shown.extend(plain.escape_debug());
+        shown.push_str(&piece[plain.len()..]);
+    }
+    shown
 }
 
 #[cfg(test)]

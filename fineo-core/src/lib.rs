@@ -37,7 +37,7 @@ mod time;
 pub use archive::Archive;
 pub use capability::Durability;
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, on_one_line};
 pub use id::{ContentHash, EventId, MetricId};
 pub use nearline::NearlineStore;
 pub use outcome::Outcome;

@@ -241,7 +241,7 @@ fn cast(text: &str) -> Error {
         Some(value) => refused.with("value", value.chars().take(200).collect::<String>()),
         None => refused.with("detail", first_line(text)),
     };
-    let type_name = text.rsplit_once("to value of ").and_then(|(_, rest)| rest.split(' ').next());
+    let type_name = text.rsplit_once("to value of ").and_then(|(_, rest)| rest.split(" type").next());
     let typed = match type_name {
         Some(type_name) => named.with("type", type_name),
         None => named,

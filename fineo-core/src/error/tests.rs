@@ -9,6 +9,8 @@ use crate::Outcome;
 fn an_error_is_one_line_with_its_context_escaped() {
     let error = Error::invalid("not a name").with("name", "a\nb").with("at", 3);
     assert_eq!(error.to_string(), "not a name: name=a\\nb, at=3");
+    let error = Error::invalid("not a name").with("name", "it's \"a\\b\"\u{1b}");
+    assert_eq!(error.to_string(), "not a name: name=it's \"a\\b\"\\u{1b}");
 }
 
 #[test]

@@ -9,7 +9,10 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use fineo::{Error, ErrorKind, core::Code};
+use fineo::{
+    Error, ErrorKind,
+    core::{Code, on_one_line},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -251,7 +254,7 @@ fn told(error: &Error, places: &[&str]) -> String {
     let context = error.context().iter().filter(|(name, _)| !places.contains(name));
     for (index, (name, value)) in context.enumerate() {
         let separator = if index == 0 { ": " } else { ", " };
-        text.push_str(&format!("{separator}{name}={}", value.escape_debug()));
+        text.push_str(&format!("{separator}{name}={}", on_one_line(value)));
     }
     text
 }

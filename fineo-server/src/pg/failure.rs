@@ -1,6 +1,6 @@
 //! What a client is told when something went wrong: a SQLSTATE, a message, a hint, and where it is known a position.
 
-use fineo::{Error, ErrorKind};
+use fineo::{Error, ErrorKind, core::on_one_line};
 use pgwire::{error::ErrorInfo, messages::response::ErrorResponse};
 
 use super::hints::hint;
@@ -91,7 +91,7 @@ fn message(error: &Error, code: Option<&str>) -> String {
             continue;
         }
         message.push_str(if has_more { ", " } else { ": " });
-        message.push_str(&format!("{name}={}", value.escape_debug()));
+        message.push_str(&format!("{name}={}", on_one_line(value)));
         has_more = true;
     }
     message

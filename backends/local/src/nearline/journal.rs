@@ -8,7 +8,7 @@ use fineo_core::{
 
 use super::{
     codec::{Put, Take},
-    manifest::{Cut, TableKey},
+    manifest::{Cut, Loaded, Manifest, TableKey},
     memtable::MemRows,
 };
 use crate::{disk, disk::DiskFile, failure, root::Root};
@@ -25,6 +25,8 @@ const SEAL: u8 = 2;
 pub(super) struct Journal {
     root: Arc<Root>,
     folder: PathBuf,
+    /// Knows which files there are to be.
+    manifest: Manifest,
     /// The number of the next file.
     next: u64,
     active: Option<(Arc<dyn DiskFile>, PathBuf)>,
@@ -50,20 +52,22 @@ fn path(folder: &std::path::Path, number: u64) -> PathBuf {
 }
 
 impl Journal {
-    /// Opens the journal in `folder` and shows `each` record in order, with its place. The next file's number is at
-    /// least `next_min`: a place is never given twice, for what is before a table's cut counts as moved.
+    /// Opens the journal in `folder`, of which `known` tells, and shows `each` record in order, with its place. A place is never
+    /// given twice, for what is before a table's cut counts as moved.
     ///
-    /// Answers what is damaged, too: of that file nothing behind it was shown.
+    /// Answers what is damaged or gone, too: of a damaged file nothing behind the damage was shown.
     pub(super) fn open(
         root: &Arc<Root>,
         folder: PathBuf,
-        next_min: u64,
+        (manifest, known): (&Manifest, &Loaded),
         mut each: impl FnMut(Cut, Record<'_>) -> Result<()>,
     ) -> Result<(Self, Option<Error>)> {
         let names = disk::names(&folder).map_err(|source| failure::disk_error("list", &folder, source))?;
         let number = |name: &String| u64::from_str_radix(name.strip_suffix(".journal")?, 16).ok();
         let files: Vec<u64> = names.iter().filter_map(number).collect();
-        let (mut old_bytes, mut damage) = (0, None);
+        let gone = known.journal.iter().find(|number| !files.contains(number));
+        let (mut old_bytes, mut damage) =
+            (0, gone.map(|number| failure::corrupt(&path(&folder, *number), "journal is gone")));
         for (place, number) in files.iter().enumerate() {
             let is_last = place + 1 == files.len();
             match replay(root, &path(&folder, *number), *number, is_last, &mut each) {
@@ -72,9 +76,10 @@ impl Journal {
                 Err(error) => return Err(error),
             }
         }
-        let next = files.last().map_or(1, |last| last + 1).max(next_min);
-        let journal = Self { root: Arc::clone(root), folder, next, active: None, len: 0, durable: 0, files, old_bytes };
-        Ok((journal, damage))
+        let next = files.last().map_or(1, |last| last + 1).max(known.journal_next());
+        let (root, manifest) = (Arc::clone(root), manifest.clone());
+        let (active, len, durable) = (None, 0, 0);
+        Ok((Self { root, folder, manifest, next, active, len, durable, files, old_bytes }, damage))
     }
 
     /// The place behind everything written.
@@ -122,13 +127,7 @@ impl Journal {
 
     fn write(&mut self, body: &[u8]) -> Result<()> {
         if self.active.is_none() {
-            let path = path(&self.folder, self.next);
-            let file =
-                self.root.disk.open(&path, true).map_err(|source| failure::disk_error("create", &path, source))?;
-            self.active = Some((file, path));
-            self.files.push(self.next);
-            self.next += 1;
-            (self.len, self.durable) = (0, 0);
+            self.begin_file()?;
         }
         let (file, path) = self.active.as_ref().expect("it was just made");
         let mut frame = Vec::with_capacity(HEADER_BYTES + body.len());
@@ -148,6 +147,19 @@ impl Journal {
         Ok(())
     }
 
+    /// Begins the next file. It is noted once it is there, and before it has anything: whoever misses it later is right.
+    fn begin_file(&mut self) -> Result<()> {
+        let path = path(&self.folder, self.next);
+        let file = self.root.disk.open(&path, true).map_err(|source| failure::disk_error("create", &path, source))?;
+        self.root.sync_directory(&self.folder)?;
+        self.manifest.note_journal(self.next)?;
+        self.active = Some((file, path));
+        self.files.push(self.next);
+        self.next += 1;
+        (self.len, self.durable) = (0, 0);
+        Ok(())
+    }
+
     /// Takes back what was written behind `place`; none of it was synced.
     pub(super) fn take_back(&mut self, place: Cut) {
         let Some((file, path)) = &self.active else { return };
@@ -163,15 +175,14 @@ impl Journal {
     pub(super) fn sync(&mut self) -> Result<()> {
         let Some((file, path)) = &self.active else { return Ok(()) };
         self.root.sync_file(&**file, path)?;
-        if self.durable == 0 {
-            self.root.sync_directory(&self.folder)?;
-        }
         self.durable = self.len;
         Ok(())
     }
 
     /// Begins anew: everything written is in segments.
     pub(super) fn restart(&mut self) -> Result<()> {
+        // Before they go: nobody is to miss them.
+        self.manifest.forget_journal()?;
         for number in std::mem::take(&mut self.files) {
             let path = path(&self.folder, number);
             self.root.disk.remove(&path).map_err(|source| failure::disk_error("remove", &path, source))?;

@@ -16,6 +16,9 @@ const CUTS: TableDefinition<'_, &[u8], (u64, u64)> = TableDefinition::new("nearl
 /// Tenant, 0, metric to where the table's rows in the journal begin.
 const REACHES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("nearline_reaches");
 
+/// The numbers of the journal's files.
+const JOURNAL: TableDefinition<'_, u64, ()> = TableDefinition::new("nearline_journal");
+
 /// A place in the journal: number of the file, offset in it.
 pub(super) type Cut = (u64, u64);
 /// Whose rows.
@@ -84,6 +87,7 @@ impl SegmentEntry {
 }
 
 /// The live segments.
+#[derive(Clone)]
 pub(super) struct Manifest {
     database: Arc<SharedDatabase>,
 }
@@ -111,6 +115,17 @@ pub(super) struct Loaded {
     pub(super) segments: Vec<SegmentEntry>,
     pub(super) cuts: BTreeMap<Vec<u8>, Cut>,
     pub(super) reaches: BTreeMap<TableKey, Reach>,
+    /// The numbers of the journal's files, as far as they were noted.
+    pub(super) journal: Vec<u64>,
+}
+
+impl Loaded {
+    /// The least number of a file of the journal that is behind every cut and every file that was ever noted.
+    pub(super) fn journal_next(&self) -> u64 {
+        // The files that the cuts are of may be gone.
+        let behind_cuts = self.cuts.values().map(|(file, _)| file + 1).max().unwrap_or(1);
+        behind_cuts.max(self.journal.last().map_or(1, |last| last + 1))
+    }
 }
 
 /// The key of a table's cut.
@@ -133,6 +148,7 @@ impl Manifest {
         transaction.open_table(SEGMENTS).map_err(database_error)?;
         transaction.open_table(CUTS).map_err(database_error)?;
         transaction.open_table(REACHES).map_err(database_error)?;
+        transaction.open_table(JOURNAL).map_err(database_error)?;
         transaction.commit().map_err(database_error)?;
         Ok(Self { database: Arc::clone(database) })
     }
@@ -158,7 +174,26 @@ impl Manifest {
             let (key, reach) = found.map_err(database_error)?;
             loaded.reaches.insert(key_of(key.value())?, Reach::decode(reach.value())?);
         }
+        for found in transaction.open_table(JOURNAL).map_err(database_error)?.iter().map_err(database_error)? {
+            loaded.journal.push(found.map_err(database_error)?.0.value());
+        }
         Ok(loaded)
+    }
+
+    /// Notes that the journal has the file `number`, too.
+    pub(super) fn note_journal(&self, number: u64) -> Result<()> {
+        let transaction = self.database.begin_write()?;
+        transaction.open_table(JOURNAL).map_err(database_error)?.insert(number, ()).map_err(database_error)?;
+        transaction.commit().map_err(database_error)
+    }
+
+    /// Notes that nothing needs the files of the journal any more.
+    pub(super) fn forget_journal(&self) -> Result<()> {
+        let transaction = self.database.begin_write()?;
+        let mut journal = transaction.open_table(JOURNAL).map_err(database_error)?;
+        journal.retain(|_, ()| false).map_err(database_error)?;
+        drop(journal);
+        transaction.commit().map_err(database_error)
     }
 
     /// Makes `change`, durably and at once. A failure may have made it.

@@ -56,13 +56,13 @@ impl Store {
         let folder = root.path.join("nearline");
         root.create_directories(&folder)?;
         let manifest = Manifest::open(database)?;
-        let loaded = manifest.load()?;
+        let mut loaded = manifest.load()?;
         let cache = Arc::new(Cache::new(root.options.cache_bytes));
         let entropy = SystemEntropy::new();
         let (mut tables, live) = (Tables::default(), LivePacks::default());
         let mut next_number = 1;
         let mut packs: BTreeMap<u64, Result<Arc<Pack>>> = BTreeMap::new();
-        for entry in loaded.segments {
+        for entry in std::mem::take(&mut loaded.segments) {
             next_number = next_number.max(entry.number + 1).max(entry.pack + 1);
             let (tenant, metric) = entry.key()?;
             let table = tables.get_or_new(&tenant, &metric);
@@ -83,9 +83,7 @@ impl Store {
             table.state().segments.push(stored);
         }
         next_number = next_number.max(remove_orphans(root, &folder, &packs)?);
-        // The files that the cuts are of may be gone.
-        let behind_cuts = loaded.cuts.values().map(|(file, _)| file + 1).max().unwrap_or(1);
-        let (journal, damage) = Journal::open(root, folder.clone(), behind_cuts, |place, record| {
+        let (journal, damage) = Journal::open(root, folder.clone(), (&manifest, &loaded), |place, record| {
             let (Record::Rows(key, _) | Record::Removal(key, _)) = &record;
             if loaded.cuts.get(&cut_key(key.0.as_str(), key.1.as_str())).is_some_and(|cut| place < *cut) {
                 return Ok(());

@@ -124,3 +124,35 @@ async fn what_a_damaged_journal_had_is_set_aside_until_it_is_mended() {
         assert!(open(&folder).nearline().damages().await.unwrap().is_empty(), "byte {at}");
     }
 }
+
+// D7, T8
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_is_gone_is_missed_and_set_aside_until_it_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let original = folder.path().join("original");
+    // Each time a file of its own.
+    for first in 0..3 {
+        write(&original, 1, std::slice::from_ref(&(first..first + 1)), 1).await;
+    }
+    assert_eq!(files(&original).len(), 3);
+    for (place, gone) in files(&original).into_iter().enumerate() {
+        let folder = folder.path().join(format!("without-{place}"));
+        super::damage::copy(&original, &folder);
+        fs::remove_file(folder.join("nearline").join(gone.file_name().unwrap())).unwrap();
+        for _ in 0..2 {
+            let directory = open(&folder);
+            let damage = directory.nearline().damages().await.unwrap().pop().unwrap();
+            let positions = vec![(ShardId::new("s0").unwrap(), Position::from(1), Position::MAX)];
+            assert_eq!((&damage.metric, &damage.positions), (&MetricId::numbered(1), &positions), "{place}");
+            assert_eq!(rows(&directory, 1).await.unwrap_err().kind(), ErrorKind::Corrupt, "{place}");
+            directory.close().await.unwrap();
+        }
+        let directory = open(&folder);
+        write_range(&directory, 1, 0..3, 1).await;
+        let damage = directory.nearline().damages().await.unwrap().pop().unwrap();
+        assert!(directory.nearline().mended(&damage).await.is_done());
+        assert_eq!(rows(&directory, 1).await.unwrap(), 3, "{place}");
+        drop(directory);
+        assert_eq!(count(&folder, 1).await, 3, "{place}");
+    }
+}

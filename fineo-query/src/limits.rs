@@ -80,6 +80,13 @@ impl QueryLimits {
         self
     }
 
+    /// Another bound on the bytes of SQL text.
+    #[must_use]
+    pub fn with_text_bytes_max(mut self, text_bytes_max: usize) -> Self {
+        self.text_bytes_max = text_bytes_max;
+        self
+    }
+
     /// Lets queries put into `directory` what their memory does not hold.
     #[must_use]
     pub fn with_spill_directory(mut self, directory: PathBuf) -> Self {

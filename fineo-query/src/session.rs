@@ -23,11 +23,12 @@ use crate::{
     Parameter, QueryStream,
     catalog::{ERRORS, PUBLIC, Sources, visible_columns},
     engine::Inner,
-    error::classify,
+    error::{classify, refused},
     gather::gathered,
     pins::{Pins, SNAPSHOT_TOO_OLD},
     plan::{Known, Planned, Question, Repeated, Values, describe, lifted, panicked, plan},
     reader::{Granted, Reader, SCHEMA_AGE_MAX},
+    sql::text::placeholders,
     stream::took_too_long,
     view::error_columns,
 };
@@ -92,6 +93,20 @@ impl Session {
     /// Whose session it is.
     pub fn tenant(&self) -> &TenantId {
         &self.reader.tenant
+    }
+
+    /// That `sql` takes as many values as are `given`; whether it is a statement is told when it is asked.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, with both numbers.
+    pub fn check_count(&self, sql: &str, given: usize) -> Result<()> {
+        let wanted = placeholders(sql, &self.engine.limits)?;
+        if wanted == given {
+            return Ok(());
+        }
+        let error = refused("query_invalid", "the statement takes another number of parameters than was given");
+        Err(error.with("taken", wanted).with("given", given))
     }
 
     /// Begins the query `sql`; `parameters` are the values of `$1`, `$2`, ….

@@ -42,6 +42,16 @@ pub(crate) fn tokens(text: &str, limits: &QueryLimits) -> Result<(Vec<TokenWithS
     Ok((tokens, depth))
 }
 
+/// How many values `text` takes: the greatest number behind a `$`.
+pub(crate) fn placeholders(text: &str, limits: &QueryLimits) -> Result<usize> {
+    let (tokens, _) = tokens(text, limits)?;
+    let numbers = tokens.iter().filter_map(|token| match &token.token {
+        Token::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
+        _ => None,
+    });
+    Ok(numbers.max().unwrap_or(0))
+}
+
 /// That `text`, put into brackets, stays in them, so that what a statement demands beside it holds.
 ///
 /// # Errors

@@ -110,7 +110,9 @@ impl Door {
         let schema = match &parameters {
             // Values have types of their own, and what is answered depends on them: it is planned as it will be.
             Some(bytes) => {
-                let planned = session.query(&sql, &parameters::from_bytes(bytes)?).await;
+                let values = parameters::from_bytes(bytes)?;
+                session.check_count(&sql, values.len()).map_err(|error| status(&error))?;
+                let planned = session.query(&sql, &values).await;
                 Arc::clone(planned.map_err(|error| status(&error))?.schema())
             }
             None => session.describe(&sql, &paging::types(&sql, &[])).await.map_err(|error| status(&error))?.schema,
@@ -125,7 +127,11 @@ impl Door {
             Some(bytes) => parameters::from_bytes(bytes)?,
             None => Vec::new(),
         };
-        let result = self.session(&caller.principal).query(&handle.sql, &values).await;
+        let session = self.session(&caller.principal);
+        if handle.parameters.is_some() {
+            session.check_count(&handle.sql, values.len()).map_err(|error| status(&error))?;
+        }
+        let result = session.query(&handle.sql, &values).await;
         let result = result.map_err(|error| status(&error))?;
         Ok(Response::new(pumped(result, caller.principal, caller.slot, &self.shared)))
     }

@@ -119,7 +119,9 @@ async fn check(shared: &Shared, principal: &Principal, command: &CommandStatemen
         return Err(Status::unimplemented("events go to a metric: catalog fineo, schema public, no transaction"));
     }
     if command.table.is_empty() {
-        return Err(Status::invalid_argument("a table has to be named: it is the metric"));
+        return Err(Status::invalid_argument(
+            "the table to ingest into has no name: name it as the metric whose events the rows are",
+        ));
     }
     // Each row is to bear it.
     check_metric(&command.table).map_err(|error| status(&error))?;

@@ -15,7 +15,8 @@ use tonic::Status;
 /// One row as bytes, to be kept in a handle.
 pub(super) fn to_bytes(batch: &RecordBatch) -> Result<Vec<u8>, Status> {
     if batch.num_rows() != 1 {
-        return Err(Status::invalid_argument(format!("parameters are one row, not {}", batch.num_rows())));
+        let rows = batch.num_rows();
+        return Err(Status::invalid_argument(format!("parameters are one row, not {rows}: ask once for each")));
     }
     let unwritable =
         |error: arrow::error::ArrowError| Status::invalid_argument(format!("unreadable parameters: {error}"));

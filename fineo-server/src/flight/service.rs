@@ -7,8 +7,9 @@ use arrow_flight::{
     sql::{
         ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
         Any, CommandGetCatalogs, CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes,
-        CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery, CommandStatementIngest,
-        CommandStatementQuery, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+        CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery, CommandPreparedStatementUpdate,
+        CommandStatementIngest, CommandStatementQuery, CommandStatementUpdate, DoPutPreparedStatementResult,
+        ProstMessageExt, SqlInfo, TicketStatementQuery,
         server::{FlightSqlService, PeekableFlightDataStream},
     },
 };
@@ -105,11 +106,29 @@ impl FlightSqlService for Door {
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             if bound.replace(parameters::to_bytes(&batch)?).is_some() {
-                return Err(Status::invalid_argument("parameters are one row"));
+                return Err(Status::invalid_argument("parameters are one row: ask once for each"));
             }
         }
         let handle = self.seal(Handle { parameters: bound, ..handle }, &caller.principal)?;
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
+    }
+
+    async fn do_put_prepared_statement_update(
+        &self,
+        _query: CommandPreparedStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        self.caller(&request, Scope::Query).await?;
+        Err(no_update())
+    }
+
+    async fn do_put_statement_update(
+        &self,
+        _query: CommandStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        self.caller(&request, Scope::Query).await?;
+        Err(no_update())
     }
 
     async fn get_flight_info_prepared_statement(
@@ -274,4 +293,12 @@ impl FlightSqlService for Door {
     }
 
     async fn register_sql_info(&self, _id: i32, _result: &SqlInfo) {}
+}
+
+/// The answer to a statement that is to change something, as drivers send it for `executemany` and for ingest without a table.
+fn no_update() -> Status {
+    Status::unimplemented(
+        "statements only read here, each asked for its rows with at most one row of parameters (no executemany, no \
+         executeUpdate): events come in by bulk ingest, which names its table, the metric",
+    )
 }

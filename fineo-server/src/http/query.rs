@@ -76,6 +76,9 @@ pub(super) async fn ask(
     let form = (Form::wanted(&headers)?, Ending::wanted(&room, &headers));
     let request: QueryRequest = caller.unless_ended(&room, body::read_json(&room, &headers, body)).await?;
     let parameters = parameters(&request.params)?;
+    if !parameters.is_empty() {
+        caller.session(room.fineo()).check_count(&request.sql, parameters.len())?;
+    }
     let asked = headers.get(MIN_POSITION).map(|value| value.to_str().unwrap_or("?").to_owned());
     if let Some(token) = request.min_position.or(asked) {
         let token: FreshnessToken = token.parse()?;

@@ -12,6 +12,9 @@ pub(super) const STRANGER_BYTES_MAX: usize = 10_000;
 /// The longest message of a client that is known.
 pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
+/// The longest message that is passed over: no client may send a longer one.
+const PASSED_BYTES_MAX: usize = 1 << 30;
+
 const PROTOCOL_MAJOR: u16 = 3;
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
@@ -139,7 +142,7 @@ pub(super) type Told = (u8, Result<Request, Failure>);
 /// read.
 pub(super) fn request(buffer: &mut BytesMut, bytes_max: usize) -> Result<Option<Told>, Failure> {
     let Some(&kind) = buffer.first() else { return Ok(None) };
-    if !b"QPBDECHSXpdcfF".contains(&kind) {
+    if !is_kind(kind) {
         return Err(violation(format!("there is no message of type {kind:#04x}")));
     }
     let Some(length) = length(&buffer[1..], bytes_max)? else { return Ok(None) };
@@ -149,6 +152,18 @@ pub(super) fn request(buffer: &mut BytesMut, bytes_max: usize) -> Result<Option<
     let mut body = Body(buffer.split_to(length + 1).freeze());
     body.skip(5)?;
     Ok(Some((kind, read(kind, body))))
+}
+
+/// The kind and the bytes of the next message in `buffer`, where it is too long to be read and is to be passed over.
+pub(super) fn too_long(buffer: &[u8]) -> Option<(u8, usize)> {
+    let (&kind, rest) = buffer.split_first()?;
+    let length = usize::try_from(i32::from_be_bytes(*rest.first_chunk::<4>()?)).ok()?;
+    let is_passed = is_kind(kind) && length > MESSAGE_BYTES_MAX && length <= PASSED_BYTES_MAX;
+    is_passed.then_some((kind, length + 1))
+}
+
+fn is_kind(kind: u8) -> bool {
+    b"QPBDECHSXpdcfF".contains(&kind)
 }
 
 fn read(kind: u8, mut body: Body) -> Result<Request, Failure> {

@@ -6,6 +6,7 @@ mod run;
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
+use bytes::Buf;
 use futures::FutureExt;
 use pgwire::messages::{
     PgWireBackendMessage as Say,
@@ -21,7 +22,7 @@ use super::{
     failure::Failure,
     link::{Gone, Link},
     prepared::{Formats, Portal, Prepared, Progress},
-    request::{MESSAGE_BYTES_MAX, Request, Target, request},
+    request::{MESSAGE_BYTES_MAX, Request, Target, request, too_long},
     settings::Settings,
     source::Answerer,
     statements::{Piece, split},
@@ -142,24 +143,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         }
     }
 
-    /// The next message, once all of it is there.
+    /// The next message, once all of it is there; one that is too long is passed over.
     async fn next(&mut self, shutdown: &Shutdown) -> Result<(u8, Result<Request, Failure>), Stop> {
         loop {
+            if let Some((kind, length)) = too_long(&self.link.input) {
+                self.pass_over(length, shutdown).await?;
+                let message = format!("a message of {length} bytes: at most {MESSAGE_BYTES_MAX} are read");
+                let hint = "send less at once: shorter statements and parameters";
+                return Ok((kind, Err(Failure::error("54000", message).with_hint(hint))));
+            }
             if let Some(next) = request(&mut self.link.input, MESSAGE_BYTES_MAX).map_err(fatal)? {
                 return Ok(next);
             }
-            let limits = &self.shared.limits;
-            let patience = if self.link.input.is_empty() { limits.idle_max } else { limits.stall_max };
-            let clock = Arc::clone(&self.shared.clock);
-            tokio::select! {
-                filled = self.link.fill() => filled?,
-                () = shutdown.requested() => {
-                    return Err(server_ends().into());
-                }
-                () = self.principal.ended(&*clock) => return Err(ended().into()),
-                () = clock.sleep(patience) => {
-                    return Err(Failure::fatal("57P05", "terminating connection due to idle-session timeout").into());
-                }
+            self.hear(shutdown).await?;
+        }
+    }
+
+    /// Takes in the next `length` bytes and keeps none of them.
+    async fn pass_over(&mut self, length: usize, shutdown: &Shutdown) -> Result<(), Stop> {
+        let mut left = length;
+        loop {
+            let here = left.min(self.link.input.len());
+            self.link.input.advance(here);
+            left -= here;
+            if left == 0 {
+                return Ok(());
+            }
+            self.hear(shutdown).await?;
+        }
+    }
+
+    /// Waits for more of what the client says.
+    async fn hear(&mut self, shutdown: &Shutdown) -> Result<(), Stop> {
+        let limits = &self.shared.limits;
+        let patience = if self.link.input.is_empty() { limits.idle_max } else { limits.stall_max };
+        let clock = Arc::clone(&self.shared.clock);
+        tokio::select! {
+            filled = self.link.fill() => Ok(filled?),
+            () = shutdown.requested() => Err(server_ends().into()),
+            () = self.principal.ended(&*clock) => Err(ended().into()),
+            () = clock.sleep(patience) => {
+                Err(Failure::fatal("57P05", "terminating connection due to idle-session timeout").into())
             }
         }
     }

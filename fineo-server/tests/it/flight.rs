@@ -72,6 +72,31 @@ async fn a_prepared_statement_takes_parameters() {
 }
 
 #[tokio::test]
+async fn a_statement_is_asked_with_one_row_of_as_many_values_as_it_takes() {
+    let desk = Desk::open().await;
+    let mut client = acme(&desk).await;
+    let values = |columns: usize, rows: usize| {
+        let column = || -> Arc<dyn arrow::array::Array> { Arc::new(Float64Array::from(vec![21.0; rows])) };
+        RecordBatch::try_from_iter((1..=columns).map(|number| (format!("${number}"), column()))).unwrap()
+    };
+    let mut prepared = client.prepare("SELECT device FROM thermostat WHERE temp < $1".to_owned(), None).await.unwrap();
+    prepared.set_parameters(values(2, 1)).unwrap();
+    let refused = prepared.execute().await.unwrap_err().to_string();
+    assert!(refused.contains("taken=1, given=2"), "{refused}");
+    prepared.set_parameters(values(1, 3)).unwrap();
+    let refused = prepared.execute().await.unwrap_err().to_string();
+    assert!(refused.contains("one row, not 3: ask once for each"), "{refused}");
+    prepared.set_parameters(values(1, 1)).unwrap();
+    for refused in [prepared.execute_update().await, client.execute_update(String::new(), None).await] {
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("no executemany") && refused.contains("bulk ingest"), "{refused}");
+    }
+    let nameless = CommandStatementIngest::default();
+    let refused = client.execute_ingest(nameless, futures::stream::iter([Ok(texts(1, 1))])).await.unwrap_err();
+    assert!(refused.to_string().contains("has no name"), "{refused}");
+}
+
+#[tokio::test]
 async fn metadata_is_the_tenants_own() {
     // T3
     let desk = Desk::open().await;

@@ -201,3 +201,35 @@ async fn a_refusal_before_the_body_was_read_says_that_the_connection_ends() {
         assert_eq!(read.header("connection"), "", "{read:?}");
     }
 }
+
+#[tokio::test]
+async fn values_are_as_many_as_the_statement_takes() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    for (sql, params, told) in [
+        ("SELECT 1 AS a", "[7]", "taken=0, given=1"),
+        ("SELECT $1 AS a", "[1,2]", "taken=1, given=2"),
+        ("SELECT $2 AS a", "[1]", "taken=2, given=1"),
+        ("SELECT '$2' AS a, $1 AS b -- $3", "[1,2]", "taken=1, given=2"),
+    ] {
+        let refused = acme.post("/v1/query", format!(r#"{{"sql":"{sql}","params":{params}}}"#)).await;
+        assert_eq!(refused.problem(), (400, "query_invalid".to_owned()), "{sql}");
+        assert!(refused.text().contains(told), "{sql}");
+    }
+    let twice = acme.post("/v1/query", r#"{"sql":"SELECT $1 AS a, $1 AS b","params":[1]}"#).await.json();
+    assert_eq!(twice["rows"], serde_json::json!([{"a":1,"b":1}]));
+}
+
+#[tokio::test]
+async fn a_value_is_told_as_it_is() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    for (sql, told) in [
+        (r#"SELECT * FROM \"it's\""#, "table=it's"),
+        ("SELECT CAST('it''s' AS INT)", "value=it's, type=Int32"),
+        ("SELECT CAST('x' AS DECIMAL(38, 10))", "value=x, type=Decimal128(38, 10)"),
+    ] {
+        let problem = acme.post("/v1/query", format!(r#"{{"sql":"{sql}"}}"#)).await.json();
+        assert!(problem["detail"].as_str().unwrap().contains(told), "{problem}");
+    }
+}

@@ -153,6 +153,24 @@ async fn a_message_that_is_too_long_or_unknown_ends_the_session() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_long_is_passed_over_and_said_to_be() {
+    // W16
+    let desk = Desk::open().await;
+    let mut raw = Raw::open(&desk).await;
+    let long = "x".repeat(17 << 20);
+    let value = [&[0, 1][..], &(17_u32 << 20).to_be_bytes(), long.as_bytes()].concat();
+    for messages in [
+        vec![query(&format!("SELECT '{long}'"))],
+        vec![parse("", "SELECT $1"), bind("", &[0, 0], &value), execute(0), sync()],
+    ] {
+        let told = raw.answers(&messages).await;
+        assert_eq!(told.last().map(String::as_str), Some("54000"), "{told:?}");
+        assert_eq!(raw.answers(&[query("SELECT 1")]).await, ["T", "D", "C"]);
+    }
+    canary(&desk).await;
+}
+
+#[tokio::test]
 async fn a_number_of_rows_that_is_none_means_all() {
     // W07
     let desk = Desk::open().await;

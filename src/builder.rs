@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(feature = "local")]
+use fineo_backend_local::{LocalDirectory, LocalOptions};
 use fineo_compact::FiledRows;
 use fineo_core::{
     Archive, Clock, Durability, Entropy, Error, NearlineStore, Result, SchemaRepo, Stream, SystemClock, SystemEntropy,
@@ -56,6 +58,7 @@ pub struct Builder {
     query: QueryLimits,
     /// Whether the directory may be one that is being restored.
     is_restoring: bool,
+    creates_missing: bool,
 }
 
 impl Builder {
@@ -68,6 +71,7 @@ impl Builder {
             pipeline: PipelineOptions::default(),
             query: QueryLimits::default(),
             is_restoring: false,
+            creates_missing: true,
         }
     }
 
@@ -136,13 +140,20 @@ impl Builder {
         self
     }
 
+    /// Whether a directory in which there is no store becomes one, as it does unless this says otherwise.
+    pub fn with_creates_missing(mut self, creates: bool) -> Self {
+        self.creates_missing = creates;
+        self
+    }
+
     /// Opens the stores and starts the stages where they left off. After a crash, queries see all that an earlier process had
     /// accepted once [`Pipeline::wait_until_caught_up`](fineo_ingest::Pipeline::wait_until_caught_up) says so.
     ///
     /// # Errors
     ///
-    /// `Unavailable` when another process has the directory (the message names it), `Invalid` when it was not restored to the
-    /// end, `Corrupt` when damage keeps it from being opened, `Unsupported` when the backend is not compiled in, or a failure of a store.
+    /// `Unavailable` when another process has the directory (the message names it), `NotFound` when there is no store in it and none
+    /// is to be made, `Invalid` when it was not restored to the end, `Corrupt` when damage keeps it from being opened,
+    /// `Unsupported` when the backend is not compiled in, or a failure of a store.
     #[cfg_attr(
         not(feature = "aws"),
         expect(unused_mut, reason = "only what others share changes how the pipeline works")
@@ -157,7 +168,7 @@ impl Builder {
                 if !self.is_restoring {
                     crate::backup::Unfinished::check(&path)?;
                 }
-                let (parts, directory) = local_parts(path).await?;
+                let (parts, directory) = local_parts(path, self.creates_missing).await?;
                 let query = if self.query.spill_directory.is_none() {
                     self.query.with_spill_directory(spill)
                 } else {
@@ -256,20 +267,17 @@ fn memory_parts() -> Result<Parts> {
 }
 
 #[cfg(feature = "local")]
-async fn local_parts(path: PathBuf) -> Result<(Parts, Directory)> {
-    let (parts, directory) = local_parts_after(path, None).await?;
+async fn local_parts(path: PathBuf, creates_missing: bool) -> Result<(Parts, Directory)> {
+    let options = LocalOptions::default().with_creates_missing(creates_missing);
+    let (parts, directory) = local_parts_with(path, options).await?;
     Ok((parts, Directory::Local(directory)))
 }
 
-/// The parts of a directory whose streams go on behind `last`.
+/// The parts of a directory that is opened with `options`.
 #[cfg(feature = "local")]
-pub(crate) async fn local_parts_after(
-    path: PathBuf,
-    last: Option<fineo_core::Position>,
-) -> Result<(Parts, fineo_backend_local::LocalDirectory)> {
-    use fineo_backend_local::{LocalDirectory, LocalOptions};
+pub(crate) async fn local_parts_with(path: PathBuf, options: LocalOptions) -> Result<(Parts, LocalDirectory)> {
     let open = move || {
-        let directory = LocalDirectory::open(path, LocalOptions::default().with_positions_after(last))?;
+        let directory = LocalDirectory::open(path, options)?;
         let folder = std::path::absolute(directory.objects_folder());
         let url = folder.ok().and_then(|folder| Url::from_directory_path(folder).ok());
         let url = url.ok_or_else(|| Error::invalid("the directory's path has no URL"))?;
@@ -288,7 +296,7 @@ pub(crate) async fn local_parts_after(
 }
 
 #[cfg(not(feature = "local"))]
-async fn local_parts(_path: PathBuf) -> Result<(Parts, Directory)> {
+async fn local_parts(_path: PathBuf, _creates_missing: bool) -> Result<(Parts, Directory)> {
     Err(compiled_out("local"))
 }
 

@@ -14,7 +14,10 @@ use fineo_query::{Engine, QueryLimits, QueryStream, Session, check_predicate};
 use fineo_schema::{Discovery, SchemaStore};
 use fineo_table::Tables;
 
-use crate::{Builder, Capabilities, Parts, SchemaHandle, Status, TableStatus};
+use crate::{
+    Builder, Capabilities, Parts, SchemaHandle, Status, TableStatus,
+    condition::{at_its_place, with_condition},
+};
 
 /// How long the calls that take no time of their own wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -194,13 +197,14 @@ impl Fineo {
     /// What is wrong with the predicate, or a failure of a store.
     pub async fn errors_where(&self, request: ReplayRequest, predicate: &str) -> Result<ReplayRequest> {
         check_predicate(predicate, self.query_limits())?;
-        // The end of the line ends a comment, too.
-        let sql = format!(
-            "SELECT replay_pointer FROM errors.stream WHERE stage = '{}' AND repaired_at IS NULL AND ({predicate}\n)",
+        let statement = format!(
+            "SELECT replay_pointer FROM errors.stream WHERE stage = '{}' AND repaired_at IS NULL AND",
             request.stage
         );
+        let sql = with_condition(&statement, predicate);
+        let asked = async { self.sql(&request.tenant, &sql).await?.collect().await };
         let mut pointers = HashSet::new();
-        for batch in self.sql(&request.tenant, &sql).await?.collect().await? {
+        for batch in asked.await.map_err(|error| at_its_place(error, predicate))? {
             let texts = arrow::compute::cast(batch.column(0), &DataType::Utf8);
             let texts = texts.map_err(|source| Error::internal("pointers are texts").with_source(source))?;
             pointers.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));

@@ -3,6 +3,7 @@
 mod backup;
 mod builder;
 mod compaction;
+mod condition;
 mod freshness;
 mod instance;
 mod schema_handle;

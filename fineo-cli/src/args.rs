@@ -43,7 +43,8 @@ RUST_LOG=fineo=debug shows on stderr what happens inside.";
 pub(crate) struct Arguments {
     /// The directory that holds everything [env: FINEO_DATA_DIR] [default: ./fineo-data]
     ///
-    /// It is made when it is not there. One process at a time may hold it; while `fineo serve` does, the other verbs ask it.
+    /// What takes events in, declares something, makes a token or serves makes it when it is not there; nothing else does. One
+    /// process at a time may hold it; while `fineo serve` does, the other verbs ask it.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
@@ -143,9 +144,15 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// Whether it only looks at what is there.
-    pub(crate) fn is_read_only(&self) -> bool {
-        matches!(self, Self::Sql(_) | Self::Errors(_))
+    /// Whether a directory in which there is no store becomes one; what only works with what is there makes none.
+    pub(crate) fn creates_missing(&self) -> bool {
+        match self {
+            Self::Ingest(_) | Self::Serve(_) | Self::Restore(_) | Self::Bootstrap(_) | Self::Demo => true,
+            Self::Schema(args) => args.verb.creates_missing(),
+            Self::Token(args) => matches!(args.verb, TokenVerb::Create { .. }),
+            Self::Sql(_) | Self::Errors(_) | Self::Tables(_) | Self::Status(_) | Self::Capabilities(_) => false,
+            Self::Replay(_) | Self::Compact(_) | Self::Backup(_) | Self::Doctor => false,
+        }
     }
 }
 

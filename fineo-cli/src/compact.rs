@@ -12,6 +12,7 @@ use crate::{
     args::{CompactArgs, SummaryFormat},
     engine::{Engine, Opener},
     failure::{Failure, say, say_error},
+    hints,
     progress::Progress,
     report::Report,
     stop::unless_stopped,
@@ -49,6 +50,11 @@ async fn once(engine: &Engine, asked: &CompactRequest, scratch: PathBuf, format:
     };
     let report = engine.compact(asked, scratch, &show).await?;
     progress.clear();
+    if let (true, Some(tenant)) = (report.is_idle(), &asked.tenant)
+        && let Some(note) = hints::of_unknown(tenant, &engine.tenants().await?)
+    {
+        say(&note);
+    }
     finish(&report, format)
 }
 

@@ -55,7 +55,7 @@ fn fresh_directory() -> Result<PathBuf, Failure> {
 
 /// `demo`, or where the directory has one from before, `demo-2`, `demo-3`, …: the story begins with nothing declared.
 async fn unused_tenant(directory: &Path) -> Result<String, Failure> {
-    let opener = Opener { place: Place::Directory(directory.to_owned()), is_read_only: false };
+    let opener = Opener { place: Place::Directory(directory.to_owned()), creates_missing: true };
     let engine = opener.open().await?;
     let mut tenant = "demo".to_owned();
     let mut number = 1;

@@ -47,19 +47,13 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Opener {
     /// Where the store is.
     pub(crate) place: Place,
-    /// Whether what will be done only looks.
-    pub(crate) is_read_only: bool,
+    /// Whether a directory in which there is no store becomes one.
+    pub(crate) creates_missing: bool,
 }
 
 impl Opener {
-    /// Opens the store, or asks the server that holds it; the directory is made when it is not there.
+    /// Opens the store, or asks the server that holds it.
     pub(crate) async fn open(&self) -> Result<Engine, Failure> {
-        if let Place::Directory(directory) = &self.place
-            && self.is_read_only
-            && !directory.exists()
-        {
-            say(&format!("note: {} is new and empty; --data-dir names another", directory.display()));
-        }
         if let Place::Directory(directory) = &self.place
             && let Some(client) = Client::connect(directory).await?
         {
@@ -69,7 +63,7 @@ impl Opener {
             .with_time_max(QUERY_TIME_MAX)
             .with_result_rows_max(u64::MAX)
             .with_result_bytes_max(u64::MAX);
-        let builder = self.place.builder()?.with_query_limits(limits);
+        let builder = self.place.builder()?.with_query_limits(limits).with_creates_missing(self.creates_missing);
         let fineo = builder.open().await?;
         if let Place::Directory(_) = &self.place {
             // F1: what another process said can be queried, before it was killed, this one's queries see.

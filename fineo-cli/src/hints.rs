@@ -51,10 +51,21 @@ async fn tables(engine: &Engine, tenant: &TenantId, asked: &str) -> Option<Strin
     if !tables.is_empty() {
         return Some(format!("the tables of tenant {tenant} are {}", listed(&tables)));
     }
-    let tenants = engine.tenants().await.unwrap_or_default();
-    let others: Vec<&str> = tenants.iter().map(String::as_str).filter(|other| *other != tenant.as_str()).collect();
-    let others = if others.is_empty() { String::new() } else { format!("; there are tenants {}", listed(&others)) };
+    let others = others_than(tenant.as_str(), &engine.tenants().await.unwrap_or_default());
     Some(format!("tenant {tenant} has no tables yet: fineo ingest --tenant {tenant} FILE brings some in{others}"))
+}
+
+/// What is to be said where `tenant` is none of `tenants`.
+pub(crate) fn of_unknown(tenant: &str, tenants: &[String]) -> Option<String> {
+    let is_known = tenants.iter().any(|known| known == tenant);
+    let others = others_than(tenant, tenants);
+    (!is_known).then(|| format!("note: nothing was ever taken in or declared for tenant {tenant}{others}"))
+}
+
+/// The tenants that there are beside `tenant`, to be appended to a sentence.
+fn others_than(tenant: &str, tenants: &[String]) -> String {
+    let others: Vec<&str> = tenants.iter().map(String::as_str).filter(|other| *other != tenant).collect();
+    if others.is_empty() { String::new() } else { format!("; there are tenants {}", listed(&others)) }
 }
 
 fn is_unknown_table(error: &Error) -> bool {

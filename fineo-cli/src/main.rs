@@ -81,7 +81,7 @@ fn log_to_stderr() {
 /// Does what `arguments` say.
 fn run(arguments: Arguments) -> LocalBoxFuture<'static, Result<(), Failure>> {
     Box::pin(async move {
-        let opener = Opener { place: arguments.place(), is_read_only: arguments.verb.is_read_only() };
+        let opener = Opener { place: arguments.place(), creates_missing: arguments.verb.creates_missing() };
         match &arguments.verb {
             Verb::Ingest(args) => ingest::run(args, &opener).await,
             Verb::Sql(args) => sql::run(args, &opener).await,

@@ -1,5 +1,7 @@
 //! `fineo replay`: sends archived events through a stage again.
 
+use std::path::Path;
+
 use fineo_server::http::operator::CompactRequest;
 
 use crate::{
@@ -7,6 +9,7 @@ use crate::{
     compact,
     engine::Opener,
     failure::Failure,
+    place::Place,
     stop::unless_stopped,
 };
 
@@ -21,6 +24,12 @@ pub(crate) async fn run(args: &ReplayArgs, opener: &Opener) -> Result<(), Failur
         return Err(Failure::Misuse(
             "--fresh makes tables of what stage staged has archived: --stage staged".to_owned(),
         ));
+    }
+    if let (Place::Directory(from), Some(into)) = (&opener.place, &args.into)
+        && is_same(from, into)
+    {
+        let message = format!("--into names the directory that is replayed, {}: name another one", into.display());
+        return Err(Failure::Misuse(message));
     }
     let engine = opener.open().await?;
     if args.fresh {
@@ -39,4 +48,10 @@ pub(crate) async fn run(args: &ReplayArgs, opener: &Opener) -> Result<(), Failur
     }
     let result = unless_stopped(engine.replay(args)).await;
     engine.finish(result).await?.print(args.output)
+}
+
+/// Whether both are one directory, which is there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let (one, other) = (one.canonicalize(), other.canonicalize());
+    matches!((one, other), (Ok(one), Ok(other)) if one == other)
 }

@@ -28,10 +28,7 @@ pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> 
         Tls::load(certificate, key)?;
     }
     let telemetry = Telemetry::begin(&config.telemetry_options())?;
-    let limits = QueryLimits::default()
-        .with_time_max(Duration::from_secs(config.limits.query_seconds_max))
-        .with_memory_bytes_max(config.limits.query_memory_bytes_max);
-    let fineo = place.builder()?.with_query_limits(limits).open().await?;
+    let fineo = place.builder()?.with_query_limits(query_limits(&config)).open().await?;
     let repo = Arc::clone(&fineo.parts().repo);
     let credentials = Credentials::open(repo, Arc::new(SystemClock), Arc::new(SystemEntropy::new())).await?;
     let has_no_token = credentials.is_empty();
@@ -66,6 +63,14 @@ pub(crate) async fn run(args: &ServeArgs, place: &Place) -> Result<(), Failure> 
     outcome?;
     say("stopped");
     Ok(())
+}
+
+/// What one query may cost, at any door.
+fn query_limits(config: &Config) -> QueryLimits {
+    QueryLimits::default()
+        .with_time_max(Duration::from_secs(config.limits.query_seconds_max))
+        .with_memory_bytes_max(config.limits.query_memory_bytes_max)
+        .with_text_bytes_max(config.limits.sql_bytes_max)
 }
 
 /// Takes as many descriptors as the system gives, and lets in no more connections than leave some for files: a store that
@@ -109,12 +114,26 @@ fn config(args: &ServeArgs) -> Result<Config, Failure> {
     if let Ok(filter) = std::env::var("RUST_LOG") {
         config.telemetry.log = filter;
     }
+    config.check_doors()?;
     Ok(config)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::beside_files;
+    use super::{Config, QueryLimits, beside_files, query_limits};
+
+    #[test]
+    fn limits_of_queries_are_those_that_were_set() {
+        let config = Config::parse("limits = { sql_bytes_max = 7, query_memory_bytes_max = 8, query_seconds_max = 9 }");
+        let limits = query_limits(&config.unwrap());
+        let set = (limits.text_bytes_max, limits.memory_bytes_max, limits.time_max.as_secs());
+        assert_eq!(set, (7, 8, 9));
+        let (usual, unset) = (QueryLimits::default(), query_limits(&Config::default()));
+        assert_eq!(
+            (unset.text_bytes_max, unset.memory_bytes_max, unset.time_max),
+            (usual.text_bytes_max, usual.memory_bytes_max, usual.time_max)
+        );
+    }
 
     #[test]
     fn connections_leave_descriptors_for_files() {

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DoorLimits, TelemetryOptions};
 
+mod read;
+
 /// The longest time that can be set, about thirty years: clocks can still count it.
 const SECONDS_MAX: u64 = 1_000_000_000;
 
@@ -48,6 +50,7 @@ pub struct DoorConfig {
     /// Whether it is opened.
     pub enabled: bool,
     /// Where, if not where it always is.
+    #[serde(deserialize_with = "read::address")]
     pub address: Option<SocketAddr>,
 }
 
@@ -147,12 +150,8 @@ pub struct NotifyConfig {
 impl NotifyConfig {
     /// Refuses what no request can be sent to.
     fn check(&self) -> Result<()> {
-        let is_webhook = |url: &str| {
-            let parsed = reqwest::Url::parse(url);
-            parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        };
         for (setting, url) in [("notify.tenant_url", &self.tenant_url), ("notify.operator_url", &self.operator_url)] {
-            if let Some(url) = url.as_deref().filter(|url| !is_webhook(url)) {
+            if let Some(url) = url.as_deref().filter(|url| !is_web(url)) {
                 return Err(Error::invalid("a webhook is an http:// or https:// URL").with(setting, url));
             }
         }
@@ -164,6 +163,11 @@ impl NotifyConfig {
         }
         Ok(())
     }
+}
+
+/// Whether something on the web is meant.
+fn is_web(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// Bounds, as [`DoorLimits`] explains them.
@@ -205,7 +209,7 @@ impl Default for LimitsConfig {
             unpacked_bytes_max: limits.unpacked_bytes_max,
             events_bytes_max: limits.events_bytes_max,
             events_max: limits.events_max,
-            sql_bytes_max: limits.sql_bytes_max,
+            sql_bytes_max: 256 << 10,
             freshness_wait_seconds: limits.freshness_wait.as_secs(),
             freshness_wait_seconds_max: limits.freshness_wait_max.as_secs(),
             drain_seconds_max: limits.drain_max.as_secs(),
@@ -235,7 +239,7 @@ impl LimitsConfig {
             ("limits.query_memory_bytes_max", self.query_memory_bytes_max > 0),
         ];
         if let Some((setting, _)) = has_room.into_iter().find(|(_, has_room)| !has_room) {
-            return Err(Error::invalid("this limit is at least 1").with("setting", setting));
+            return Err(Error::invalid("this limit is at least 1").with("setting", setting).with("value", 0));
         }
         let times = [
             ("limits.hello_seconds_max", self.hello_seconds_max),
@@ -256,7 +260,8 @@ fn check_seconds(setting: &str, seconds: u64) -> Result<()> {
     if seconds <= SECONDS_MAX {
         return Ok(());
     }
-    Err(Error::invalid(format!("this time is at most {SECONDS_MAX} seconds")).with("setting", setting))
+    let error = Error::invalid(format!("this time is at most {SECONDS_MAX} seconds"));
+    Err(error.with("setting", setting).with("value", seconds))
 }
 
 /// Logs, traces and counters.
@@ -294,8 +299,7 @@ impl Config {
     ///
     /// As [`Config::read`].
     pub fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text)
-            .map_err(|error| Error::invalid(format!("not a configuration: {}", error.to_string().trim())))?;
+        let config = read::config(text)?;
         let is_folder = |url: &String| url.starts_with("file:///") || url.starts_with("s3://");
         if let Some(url) = config.batches.folders.iter().find(|url| !is_folder(url)) {
             return Err(Error::invalid("batches.folders are file:///… or s3://…").with("folder", url));
@@ -305,8 +309,35 @@ impl Config {
         }
         config.notify.check()?;
         config.limits.check()?;
+        if let Some(url) = config.telemetry.otlp_endpoint.as_deref().filter(|url| !is_web(url)) {
+            let error = Error::invalid("traces go to an http:// or https:// URL, such as http://127.0.0.1:4317");
+            return Err(error.with("telemetry.otlp_endpoint", url));
+        }
         check_seconds("compaction.every_seconds", config.compaction.every_seconds)?;
         Ok(config)
+    }
+
+    /// Refuses doors that cannot all be opened, and that none is.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, with the settings.
+    pub fn check_doors(&self) -> Result<()> {
+        let doors =
+            [("http", self.http_address()), ("postgres", self.postgres_address()), ("flight", self.flight_address())];
+        let open: Vec<_> = doors.into_iter().filter_map(|(door, address)| Some((door, address?))).collect();
+        if open.is_empty() {
+            let error = Error::invalid("no door is open, so nothing comes in and nobody is answered");
+            return Err(error.with("hint", "set http.enabled, postgres.enabled or flight.enabled to true"));
+        }
+        for (index, (door, address)) in open.iter().enumerate() {
+            if let Some((other, _)) = open[..index].iter().find(|(_, other)| are_one(address, other)) {
+                return Err(Error::invalid("two doors cannot have one address: choose another port for one of them")
+                    .with("settings", format!("{other}.address, {door}.address"))
+                    .with("address", address));
+            }
+        }
+        Ok(())
     }
 
     /// Where the HTTP door opens.
@@ -339,7 +370,6 @@ impl Config {
             unpacked_bytes_max: limits.unpacked_bytes_max,
             events_bytes_max: limits.events_bytes_max,
             events_max: limits.events_max,
-            sql_bytes_max: limits.sql_bytes_max,
             freshness_wait: Duration::from_secs(limits.freshness_wait_seconds),
             freshness_wait_max: Duration::from_secs(limits.freshness_wait_seconds_max),
             drain_max: Duration::from_secs(limits.drain_seconds_max),
@@ -355,6 +385,13 @@ impl Config {
         options.otlp_endpoint.clone_from(&self.telemetry.otlp_endpoint);
         options
     }
+}
+
+/// Whether only one of two doors can be there; of port 0 each gets a port of its own.
+fn are_one(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let is_everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let is_there = one.ip() == other.ip() || (is_everywhere && one.is_ipv4() == other.is_ipv4());
+    one.port() != 0 && one.port() == other.port() && is_there
 }
 
 #[cfg(test)]

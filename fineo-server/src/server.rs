@@ -43,7 +43,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `Invalid` when a door would open to other machines without encryption or tokens and that was not asked for in so
+    /// `Invalid` when no door is open, two have one address, or a door would open to other machines without encryption or tokens and that was not asked for in so
     /// many words, or the certificate cannot be used; `Unavailable` when an address is taken.
     pub async fn open(
         config: &Config,
@@ -51,14 +51,15 @@ impl Server {
         credentials: Credentials,
         directory: Option<PathBuf>,
     ) -> Result<Self> {
+        config.check_doors()?;
         let tls = match (&config.tls.certificate, &config.tls.key) {
             (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
             _ => None,
         };
         check_exposure(config, tls.is_some(), credentials.is_empty())?;
-        let http = listen(config.http_address()).await?;
-        let postgres = listen(config.postgres_address()).await?;
-        let flight = listen(config.flight_address()).await?;
+        let http = listen("http.address", config.http_address()).await?;
+        let postgres = listen("postgres.address", config.postgres_address()).await?;
+        let flight = listen("flight.address", config.flight_address()).await?;
         let scratch = directory.as_ref().map(|directory| directory.join("scratch"));
         let socket = match directory {
             None => None,
@@ -221,7 +222,7 @@ fn check_exposure(config: &Config, is_encrypted: bool, has_no_token: bool) -> Re
         .with("hint", "set tls.certificate and tls.key, and make a token with: fineo token create --tenant T"))
 }
 
-async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+async fn listen(setting: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     let Some(address) = address else { return Ok(None) };
     let taken = |source: std::io::Error| {
         let hint = match source.kind() {
@@ -229,7 +230,7 @@ async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
             std::io::ErrorKind::PermissionDenied => "choose a port from 1024 on, or run with the right to this one",
             _ => "choose an address of this machine",
         };
-        let error = Error::unavailable("the address cannot be listened on").with("address", address);
+        let error = Error::unavailable("the address cannot be listened on").with(setting, address);
         error.with("hint", hint).with_source(source)
     };
     TcpListener::bind(address).await.map(Some).map_err(taken)

@@ -75,8 +75,6 @@ pub struct DoorLimits {
     pub events_bytes_max: usize,
     /// The most events of a request.
     pub events_max: u64,
-    /// The most bytes of an SQL statement. Nothing looks at it as yet: the bounds of a query hold for its text.
-    pub sql_bytes_max: usize,
     /// How long a query with a position waits for that position when it says no time of its own.
     pub freshness_wait: Duration,
     /// How long a query may ask to wait for a position.
@@ -101,7 +99,6 @@ impl Default for DoorLimits {
             unpacked_bytes_max: 10 * 1024 * 1024,
             events_bytes_max: 10 * 1024 * 1024,
             events_max: 10_000,
-            sql_bytes_max: 1024 * 1024,
             freshness_wait: Duration::from_secs(10),
             freshness_wait_max: Duration::from_secs(60),
             are_metrics_public: false,

@@ -47,8 +47,12 @@ impl Telemetry {
     /// `Invalid` when the filter or the endpoint has no meaning, or logging has begun already.
     pub fn begin(options: &TelemetryOptions) -> Result<Self> {
         let invalid = |what: &'static str| move |source| Error::invalid(what).with_source(StdError(source));
-        let filter =
-            EnvFilter::try_new(&options.log).map_err(|error| invalid("not a log filter")(error.to_string()))?;
+        let filter = EnvFilter::try_new(&options.log).map_err(|error| {
+            let hint = "write it such as warn,fineo_server=info; levels are off, error, warn, info, debug and trace, and \
+                        RUST_LOG goes before the setting";
+            let refused = invalid("not a log filter")(error.to_string());
+            refused.with("telemetry.log", &options.log).with("hint", hint)
+        })?;
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
         let lines = match options.is_json {
             true => lines.with_target(true).boxed(),
@@ -79,7 +83,7 @@ impl Telemetry {
 fn exporter(endpoint: &str) -> Result<SdkTracerProvider> {
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build().map_err(|error| {
         Error::invalid("traces cannot be sent there")
-            .with("endpoint", endpoint)
+            .with("telemetry.otlp_endpoint", endpoint)
             .with_source(StdError(error.to_string()))
     })?;
     let resource = Resource::builder().with_service_name("fineo").build();

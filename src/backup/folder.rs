@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{ErrorKind as Kind, Write},
     path::{Path, PathBuf},
 };
 
@@ -31,18 +31,30 @@ pub(super) struct Listed {
 }
 
 fn failed(what: &'static str, path: &Path, source: std::io::Error) -> Error {
-    let kind =
-        if source.kind() == std::io::ErrorKind::StorageFull { ErrorKind::StorageFull } else { ErrorKind::Unavailable };
-    Error::new(kind, format!("the folder of a backup cannot be {what}"))
-        .with("path", path.display())
-        .with_source(source)
+    let (kind, hint) = match source.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded => (ErrorKind::StorageFull, None),
+        Kind::PermissionDenied => {
+            (ErrorKind::Invalid, Some("let the user that fineo runs as read and write there, or name another folder"))
+        }
+        // Whoever named it can name another; waiting does not help.
+        Kind::ReadOnlyFilesystem | Kind::NotFound | Kind::NotADirectory | Kind::AlreadyExists | Kind::InvalidInput => {
+            (ErrorKind::Invalid, Some("name another folder"))
+        }
+        _ => (ErrorKind::Unavailable, None),
+    };
+    let error = Error::new(kind, format!("the folder of a backup cannot be {what}")).with("path", path.display());
+    let error = match hint {
+        Some(hint) => error.with("hint", hint),
+        None => error,
+    };
+    error.with_source(source)
 }
 
 /// Fails unless `folder` is new or empty.
 pub(super) fn check_empty(folder: &Path) -> Result<()> {
     let mut entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
         Err(source) => return Err(failed("read", folder, source)),
     };
     if entries.next().is_none() {
@@ -111,7 +123,7 @@ impl FolderReader {
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(LIST);
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => Error::not_found("no backup in this folder, or one that was not finished")
+            Kind::NotFound => Error::not_found("no backup in this folder, or one that was not finished")
                 .with("path", folder.display())
                 .with_source(source),
             _ => failed("read", &path, source),
@@ -146,7 +158,7 @@ impl FolderReader {
         }
         let path = self.folder.join(&file.path);
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => damaged("a file of the backup is missing").with_source(source),
+            Kind::NotFound => damaged("a file of the backup is missing").with_source(source),
             _ => failed("read", &path, source),
         })?;
         if bytes.len() as u64 != file.bytes || *blake3::hash(&bytes).to_hex() != *file.blake3 {

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fineo_backend_local::LocalOptions;
 use fineo_core::{
     Error, ErrorKind, MetricId, Position, Result, TenantId,
     archive::{Created, SegmentName, Stage},
@@ -17,7 +18,7 @@ use super::{
     folder::{FolderReader, check_empty},
     rows, subjects,
 };
-use crate::{Builder, Fineo, Parts, builder::local_parts_after};
+use crate::{Builder, Fineo, Parts, builder::local_parts_with};
 
 impl Builder {
     /// Makes the instance that this builder would open out of the backup in `folder`, and closes it again. Every file is
@@ -38,7 +39,8 @@ impl Builder {
         check_empty(&directory)?;
         let reader = FolderReader::open(folder.as_ref())?;
         let unfinished = Unfinished::begin(&directory)?;
-        let (parts, local) = local_parts_after(directory, last_position(&reader)?).await?;
+        let options = LocalOptions::default().with_positions_after(last_position(&reader)?);
+        let (parts, local) = local_parts_with(directory, options).await?;
         let mut report = BackupReport::default();
         copy(&reader, &parts, &mut report).await?;
         let tenants = parts.repo.tenants().await?;

@@ -100,6 +100,13 @@ async fn a_restored_instance_answers_as_the_one_that_was_backed_up() {
     assert_eq!(answers(&fineo).await, wanted);
     let refused = fineo.backup(&copy).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+    let file = copy.join("backup.json");
+    for nowhere in [file.join("within"), file] {
+        let refused = fineo.backup(&nowhere).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+        let told = refused.to_string();
+        assert!(told.contains("backup.json") && told.contains("name another folder"), "{told}");
+    }
     fineo.close().await.unwrap();
 
     assert_eq!(Fineo::local(&again).restore_from(&copy).await.unwrap(), report);

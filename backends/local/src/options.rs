@@ -24,6 +24,8 @@ pub struct LocalOptions {
     pub fsync: bool,
     /// Positions that are given out from now on lie behind this one: the last of a directory that this one is made of.
     pub positions_after: Option<Position>,
+    /// Whether a directory in which there is no store becomes one.
+    pub creates_missing: bool,
 }
 
 impl Default for LocalOptions {
@@ -38,6 +40,7 @@ impl Default for LocalOptions {
             ballast_bytes: 64 << 20,
             fsync: true,
             positions_after: None,
+            creates_missing: true,
         }
     }
 }
@@ -96,6 +99,13 @@ impl LocalOptions {
     #[must_use]
     pub fn with_positions_after(mut self, last: Option<Position>) -> Self {
         self.positions_after = last;
+        self
+    }
+
+    /// Says whether a directory in which there is no store becomes one.
+    #[must_use]
+    pub fn with_creates_missing(mut self, creates: bool) -> Self {
+        self.creates_missing = creates;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -33,6 +33,9 @@ pub(crate) struct Root {
 impl Root {
     /// Takes the directory for this process.
     pub(crate) fn open(path: &Path, options: LocalOptions, disk: Arc<dyn Disk>) -> Result<Self> {
+        if !options.creates_missing {
+            check_there(path)?;
+        }
         let failed = |source| failure::directory_error(path, source);
         for changed in crate::disk::create_directories(path).map_err(failed)? {
             disk.sync_directory(&changed).map_err(failed)?;
@@ -118,6 +121,29 @@ pub(crate) fn closed() -> Error {
 /// The name of the repository's file.
 pub(crate) const REPOSITORY: &str = "repo.redb";
 
+/// What is made in a directory once there is a repository.
+const DATA: [&str; 4] = ["archive", "log", "nearline", "tables"];
+
+/// Data in a directory, which without its repository is of no use: nobody would know any tenant, and positions would begin anew.
+pub(crate) fn data_in(path: &Path) -> Option<PathBuf> {
+    DATA.into_iter().map(|folder| path.join(folder)).find(|folder| folder.exists())
+}
+
+/// Fails where there is no store, and makes nothing.
+fn check_there(path: &Path) -> Result<()> {
+    let metadata = std::fs::metadata(path.join(REPOSITORY));
+    match metadata {
+        Err(source) if source.kind() == ErrorKind::NotFound && data_in(path).is_none() => {
+            Err(Error::not_found("there is no store of fineo in this directory").with("path", path.display()).with(
+                "hint",
+                "name another one; the first that takes events in (fineo ingest, fineo serve) or declares something makes a store",
+            ))
+        }
+        // Whatever else there is, opening it says what is wrong with it.
+        _ => Ok(()),
+    }
+}
+
 /// The right to a directory, in the kernel's hands: of the file that tells who has it, and of the repository, for somebody may take
 /// the former for a stale one and remove it.
 #[derive(Debug)]
@@ -149,7 +175,8 @@ fn take_lock(path: &Path) -> Result<DirectoryLock> {
             let _ = file.read_to_string(&mut holder);
             let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
             return Err(Error::unavailable(format!("directory is in use by {}", holder.trim()))
-                .with("path", path.parent().unwrap_or(path).display()));
+                .with("path", path.parent().unwrap_or(path).display())
+                .with("hint", "one process at a time has it: end that one, or name another directory"));
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }

@@ -96,6 +96,19 @@ pub(crate) enum SchemaVerb {
     },
 }
 
+impl SchemaVerb {
+    /// Whether a directory in which there is no store becomes one by it.
+    pub(crate) fn creates_missing(&self) -> bool {
+        match self {
+            Self::Metric { verb } => !matches!(verb, MetricVerb::List | MetricVerb::Show { .. }),
+            Self::Role { verb } => !matches!(verb, RoleVerb::List),
+            Self::Field { .. } | Self::Set(_) => true,
+            Self::Apply(args) => !args.dry_run,
+            Self::Export | Self::History | Self::Undo { .. } | Self::Discovered { .. } | Self::Suggest { .. } => false,
+        }
+    }
+}
+
 /// Options of `fineo schema apply`.
 #[derive(Debug, Args)]
 #[command(

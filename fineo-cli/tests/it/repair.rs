@@ -43,8 +43,16 @@ fn only_the_errors_that_a_condition_chooses_are_replayed_and_stay_marked_when_ro
         assert_eq!(program.ask(open), "n\n1\n");
         assert_eq!(program.ask("SELECT count(b) AS n FROM m"), "n\n2\n");
     }
-    let refused = replay("no_such_column = 1");
-    assert!(!refused.status.success());
+    for (predicate, place) in [
+        ("no_such_column = 1", "column=no_such_column, position=line 1, column 1"),
+        ("code = 'x'\n  AND no_such_column = 1", "column=no_such_column, position=line 2, column 7"),
+        ("code =", "found: the end of the condition, position=line 1, column 7"),
+    ] {
+        let refused = replay(predicate);
+        assert!(!refused.status.success());
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(told.contains(place), "{told}");
+    }
     program.done("compact --keep-nearline 0");
     assert!(replay("code = 'timestamp_unreadable'").status.success());
     program.done("compact --keep-nearline 0");
@@ -80,6 +88,15 @@ fn the_archive_keeps_everything_that_is_young() {
     let output = program.command_of(replay).output().unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["events"], &report["expired_until"]), (&1.into(), &serde_json::Value::Null), "{report}");
+}
+
+#[test]
+fn a_directory_is_not_replayed_into_itself() {
+    let program = Program::new();
+    program.ingest(EVENTS);
+    let refused = program.run("replay --tenant t --into ./store/../store");
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("name another one"), "{refused:?}");
 }
 
 // I1, I2, R1

@@ -155,9 +155,14 @@ fn a_second_server_and_an_open_address_are_refused() {
     let config = program.file("server.toml", "[http]\nadress = '127.0.0.1:0'\n");
     let unknown = program.run(&format!("serve --config {}", config.display()));
     assert!(unknown.code == 1 && unknown.stderr.contains("expected"), "{unknown:?}");
+    let doubled = program.run("serve --http-addr 127.0.0.1:7999 --pg-addr 127.0.0.1:7999");
+    assert!(doubled.code == 1 && doubled.stderr.contains("http.address, postgres.address"), "{doubled:?}");
+    let filter = program.command(SERVE).env("RUST_LOG", "a=b=c").output().unwrap();
+    assert!(String::from_utf8_lossy(&filter.stderr).contains("telemetry.log=a=b=c"), "{filter:?}");
     let served = Served::new(&program);
     let second = program.run("serve --http-addr 127.0.0.1:0");
     assert_eq!(second.code, 1, "{second:?}");
+    assert!(second.stderr.contains("end that one") && !second.stderr.contains("in a moment"), "{second:?}");
     assert_eq!(served.stop(), 0);
 }
 

@@ -7,6 +7,7 @@ use crate::program::{Program, answer};
 #[test]
 fn a_second_process_is_refused_and_told_who_holds_the_directory() {
     let program = Program::new();
+    program.ingest("{\"metrictype\":\"m\",\"timestamp\":1,\"a\":1}");
     // Whoever comes first holds it: the import is begun again until it was that.
     for _ in 0..20 {
         let mut holder = program.command("ingest --tenant t -").stdin(Stdio::piped()).spawn().unwrap();
@@ -21,6 +22,7 @@ fn a_second_process_is_refused_and_told_who_holds_the_directory() {
         }
         assert_eq!(refused.code, 1, "{refused:?}");
         assert!(refused.stderr.contains("fineo ingest"), "{refused:?}");
+        assert!(refused.stderr.contains("end that one") && !refused.stderr.contains("in a moment"), "{refused:?}");
         assert_eq!(program.run("status").code, 0);
         return;
     }
@@ -35,6 +37,70 @@ fn a_file_in_the_place_of_the_directory_is_refused_and_left_alone() {
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("not a directory") && !answer.stderr.contains("try again"), "{answer:?}");
     assert_eq!(std::fs::read(program.path("store")).unwrap(), b"mine");
+}
+
+#[test]
+fn what_only_works_with_a_store_makes_none() {
+    let program = Program::new();
+    let files = || std::fs::read_dir(program.path("")).unwrap().count();
+    let lines = [
+        "status",
+        "capabilities",
+        "sql --tenant t SELECT+1",
+        "errors --tenant t",
+        "tables --tenant t",
+        "schema --tenant t history",
+        "schema --tenant t export",
+        "schema --tenant t metric list",
+        "schema --tenant t discovered",
+        "token list",
+        "compact",
+        "replay --tenant t --stage raw",
+        "backup --to copy",
+    ];
+    for is_foreign in [false, true] {
+        if is_foreign {
+            std::fs::create_dir(program.path("store")).unwrap();
+            program.file("store/mine.txt", "mine");
+        }
+        let before = files();
+        for line in lines {
+            let refused = program.run(line);
+            assert_eq!(refused.code, 1, "{line}: {refused:?}");
+            let said = "there is no store of fineo in this directory: path=";
+            assert!(refused.stderr.contains(said) && refused.stderr.contains("fineo ingest"), "{line}: {refused:?}");
+            assert_eq!(files(), before, "{line}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(program.path("store")).unwrap().count(), 1);
+    program.done("token create --tenant t");
+    program.done("status");
+}
+
+#[test]
+fn a_repository_that_is_none_is_told_with_its_file_and_what_to_do() {
+    let program = Program::new();
+    program.ingest("{\"metrictype\":\"m\",\"timestamp\":1,\"a\":1}");
+    let kept = std::fs::read(program.path("store/repo.redb")).unwrap();
+    for junk in [&b"junk"[..], &[b'x'; 10_000], &kept[..kept.len() / 2]] {
+        program.file("store/repo.redb", junk);
+        let refused = program.run("status");
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains("repo.redb") && refused.stderr.contains("restore them"), "{refused:?}");
+        assert!(!refused.stderr.contains("in a moment"), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_tenant_that_nothing_is_known_of_is_told_from_one_with_nothing_to_compact() {
+    let program = Program::new();
+    program.ingest("{\"metrictype\":\"m\",\"timestamp\":1,\"a\":1}");
+    program.done("compact");
+    let known = program.run("compact --tenant t");
+    assert!(known.code == 0 && !known.stderr.contains("note:"), "{known:?}");
+    let unknown = program.run("compact --tenant nope");
+    assert_eq!(unknown.code, 0, "{unknown:?}");
+    assert!(unknown.stderr.contains("for tenant nope; there are tenants t"), "{unknown:?}");
 }
 
 #[test]

@@ -39,8 +39,19 @@ fn what_has_no_meaning_is_refused_with_what_would_have() {
         ("[htpp]\n", "http"),
         ("[limits]\nbody_bytes_max = 'much'", "line 2"),
         ("[tls]\ncertificate = 'a.pem'", "tls.key"),
-        ("[http]\naddress = 'localhost'", "address"),
-        ("[limits]\nconnections_max = 0", "limits.connections_max"),
+        (
+            "[http]\naddress = 'localhost'",
+            "\"127.0.0.1:8080\" or \"[::1]:8080\": setting=http.address, value='localhost'",
+        ),
+        ("[flight]\n# here\naddress = 80", "setting=flight.address, value=80, position=line 3, column 11"),
+        ("[limits]\nconnections_max = -1", "from 0 to 9223372036854775807: setting=limits.connections_max, value=-1"),
+        (
+            "[compaction]\narchive_retain_days = 5000000000",
+            "from 0 to 4294967295: setting=compaction.archive_retain_days",
+        ),
+        ("[http]\nenabled = 'yes'", "setting=http.enabled, value='yes'"),
+        ("[telemetry]\notlp_endpoint = 'localhost:4317'", "telemetry.otlp_endpoint=localhost:4317"),
+        ("[limits]\nconnections_max = 0", "setting=limits.connections_max, value=0"),
         ("[limits]\nquery_seconds_max = 0", "limits.query_seconds_max"),
         ("[limits]\nhello_seconds_max = 9223372036854775807", "limits.hello_seconds_max"),
         ("[limits]\nstall_seconds_max = 1000000001", "limits.stall_seconds_max"),
@@ -52,5 +63,47 @@ fn what_has_no_meaning_is_refused_with_what_would_have() {
     ] {
         let error = Config::parse(text).unwrap_err().to_string();
         assert!(error.contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    for text in [
+        "[notify]\nbearer_token = SECRET",
+        "[notify]\nbearer_token = \"SECRET",
+        "[notify]\nbearer_token = 'SECRET\ntenant_url = 'http://x'",
+        "[notify]\nbearer_token = ['SECRET']",
+        "[notify]\nbearer_token = { SECRET = 1 }",
+        "[notify]\nbearer_token: SECRET",
+        "[notify]\nbearer_tokn = 'SECRET'",
+        "notify.bearer_token = SECRET",
+        "bearer_token = 'SECRET'",
+        "[notify]\nbearer_token = \"SECRET\\n\"",
+    ] {
+        let error = Config::parse(text).unwrap_err();
+        assert!(!format!("{error:?}").contains("SECRET"), "{error:?}");
+        assert!(error.to_string().contains("notify") || error.to_string().contains("bearer_tok"), "{error}");
+    }
+    let number = Config::parse("[notify]\nbearer_token = 271828").unwrap_err().to_string();
+    assert!(number.contains("in quotes: setting=notify.bearer_token") && !number.contains("271828"), "{number}");
+}
+
+#[test]
+fn doors_that_cannot_all_be_opened_are_refused() {
+    for (text, settings) in [
+        ("http.address = '127.0.0.1:7000'\nflight.address = '127.0.0.1:7000'", "http.address, flight.address"),
+        ("postgres.address = '0.0.0.0:8080'", "http.address, postgres.address"),
+        ("http.enabled = false\npostgres.enabled = false\nflight.enabled = false", "http.enabled, postgres.enabled"),
+    ] {
+        let error = Config::parse(text).unwrap().check_doors().unwrap_err().to_string();
+        assert!(error.contains(settings), "{error}");
+    }
+    for text in [
+        "",
+        "http.address = '127.0.0.1:0'\nflight.address = '127.0.0.1:0'",
+        "http.address = '127.0.0.2:5433'",
+        "http.address = '[::1]:5433'",
+    ] {
+        Config::parse(text).unwrap().check_doors().unwrap();
     }
 }

@@ -126,13 +126,12 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
     Ok((Arc::new(SharedDatabase(RwLock::new(Some(database)))), epoch))
 }
 
-/// That there is nothing yet of what is made once there is a repository: without it nobody knows any tenant, and positions would
-/// begin anew.
+/// That there is no data yet in a directory whose repository is new.
 fn check_new(root: &Root, path: &Path) -> Result<()> {
-    match ["archive", "log", "nearline", "tables"].into_iter().find(|folder| root.path.join(folder).exists()) {
-        Some(folder) => Err(Error::corrupt("the directory has data, and its repository is gone")
+    match root::data_in(&root.path) {
+        Some(data) => Err(Error::corrupt("the directory has data, and its repository is gone")
             .with("path", path.display())
-            .with("data", root.path.join(folder).display())
+            .with("data", data.display())
             .with("hint", "put the file back, or restore a backup into an empty directory")),
         None => Ok(()),
     }

@@ -30,7 +30,8 @@ use crate::{
         AggregatesLook, AsksAtOnce, ChecksRanges, ComparesEquals, ComparesTruth, CountPlanner, CountsCopies,
         FiltersRows, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsNulls, KeepsTests, KeptPlans, KnowsRanges,
         ListsZeros, LiteralPlanner, NamesConstants, NamesKeys, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn,
-        TestsSubqueries, TurnsConstants, bins, formats, growth, guarded, parts, sized, whole, work,
+        TestsSubqueries, TurnsConstants, alternatives, bins, formats, functions, growth, guarded, parts, sized, whole,
+        work,
     },
 };
 
@@ -169,10 +170,12 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
-    let functions = bins::of_any_year(SessionStateDefaults::default_scalar_functions());
+    let functions = functions::with_ours(SessionStateDefaults::default_scalar_functions());
+    let functions = alternatives::of_one_type(bins::of_any_year(functions));
     let functions = formats::of_both(parts::in_full(functions));
     let functions = guarded::of_any_number(work::bounded(functions));
     let functions = sized::of_small_types(growth::bounded(functions, limits.memory_bytes_max));
+    let aggregates = functions::with_our_aggregates(SessionStateDefaults::default_aggregate_functions());
     // The first that plans an expression decides.
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(JoinPlanner::new(&functions, limits.memory_bytes_max)));
@@ -198,7 +201,7 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_expr_planners(planners)
         .with_scalar_functions(functions)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-        .with_aggregate_functions(whole::exact(SessionStateDefaults::default_aggregate_functions()))
+        .with_aggregate_functions(whole::exact(aggregates))
         .with_window_functions(whole::signed(SessionStateDefaults::default_window_functions()))
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_analyzer_rule(Arc::new(KeepsCasts))

@@ -3,7 +3,7 @@
 //! Every error of a query has a context `code`: lower snake case and stable. Where there is something to do
 //! about it, a context `hint` says what; `position` says where in the text, where that is known.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{cmp::Reverse, collections::BTreeSet, sync::LazyLock};
 
 use arrow::error::ArrowError;
 use datafusion::{
@@ -13,13 +13,16 @@ use datafusion::{
 };
 use fineo_core::{Error, ErrorKind};
 
+use crate::plan::functions;
+
 /// The names of all functions.
 static FUNCTIONS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let scalar = SessionStateDefaults::default_scalar_functions();
     let aggregate = SessionStateDefaults::default_aggregate_functions();
     let window = SessionStateDefaults::default_window_functions();
     let names = scalar.iter().map(|function| function.name()).chain(aggregate.iter().map(|function| function.name()));
-    names.chain(window.iter().map(|function| function.name())).map(str::to_owned).collect()
+    let engines = names.chain(window.iter().map(|function| function.name())).map(str::to_owned);
+    engines.chain(functions::names().map(str::to_owned)).collect()
 });
 
 /// An error of the caller's with a stable code.
@@ -145,7 +148,10 @@ fn planning(whole: &str) -> Error {
         let refused = refused("unknown_function", "no such function").with("function", name);
         // The engine names any of several that are as near, another one each time.
         let distance = |known: &&String| levenshtein(&name.to_lowercase(), known);
-        let near = FUNCTIONS.iter().min_by_key(distance).filter(|near| 2 * distance(near) <= name.len());
+        let begins_alike =
+            |known: &str| name.chars().zip(known.chars()).take_while(|(one, other)| one == other).count();
+        let near = FUNCTIONS.iter().min_by_key(|known| (distance(known), Reverse(begins_alike(known))));
+        let near = near.filter(|near| 2 * distance(near) <= name.len());
         return match near {
             Some(near) => refused.with("hint", format!("did you mean {near}?")),
             None => refused,

@@ -10,7 +10,10 @@ use datafusion::{
 };
 use fineo_core::{TimeRange, nearline::Predicate};
 
-use crate::column::{Column, Content, TIMESTAMP};
+use crate::{
+    column::{Column, Content, TIMESTAMP},
+    plan::functions,
+};
 
 /// What one filter says of the scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,21 @@ fn column_of<'a>(expr: &Expr, columns: &'a [Column]) -> Option<&'a Column> {
 
 fn is_time(expr: &Expr, columns: &[Column]) -> bool {
     column_of(expr, columns).is_some_and(|column| matches!(column.content, Content::Timestamp))
+}
+
+/// Whether `expr` is what a clock in some zone shows at the time of a row.
+fn is_clock(expr: &Expr, columns: &[Column]) -> bool {
+    let Expr::ScalarFunction(call) = expr else { return false };
+    let [_, time] = call.args.as_slice() else { return false };
+    match call.name() {
+        functions::ZONED => is_time(time, columns),
+        _ => false,
+    }
+}
+
+/// The instants at which any clock may show what is within `shown`: none is a day from UTC.
+fn wider(shown: TimeRange) -> TimeRange {
+    TimeRange { from: shown.from.saturating_sub(DAY_MICROS), to: shown.to.saturating_add(DAY_MICROS) }
 }
 
 const EMPTY: TimeRange = TimeRange { from: i64::MAX, to: i64::MIN };
@@ -100,6 +118,10 @@ fn compared(left: &Expr, op: Operator, right: &Expr, columns: &[Column]) -> (Tim
             Some(time) => (time, true),
             None => (TimeRange::ALL, false),
         },
+        _ if is_clock(tested, columns) => {
+            (micros(literal).and_then(|shown| range(op, shown)).map_or(TimeRange::ALL, wider), false)
+        }
+        Expr::Cast(cast) if is_clock(&cast.expr, columns) => (days(op, literal).map_or(TimeRange::ALL, wider), false),
         // A day is compared: any instant of the day may be meant.
         Expr::Cast(cast) if is_time(&cast.expr, columns) => (days(op, literal).unwrap_or(TimeRange::ALL), false),
         Expr::TryCast(cast) if is_time(&cast.expr, columns) => (days(op, literal).unwrap_or(TimeRange::ALL), false),

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::{arrow::datatypes::DECIMAL128_MAX_PRECISION, common::ScalarValue};
+use datafusion::{
+    arrow::datatypes::{DECIMAL128_MAX_PRECISION, IntervalMonthDayNano},
+    common::ScalarValue,
+};
 use fineo_core::Timestamp;
+
+use crate::sql::lengths::{self, Length};
 
 /// The value of a placeholder.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +37,17 @@ pub enum Parameter {
     },
     /// A day, counted from 1970-01-01.
     Date(i32),
+    /// A time of day: microseconds since midnight.
+    Time(i64),
+    /// An interval, whose parts do not follow from each other.
+    Interval {
+        /// Its months.
+        months: i32,
+        /// Its days.
+        days: i32,
+        /// What is shorter than a day, in nanoseconds.
+        nanos: i64,
+    },
 }
 
 impl From<&str> for Parameter {
@@ -65,6 +81,11 @@ impl From<Timestamp> for Parameter {
 }
 
 impl Parameter {
+    /// The interval that `text` says, as `1 day 04:05:06` or `P1DT4H`; none where it says none.
+    pub fn interval(text: &str) -> Option<Self> {
+        lengths::read(text).map(|Length { months, days, nanos }| Self::Interval { months, days, nanos })
+    }
+
     pub(crate) fn scalar(&self) -> ScalarValue {
         match self {
             Self::Null => ScalarValue::Null,
@@ -76,6 +97,10 @@ impl Parameter {
             Self::Bytes(bytes) => ScalarValue::Binary(Some(bytes.to_vec())),
             Self::Decimal { value, scale } => ScalarValue::Decimal128(Some(*value), DECIMAL128_MAX_PRECISION, *scale),
             Self::Date(day) => ScalarValue::Date32(Some(*day)),
+            Self::Time(micros) => ScalarValue::Time64Microsecond(Some(*micros)),
+            Self::Interval { months, days, nanos } => {
+                ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(*months, *days, *nanos)))
+            }
         }
     }
 }

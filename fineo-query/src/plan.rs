@@ -1,6 +1,7 @@
 //! From one statement to a plan that can run.
 
 mod alike;
+pub(crate) mod alternatives;
 mod as_it_is;
 mod at_once;
 pub(crate) mod bins;
@@ -11,6 +12,7 @@ mod correlated;
 mod emptied;
 mod equals;
 pub(crate) mod formats;
+pub(crate) mod functions;
 mod groupings;
 pub(crate) mod growth;
 pub(crate) mod guarded;
@@ -71,6 +73,7 @@ use crate::{
         apart::{tell_apart, tell_groups_apart},
         asked::Asked,
         lift::{self, Lifted},
+        placeholders,
         rewrite::{ResultNames, rewrite},
         text,
     },
@@ -129,8 +132,9 @@ pub(crate) fn plan(question: &Question) -> Result<Planned> {
     if let Some(planned) = planned_to_keep(question) {
         return Ok(planned);
     }
-    let values = question.parameters.iter().map(Parameter::scalar).collect();
-    Unbound::of(question)?.bind(values, question)
+    let values: Vec<ScalarValue> = question.parameters.iter().map(Parameter::scalar).collect();
+    let given: Vec<_> = values.iter().map(|value| Some(value.data_type())).collect();
+    Unbound::of(question, &given)?.bind(values, question)
 }
 
 /// Makes a plan that can be kept, and answers `question` with it.
@@ -184,7 +188,7 @@ pub(crate) fn lifted(text: &str, limits: &QueryLimits) -> Option<Lifted> {
 
 /// What `question` takes and gives. A parameter is of the type `given`, else of the one that its place asks for.
 pub(crate) fn describe(question: &Question, given: &[Option<DataType>]) -> Result<Description> {
-    let unbound = Unbound::of(question)?;
+    let unbound = Unbound::of(question, given)?;
     let inferred = unbound.plan.get_parameter_types().map_err(|error| classify(&error))?;
     let count = inferred.keys().filter_map(|name| name.strip_prefix('$')?.parse().ok()).max().unwrap_or(0);
     if count > PARAMETERS_MAX {
@@ -212,9 +216,11 @@ struct Unbound {
 }
 
 impl Unbound {
-    fn of(question: &Question) -> Result<Self> {
+    /// The plan for a question whose parameters are of the types `given`, where those are known.
+    fn of(question: &Question, given: &[Option<DataType>]) -> Result<Self> {
         let limits = &question.engine.limits;
-        let statement = ours(text::parse(&question.text, limits)?, limits)?;
+        let mut statement = ours(text::parse(&question.text, limits)?, limits)?;
+        placeholders::cast(&mut statement, given);
         let asked = Asked::of(&statement);
         let catalog = Catalog::of(&question.sources, &asked)?;
         Self::over(statement, &asked, catalog, question)

@@ -5,21 +5,24 @@ pub(crate) mod asked;
 pub(crate) mod bounds;
 pub(crate) mod brackets;
 pub(crate) mod lift;
+pub(crate) mod placeholders;
 pub(crate) mod rewrite;
 pub(crate) mod text;
 
 mod compared;
 mod dialect;
+mod discrete;
 mod fetch;
 mod grouped;
+pub(crate) mod lengths;
 mod merged;
 mod rows;
 mod similar;
+mod spoken;
 mod star;
 pub(crate) mod steps;
 mod tuples;
 mod windows;
-pub(crate) mod zone;
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 

@@ -24,8 +24,8 @@ use datafusion::{
 
 use fineo_core::Timestamp;
 
-use super::series;
-use crate::{catalog::Catalog, sql::zone::zone_of};
+use super::{functions::known_as, series};
+use crate::catalog::Catalog;
 
 /// The planner's view of one statement's tables.
 pub(super) struct Context<'a> {
@@ -40,10 +40,9 @@ struct Times;
 
 impl TypePlanner for Times {
     fn plan_type_field(&self, asked: &ast::DataType) -> Result<Option<FieldRef>> {
-        let zone = match (asked, zone_of(asked)) {
-            (_, Some(zone)) => Some(zone.into()),
-            (ast::DataType::Timestamp(None, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone), None) => Some("UTC".into()),
-            (ast::DataType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone), None) => None,
+        let zone = match asked {
+            ast::DataType::Timestamp(None, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => Some("UTC".into()),
+            ast::DataType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => None,
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
@@ -95,7 +94,7 @@ impl ContextProvider for Context<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(name).cloned()
+        self.state.scalar_functions().get(known_as(name)).cloned()
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -103,7 +102,7 @@ impl ContextProvider for Context<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.state.aggregate_functions().get(name).cloned()
+        self.state.aggregate_functions().get(known_as(name)).cloned()
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {

@@ -1,6 +1,7 @@
-//! Formats of `to_char` as Postgres writes them, said in those of the engine's: `YYYY-MM-DD` as `%Y-%m-%d`.
+//! Formats of `to_char`, `to_date` and `to_timestamp` as Postgres writes them, said in those of the engine's: `YYYY-MM-DD` as
+//! `%Y-%m-%d`.
 //!
-//! The engine would give back the text of a format that is not its own. What stands with a `%` is its own; what Postgres has and the
+//! The engine would give back the text of a format that is not its own, or read that text. What stands with a `%` is its own; what Postgres has and the
 //! engine has not, as names of months padded with spaces, is refused.
 
 use std::sync::Arc;
@@ -20,40 +21,70 @@ use datafusion::{
 use super::guarded::{Guard, guarded};
 use crate::error::{foreign, unsupported};
 
-/// `functions`, of which `to_char` takes formats of both.
+/// `functions`, of which those that write or read times take formats of both.
 pub(crate) fn of_both(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
-    guarded(functions, |name| (name == "to_char").then_some(Formats))
+    guarded(functions, |name| match name {
+        "to_char" => Some(Formats::Written),
+        "to_date" | "to_timestamp" => Some(Formats::Read),
+        _ => None,
+    })
 }
 
+/// What times are by a format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Formats;
+enum Formats {
+    Written,
+    Read,
+}
+
+impl Formats {
+    /// `format` as the engine writes it, for values of the type `of`.
+    fn own(&self, format: &str, of: &DataType) -> Result<String> {
+        match self {
+            Self::Written => own(format, of),
+            Self::Read => read(format),
+        }
+    }
+
+    /// How many of so many values are formats, behind the first.
+    fn count(&self, values: usize) -> usize {
+        match self {
+            Self::Written => values.saturating_sub(1).min(1),
+            Self::Read => values.saturating_sub(1),
+        }
+    }
+}
 
 impl Guard for Formats {
     fn check_asked(&self, _function: &str, args: &ReturnFieldArgs<'_>) -> Result<()> {
-        let (Some(of), Some(Some(format))) = (args.arg_fields.first(), args.scalar_arguments.get(1)) else {
-            return Ok(());
-        };
-        match format.try_as_str().flatten() {
-            Some(format) => own(format, of.data_type()).map(drop),
-            None => Ok(()),
+        let Some(of) = args.arg_fields.first() else { return Ok(()) };
+        let formats = args.scalar_arguments.iter().skip(1).take(self.count(args.scalar_arguments.len()));
+        for format in formats.copied().flatten() {
+            if let Some(format) = format.try_as_str().flatten() {
+                self.own(format, of.data_type())?;
+            }
         }
+        Ok(())
     }
 
     fn given(&self, mut args: ScalarFunctionArgs) -> Result<ScalarFunctionArgs> {
         let Some(of) = args.args.first().map(ColumnarValue::data_type) else { return Ok(args) };
-        match args.args.get_mut(1) {
-            Some(ColumnarValue::Scalar(format)) => {
-                if let Some(text) = format.try_as_str().flatten() {
-                    *format = ScalarValue::Utf8(Some(own(text, &of)?));
+        let count = self.count(args.args.len());
+        for format in args.args.iter_mut().skip(1).take(count) {
+            match format {
+                ColumnarValue::Scalar(format) => {
+                    if let Some(text) = format.try_as_str().flatten() {
+                        *format = ScalarValue::Utf8(Some(self.own(text, &of)?));
+                    }
+                }
+                ColumnarValue::Array(formats) => {
+                    let texts = cast(formats, &DataType::Utf8)?;
+                    let texts = texts.as_string::<i32>().iter();
+                    let own: Result<StringArray> =
+                        texts.map(|text| text.map(|text| self.own(text, &of)).transpose()).collect();
+                    *formats = Arc::new(own?) as ArrayRef;
                 }
             }
-            Some(ColumnarValue::Array(formats)) => {
-                let texts = cast(formats, &DataType::Utf8)?;
-                let own = texts.as_string::<i32>().iter().map(|text| text.map(|text| own(text, &of)).transpose());
-                let own: StringArray = own.collect::<Result<_>>()?;
-                *formats = Arc::new(own) as ArrayRef;
-            }
-            None => {}
         }
         Ok(args)
     }
@@ -122,6 +153,27 @@ fn own(format: &str, of: &DataType) -> Result<String> {
     Ok(own)
 }
 
+/// `format` as the engine reads it, which would leave out a time of day that has not all that it wants.
+fn read(format: &str) -> Result<String> {
+    let own = own(format, &DataType::Utf8)?;
+    let has = |pattern: &str| own.contains(pattern);
+    let is_of_hours = has("%H") || has("%I");
+    if is_of_hours && !has("%M") {
+        return Err(unread(format, "an hour is read with its minutes, as HH24:MI"));
+    }
+    if has("%I") && !has("%p") && !has("%P") {
+        return Err(unread(format, "an hour of twelve is read with AM or PM"));
+    }
+    if !is_of_hours && (has("%M") || has("%S")) {
+        return Err(unread(format, "minutes and seconds are read with their hour"));
+    }
+    Ok(own)
+}
+
+fn unread(format: &str, message: &str) -> DataFusionError {
+    foreign(unsupported(message).with("format", format.chars().take(200).collect::<String>()))
+}
+
 /// How many bytes of `text` are the pattern that it begins with, and what that is called here.
 fn pattern(text: &str) -> Option<(usize, &'static str)> {
     let begins = |pattern: &str| text.get(..pattern.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(pattern));
@@ -136,7 +188,7 @@ fn pattern(text: &str) -> Option<(usize, &'static str)> {
 
 fn unknown(format: &str, rest: &str) -> DataFusionError {
     let rest: String = rest.chars().take(20).collect();
-    let error = unsupported(&format!("to_char knows no {rest:?} in a format"));
+    let error = unsupported(&format!("a format has no {rest:?}"));
     let error = error.with("format", format.chars().take(200).collect::<String>());
     foreign(error.with("hint", "write it as '%Y-%m-%d %H:%M:%S', or text of its own in \"double quotes\""))
 }

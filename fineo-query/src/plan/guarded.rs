@@ -31,6 +31,11 @@ pub(super) trait Guard: Debug + Clone + Eq + Hash + Send + Sync + 'static {
         Ok(())
     }
 
+    /// The types as which values of the types `given` are taken, where those are not the engine's.
+    fn taken(&self, _given: &[DataType]) -> Option<Vec<DataType>> {
+        None
+    }
+
     /// What the function is given of a call that was checked.
     fn given(&self, args: ScalarFunctionArgs) -> Result<ScalarFunctionArgs> {
         Ok(args)
@@ -100,6 +105,10 @@ macro_rules! as_inner {
             self.inner.inner().short_circuits()
         }
 
+        fn conditional_arguments<'a>(&self, args: &'a [Expr]) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+            self.inner.inner().conditional_arguments(args)
+        }
+
         fn evaluate_bounds(&self, input: &[&Interval]) -> Result<Interval> {
             self.inner.inner().evaluate_bounds(input)
         }
@@ -147,6 +156,9 @@ impl<G: Guard> ScalarUDFImpl for Guarded<G> {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.inner().coerce_types(arg_types)
+        match self.guard.taken(arg_types) {
+            Some(taken) => Ok(taken),
+            None => self.inner.inner().coerce_types(arg_types),
+        }
     }
 }

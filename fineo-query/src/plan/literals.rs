@@ -37,7 +37,10 @@ use fineo_core::Timestamp;
 use fineo_schema::coerce;
 
 use self::{days::days_from, types::compared};
-use super::equals::order_by_lengths;
+use super::{
+    equals::order_by_lengths,
+    functions::{read_beside, scaled},
+};
 use crate::error::{foreign, refused};
 
 /// So many digits of what is written are those of the number that it is read as.
@@ -50,11 +53,14 @@ pub(crate) struct LiteralPlanner;
 
 impl ExprPlanner for LiteralPlanner {
     fn plan_binary_op(&self, mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, Minus, NotEq, Plus};
-        if matches!(expr.op, Plus | Minus) {
-            return Ok(days_from(expr, schema));
+        use BinaryOperator::{Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Multiply, NotEq, Plus};
+        match expr.op {
+            Plus | Minus => return Ok(days_from(expr, schema)),
+            Multiply | Divide => return Ok(scaled(expr, schema)),
+            _ => {}
         }
         if matches!(expr.op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
+            read_beside(&mut expr, schema)?;
             let is_boolean = |expr: &Expr| Kind::of(expr, schema) == Some(Kind::Boolean);
             if is_literal(&expr.right) && is_boolean(&expr.left) {
                 read(&mut expr.right, Kind::Boolean)?;

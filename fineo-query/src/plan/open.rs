@@ -48,7 +48,9 @@ impl Values<'_> {
                     | Parameter::Timestamp(_)
                     | Parameter::Bytes(_)
                     | Parameter::Decimal { .. }
-                    | Parameter::Date(_) => return None,
+                    | Parameter::Date(_)
+                    | Parameter::Time(_)
+                    | Parameter::Interval { .. } => return None,
                 }
             }
         };

@@ -17,7 +17,7 @@ use fineo_core::{Error, Result};
 
 use super::{
     asked::{Asked, constraint_mut},
-    exact, fetch, grouped, is_quoted, joined, matching, merged, parts, star, zone,
+    exact, fetch, grouped, is_quoted, joined, matching, merged, parts, star,
 };
 use crate::catalog::Catalog;
 
@@ -326,7 +326,7 @@ impl VisitorMut for Rewriter<'_> {
                     *expr = spelled;
                 }
             }
-            other => zone::as_cast(other),
+            _ => {}
         }
         ControlFlow::Continue(())
     }

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::{
 };
 use fineo_core::{Error, Result};
 
-use super::{bounds, brackets::TableBrackets, compared, dialect::Sql, rows, similar, tuples, windows};
+use super::{bounds, brackets::TableBrackets, compared, dialect::Sql, rows, similar, spoken, tuples, windows};
 use crate::{
     QueryLimits,
     error::{exceeded, place, refused},
@@ -117,7 +117,8 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     bounds::check(&statement)?;
     let is_compared = tuples::rewrite(&mut statement)?;
     compared::rewrite(&mut statement);
-    if rows::rewrite(&mut statement) || is_compared {
+    let is_spoken = spoken::rewrite(&mut statement)?;
+    if rows::rewrite(&mut statement) || is_compared || is_spoken {
         bounds::check(&statement)?;
     }
     similar::rewrite(&mut statement)?;

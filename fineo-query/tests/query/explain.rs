@@ -52,6 +52,17 @@ async fn time_ranges_reach_the_scan() {
 }
 
 #[tokio::test]
+async fn a_time_in_a_zone_reaches_the_scan_as_a_day_more_at_both_ends() {
+    let from_to = "timestamp=[2025-12-31T00:00:00Z, 2026-01-03T00:00:00Z)";
+    for filter in [
+        "timestamp AT TIME ZONE 'Europe/Berlin' >= '2026-01-01' AND timestamp AT TIME ZONE 'Europe/Berlin' < '2026-01-02'",
+        "CAST(timestamp AT TIME ZONE 'Europe/Berlin' AS DATE) = '2026-01-01'",
+    ] {
+        check(&format!("SELECT w FROM m WHERE {filter}"), &[from_to, "FilterExec"], &[]).await;
+    }
+}
+
+#[tokio::test]
 async fn days_minus_whole_days_stay_days_where_they_are_compared_with_days() {
     check(
         "SELECT w FROM m WHERE CAST(timestamp AS DATE) >= CURRENT_DATE - INTERVAL '7 days'",

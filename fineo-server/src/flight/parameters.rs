@@ -4,8 +4,8 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     compute::cast,
     datatypes::{
-        DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit,
-        TimestampMicrosecondType,
+        DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, Float64Type, Int64Type,
+        IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
     },
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
@@ -68,6 +68,16 @@ fn value(column: &ArrayRef) -> Result<Parameter, Status> {
         }
         DataType::Date32 | DataType::Date64 => {
             Parameter::Date(as_type(DataType::Date32)?.as_primitive::<Date32Type>().value(0))
+        }
+        DataType::Time32(_) | DataType::Time64(_) => {
+            let micros = as_type(DataType::Time64(TimeUnit::Microsecond))?;
+            Parameter::Time(micros.as_primitive::<Time64MicrosecondType>().value(0))
+        }
+        DataType::Interval(_) => {
+            let length = as_type(DataType::Interval(IntervalUnit::MonthDayNano))?;
+            let length = length.as_primitive::<IntervalMonthDayNanoType>().value(0);
+            let (months, days, nanos) = IntervalMonthDayNanoType::to_parts(length);
+            Parameter::Interval { months, days, nanos }
         }
         DataType::Timestamp(..) => {
             let micros = as_type(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;

@@ -1,6 +1,6 @@
 //! Which Postgres type stands for which Arrow type, and back.
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, Schema, TimeUnit};
 use arrow_pg::datatypes::field_into_pg_type;
 use pgwire::{
     api::Type,
@@ -52,6 +52,8 @@ pub(super) fn of_oid(oid: u32) -> Option<DataType> {
         Type::BYTEA => DataType::Binary,
         Type::TIMESTAMPTZ | Type::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Type::DATE => DataType::Date32,
+        Type::TIME => DataType::Time64(TimeUnit::Microsecond),
+        Type::INTERVAL => DataType::Interval(IntervalUnit::MonthDayNano),
         of => list(match of_oid(item_of(&of)?.oid())? {
             DataType::Utf8View => DataType::Utf8,
             DataType::Int16 | DataType::Int32 => DataType::Int64,

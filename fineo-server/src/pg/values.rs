@@ -2,7 +2,11 @@
 
 use std::{iter::Peekable, str::Chars};
 
-use arrow::{array::timezone::Tz, compute::kernels::cast_utils::string_to_datetime};
+use arrow::{
+    array::timezone::Tz,
+    compute::kernels::cast_utils::{Parser, string_to_datetime},
+    datatypes::Time64MicrosecondType,
+};
 use bytes::{Buf, Bytes};
 use fineo::{Parameter, Timestamp};
 use pgwire::api::Type;
@@ -11,7 +15,8 @@ use super::{failure::Failure, numeric, types};
 
 /// Days from 1970-01-01 to 2000-01-01, where Postgres begins to count.
 const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+const DAY_MICROS: i64 = 86_400_000_000;
+const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * DAY_MICROS;
 
 /// What a client gave for a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,8 +78,13 @@ fn text(of: &Type, bytes: &[u8]) -> Result<Parameter, Failure> {
         })?),
         Type::DATE => {
             let micros = instant(text).ok_or_else(|| Failure { state: "22007", ..unreadable() })?.micros();
-            Parameter::Date(i32::try_from(micros.div_euclid(86_400_000_000)).map_err(|_| unreadable())?)
+            Parameter::Date(i32::try_from(micros.div_euclid(DAY_MICROS)).map_err(|_| unreadable())?)
         }
+        Type::TIME => Parameter::Time(
+            <Time64MicrosecondType as Parser>::parse(text.trim())
+                .ok_or_else(|| Failure { state: "22007", ..unreadable() })?,
+        ),
+        Type::INTERVAL => Parameter::interval(text).ok_or_else(|| Failure { state: "22007", ..unreadable() })?,
         Type::BYTEA => Parameter::Bytes(bytea(text).ok_or_else(unreadable)?.into()),
         Type::TEXT
         | Type::VARCHAR
@@ -107,6 +117,14 @@ fn binary(of: &Type, bytes: &Bytes) -> Result<Parameter, Failure> {
             let day = i32::from_be_bytes(fixed(of, bytes)?).checked_add(EPOCH_DAYS);
             Parameter::Date(day.ok_or_else(|| Failure::error("22008", "date out of range"))?)
         }
+        Type::TIME => {
+            let micros = i64::from_be_bytes(fixed(of, bytes)?);
+            if !(0..=DAY_MICROS).contains(&micros) {
+                return Err(Failure::error("22008", "time out of range"));
+            }
+            Parameter::Time(micros)
+        }
+        Type::INTERVAL => interval(fixed(of, bytes)?)?,
         Type::BYTEA => Parameter::Bytes(bytes.as_ref().into()),
         Type::UUID => Parameter::from(uuid(fixed(of, bytes)?).as_str()),
         Type::JSONB => match bytes.first() {
@@ -118,6 +136,14 @@ fn binary(of: &Type, bytes: &Bytes) -> Result<Parameter, Failure> {
         }
         _ => return Err(no_parameter(of)),
     })
+}
+
+/// Microseconds, days and months, from the longest number to the shortest.
+fn interval(bytes: [u8; 16]) -> Result<Parameter, Failure> {
+    let mut bytes = bytes.as_slice();
+    let (micros, days, months) = (bytes.get_i64(), bytes.get_i32(), bytes.get_i32());
+    let nanos = micros.checked_mul(1_000).ok_or_else(|| Failure::error("22008", "interval out of range"))?;
+    Ok(Parameter::Interval { months, days, nanos })
 }
 
 /// The items of a list written as text.

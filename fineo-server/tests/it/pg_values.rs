@@ -2,7 +2,10 @@
 
 use tokio_postgres::{Client, error::SqlState, types::Type};
 
-use crate::{desk::Desk, pg::acme};
+use crate::{
+    desk::Desk,
+    pg::{acme, ask},
+};
 
 /// A value as clients send it that leave its type to the server: text.
 #[derive(Debug)]
@@ -27,6 +30,32 @@ impl tokio_postgres::types::ToSql for Text {
     }
 
     tokio_postgres::types::to_sql_checked!();
+}
+
+/// A value as clients send it that know its type: in the bytes of that type.
+#[derive(Debug)]
+struct Binary(Vec<u8>);
+
+impl tokio_postgres::types::ToSql for Binary {
+    fn to_sql(
+        &self,
+        _of: &Type,
+        out: &mut bytes::BytesMut,
+    ) -> Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(tokio_postgres::types::IsNull::No)
+    }
+
+    fn accepts(_of: &Type) -> bool {
+        true
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+/// An interval in its bytes: microseconds, days, months.
+fn interval(micros: i64, days: i32, months: i32) -> Binary {
+    Binary([&micros.to_be_bytes()[..], &days.to_be_bytes(), &months.to_be_bytes()].concat())
 }
 
 async fn count(client: &Client, sql: &str, value: &'static str) -> usize {
@@ -87,4 +116,58 @@ async fn a_cursor_that_is_to_outlive_its_transaction_is_refused() {
     assert_eq!(refused.code(), &SqlState::FEATURE_NOT_SUPPORTED);
     assert!(refused.hint().unwrap().contains("WITH HOLD"));
     client.simple_query("BEGIN; DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1; COMMIT").await.unwrap();
+}
+
+/// What `sql` answers, a text, for a value of the type `of`.
+async fn answered(client: &Client, sql: &str, of: Type, value: &(dyn tokio_postgres::types::ToSql + Sync)) -> String {
+    let prepared = client.prepare_typed(sql, &[of]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let row = client.query_one(&prepared, &[value]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    row.get(0)
+}
+
+#[tokio::test]
+async fn intervals_and_times_of_day_are_parameters() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let before = "SELECT CAST(TIMESTAMP '2024-03-31 12:00:00' - $1 AS TEXT)";
+    let length = interval(4 * 3_600_000_000, 1, 1);
+    assert_eq!(answered(&client, before, Type::INTERVAL, &length).await, "2024-02-28T08:00:00");
+    assert_eq!(answered(&client, before, Type::INTERVAL, &Text("1 mon 1 day 04:00:00")).await, "2024-02-28T08:00:00");
+    assert_eq!(answered(&client, before, Type::INTERVAL, &Text("P1M1DT4H")).await, "2024-02-28T08:00:00");
+    let twice = "SELECT CAST(extract(epoch FROM $1 * 2) AS TEXT)";
+    assert_eq!(answered(&client, twice, Type::INTERVAL, &interval(1_500_000, 0, 0)).await, "3.0");
+    let at = "SELECT CAST(DATE '2024-03-31' + $1 AS TEXT)";
+    let noon = Binary((12 * 3_600_000_000_i64).to_be_bytes().to_vec());
+    assert_eq!(answered(&client, at, Type::TIME, &noon).await, "2024-03-31T12:00:00");
+    assert_eq!(answered(&client, at, Type::TIME, &Text("12:30:00.5")).await, "2024-03-31T12:30:00.500");
+    let longer = "SELECT device FROM thermostat WHERE timestamp - TIMESTAMP '2020-01-01 00:00:00' > $1 LIMIT 1";
+    let longer = client.prepare_typed(longer, &[Type::INTERVAL]).await.unwrap();
+    assert_eq!(client.query(&longer, &[&Text("1 day")]).await.unwrap().len(), 1);
+    let prepared = client.prepare_typed(before, &[Type::INTERVAL]).await.unwrap();
+    let refused = client.query(&prepared, &[&Text("soon")]).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INVALID_DATETIME_FORMAT));
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_a_day_keeps_the_hours_that_are_taken_from_it() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let days = 8_796_i32; // 2024-01-31, counted from 2000-01-01.
+    let sql = "SELECT CAST($1 - INTERVAL '36 hours' AS TEXT)";
+    assert_eq!(answered(&client, sql, Type::DATE, &Text("2024-01-31")).await, "2024-01-29T12:00:00");
+    assert_eq!(answered(&client, sql, Type::DATE, &Binary(days.to_be_bytes().to_vec())).await, "2024-01-29T12:00:00");
+    let described = client.prepare_typed("SELECT $1 - INTERVAL '36 hours' AS x", &[Type::DATE]).await.unwrap();
+    assert_eq!(described.columns()[0].type_(), &Type::TIMESTAMP);
+}
+
+#[tokio::test]
+async fn a_time_in_a_zone_is_what_a_clock_shows_there() {
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    let sql = "SELECT TIMESTAMP WITH TIME ZONE '2024-07-01 10:00:00Z' AT TIME ZONE 'Europe/Berlin' AS clock, \
+               TIMESTAMP '2024-07-01 10:00:00' AT TIME ZONE 'Europe/Berlin' AS instant";
+    let prepared = client.prepare(sql).await.unwrap();
+    let types: Vec<&Type> = prepared.columns().iter().map(tokio_postgres::Column::type_).collect();
+    assert_eq!(types, [&Type::TIMESTAMP, &Type::TIMESTAMPTZ]);
+    assert_eq!(ask(&client, sql).await, ["2024-07-01 12:00:00|2024-07-01 08:00:00+00"]);
 }

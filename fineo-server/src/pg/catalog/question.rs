@@ -132,6 +132,7 @@ fn single(value: &Parameter) -> ScalarValue {
         Parameter::Timestamp(instant) => ScalarValue::TimestampMicrosecond(Some(instant.micros()), Some("UTC".into())),
         Parameter::Decimal { value, scale } => ScalarValue::Decimal128(Some(*value), 38, *scale),
         Parameter::Date(day) => ScalarValue::Date32(Some(*day)),
+        Parameter::Time(micros) => ScalarValue::Time64Microsecond(Some(*micros)),
         _ => ScalarValue::Null,
     }
 }

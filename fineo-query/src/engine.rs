@@ -28,8 +28,8 @@ use crate::{
     catalog::Catalog,
     plan::{
         AggregatesLook, AsksAtOnce, ChecksRanges, ComparesEquals, ComparesTruth, CountPlanner, CountsCopies,
-        FiltersRows, ForgetsConstants, JoinPlanner, KeepsCasts, KeepsNulls, KeepsTests, KeptPlans, KnowsRanges,
-        ListsZeros, LiteralPlanner, NamesConstants, NamesKeys, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn,
+        FiltersRows, ForgetsConstants, GroupsLengths, JoinPlanner, KeepsCasts, KeepsNulls, KeepsTests, KeptPlans,
+        KnowsRanges, ListsZeros, LiteralPlanner, NamesKeys, NewestFirst, Planners, StopsWhenUnwanted, TestsInTurn,
         TestsSubqueries, TurnsConstants, alternatives, bins, formats, functions, growth, guarded, parts, sized, whole,
         work,
     },
@@ -210,9 +210,9 @@ fn state(limits: &QueryLimits, tasks: usize) -> SessionState {
         .with_analyzer_rule(Arc::new(TestsSubqueries))
         .with_analyzer_rule(Arc::new(AsksAtOnce))
         .with_analyzer_rule(Arc::new(FiltersRows))
-        .with_analyzer_rule(Arc::new(NamesConstants))
         .with_analyzer_rule(Arc::new(ChecksRanges))
         .with_analyzer_rule(Arc::new(ComparesEquals))
+        .with_analyzer_rule(Arc::new(GroupsLengths))
         .with_analyzer_rule(Arc::new(KeepsNulls))
         .with_analyzer_rule(Arc::new(KnowsRanges))
         .with_optimizer_rule(Arc::new(ListsZeros))

@@ -20,6 +20,7 @@ mod in_turn;
 mod joined;
 mod kept;
 mod latest;
+mod lengths;
 mod literals;
 mod lossy;
 mod nullable;
@@ -35,6 +36,7 @@ mod sort_keys;
 mod stoppable;
 mod subqueries;
 mod turned;
+mod unnested;
 mod weight;
 pub(crate) mod whole;
 pub(crate) mod work;
@@ -87,11 +89,11 @@ pub(crate) use copies::CountsCopies;
 pub(crate) use correlated::NamesKeys;
 pub(crate) use emptied::FiltersRows;
 pub(crate) use equals::{ComparesEquals, ListsZeros};
-pub(crate) use groupings::NamesConstants;
 pub(crate) use in_turn::TestsInTurn;
 pub(crate) use joined::JoinPlanner;
 pub(crate) use kept::{Kept, KeptPlans, Known, Repeated};
 pub(crate) use latest::NewestFirst;
+pub(crate) use lengths::GroupsLengths;
 pub(crate) use literals::LiteralPlanner;
 pub(crate) use lossy::{KeepsCasts, KeepsTests, Opaque};
 pub(crate) use nullable::ComparesTruth;
@@ -237,7 +239,8 @@ impl Unbound {
             }
             other => other,
         };
-        let plan = plan.and_then(alike::told_apart).map_err(|error| name_missing(&error, &catalog))?;
+        let plan = plan.and_then(unnested::in_place).and_then(groupings::named).and_then(alike::told_apart);
+        let plan = plan.map_err(|error| name_missing(&error, &catalog))?;
         Ok(Self { plan, names, catalog })
     }
 
@@ -336,6 +339,13 @@ fn logical(
 fn name_missing(error: &DataFusionError, catalog: &Catalog) -> Error {
     let classified = classify(error);
     let Some(column) = missing_column(error) else { return classified };
+    if let Some(table) = column.relation.as_ref().filter(|_| catalog.exposes(&column.name)) {
+        let hint = format!(
+            "{table} is not in reach there: a subquery refers to the tables of the query that it stands in, behind \
+             LATERAL to those before it, and to none further outside"
+        );
+        return classified.with("hint", hint);
+    }
     let near = catalog.near(&column.name);
     if near.is_empty() {
         return classified;

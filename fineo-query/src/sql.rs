@@ -9,19 +9,23 @@ pub(crate) mod placeholders;
 pub(crate) mod rewrite;
 pub(crate) mod text;
 
+mod arrays;
 mod compared;
 mod dialect;
 mod discrete;
 mod fetch;
+mod flat;
 mod grouped;
 pub(crate) mod lengths;
 mod merged;
+mod numbers;
 mod rows;
 mod similar;
 mod spoken;
 mod star;
 pub(crate) mod steps;
 mod tuples;
+pub(crate) mod unnested;
 mod windows;
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};

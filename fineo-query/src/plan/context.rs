@@ -24,8 +24,8 @@ use datafusion::{
 
 use fineo_core::Timestamp;
 
-use super::{functions::known_as, series};
-use crate::catalog::Catalog;
+use super::{functions::known_as, series, unnested};
+use crate::{catalog::Catalog, sql::unnested::ITEMS};
 
 /// The planner's view of one statement's tables.
 pub(super) struct Context<'a> {
@@ -94,7 +94,10 @@ impl ContextProvider for Context<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(known_as(name)).cloned()
+        match name {
+            ITEMS => Some(unnested::items()),
+            name => self.state.scalar_functions().get(known_as(name)).cloned(),
+        }
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -103,12 +103,7 @@ fn all(sides: Vec<&mut Expr>, schema: &DFSchema) -> bool {
     for side in sides {
         is_changed |= match side.get_type(schema) {
             Ok(DataType::Interval(_)) => {
-                let given = match std::mem::take(side) {
-                    // As an interval it might have no room.
-                    Expr::Cast(Cast { expr, .. }) if expr.get_type(schema).is_ok_and(|of| is_duration(&of)) => *expr,
-                    other => other,
-                };
-                *side = length_of(given);
+                *side = length(std::mem::take(side), schema);
                 true
             }
             Ok(DataType::Float64) => unsigned_zero(side, 0.0_f64.into()),
@@ -148,7 +143,15 @@ pub(super) fn order_by_lengths(keys: &mut [SortExpr], schema: &DFSchema) -> bool
     is_changed
 }
 
-fn length_of(interval: Expr) -> Expr {
+/// How long `interval` is, which as such might have no room for the difference of two times that is cast to it.
+pub(super) fn length(interval: Expr, schema: &DFSchema) -> Expr {
+    match interval {
+        Expr::Cast(Cast { expr, .. }) if expr.get_type(schema).is_ok_and(|of| is_duration(&of)) => length_of(*expr),
+        other => length_of(other),
+    }
+}
+
+pub(super) fn length_of(interval: Expr) -> Expr {
     ScalarUDF::from(LengthOf(Signature::any(1, Volatility::Immutable))).call(vec![interval])
 }
 

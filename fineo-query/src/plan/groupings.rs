@@ -1,48 +1,39 @@
-//! Constants that `ROLLUP`, `CUBE` and `GROUPING SETS` group by: their result leaves them out of some groups, so that they are
-//! none there. DataFusion 55.2 takes them for such.
+//! What `ROLLUP`, `CUBE` and `GROUPING SETS` group by, where it is computed: it is a column first, so that the groups keep its name,
+//! however it is computed.
+//!
+//! Their result leaves it out of some groups, so that constants are none there: DataFusion 55.2 takes them for such.
 
 use std::sync::Arc;
 
 use datafusion::{
     common::{
         Column,
-        config::ConfigOptions,
-        tree_node::{Transformed, TransformedResult},
+        tree_node::{Transformed, TransformedResult, TreeNode},
     },
     error::Result,
     logical_expr::{Aggregate, Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder},
-    optimizer::AnalyzerRule,
 };
 
-/// Makes columns of the constants that are grouped by in sets.
-#[derive(Debug)]
-pub(crate) struct NamesConstants;
-
-impl AnalyzerRule for NamesConstants {
-    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| match plan {
-            LogicalPlan::Aggregate(aggregate) => named(aggregate),
-            plan => Ok(Transformed::no(plan)),
-        })
-        .data()
-    }
-
-    fn name(&self) -> &'static str {
-        "names_constants"
-    }
+/// `plan`, in which grouping in sets is by columns.
+pub(super) fn named(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|plan| match plan {
+        LogicalPlan::Aggregate(aggregate) => by_columns(aggregate),
+        plan => Ok(Transformed::no(plan)),
+    })
+    .data()
 }
 
-fn named(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let constants: Vec<Expr> = match aggregate.group_expr.as_slice() {
+fn by_columns(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
+    let computed: Vec<Expr> = match aggregate.group_expr.as_slice() {
         [Expr::GroupingSet(set)] => {
-            set.distinct_expr().into_iter().filter(|expr| expr.column_refs().is_empty()).cloned().collect()
+            set.distinct_expr().into_iter().filter(|expr| !matches!(expr, Expr::Column(_))).cloned().collect()
         }
         _ => Vec::new(),
     };
-    if constants.is_empty() {
+    if computed.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
-    let column = |expr: Expr| match constants.contains(&expr) {
+    let column = |expr: Expr| match computed.contains(&expr) {
         true => Expr::Column(Column::from_name(expr.schema_name().to_string())),
         false => expr,
     };
@@ -56,10 +47,24 @@ fn named(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
         expr => expr,
     });
     let group_expr = group_expr.collect();
+    let aggr_expr = aggregate.aggr_expr.into_iter().map(|expr| asks_for_groups(expr, &column));
+    let aggr_expr = aggr_expr.collect::<Result<_>>()?;
     let known = aggregate.input.schema().columns().into_iter().map(Expr::Column);
     let all: Vec<Expr> =
-        known.chain(constants.iter().map(|expr| expr.clone().alias(expr.schema_name().to_string()))).collect();
+        known.chain(computed.iter().map(|expr| expr.clone().alias(expr.schema_name().to_string()))).collect();
     let input = LogicalPlanBuilder::from(aggregate.input).project(all)?.build()?;
-    let aggregate = Aggregate::try_new(Arc::new(input), group_expr, aggregate.aggr_expr)?;
+    let aggregate = Aggregate::try_new(Arc::new(input), group_expr, aggr_expr)?;
     Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+}
+
+/// `grouping(x)` asks whether a group is by `x`, so it is given what is grouped by; its name stays the same.
+fn asks_for_groups(expr: Expr, column: &impl Fn(Expr) -> Expr) -> Result<Expr> {
+    expr.transform(|expr| match expr {
+        Expr::AggregateFunction(mut call) if call.func.name() == "grouping" => {
+            call.params.args = call.params.args.into_iter().map(column).collect();
+            Ok(Transformed::yes(Expr::AggregateFunction(call)))
+        }
+        expr => Ok(Transformed::no(expr)),
+    })
+    .data()
 }

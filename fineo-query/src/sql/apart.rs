@@ -66,9 +66,14 @@ impl VisitorMut for Casts {
 
 /// A call of `coalesce`.
 pub(super) fn coalesce(values: Vec<Expr>) -> Expr {
+    call(Ident::new("coalesce"), values)
+}
+
+/// A call of `function`.
+pub(super) fn call(function: Ident, values: Vec<Expr>) -> Expr {
     let args = values.into_iter().map(|value| FunctionArg::Unnamed(FunctionArgExpr::Expr(value))).collect();
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("coalesce")]),
+        name: ObjectName::from(vec![function]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
@@ -194,7 +199,7 @@ fn of_items(items: &mut [SelectItem]) -> bool {
 }
 
 /// `name` with the first number behind it that makes a name not `taken`.
-fn numbered(name: &str, taken: &mut HashSet<String>) -> String {
+pub(super) fn numbered(name: &str, taken: &mut HashSet<String>) -> String {
     let mut numbered = (2_u32..).map(|number| format!("{name}_{number}"));
     numbered.find(|free| taken.insert(free.to_lowercase())).unwrap_or_default()
 }

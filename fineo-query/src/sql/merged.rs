@@ -4,7 +4,7 @@
 //! there the join is said by `ON`, and every place that names the column says which one it is. A place that is left out
 //! is then no wrong answer: two tables have the column. In `WHERE` the planner refuses any such name.
 
-use std::ops::ControlFlow;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, ExceptSelectItem, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, OrderByKind, Query,
@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use fineo_core::{Error, Result};
 
 use super::{
-    apart::coalesce,
+    apart::{coalesce, numbered},
     asked::{constraint, constraint_mut},
     exact, is_quoted, matching, parts,
     star::{self, Relation},
@@ -118,6 +118,7 @@ fn of_select(select: &mut Select, catalog: &Catalog, is_cte: &dyn Fn(&str) -> bo
             _ => {}
         }
     }
+    number_again(&mut select.projection);
     let mut names = Names::of(&merged);
     let _ = VisitMut::visit(&mut select.selection, &mut names);
     let _ = VisitMut::visit(&mut select.having, &mut names);
@@ -126,6 +127,24 @@ fn of_select(select: &mut Select, catalog: &Catalog, is_cte: &dyn Fn(&str) -> bo
     let _ = VisitMut::visit(&mut select.named_window, &mut names);
     let _ = VisitMut::visit(&mut select.group_by, &mut names);
     Ok(Some(merged))
+}
+
+/// Numbers what is called like something that has its name from the statement: `l.x` beside the merged `x`.
+fn number_again(items: &mut [SelectItem]) {
+    let given = |item: &SelectItem| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+        _ => None,
+    };
+    let given: HashSet<String> = items.iter().filter_map(given).collect();
+    let mut taken: HashSet<String> = items.iter().filter_map(shown).map(|name| name.to_lowercase()).collect();
+    for item in items {
+        if let SelectItem::UnnamedExpr(expr @ Expr::CompoundIdentifier(parts)) = &*item
+            && let Some(column) = parts.last().filter(|column| given.contains(&column.value))
+        {
+            *item =
+                SelectItem::ExprWithAlias { expr: expr.clone(), alias: exact(&numbered(&column.value, &mut taken)) };
+        }
+    }
 }
 
 /// The columns that the joins of `from` merge; whether all of them are known. `relations` are its tables.

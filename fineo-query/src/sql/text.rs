@@ -8,7 +8,10 @@ use datafusion::sql::sqlparser::{
 };
 use fineo_core::{Error, Result};
 
-use super::{bounds, brackets::TableBrackets, compared, dialect::Sql, rows, similar, spoken, tuples, windows};
+use super::{
+    arrays, bounds, brackets::TableBrackets, compared, dialect::Sql, flat, numbers, rows, similar, spoken, tuples,
+    unnested, windows,
+};
 use crate::{
     QueryLimits,
     error::{exceeded, place, refused},
@@ -114,13 +117,17 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
             .with("position", place(rest.span.start.line, rest.span.start.column)));
     }
     check_statement(&statement)?;
+    flat::rewrite(&mut statement);
     bounds::check(&statement)?;
+    numbers::rewrite(&mut statement);
+    unnested::rewrite(&mut statement);
     let is_compared = tuples::rewrite(&mut statement)?;
     compared::rewrite(&mut statement);
     let is_spoken = spoken::rewrite(&mut statement)?;
     if rows::rewrite(&mut statement) || is_compared || is_spoken {
         bounds::check(&statement)?;
     }
+    arrays::rewrite(&mut statement);
     similar::rewrite(&mut statement)?;
     windows::rewrite(&mut statement)?;
     Ok(statement)

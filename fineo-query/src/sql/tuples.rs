@@ -1,4 +1,5 @@
-//! Rows that are compared: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((1, 2), …)`, `ROW(a, b) IS NULL`.
+//! Rows that are compared: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((1, 2), …)`, `ROW(a, b) IS NULL`, and with the rows of
+//! an array or of a `CASE`.
 //!
 //! The planner compares a row as one value, for which null equals null, and takes names and literals alone within it. So
 //! comparisons are said value by value, as SQL has them. Rows within rows, and rows that are values of their own, stay.
@@ -6,8 +7,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, UnaryOperator, Visit,
-    VisitMut, Visitor, VisitorMut,
+    BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement,
+    UnaryOperator, Visit, VisitMut, Visitor, VisitorMut,
 };
 use fineo_core::{Error, Result};
 
@@ -77,8 +78,51 @@ impl Tuples {
                 (Some(row), Some(rows)) => self.in_list(&row, &rows, *negated),
                 _ => Ok(None),
             },
+            Expr::AnyOp { left, compare_op, right, .. } => self.of_array(left, compare_op, right, &BinaryOperator::Or),
+            Expr::AllOp { left, compare_op, right } => self.of_array(left, compare_op, right, &BinaryOperator::And),
+            Expr::Case { operand: Some(operand), conditions, .. } => match row(operand) {
+                Some(operand) => self.case(expr, &operand, conditions),
+                None => Ok(None),
+            },
             _ => Ok(None),
         }
+    }
+
+    /// `ANY` of the rows of an array, which `join` by `OR`, and `ALL` of them, by `AND`.
+    fn of_array(
+        &mut self,
+        left: &Expr,
+        op: &BinaryOperator,
+        right: &Expr,
+        join: &BinaryOperator,
+    ) -> Result<Option<Expr>> {
+        let Some((left, rows)) = row(left).zip(rows_of(right)) else { return Ok(None) };
+        match (op, join) {
+            (BinaryOperator::Eq, BinaryOperator::Or) => return self.in_list(&left, &rows, false),
+            (BinaryOperator::NotEq, BinaryOperator::And) => return self.in_list(&left, &rows, true),
+            _ => {}
+        }
+        let mut tests = Vec::with_capacity(rows.len());
+        for other in &rows {
+            let Some(test) = self.compared(&left, op, other)? else { return Ok(None) };
+            tests.push(nested(test));
+        }
+        Ok(joined(tests, join))
+    }
+
+    /// `case`, which looks for `operand`, with a condition for each row that it is compared with.
+    fn case(&mut self, case: &Expr, operand: &[&Expr], conditions: &[CaseWhen]) -> Result<Option<Expr>> {
+        let mut by_value = Vec::with_capacity(conditions.len());
+        for when in conditions {
+            let Some(other) = row(&when.condition) else { return Ok(None) };
+            let Some(condition) = self.compared(operand, &BinaryOperator::Eq, &other)? else { return Ok(None) };
+            by_value.push(CaseWhen { condition, result: when.result.clone() });
+        }
+        let mut case = case.clone();
+        if let Expr::Case { operand, conditions, .. } = &mut case {
+            (*operand, *conditions) = (None, by_value);
+        }
+        Ok(Some(case))
     }
 
     fn compared(&mut self, left: &[&Expr], op: &BinaryOperator, right: &[&Expr]) -> Result<Option<Expr>> {
@@ -175,6 +219,15 @@ pub(super) fn row(expr: &Expr) -> Option<Vec<&Expr>> {
         Expr::Nested(inner) => row(inner),
         Expr::Tuple(values) => Some(values.iter().collect()),
         Expr::Function(call) => of_call(call),
+        _ => None,
+    }
+}
+
+/// The rows of the array that `expr` writes out.
+fn rows_of(expr: &Expr) -> Option<Vec<Vec<&Expr>>> {
+    match expr {
+        Expr::Nested(inner) => rows_of(inner),
+        Expr::Array(array) if !array.elem.is_empty() => array.elem.iter().map(row).collect(),
         _ => None,
     }
 }

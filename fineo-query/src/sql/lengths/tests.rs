@@ -1,3 +1,5 @@
+//! What an interval may be written as.
+
 use super::{Length, read, spelled};
 
 const SECOND: i64 = 1_000_000_000;

@@ -1,5 +1,7 @@
 //! One shard's loop: claim, read, pass on, cut.
 
+mod cutting;
+
 use std::{sync::Arc, time::Duration};
 
 use fineo_core::{
@@ -7,12 +9,13 @@ use fineo_core::{
     archive::Stage,
     stream::{Delivery, ReadFrom},
 };
-use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::watch;
 
+use self::cutting::{Cutting, begin_cut, finish, settle};
 use super::{
     checkpoint::{self, Checkpoint},
-    cut::{Ownership, Pending, cut, renew},
+    cut::{Ownership, Pending, renew},
     earlier::Earlier,
     lease::{self, Claim, Claimed, Lease},
     loss::{Loss, damaged, note_loss},
@@ -103,13 +106,6 @@ struct Worker<'a> {
     again_to: Option<Position>,
 }
 
-/// A cut under way, or the right to begin one.
-#[expect(clippy::large_enum_variant, reason = "there is one per worker")]
-enum Cutting {
-    Idle(Ownership),
-    Busy(BoxFuture<'static, Result<Ownership>>),
-}
-
 impl Worker<'_> {
     async fn once(mut self) -> Result<Ended> {
         let Some(lease) = self.claim().await? else { return Ok(Ended::Stopped) };
@@ -135,6 +131,9 @@ impl Worker<'_> {
                 return Ok(Ended::Stopped);
             };
             raw.leave_out(earlier);
+            if !shared.options.is_alone {
+                raw.hold(owned.lease.held(&shared.parts.clock));
+            }
         }
         let mut read_from = from.map_or(ReadFrom::Start, ReadFrom::After);
         loop {
@@ -169,21 +168,21 @@ impl Worker<'_> {
     async fn earlier(&mut self, owned: &mut Ownership) -> Result<Option<Earlier>> {
         let (shared, shard, checkpoint) = (self.shared, self.shard, owned.checkpoint.clone());
         let mut reading = std::pin::pin!(Earlier::begin(shared, shard, &checkpoint));
-        let mut timer = shared.parts.clock.sleep(self.tick());
+        let mut timer = shared.parts.clock.sleep(shared.tick());
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut self.stop), if self.again_to.is_none() => return Ok(None),
                 read = &mut reading => {
-                    let (ends, earlier) = read?;
-                    if ends.is_some() {
-                        owned.checkpoint.forwarded = ends;
+                    let (noted, earlier) = read?;
+                    if noted.is_some() {
+                        owned.checkpoint.noted = noted;
                         renew(shared, owned).await?;
                     }
                     return Ok(Some(earlier));
                 }
                 () = &mut timer => {
-                    timer = shared.parts.clock.sleep(self.tick());
+                    timer = shared.parts.clock.sleep(shared.tick());
                     if !shared.options.is_alone {
                         renew(shared, owned).await?;
                     }
@@ -234,7 +233,7 @@ impl Worker<'_> {
         let clock = &shared.parts.clock;
         let cut_after = i64::try_from(shared.options.cut_after.as_micros()).unwrap_or(i64::MAX);
         let mut cut_at = clock.now().plus_micros(cut_after);
-        let mut timer = clock.sleep(self.tick());
+        let mut timer = clock.sleep(shared.tick());
         let left = loop {
             tokio::select! {
                 biased;
@@ -246,7 +245,7 @@ impl Worker<'_> {
                     if is_due {
                         cut_at = now.plus_micros(cut_after);
                     }
-                    timer = clock.sleep(self.tick());
+                    timer = clock.sleep(shared.tick());
                     cutting = self.tick_over(cutting, is_due, &mut pending, work).await?;
                 }
                 batch = deliveries.next() => match batch {
@@ -272,12 +271,6 @@ impl Worker<'_> {
         };
         let owned = settle(shared, cutting, &mut pending, work).await?;
         Ok((left, owned))
-    }
-
-    /// How often something is due: a cut, or where others wait for the lease, its renewal.
-    fn tick(&self) -> Duration {
-        let options = &self.shared.options;
-        if options.is_alone { options.cut_after } else { options.cut_after.min(options.lease_for / 3) }
     }
 
     /// Cuts what is due; renews the lease when nothing is.
@@ -315,6 +308,7 @@ impl Worker<'_> {
     ) -> Result<bool> {
         let Some(last) = batch.last().map(|delivery| delivery.position) else { return Ok(true) };
         let mut passing = std::pin::pin!(work.pass(&batch));
+        let mut timer = self.shared.parts.clock.sleep(self.shared.tick());
         let passed = loop {
             tokio::select! {
                 // What is passed twice is there once, so a batch may be left in the middle.
@@ -323,6 +317,12 @@ impl Worker<'_> {
                 // The cut may hold what the batch waits for, such as a store's lock: both go on, or neither would.
                 owned = finish(cutting) => *cutting = Cutting::Idle(owned?),
                 () = stopped(&mut self.stop), if self.again_to.is_none() => return Ok(false),
+                () = &mut timer, if !self.shared.options.is_alone => {
+                    timer = self.shared.parts.clock.sleep(self.shared.tick());
+                    if let Cutting::Idle(owned) = cutting {
+                        renew(self.shared, owned).await?;
+                    }
+                }
             }
         };
         self.passed(last, &passed.forwarded);
@@ -360,37 +360,4 @@ impl Worker<'_> {
 
 fn is_trimmed(error: &Error) -> bool {
     error.kind() == ErrorKind::NotFound && error.context().iter().any(|(name, _)| *name == "first")
-}
-
-/// Waits for the cut under way; for ever when there is none.
-async fn finish(cutting: &mut Cutting) -> Result<Ownership> {
-    match cutting {
-        Cutting::Idle(_) => std::future::pending().await,
-        Cutting::Busy(busy) => busy.await,
-    }
-}
-
-/// Begins a cut, after the one under way.
-async fn begin_cut(shared: &Arc<Shared>, cutting: Cutting, pending: &mut Pending, work: &mut Work) -> Result<Cutting> {
-    let owned = match cutting {
-        Cutting::Idle(owned) => owned,
-        Cutting::Busy(busy) => busy.await?,
-    };
-    let next = Pending::new(owned.stage, &owned.shard);
-    let mut pending = std::mem::replace(pending, next);
-    pending.records = work.take_record_schemas();
-    if !work.leaves_out_nothing() {
-        // What is still to be left out stands behind what was noted before.
-        pending.forwarded = fineo_core::Cover::default();
-    }
-    Ok(Cutting::Busy(Box::pin(cut(Arc::clone(shared), owned, pending))))
-}
-
-/// Cuts what is left and waits for it.
-async fn settle(shared: &Arc<Shared>, cutting: Cutting, pending: &mut Pending, work: &mut Work) -> Result<Ownership> {
-    let cutting = if pending.is_empty() { cutting } else { begin_cut(shared, cutting, pending, work).await? };
-    match cutting {
-        Cutting::Idle(owned) => Ok(owned),
-        Cutting::Busy(busy) => busy.await,
-    }
 }

@@ -17,5 +17,6 @@ mod moved;
 mod others;
 mod pipeline;
 mod promises;
+mod shards;
 mod support;
 mod sweep;

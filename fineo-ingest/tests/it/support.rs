@@ -13,15 +13,15 @@ use arrow_array::{Array, cast::AsArray, types::TimestampMicrosecondType};
 use async_trait::async_trait;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_core::{
-    Archive, Error, MetricId, NearlineStore, Outcome, Result, SchemaRepo, SeededEntropy, ShardId, Stores, SystemClock,
-    TenantId, TimeRange, Timestamp,
+    Archive, Clock, Error, MetricId, NearlineStore, Outcome, Result, SchemaRepo, SeededEntropy, ShardId, Stores,
+    SystemClock, TenantId, TimeRange, Timestamp,
     archive::{SegmentKind, SegmentQuery, Stage},
     nearline::{ScanRequest, SystemColumns},
     repo::{Compared, RepoCapabilities, Subject, Version, Versioned, Write},
     stream::Delivery,
 };
 use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts, SegmentReader};
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
@@ -41,9 +41,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_shards(1, 1)
+    }
+
+    pub(crate) fn with_shards(raw: usize, staged: usize) -> Self {
         Self {
-            raw: MemoryStream::new("raw", 1),
-            staged: MemoryStream::new("staged", 1),
+            raw: MemoryStream::new("raw", raw),
+            staged: MemoryStream::new("staged", staged),
             archive: MemoryArchive::new(),
             nearline: MemoryNearline::new(),
             repo: MemoryRepo::new(),
@@ -130,6 +134,27 @@ impl World {
             }
         }
         deliveries
+    }
+}
+
+/// The paused clock of a test's runtime: it moves when everybody waits.
+#[derive(Debug)]
+pub(crate) struct PausedClock(tokio::time::Instant);
+
+impl PausedClock {
+    pub(crate) fn new() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.0.elapsed().as_micros()).unwrap();
+        Timestamp::from_micros(1_700_000_000_000_000 + micros).unwrap()
+    }
+
+    fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(wait)
     }
 }
 

@@ -98,6 +98,25 @@ pub(crate) async fn needed(shared: &Shared, of_staged: &ShardId) -> Result<Optio
     Ok(needed)
 }
 
+/// What stage staged has settled, by whichever process, of the shards that a quiet shard's checkpoint notes: it is there, and
+/// nothing of the quiet one comes before it any more.
+///
+/// # Errors
+///
+/// What keeps the checkpoints from being read.
+pub(crate) async fn settled(shared: &Shared, noted: &Noted) -> Result<Cover> {
+    let (parts, name) = (&shared.parts, &shared.options.name);
+    let mut settled = Cover::default();
+    for (shard, _) in noted.forwarded.iter() {
+        let subject = checkpoint::subject(name, Stage::Staged.as_str(), "stage", shard)?;
+        let read = || async { Checkpoint::read(&*parts.repo, subject.clone()).await };
+        if let Some(position) = shared.retry.until_done(read).await?.position {
+            settled.advance(shard, position);
+        }
+    }
+    Ok(settled)
+}
+
 impl Earlier {
     /// What is known of `shard` of the raw stream behind `checkpoint`, and what is to be noted before anything is forwarded.
     ///
@@ -249,3 +268,6 @@ fn of_this<'a>(shards: &'a [Shard], forwarded: &Cover) -> HashSet<&'a ShardId> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use self::cutting::{Cutting, begin_cut, finish, settle};
 use super::{
     checkpoint::{self, Checkpoint},
     cut::{Ownership, Pending, renew},
-    earlier::Earlier,
+    earlier::{self, Earlier},
     lease::{self, Claim, Claimed, Lease},
     loss::{Loss, damaged, note_loss},
     parts::Shared,
@@ -25,6 +25,8 @@ use super::{
 
 /// How long a stop waits for what is under way to be archived. What is not is passed on again after the next start.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
+/// When a shard is quiet while others of this process forward so many entries, its checkpoint notes that.
+const ENTRIES_BEHIND_MAX: u64 = 10_000;
 /// So often a stage may fail after it was told to stop.
 const FAILURES_AT_STOP_MAX: u32 = 8;
 
@@ -57,7 +59,7 @@ pub(crate) async fn run(
     let mut overdue = std::pin::pin!(overdue(&shared, stop.clone()));
     let mut failures_at_stop = 0;
     loop {
-        let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None };
+        let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None, noted: 0 };
         let ended = tokio::select! {
             ended = worker.once() => ended,
             () = &mut overdue => {
@@ -104,6 +106,8 @@ struct Worker<'a> {
     stop: watch::Receiver<bool>,
     /// Up to where an earlier run had passed on what it could not archive: this one does it again before it stops.
     again_to: Option<Position>,
+    /// How many entries this process had forwarded when the checkpoint noted that.
+    noted: u64,
 }
 
 impl Worker<'_> {
@@ -111,7 +115,8 @@ impl Worker<'_> {
         let Some(lease) = self.claim().await? else { return Ok(Ended::Stopped) };
         let shared = self.shared;
         let subject = checkpoint::subject(&shared.options.name, self.stage.as_str(), "stage", self.shard)?;
-        let checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
+        let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
+        checkpoint.is_finished = checkpoint.is_finished && !self.is_open().await?;
         if checkpoint.is_finished {
             self.release(lease).await;
             return Ok(Ended::Finished);
@@ -162,6 +167,12 @@ impl Worker<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the shard takes entries: one that ended may begin again in a directory that is opened with more of them.
+    async fn is_open(&self) -> Result<bool> {
+        let shards = self.shared.source(self.stage).shards().await?;
+        Ok(shards.iter().any(|shard| shard.id == *self.shard && !shard.is_closed))
     }
 
     /// What an earlier run forwarded, while the lease is kept; none when the pipeline stops before that is known.
@@ -275,7 +286,7 @@ impl Worker<'_> {
 
     /// Cuts what is due; renews the lease when nothing is.
     async fn tick_over(
-        &self,
+        &mut self,
         cutting: Cutting,
         is_due: bool,
         pending: &mut Pending,
@@ -286,16 +297,32 @@ impl Worker<'_> {
             Cutting::Idle(owned) if is_due && !pending.is_empty() => {
                 begin_cut(self.shared, Cutting::Idle(owned), pending, work).await
             }
-            // Nobody else can take a lease from the only worker, so the repository is left in peace.
-            Cutting::Idle(owned) if self.shared.options.is_alone => Ok(Cutting::Idle(owned)),
             Cutting::Idle(mut owned) => {
-                if pending.is_empty() && self.stage == Stage::Raw && work.leaves_out_nothing() {
-                    owned.checkpoint.settle(&self.shared.progress.forwarded());
+                let is_quiet = pending.is_empty() && self.stage == Stage::Raw && work.leaves_out_nothing();
+                let has_noted = is_quiet && self.note_forwarded(&mut owned, is_due).await?;
+                // Nobody else can take a lease from the only worker, so the repository is left in peace.
+                if has_noted || !self.shared.options.is_alone {
+                    renew(self.shared, &mut owned).await?;
                 }
-                renew(self.shared, &mut owned).await?;
                 Ok(Cutting::Idle(owned))
             }
         }
+    }
+
+    /// Takes in what others forwarded while this shard is quiet, so that nobody has to read it again; whether that is much.
+    async fn note_forwarded(&mut self, owned: &mut Ownership, is_due: bool) -> Result<bool> {
+        let shared = self.shared;
+        if let Some(noted) = owned.checkpoint.noted.as_ref().filter(|_| is_due && !shared.options.is_alone) {
+            let settled = earlier::settled(shared, noted).await?;
+            owned.checkpoint.settle(&settled);
+        }
+        owned.checkpoint.settle(&shared.progress.forwarded());
+        let entries = shared.progress.entries();
+        let is_much = entries - self.noted >= ENTRIES_BEHIND_MAX;
+        if is_much {
+            self.noted = entries;
+        }
+        Ok(is_much)
     }
 
     /// Passes one batch on; false when the pipeline stopped before that was done.

@@ -7,6 +7,7 @@ mod cold;
 mod damaged;
 mod deleted;
 mod desk;
+mod directory;
 mod earlier;
 mod intake;
 mod late;

@@ -9,6 +9,7 @@ use fineo_schema::{Change, ChangeId, ChangeRequest, SchemaStore};
 
 use crate::support::{Outage, PausedClock, World, tenant};
 
+const SEEDS: u64 = 60;
 const STEPS: usize = 40;
 const MEMBERS: usize = 2;
 const LATER: Duration = Duration::from_secs(10_000);
@@ -25,6 +26,7 @@ struct Fleet {
     clock: Arc<PausedClock>,
     chance: SeededEntropy,
     cut_after: Duration,
+    cut_bytes: usize,
     members: Vec<Member>,
     begun: usize,
     changes: u8,
@@ -36,10 +38,14 @@ impl Fleet {
         let chance = SeededEntropy::new(seed);
         let (raw, staged) = (1 + below(&chance, 4), 1 + below(&chance, 4));
         let cut_after = Duration::from_secs([1, 10, 40][below(&chance, 3)]);
-        println!("seed {seed}: {raw} raw shards, {staged} staged shards, a cut after {cut_after:?}");
+        let cut_bytes = [1, 8 << 20][below(&chance, 2)];
+        println!(
+            "seed {seed}: {raw} raw shards, {staged} staged shards, a cut after {cut_after:?} or {cut_bytes} bytes"
+        );
         let world = World::with_shards(raw, staged);
         let clock = Arc::new(PausedClock::new());
-        let mut fleet = Self { world, clock, chance, cut_after, members: Vec::new(), begun: 0, changes: 0, sent: 0 };
+        let mut fleet =
+            Self { world, clock, chance, cut_after, cut_bytes, members: Vec::new(), begun: 0, changes: 0, sent: 0 };
         for _ in 0..MEMBERS {
             fleet.begin().await;
         }
@@ -60,7 +66,8 @@ impl Fleet {
         let options = PipelineOptions::default()
             .with_owner(Some(format!("p{}", self.begun)))
             .with_is_alone(false)
-            .with_cut_after(self.cut_after);
+            .with_cut_after(self.cut_after)
+            .with_cut_bytes(self.cut_bytes);
         let pipeline = Pipeline::start(parts, options).await.unwrap();
         self.members.push(Member { pipeline, repo });
     }
@@ -165,21 +172,25 @@ fn below(chance: &SeededEntropy, bound: usize) -> usize {
     usize::from_be_bytes(chance.id()[..8].try_into().unwrap()) % bound
 }
 
+fn seeds() -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("FINEO_SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("FINEO_SIM_SEEDS").unwrap_or(SEEDS)).collect(),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_takes_over_makes_one_row_of_each_event_however_many_shards_there_are_and_whatever_the_schema_says() {
-    let seeds: std::ops::Range<u64> = match std::env::var("FINEO_SEED") {
-        Ok(seed) => seed.parse().map(|seed| seed..seed + 1).unwrap(),
-        Err(_) => 0..100,
-    };
-    for seed in seeds {
+    for seed in seeds() {
         let mut fleet = Fleet::new(seed).await;
         for _ in 0..STEPS {
             fleet.step().await;
         }
         let sent = fleet.sent;
-        let mut of_rows: Vec<usize> =
-            fleet.rows().await.iter().map(|row| row.rsplit_once("v=").unwrap().1.parse().unwrap()).collect();
-        of_rows.sort_unstable();
-        assert_eq!(of_rows, (0..sent).collect::<Vec<_>>(), "seed {seed}");
+        let rows = fleet.rows().await;
+        let mut values: Vec<usize> = rows.iter().map(|row| row.rsplit_once("v=").unwrap().1.parse().unwrap()).collect();
+        values.sort_unstable();
+        assert_eq!(values, (0..sent).collect::<Vec<_>>(), "FINEO_SIM_SEED={seed}: {rows:?}");
     }
 }

@@ -71,26 +71,7 @@ impl World {
 
     /// The rows of a metric, in order of time and text.
     pub(crate) async fn rows(&self, of: &str, metric: &str, names: &[&str]) -> Vec<String> {
-        let request = ScanRequest::new(tenant(of), MetricId::new(metric).unwrap())
-            .with_names(names.iter().copied())
-            .with_system(SystemColumns { alias: true, ..SystemColumns::default() });
-        let batches: Vec<_> = self.nearline.scan(request).try_collect().await.unwrap();
-        let mut rows = Vec::new();
-        for batch in batches {
-            let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
-            for row in 0..batch.num_rows() {
-                let mut line = format!("{} {}", times.value(row), batch.column(1).as_string_view().value(row));
-                for (index, name) in names.iter().enumerate() {
-                    let cells = batch.column(2 + index).as_string_view();
-                    if cells.is_valid(row) {
-                        line.push_str(&format!(" {name}={}", cells.value(row)));
-                    }
-                }
-                rows.push(line);
-            }
-        }
-        rows.sort();
-        rows
+        rows(&self.nearline, of, metric, names).await
     }
 
     /// The ids of the rows of a metric, in order.
@@ -137,11 +118,36 @@ impl World {
     }
 }
 
+/// The rows of a metric, in order of time and text.
+pub(crate) async fn rows(nearline: &dyn NearlineStore, of: &str, metric: &str, names: &[&str]) -> Vec<String> {
+    let request = ScanRequest::new(tenant(of), MetricId::new(metric).unwrap())
+        .with_names(names.iter().copied())
+        .with_system(SystemColumns { alias: true, ..SystemColumns::default() });
+    let batches: Vec<_> = nearline.scan(request).try_collect().await.unwrap();
+    let mut rows = Vec::new();
+    for batch in batches {
+        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+        for row in 0..batch.num_rows() {
+            let mut line = format!("{} {}", times.value(row), batch.column(1).as_string_view().value(row));
+            for (index, name) in names.iter().enumerate() {
+                let cells = batch.column(2 + index).as_string_view();
+                if cells.is_valid(row) {
+                    line.push_str(&format!(" {name}={}", cells.value(row)));
+                }
+            }
+            rows.push(line);
+        }
+    }
+    rows.sort();
+    rows
+}
+
 /// The paused clock of a test's runtime: it moves when everybody waits.
 #[derive(Debug)]
 pub(crate) struct PausedClock(tokio::time::Instant);
 
 impl PausedClock {
+    #[expect(clippy::disallowed_methods, reason = "this is where the runtime's time enters")]
     pub(crate) fn new() -> Self {
         Self(tokio::time::Instant::now())
     }

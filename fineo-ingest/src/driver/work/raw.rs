@@ -192,6 +192,7 @@ impl RawWork {
             return Ok(());
         }
         let outcomes = self.append(entries).await?;
+        self.shared.progress.forwarded_more(outcomes.len());
         let mut forwarded = Forwarded::default();
         for (index, outcome) in indexes.iter().zip(outcomes) {
             match outcome {

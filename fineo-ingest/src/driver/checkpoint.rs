@@ -9,7 +9,7 @@ use fineo_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::lease::Lease;
+use super::{earlier::Noted, lease::Lease};
 use crate::retry::Retry;
 
 /// A checkpoint as it is stored.
@@ -23,6 +23,9 @@ struct CheckpointBody {
     /// Of stage raw, by shard: where the staged stream goes on with what is forwarded later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     forwarded: Option<BTreeMap<String, String>>,
+    /// How many shards of the staged stream were open then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged_shards: Option<usize>,
 }
 
 /// A checkpoint that was read, and where the next version goes.
@@ -32,9 +35,8 @@ pub(crate) struct Checkpoint {
     version: Version,
     pub(crate) position: Option<Position>,
     pub(crate) is_finished: bool,
-    /// Behind what of the staged stream the records of later events are; none where nobody noted it. To be set before the
-    /// checkpoint moves.
-    pub(crate) forwarded: Option<Cover>,
+    /// Where the records of later events are; none where nobody noted it. To be set before the checkpoint moves.
+    pub(crate) noted: Option<Noted>,
 }
 
 /// What the checkpoints of a stream's shard begin with.
@@ -54,7 +56,7 @@ impl Checkpoint {
     /// `Corrupt`, or a failure of the repository.
     pub(crate) async fn read(repo: &dyn SchemaRepo, subject: Subject) -> Result<Self> {
         match repo.latest(&subject).await? {
-            None => Ok(Self { subject, version: Version::NONE, position: None, is_finished: false, forwarded: None }),
+            None => Ok(Self { subject, version: Version::NONE, position: None, is_finished: false, noted: None }),
             Some(found) => Self::of_version(subject, &found),
         }
     }
@@ -68,13 +70,14 @@ impl Checkpoint {
             let shards = forwarded.iter().map(|(shard, position)| Ok((ShardId::new(shard)?, position.parse()?)));
             shards.collect::<Result<Cover>>()
         });
-        let forwarded = forwarded.transpose()?;
-        Ok(Self { subject, version: found.version, position, is_finished: body.is_finished, forwarded })
+        let shards = body.staged_shards;
+        let noted = forwarded.transpose()?.map(|forwarded| Noted { forwarded, shards });
+        Ok(Self { subject, version: found.version, position, is_finished: body.is_finished, noted })
     }
 
     /// Nothing of this shard is on its way: what it forwards later stands behind `forwarded`, too.
     pub(crate) fn settle(&mut self, forwarded: &Cover) {
-        let Some(known) = &mut self.forwarded else { return };
+        let Some(Noted { forwarded: known, .. }) = &mut self.noted else { return };
         for (shard, position) in forwarded.iter().filter(|(shard, _)| known.last(shard).is_some()).collect::<Vec<_>>() {
             known.advance(shard, position);
         }
@@ -98,24 +101,25 @@ impl Checkpoint {
         if position < self.position {
             return Err(Error::internal("a checkpoint cannot move backward").with("subject", &self.subject));
         }
-        let forwarded = self.forwarded.as_ref().map(|forwarded| {
-            forwarded.iter().map(|(shard, position)| (shard.to_string(), position.to_string())).collect()
+        let forwarded = self.noted.as_ref().map(|noted| {
+            noted.forwarded.iter().map(|(shard, position)| (shard.to_string(), position.to_string())).collect()
         });
         let body = CheckpointBody {
             position: position.map(|position| position.to_string()),
             epoch: lease.epoch(),
             is_finished,
             forwarded,
+            staged_shards: self.noted.as_ref().and_then(|noted| noted.shards),
         };
         let body: bytes::Bytes = serde_json::to_vec(&body).expect("a checkpoint is plain data").into();
-        let mut tries = 0;
-        loop {
+        let (begun, mut tries) = (clock.now(), 0);
+        let renewed_at = loop {
             let now = clock.now();
             let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.clone()) };
             let error = match repo.append(vec![write, lease.renewal(now)], now).await.into_result() {
-                Ok(Compared::Written) => break,
+                Ok(Compared::Written) => break now,
                 // Our own append whose answer was lost, or another worker's.
-                Ok(Compared::Conflict { .. }) if tries > 0 && self.is_ours(repo, lease, &body).await? => break,
+                Ok(Compared::Conflict { .. }) if tries > 0 && self.is_ours(repo, lease, &body).await? => break begun,
                 Ok(Compared::Conflict { subject, current }) => {
                     return Err(Error::new(fineo_core::ErrorKind::Cancelled, "the lease was taken over")
                         .with("subject", subject)
@@ -128,11 +132,11 @@ impl Checkpoint {
                 return Err(error);
             }
             retry.wait(tries, &error).await;
-        }
+        };
         self.version = self.version.next();
         self.position = position;
         self.is_finished = is_finished;
-        lease.renewed();
+        lease.renewed(renewed_at);
         Ok(())
     }
 

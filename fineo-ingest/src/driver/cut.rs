@@ -31,6 +31,8 @@ pub(crate) struct Pending {
     pub(crate) bytes: usize,
     /// Where it went on in the staged stream.
     pub(crate) forwarded: Cover,
+    /// Behind what of the staged stream everything stands that is forwarded later; nothing where that is not known.
+    pub(crate) behind: Cover,
     /// Whether the shard ended behind it.
     pub(crate) is_finished: bool,
 }
@@ -44,6 +46,7 @@ impl Pending {
             records: BTreeMap::new(),
             bytes: 0,
             forwarded: Cover::default(),
+            behind: Cover::default(),
             is_finished: false,
         }
     }
@@ -74,22 +77,17 @@ impl Ownership {
 pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, mut pending: Pending) -> Result<Ownership> {
     let position = pending.received.last();
     let is_finished = pending.is_finished;
-    let forwarded = std::mem::take(&mut pending.forwarded);
+    let (forwarded, behind) = (std::mem::take(&mut pending.forwarded), std::mem::take(&mut pending.behind));
     let (stage, shard) = (owned.stage, owned.shard.clone());
-    // First the source: what may still vanish from it must not be archived.
-    sync_all(&shared, stage).await?;
-    for segment in encode(stage, shard.clone(), owned.checkpoint.position, pending).await? {
-        write(&shared, segment).await?;
-    }
-    if stage == Stage::Staged {
-        shared.retry.until_done(|| async { shared.parts.discovery.save(&shard).await }).await?;
-    }
+    let durable = make_durable(&shared, stage, &shard, owned.checkpoint.position, pending);
+    keeping(&shared, &mut owned, durable).await?;
     let parts = &shared.parts;
     let position = position.max(owned.checkpoint.position);
-    if !forwarded.is_empty() {
+    if let Some(noted) = owned.checkpoint.noted.as_mut().filter(|_| !forwarded.is_empty()) {
         // Only the shards that records go to by now: nobody reads the others again.
-        owned.checkpoint.forwarded = Some(forwarded);
+        noted.forwarded = forwarded;
     }
+    owned.checkpoint.settle(&behind);
     owned
         .checkpoint
         .advance(&*parts.repo, &mut owned.lease, position, is_finished, &*parts.clock, &shared.retry)
@@ -100,6 +98,37 @@ pub(crate) async fn cut(shared: Arc<Shared>, mut owned: Ownership, mut pending: 
         trim(&shared, &mut owned).await;
     }
     Ok(owned)
+}
+
+/// Archives `pending`, which stands behind `after`, once what the stage read and made is durable.
+async fn make_durable(
+    shared: &Shared,
+    stage: Stage,
+    shard: &ShardId,
+    after: Option<Position>,
+    pending: Pending,
+) -> Result<()> {
+    // First the source: what may still vanish from it must not be archived.
+    sync_all(shared, stage).await?;
+    for segment in encode(stage, shard.clone(), after, pending).await? {
+        write(shared, segment).await?;
+    }
+    if stage == Stage::Staged {
+        shared.retry.until_done(|| async { shared.parts.discovery.save(shard).await }).await?;
+    }
+    Ok(())
+}
+
+/// Does `work` and keeps the lease meanwhile.
+async fn keeping(shared: &Shared, owned: &mut Ownership, work: impl Future<Output = Result<()>>) -> Result<()> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = shared.parts.clock.sleep(shared.tick()), if !shared.options.is_alone => renew(shared, owned).await?,
+        }
+    }
 }
 
 /// Makes what the stage read and what it made durable.

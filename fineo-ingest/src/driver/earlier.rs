@@ -39,15 +39,36 @@ pub(crate) struct Earlier {
 /// The arrival of an event, what it says, and its id.
 type Told = (Timestamp, ContentHash, EventId);
 
-/// The ends of the staged stream's shards, to be read from when all of it that is forwarded later is wanted.
-async fn ends(shared: &Shared) -> Result<Cover> {
-    let staged = &*shared.parts.staged;
-    let mut ends = Cover::default();
-    for shard in shared.retry.until_done(|| async { staged.shards().await }).await? {
-        // The first position stands for the beginning.
-        ends.advance(&shard.id, end(shared, staged, &shard.id, None).await?.unwrap_or_default());
+/// What a checkpoint notes of the staged stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// Behind what of its shards the records of later events are. The first position stands for the beginning.
+    pub(crate) forwarded: Cover,
+    /// How many of its shards were open then: when they are others, so may be those that records go to.
+    pub(crate) shards: Option<usize>,
+}
+
+impl Noted {
+    /// What is to be noted before anything goes to `shards`, of which `before` may tell some; none where that is all noted.
+    async fn now(shared: &Shared, shards: &[Shard], before: Option<&Self>) -> Result<Option<Self>> {
+        let open = shards.iter().filter(|shard| !shard.is_closed).count();
+        if before.is_some_and(|before| before.shards == Some(open)) {
+            return Ok(None);
+        }
+        let mut forwarded = before.map(|before| before.forwarded.clone()).unwrap_or_default();
+        let known: HashSet<ShardId> = of_this(shards, &forwarded).into_iter().cloned().collect();
+        for shard in shards.iter().filter(|shard| !known.contains(&shard.id)) {
+            forwarded
+                .advance(&shard.id, end(shared, &*shared.parts.staged, &shard.id, None).await?.unwrap_or_default());
+        }
+        Ok(Some(Self { forwarded, shards: Some(open) }))
     }
-    Ok(ends)
+
+    /// Behind what a shard of the staged stream may have what this tells of; none where it has nothing of it.
+    fn behind(&self, shard: &ShardId, shards: &[Shard]) -> Option<Position> {
+        let took_over = || of_this(shards, &self.forwarded).contains(shard);
+        self.forwarded.last(shard).or_else(|| took_over().then(Position::default))
+    }
 }
 
 async fn end(shared: &Shared, of: &dyn Stream, shard: &ShardId, known: Option<Position>) -> Result<Option<Position>> {
@@ -61,11 +82,12 @@ async fn end(shared: &Shared, of: &dyn Stream, shard: &ShardId, known: Option<Po
 /// What keeps the stream or the checkpoints from being read.
 pub(crate) async fn needed(shared: &Shared, of_staged: &ShardId) -> Result<Option<Position>> {
     let (raw, repo) = (shared.source(Stage::Raw), &*shared.parts.repo);
+    let shards = shared.parts.staged.shards().await?;
     let mut needed: Option<Position> = None;
     for shard in raw.shards().await? {
         let subject = checkpoint::subject(&shared.options.name, Stage::Raw.as_str(), "stage", &shard.id)?;
         let checkpoint = Checkpoint::read(repo, subject).await?;
-        let Some(last) = checkpoint.forwarded.as_ref().and_then(|forwarded| forwarded.last(of_staged)) else {
+        let Some(last) = checkpoint.noted.as_ref().and_then(|noted| noted.behind(of_staged, &shards)) else {
             continue;
         };
         // What is settled is not given again.
@@ -76,8 +98,27 @@ pub(crate) async fn needed(shared: &Shared, of_staged: &ShardId) -> Result<Optio
     Ok(needed)
 }
 
+/// What stage staged has settled, by whichever process, of the shards that a quiet shard's checkpoint notes: it is there, and
+/// nothing of the quiet one comes before it any more.
+///
+/// # Errors
+///
+/// What keeps the checkpoints from being read.
+pub(crate) async fn settled(shared: &Shared, noted: &Noted) -> Result<Cover> {
+    let (parts, name) = (&shared.parts, &shared.options.name);
+    let mut settled = Cover::default();
+    for (shard, _) in noted.forwarded.iter() {
+        let subject = checkpoint::subject(name, Stage::Staged.as_str(), "stage", shard)?;
+        let read = || async { Checkpoint::read(&*parts.repo, subject.clone()).await };
+        if let Some(position) = shared.retry.until_done(read).await?.position {
+            settled.advance(shard, position);
+        }
+    }
+    Ok(settled)
+}
+
 impl Earlier {
-    /// What is known of `shard` of the raw stream behind `checkpoint`, and where the staged stream ends if nobody noted that yet.
+    /// What is known of `shard` of the raw stream behind `checkpoint`, and what is to be noted before anything is forwarded.
     ///
     /// # Errors
     ///
@@ -86,31 +127,35 @@ impl Earlier {
         shared: &Shared,
         shard: &ShardId,
         checkpoint: &Checkpoint,
-    ) -> Result<(Option<Cover>, Self)> {
-        match &checkpoint.forwarded {
-            Some(_) => Ok((None, Self::read(shared, shard, checkpoint).await?)),
-            None => Ok((Some(ends(shared).await?), Self::default())),
-        }
-    }
-
-    /// What was forwarded of `shard` of the raw stream behind `checkpoint`. Whoever waits for events that are left out waits for
-    /// all of it.
-    ///
-    /// # Errors
-    ///
-    /// What keeps the streams from being read.
-    async fn read(shared: &Shared, shard: &ShardId, checkpoint: &Checkpoint) -> Result<Self> {
-        let raw = shared.source(Stage::Raw);
-        let to = end(shared, &**raw, shard, checkpoint.position).await?;
-        let mut earlier = Self { to, ..Self::default() };
-        let Some(forwarded) = checkpoint.forwarded.as_ref().filter(|_| to > checkpoint.position) else {
-            return Ok(earlier);
-        };
+    ) -> Result<(Option<Noted>, Self)> {
         let staged = &*shared.parts.staged;
         let shards = shared.retry.until_done(|| async { staged.shards().await }).await?;
-        for of_staged in of_this(&shards, forwarded) {
-            let after = forwarded.last(of_staged).filter(|last| *last > Position::default());
-            if let Some(end) = end(shared, staged, of_staged, after).await? {
+        let noted = checkpoint.noted.as_ref();
+        let earlier = match noted {
+            Some(noted) => Self::read(shared, shard, checkpoint.position, noted, &shards).await?,
+            None => Self::default(),
+        };
+        Ok((Noted::now(shared, &shards, noted).await?, earlier))
+    }
+
+    /// What was forwarded of `shard` of the raw stream behind `position`. Whoever waits for events that are left out waits for
+    /// all of it.
+    async fn read(
+        shared: &Shared,
+        shard: &ShardId,
+        position: Option<Position>,
+        noted: &Noted,
+        shards: &[Shard],
+    ) -> Result<Self> {
+        let to = end(shared, &**shared.source(Stage::Raw), shard, position).await?;
+        let mut earlier = Self { to, ..Self::default() };
+        if to <= position {
+            return Ok(earlier);
+        }
+        for of_staged in of_this(shards, &noted.forwarded) {
+            let after = noted.forwarded.last(of_staged).unwrap_or_default();
+            let known = Some(after).filter(|after| *after > Position::default());
+            if let Some(end) = end(shared, &*shared.parts.staged, of_staged, known).await? {
                 earlier.read_staged(shared, of_staged, after, end).await?;
                 earlier.ends.advance(of_staged, end);
             }
@@ -120,44 +165,35 @@ impl Earlier {
     }
 
     /// Reads a shard of the staged stream from behind `at` to its `end`.
-    async fn read_staged(
-        &mut self,
-        shared: &Shared,
-        shard: &ShardId,
-        mut at: Option<Position>,
-        end: Position,
-    ) -> Result<()> {
-        while at.is_none_or(|at| at < end) {
-            let from = at.map_or(ReadFrom::Start, ReadFrom::After);
+    async fn read_staged(&mut self, shared: &Shared, shard: &ShardId, mut at: Position, end: Position) -> Result<()> {
+        // The first position is asked for, too: a stream tells what it trimmed, and from its start on it may wait.
+        let mut from = ReadFrom::After(at);
+        while at < end {
             let mut deliveries = shared.parts.staged.read(shard, from);
-            while at.is_none_or(|at| at < end) {
+            while at < end {
                 let next = tokio::select! {
                     next = deliveries.next() => next,
                     () = shared.parts.clock.sleep(QUIET) => match at {
-                        Some(at) => {
+                        // All of it was trimmed, by a stream that does not tell of its beginning.
+                        Position::ZERO => None,
+                        at => {
                             let error = Error::unavailable("what was forwarded before cannot be read yet");
                             return Err(error.with("shard", shard).with("after", at).with("to", end));
                         }
-                        // All of it was trimmed.
-                        None => None,
                     },
                 };
                 match next {
                     Some(Ok(batch)) => {
                         batch.iter().for_each(|delivery| self.add(delivery));
-                        at = batch.last().map(|last| last.position).or(at);
+                        at = batch.last().map_or(at, |last| last.position);
                     }
                     Some(Err(error)) => {
-                        at = match damaged(&error) {
-                            Some((_, last)) => Some(last),
+                        (at, from) = match (damaged(&error), first_left(&error)) {
+                            (Some((_, last)), _) => (last, ReadFrom::After(last)),
                             // What was trimmed is settled; what is left may not be.
-                            None if error.kind() == ErrorKind::NotFound && at.is_some() => {
-                                if first_left(&error).is_some_and(|first| first > end) {
-                                    return Ok(());
-                                }
-                                None
-                            }
-                            None => return Err(error),
+                            (None, Some(first)) if first > end => return Ok(()),
+                            (None, Some(_)) => (Position::ZERO, ReadFrom::Start),
+                            (None, None) => return Err(error),
                         };
                         break;
                     }
@@ -212,7 +248,7 @@ impl Earlier {
 /// The first position that is left of a shard, by the error that tells of trimmed ones.
 fn first_left(error: &Error) -> Option<Position> {
     let found = error.context().iter().find(|(name, _)| *name == "first");
-    found.and_then(|(_, text)| text.parse().ok())
+    found.filter(|_| error.kind() == ErrorKind::NotFound).and_then(|(_, text)| text.parse().ok())
 }
 
 /// The shards that hold what was forwarded behind `forwarded`, and those that took over from them. The others have the records of
@@ -232,3 +268,6 @@ fn of_this<'a>(shards: &'a [Shard], forwarded: &Cover) -> HashSet<&'a ShardId> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

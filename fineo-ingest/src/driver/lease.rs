@@ -1,13 +1,14 @@
 //! The right of one worker to a piece of work, such as moving a shard's checkpoint, with an epoch that fences its
 //! predecessors.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fineo_core::{
-    Error, Result, SchemaRepo, ShardId, Timestamp,
+    Clock, Error, Result, SchemaRepo, ShardId, Timestamp,
     repo::{Compared, Keep, Subject, Version, Versioned, Write},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// A lease as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,17 @@ pub struct Lease {
     version: Version,
     body: LeaseBody,
     hold_for: Duration,
+    /// Until when it is held, for the work that is done under it.
+    until: watch::Sender<Timestamp>,
+}
+
+/// Until when a lease is held, as the work knows that is done under it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    until: watch::Receiver<Timestamp>,
+    /// What is begun may take so long, and clocks may differ by so much.
+    margin: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 /// What came of a wish for a lease.
@@ -81,7 +93,8 @@ impl Lease {
         let write = Write { subject: subject.clone(), expected: version, body: Some(encode(&body)) };
         match repo.append(vec![write], now).await.into_result()? {
             Compared::Written => {
-                Ok(Claimed::Held(Self { subject, version: version.next(), body, hold_for: claim.hold_for }))
+                let until = watch::Sender::new(Timestamp::saturating_from_micros(body.expires));
+                Ok(Claimed::Held(Self { subject, version: version.next(), body, hold_for: claim.hold_for, until }))
             }
             // Somebody was faster; he may be as short-lived, so look again soon.
             Compared::Conflict { .. } => Ok(Claimed::Taken(now)),
@@ -99,9 +112,16 @@ impl Lease {
         Write { subject: self.subject.clone(), expected: self.version, body: Some(encode(&body)) }
     }
 
-    /// Notes that a renewal was written.
-    pub(crate) fn renewed(&mut self) {
+    /// Notes that a renewal was written, which was made at `now`.
+    pub(crate) fn renewed(&mut self, now: Timestamp) {
         self.version = self.version.next();
+        self.body.expires = expiry(now, self.hold_for);
+        self.until.send_replace(Timestamp::saturating_from_micros(self.body.expires));
+    }
+
+    /// For the work that is done under it.
+    pub(crate) fn held(&self, clock: &Arc<dyn Clock>) -> Held {
+        Held { until: self.until.subscribe(), margin: self.hold_for / 3, clock: Arc::clone(clock) }
     }
 
     /// The version that is ours while nobody else took the lease.
@@ -134,7 +154,7 @@ impl Lease {
     pub async fn renew(&mut self, repo: &dyn SchemaRepo, now: Timestamp) -> Result<()> {
         match repo.append(vec![self.renewal(now)], now).await.into_result()? {
             Compared::Written => {
-                self.renewed();
+                self.renewed(now);
                 Ok(())
             }
             Compared::Conflict { subject, current } => {
@@ -154,6 +174,35 @@ impl Lease {
         let body = LeaseBody { expires: 0, ..self.body };
         let write = Write { subject: self.subject, expected: self.version, body: Some(encode(&body)) };
         repo.append(vec![write], now).await.into_result().map(|_| ())
+    }
+}
+
+impl Held {
+    /// Completes while the lease is held for some time to come; waits for its renewal where that is not sure.
+    pub(crate) async fn is_sure(&mut self) {
+        while self.left().is_zero() {
+            if self.until.changed().await.is_err() {
+                // Whoever held it is gone, and this work with it.
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Completes once the lease may soon be another's.
+    pub(crate) async fn is_in_doubt(&mut self) {
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return;
+            }
+            self.clock.sleep(left).await;
+        }
+    }
+
+    fn left(&mut self) -> Duration {
+        let until = *self.until.borrow_and_update();
+        let micros = until.micros().saturating_sub(self.clock.now().micros());
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0)).saturating_sub(self.margin)
     }
 }
 

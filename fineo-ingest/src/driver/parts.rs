@@ -159,6 +159,12 @@ impl Shared {
             Stage::Staged => &self.parts.staged,
         }
     }
+
+    /// How often something is due: a cut, or where others wait for the lease, its renewal.
+    pub(crate) fn tick(&self) -> Duration {
+        let options = &self.options;
+        if options.is_alone { options.cut_after } else { options.cut_after.min(options.lease_for / 3) }
+    }
 }
 
 impl fmt::Debug for Shared {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use fineo_core::{Cover, Error, Position, ShardId, archive::Stage};
@@ -13,6 +16,8 @@ use tokio::sync::watch;
 pub(crate) struct Progress {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
+    /// How many entries this process forwarded.
+    entries: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +68,7 @@ pub(crate) enum Waiting {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), changed: watch::Sender::new(0) }
+        Self { state: Mutex::default(), changed: watch::Sender::new(0), entries: AtomicU64::new(0) }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -110,6 +115,16 @@ impl Progress {
     /// Up to where the staged stream holds what was forwarded, as far as this process knows.
     pub(crate) fn forwarded(&self) -> Cover {
         self.state().forwarded.clone()
+    }
+
+    /// So many entries more went to the staged stream.
+    pub(crate) fn forwarded_more(&self, entries: usize) {
+        self.entries.fetch_add(entries as u64, Ordering::Relaxed);
+    }
+
+    /// How many entries this process forwarded.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
     }
 
     /// What is in the raw stream up to `tails` was there before this process began.

@@ -1,5 +1,7 @@
 //! One shard's loop: claim, read, pass on, cut.
 
+mod cutting;
+
 use std::{sync::Arc, time::Duration};
 
 use fineo_core::{
@@ -7,13 +9,14 @@ use fineo_core::{
     archive::Stage,
     stream::{Delivery, ReadFrom},
 };
-use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::watch;
 
+use self::cutting::{Cutting, begin_cut, finish, settle};
 use super::{
     checkpoint::{self, Checkpoint},
-    cut::{Ownership, Pending, cut, renew},
-    earlier::Earlier,
+    cut::{Ownership, Pending, renew},
+    earlier::{self, Earlier},
     lease::{self, Claim, Claimed, Lease},
     loss::{Loss, damaged, note_loss},
     parts::Shared,
@@ -22,6 +25,8 @@ use super::{
 
 /// How long a stop waits for what is under way to be archived. What is not is passed on again after the next start.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
+/// When a shard is quiet while others of this process forward so many entries, its checkpoint notes that.
+const ENTRIES_BEHIND_MAX: u64 = 10_000;
 /// So often a stage may fail after it was told to stop.
 const FAILURES_AT_STOP_MAX: u32 = 8;
 
@@ -54,7 +59,7 @@ pub(crate) async fn run(
     let mut overdue = std::pin::pin!(overdue(&shared, stop.clone()));
     let mut failures_at_stop = 0;
     loop {
-        let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None };
+        let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None, noted: 0 };
         let ended = tokio::select! {
             ended = worker.once() => ended,
             () = &mut overdue => {
@@ -101,13 +106,8 @@ struct Worker<'a> {
     stop: watch::Receiver<bool>,
     /// Up to where an earlier run had passed on what it could not archive: this one does it again before it stops.
     again_to: Option<Position>,
-}
-
-/// A cut under way, or the right to begin one.
-#[expect(clippy::large_enum_variant, reason = "there is one per worker")]
-enum Cutting {
-    Idle(Ownership),
-    Busy(BoxFuture<'static, Result<Ownership>>),
+    /// How many entries this process had forwarded when the checkpoint noted that.
+    noted: u64,
 }
 
 impl Worker<'_> {
@@ -115,7 +115,8 @@ impl Worker<'_> {
         let Some(lease) = self.claim().await? else { return Ok(Ended::Stopped) };
         let shared = self.shared;
         let subject = checkpoint::subject(&shared.options.name, self.stage.as_str(), "stage", self.shard)?;
-        let checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
+        let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
+        checkpoint.is_finished = checkpoint.is_finished && !self.is_open().await?;
         if checkpoint.is_finished {
             self.release(lease).await;
             return Ok(Ended::Finished);
@@ -135,6 +136,9 @@ impl Worker<'_> {
                 return Ok(Ended::Stopped);
             };
             raw.leave_out(earlier);
+            if !shared.options.is_alone {
+                raw.hold(owned.lease.held(&shared.parts.clock));
+            }
         }
         let mut read_from = from.map_or(ReadFrom::Start, ReadFrom::After);
         loop {
@@ -165,25 +169,31 @@ impl Worker<'_> {
         }
     }
 
+    /// Whether the shard takes entries: one that ended may begin again in a directory that is opened with more of them.
+    async fn is_open(&self) -> Result<bool> {
+        let shards = self.shared.source(self.stage).shards().await?;
+        Ok(shards.iter().any(|shard| shard.id == *self.shard && !shard.is_closed))
+    }
+
     /// What an earlier run forwarded, while the lease is kept; none when the pipeline stops before that is known.
     async fn earlier(&mut self, owned: &mut Ownership) -> Result<Option<Earlier>> {
         let (shared, shard, checkpoint) = (self.shared, self.shard, owned.checkpoint.clone());
         let mut reading = std::pin::pin!(Earlier::begin(shared, shard, &checkpoint));
-        let mut timer = shared.parts.clock.sleep(self.tick());
+        let mut timer = shared.parts.clock.sleep(shared.tick());
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut self.stop), if self.again_to.is_none() => return Ok(None),
                 read = &mut reading => {
-                    let (ends, earlier) = read?;
-                    if ends.is_some() {
-                        owned.checkpoint.forwarded = ends;
+                    let (noted, earlier) = read?;
+                    if noted.is_some() {
+                        owned.checkpoint.noted = noted;
                         renew(shared, owned).await?;
                     }
                     return Ok(Some(earlier));
                 }
                 () = &mut timer => {
-                    timer = shared.parts.clock.sleep(self.tick());
+                    timer = shared.parts.clock.sleep(shared.tick());
                     if !shared.options.is_alone {
                         renew(shared, owned).await?;
                     }
@@ -234,7 +244,7 @@ impl Worker<'_> {
         let clock = &shared.parts.clock;
         let cut_after = i64::try_from(shared.options.cut_after.as_micros()).unwrap_or(i64::MAX);
         let mut cut_at = clock.now().plus_micros(cut_after);
-        let mut timer = clock.sleep(self.tick());
+        let mut timer = clock.sleep(shared.tick());
         let left = loop {
             tokio::select! {
                 biased;
@@ -246,7 +256,7 @@ impl Worker<'_> {
                     if is_due {
                         cut_at = now.plus_micros(cut_after);
                     }
-                    timer = clock.sleep(self.tick());
+                    timer = clock.sleep(shared.tick());
                     cutting = self.tick_over(cutting, is_due, &mut pending, work).await?;
                 }
                 batch = deliveries.next() => match batch {
@@ -274,15 +284,9 @@ impl Worker<'_> {
         Ok((left, owned))
     }
 
-    /// How often something is due: a cut, or where others wait for the lease, its renewal.
-    fn tick(&self) -> Duration {
-        let options = &self.shared.options;
-        if options.is_alone { options.cut_after } else { options.cut_after.min(options.lease_for / 3) }
-    }
-
     /// Cuts what is due; renews the lease when nothing is.
     async fn tick_over(
-        &self,
+        &mut self,
         cutting: Cutting,
         is_due: bool,
         pending: &mut Pending,
@@ -293,16 +297,32 @@ impl Worker<'_> {
             Cutting::Idle(owned) if is_due && !pending.is_empty() => {
                 begin_cut(self.shared, Cutting::Idle(owned), pending, work).await
             }
-            // Nobody else can take a lease from the only worker, so the repository is left in peace.
-            Cutting::Idle(owned) if self.shared.options.is_alone => Ok(Cutting::Idle(owned)),
             Cutting::Idle(mut owned) => {
-                if pending.is_empty() && self.stage == Stage::Raw && work.leaves_out_nothing() {
-                    owned.checkpoint.settle(&self.shared.progress.forwarded());
+                let is_quiet = pending.is_empty() && self.stage == Stage::Raw && work.leaves_out_nothing();
+                let has_noted = is_quiet && self.note_forwarded(&mut owned, is_due).await?;
+                // Nobody else can take a lease from the only worker, so the repository is left in peace.
+                if has_noted || !self.shared.options.is_alone {
+                    renew(self.shared, &mut owned).await?;
                 }
-                renew(self.shared, &mut owned).await?;
                 Ok(Cutting::Idle(owned))
             }
         }
+    }
+
+    /// Takes in what others forwarded while this shard is quiet, so that nobody has to read it again; whether that is much.
+    async fn note_forwarded(&mut self, owned: &mut Ownership, is_due: bool) -> Result<bool> {
+        let shared = self.shared;
+        if let Some(noted) = owned.checkpoint.noted.as_ref().filter(|_| is_due && !shared.options.is_alone) {
+            let settled = earlier::settled(shared, noted).await?;
+            owned.checkpoint.settle(&settled);
+        }
+        owned.checkpoint.settle(&shared.progress.forwarded());
+        let entries = shared.progress.entries();
+        let is_much = entries - self.noted >= ENTRIES_BEHIND_MAX;
+        if is_much {
+            self.noted = entries;
+        }
+        Ok(is_much)
     }
 
     /// Passes one batch on; false when the pipeline stopped before that was done.
@@ -315,6 +335,7 @@ impl Worker<'_> {
     ) -> Result<bool> {
         let Some(last) = batch.last().map(|delivery| delivery.position) else { return Ok(true) };
         let mut passing = std::pin::pin!(work.pass(&batch));
+        let mut timer = self.shared.parts.clock.sleep(self.shared.tick());
         let passed = loop {
             tokio::select! {
                 // What is passed twice is there once, so a batch may be left in the middle.
@@ -323,6 +344,12 @@ impl Worker<'_> {
                 // The cut may hold what the batch waits for, such as a store's lock: both go on, or neither would.
                 owned = finish(cutting) => *cutting = Cutting::Idle(owned?),
                 () = stopped(&mut self.stop), if self.again_to.is_none() => return Ok(false),
+                () = &mut timer, if !self.shared.options.is_alone => {
+                    timer = self.shared.parts.clock.sleep(self.shared.tick());
+                    if let Cutting::Idle(owned) = cutting {
+                        renew(self.shared, owned).await?;
+                    }
+                }
             }
         };
         self.passed(last, &passed.forwarded);
@@ -360,37 +387,4 @@ impl Worker<'_> {
 
 fn is_trimmed(error: &Error) -> bool {
     error.kind() == ErrorKind::NotFound && error.context().iter().any(|(name, _)| *name == "first")
-}
-
-/// Waits for the cut under way; for ever when there is none.
-async fn finish(cutting: &mut Cutting) -> Result<Ownership> {
-    match cutting {
-        Cutting::Idle(_) => std::future::pending().await,
-        Cutting::Busy(busy) => busy.await,
-    }
-}
-
-/// Begins a cut, after the one under way.
-async fn begin_cut(shared: &Arc<Shared>, cutting: Cutting, pending: &mut Pending, work: &mut Work) -> Result<Cutting> {
-    let owned = match cutting {
-        Cutting::Idle(owned) => owned,
-        Cutting::Busy(busy) => busy.await?,
-    };
-    let next = Pending::new(owned.stage, &owned.shard);
-    let mut pending = std::mem::replace(pending, next);
-    pending.records = work.take_record_schemas();
-    if !work.leaves_out_nothing() {
-        // What is still to be left out stands behind what was noted before.
-        pending.forwarded = fineo_core::Cover::default();
-    }
-    Ok(Cutting::Busy(Box::pin(cut(Arc::clone(shared), owned, pending))))
-}
-
-/// Cuts what is left and waits for it.
-async fn settle(shared: &Arc<Shared>, cutting: Cutting, pending: &mut Pending, work: &mut Work) -> Result<Ownership> {
-    let cutting = if pending.is_empty() { cutting } else { begin_cut(shared, cutting, pending, work).await? };
-    match cutting {
-        Cutting::Idle(owned) => Ok(owned),
-        Cutting::Busy(busy) => busy.await,
-    }
 }

@@ -1,6 +1,13 @@
 //! What is given again after a process died is what it was, whatever was changed of the schema in between (I3, I4, N12).
 
-use fineo_ingest::{ImportOptions, ImportSource, Routing};
+use fineo_conformance::{
+    Part,
+    fault::{CrashPoints, Faults},
+    pipeline::faulty,
+    sweep_part,
+};
+use fineo_core::Result;
+use fineo_ingest::{ImportOptions, ImportSource, Pipeline, PipelineOptions, Routing};
 use fineo_schema::{Change, Identity, MissingTimestamp};
 
 use crate::{
@@ -163,7 +170,47 @@ async fn what_was_not_forwarded_before_is_and_what_arrives_later_too() {
     assert_eq!(all(&desk, "n2").await.0, ["1767600000 z v=7", "1767600000 z v=8"]);
 }
 
-async fn edge_only(desk: &Desk) -> fineo_ingest::Pipeline {
-    let options = fineo_ingest::PipelineOptions::default().with_runs_stages(false);
-    fineo_ingest::Pipeline::start(desk.world.parts(), options).await.unwrap()
+async fn edge_only(desk: &Desk) -> Pipeline {
+    Pipeline::start(desk.world.parts(), PipelineOptions::default().with_runs_stages(false)).await.unwrap()
+}
+
+/// What is given again comes in several batches, each of them cut; the first one has an event that is forwarded only now. The
+/// process that does so dies at one of `points`, and another one does the rest.
+async fn given_again_in_batches(points: CrashPoints) -> Result<()> {
+    let mut desk = Desk::new().await;
+    // So large that a batch has one of them.
+    let pad = "x".repeat(530_000);
+    let event =
+        |time: &str, v: u8| format!(r#"{{"metrictype":"m","kind":"z","timestamp":"{time}","v":{v},"pad":"{pad}"}}"#);
+    desk.ingest(&[event("03/04/2026", 0), event("1", 1), event("2", 2), event("3", 3)].join("\n")).await;
+    desk.apply(Change::SetTimestampFormats { metric: None, formats: texts(&["%d/%m/%Y"]) }).await;
+    desk.apply(Change::SetMetricKeys { keys: texts(&["kind"]) }).await;
+    desk.pipeline = edge_only(&desk).await;
+    tokio::task::yield_now().await;
+    desk.world.nearline.crash();
+    let parts = faulty(desk.world.parts(), &Faults::none().with_points(points.clone()));
+    let cut_often = PipelineOptions::default().with_cut_bytes(1);
+    let interrupted = points.run(async {
+        let pipeline = Pipeline::start(parts, cut_often).await?;
+        pipeline.drain(SOON).await?;
+        pipeline.stop().await
+    });
+    if let Some(ended) = interrupted.await {
+        ended?;
+    }
+    let desk = desk.killed().await;
+    desk.pipeline.drain(SOON).await.unwrap();
+    let names: Vec<Vec<String>> =
+        [desk.world.rows("acme", "n1", &["v"]).await, desk.world.rows("acme", "n2", &["v"]).await].into();
+    assert_eq!(names[0], ["1000 m v=1", "2000 m v=2", "3000 m v=3"]);
+    assert_eq!(names[1], ["1775174400000000 z v=0"]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_between_batches_that_are_given_again_keeps_the_rest_in_mind() {
+    let part = Part { points_max: Some(25), seed: 1, at_once: 1 };
+    let swept = sweep_part(given_again_in_batches, part).await.unwrap();
+    println!("{swept}");
+    assert!(swept.interrupted > 20, "{swept}");
 }

@@ -13,15 +13,15 @@ use arrow_array::{Array, cast::AsArray, types::TimestampMicrosecondType};
 use async_trait::async_trait;
 use fineo_backend_memory::{MemoryArchive, MemoryNearline, MemoryRepo, MemoryStream};
 use fineo_core::{
-    Archive, Error, MetricId, NearlineStore, Outcome, Result, SchemaRepo, SeededEntropy, ShardId, Stores, SystemClock,
-    TenantId, TimeRange, Timestamp,
+    Archive, Clock, Error, MetricId, NearlineStore, Outcome, Result, SchemaRepo, SeededEntropy, ShardId, Stores,
+    SystemClock, TenantId, TimeRange, Timestamp,
     archive::{SegmentKind, SegmentQuery, Stage},
     nearline::{ScanRequest, SystemColumns},
     repo::{Compared, RepoCapabilities, Subject, Version, Versioned, Write},
     stream::Delivery,
 };
 use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts, SegmentReader};
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
@@ -41,9 +41,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_shards(1, 1)
+    }
+
+    pub(crate) fn with_shards(raw: usize, staged: usize) -> Self {
         Self {
-            raw: MemoryStream::new("raw", 1),
-            staged: MemoryStream::new("staged", 1),
+            raw: MemoryStream::new("raw", raw),
+            staged: MemoryStream::new("staged", staged),
             archive: MemoryArchive::new(),
             nearline: MemoryNearline::new(),
             repo: MemoryRepo::new(),
@@ -67,26 +71,7 @@ impl World {
 
     /// The rows of a metric, in order of time and text.
     pub(crate) async fn rows(&self, of: &str, metric: &str, names: &[&str]) -> Vec<String> {
-        let request = ScanRequest::new(tenant(of), MetricId::new(metric).unwrap())
-            .with_names(names.iter().copied())
-            .with_system(SystemColumns { alias: true, ..SystemColumns::default() });
-        let batches: Vec<_> = self.nearline.scan(request).try_collect().await.unwrap();
-        let mut rows = Vec::new();
-        for batch in batches {
-            let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
-            for row in 0..batch.num_rows() {
-                let mut line = format!("{} {}", times.value(row), batch.column(1).as_string_view().value(row));
-                for (index, name) in names.iter().enumerate() {
-                    let cells = batch.column(2 + index).as_string_view();
-                    if cells.is_valid(row) {
-                        line.push_str(&format!(" {name}={}", cells.value(row)));
-                    }
-                }
-                rows.push(line);
-            }
-        }
-        rows.sort();
-        rows
+        rows(&self.nearline, of, metric, names).await
     }
 
     /// The ids of the rows of a metric, in order.
@@ -130,6 +115,52 @@ impl World {
             }
         }
         deliveries
+    }
+}
+
+/// The rows of a metric, in order of time and text.
+pub(crate) async fn rows(nearline: &dyn NearlineStore, of: &str, metric: &str, names: &[&str]) -> Vec<String> {
+    let request = ScanRequest::new(tenant(of), MetricId::new(metric).unwrap())
+        .with_names(names.iter().copied())
+        .with_system(SystemColumns { alias: true, ..SystemColumns::default() });
+    let batches: Vec<_> = nearline.scan(request).try_collect().await.unwrap();
+    let mut rows = Vec::new();
+    for batch in batches {
+        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+        for row in 0..batch.num_rows() {
+            let mut line = format!("{} {}", times.value(row), batch.column(1).as_string_view().value(row));
+            for (index, name) in names.iter().enumerate() {
+                let cells = batch.column(2 + index).as_string_view();
+                if cells.is_valid(row) {
+                    line.push_str(&format!(" {name}={}", cells.value(row)));
+                }
+            }
+            rows.push(line);
+        }
+    }
+    rows.sort();
+    rows
+}
+
+/// The paused clock of a test's runtime: it moves when everybody waits.
+#[derive(Debug)]
+pub(crate) struct PausedClock(tokio::time::Instant);
+
+impl PausedClock {
+    #[expect(clippy::disallowed_methods, reason = "this is where the runtime's time enters")]
+    pub(crate) fn new() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.0.elapsed().as_micros()).unwrap();
+        Timestamp::from_micros(1_700_000_000_000_000 + micros).unwrap()
+    }
+
+    fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(wait)
     }
 }
 

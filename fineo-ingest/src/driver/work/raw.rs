@@ -6,7 +6,9 @@ use std::{
 };
 
 use fineo_core::{
-    Code, Error, ErrorKind, Rejection, Result, ShardId, TenantId, Timestamp, archive::Stage, stream::Delivery,
+    Code, Error, ErrorKind, Rejection, Result, ShardId, TenantId, Timestamp,
+    archive::Stage,
+    stream::{Appended, Delivery, Entry},
 };
 use fineo_schema::TenantSchema;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -14,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Passed, moved::leave_out_rows, write_errors};
 use crate::{
     cover::Forwarded,
-    driver::{earlier::Earlier, parts::Shared},
+    driver::{earlier::Earlier, lease::Held, parts::Shared},
     envelope,
     errors::{ErrorClass, ErrorRow},
     stage::raw::{RawOutcome, RawStage, Schemas, distinct},
@@ -34,6 +36,8 @@ pub(crate) struct RawWork {
     stage: RawStage,
     /// What an earlier run forwarded of what is given again.
     earlier: Earlier,
+    /// The lease under which it forwards, where another worker may take it.
+    held: Option<Held>,
     /// Records of a raw shard stay together, in order.
     key: u64,
 }
@@ -43,12 +47,17 @@ impl RawWork {
         let hash = blake3::hash(shard.as_str().as_bytes());
         let key = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let stage = RawStage::new(shared.options.limits.fields_max);
-        Self { shared, shard, stage, earlier: Earlier::default(), key }
+        Self { shared, shard, stage, earlier: Earlier::default(), held: None, key }
     }
 
     /// Leaves out what `earlier` has. Under another schema than then it may be read otherwise, and would be there twice.
     pub(crate) fn leave_out(&mut self, earlier: Earlier) {
         self.earlier = earlier;
+    }
+
+    /// Forwards only while the lease is sure to be held: what is forwarded after another worker looked is not left out there.
+    pub(crate) fn hold(&mut self, held: Held) {
+        self.held = Some(held);
     }
 
     /// Whether nothing that is given again is left to be left out.
@@ -173,8 +182,8 @@ impl RawWork {
 
     /// Appends `entries`, which are those of the deliveries that `indexes` names.
     async fn forward(
-        &self,
-        entries: Vec<fineo_core::stream::Entry>,
+        &mut self,
+        entries: Vec<Entry>,
         indexes: &[usize],
         batch: &[Delivery],
         passed: &mut Passed,
@@ -182,7 +191,8 @@ impl RawWork {
         if entries.is_empty() {
             return Ok(());
         }
-        let outcomes = self.shared.retry.append(&*self.shared.parts.staged, entries).await;
+        let outcomes = self.append(entries).await?;
+        self.shared.progress.forwarded_more(outcomes.len());
         let mut forwarded = Forwarded::default();
         for (index, outcome) in indexes.iter().zip(outcomes) {
             match outcome {
@@ -198,5 +208,19 @@ impl RawWork {
         }
         passed.forwarded.merge(&forwarded.cover());
         Ok(())
+    }
+
+    async fn append(&mut self, entries: Vec<Entry>) -> Result<Vec<Result<Appended>>> {
+        let append = self.shared.retry.append(&*self.shared.parts.staged, entries);
+        let Some(held) = &mut self.held else { return Ok(append.await) };
+        held.is_sure().await;
+        tokio::select! {
+            biased;
+            () = held.is_in_doubt() => {
+                let error = Error::unavailable("the lease was not renewed in time: another worker may forward the same");
+                Err(error.with("shard", &self.shard))
+            }
+            outcomes = append => Ok(outcomes),
+        }
     }
 }

@@ -19,7 +19,8 @@ pub async fn serve_stage(stage: Stage) -> Result<(), Error> {
     let (function, prefix) = (&function, settings.aws.prefix.as_str());
     run(service_fn(|event: LambdaEvent<KinesisEvent>| async move {
         let before = Refused::of(function.counters());
-        let answer = function.call(event.payload, time_left(event.context.deadline, &SystemClock)).await;
+        let left = time_left(event.context.deadline, &SystemClock);
+        let answer = Box::pin(function.call(event.payload, left)).await;
         if let Some(line) = Refused::of(function.counters()).line(before, prefix, &SystemClock) {
             println!("{line}");
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DoorLimits, TelemetryOptions};
 
+mod doors;
 mod read;
 
 /// The longest time that can be set, about thirty years: clocks can still count it.
@@ -151,8 +152,9 @@ impl NotifyConfig {
     /// Refuses what no request can be sent to.
     fn check(&self) -> Result<()> {
         for (setting, url) in [("notify.tenant_url", &self.tenant_url), ("notify.operator_url", &self.operator_url)] {
-            if let Some(url) = url.as_deref().filter(|url| !is_web(url)) {
-                return Err(Error::invalid("a webhook is an http:// or https:// URL").with(setting, url));
+            // It is not shown: whoever knows it may post there.
+            if url.as_deref().is_some_and(|url| !is_web(url)) {
+                return Err(Error::invalid("a webhook is an http:// or https:// URL").with("setting", setting));
             }
         }
         let can_be_sent = |token: &String| reqwest::header::HeaderValue::from_str(token).is_ok();
@@ -311,33 +313,11 @@ impl Config {
         config.limits.check()?;
         if let Some(url) = config.telemetry.otlp_endpoint.as_deref().filter(|url| !is_web(url)) {
             let error = Error::invalid("traces go to an http:// or https:// URL, such as http://127.0.0.1:4317");
-            return Err(error.with("telemetry.otlp_endpoint", url));
+            // What stands before the host may be a password.
+            return Err(error.with("telemetry.otlp_endpoint", url.rsplit('@').next().unwrap_or_default()));
         }
         check_seconds("compaction.every_seconds", config.compaction.every_seconds)?;
         Ok(config)
-    }
-
-    /// Refuses doors that cannot all be opened, and that none is.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid`, with the settings.
-    pub fn check_doors(&self) -> Result<()> {
-        let doors =
-            [("http", self.http_address()), ("postgres", self.postgres_address()), ("flight", self.flight_address())];
-        let open: Vec<_> = doors.into_iter().filter_map(|(door, address)| Some((door, address?))).collect();
-        if open.is_empty() {
-            let error = Error::invalid("no door is open, so nothing comes in and nobody is answered");
-            return Err(error.with("hint", "set http.enabled, postgres.enabled or flight.enabled to true"));
-        }
-        for (index, (door, address)) in open.iter().enumerate() {
-            if let Some((other, _)) = open[..index].iter().find(|(_, other)| are_one(address, other)) {
-                return Err(Error::invalid("two doors cannot have one address: choose another port for one of them")
-                    .with("settings", format!("{other}.address, {door}.address"))
-                    .with("address", address));
-            }
-        }
-        Ok(())
     }
 
     /// Where the HTTP door opens.
@@ -385,13 +365,6 @@ impl Config {
         options.otlp_endpoint.clone_from(&self.telemetry.otlp_endpoint);
         options
     }
-}
-
-/// Whether only one of two doors can be there; of port 0 each gets a port of its own.
-fn are_one(one: &SocketAddr, other: &SocketAddr) -> bool {
-    let is_everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
-    let is_there = one.ip() == other.ip() || (is_everywhere && one.is_ipv4() == other.is_ipv4());
-    one.port() != 0 && one.port() == other.port() && is_there
 }
 
 #[cfg(test)]

@@ -43,8 +43,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `Invalid` when no door is open, two have one address, or a door would open to other machines without encryption or tokens and that was not asked for in so
-    /// many words, or the certificate cannot be used; `Unavailable` when an address is taken.
+    /// `Invalid` when two doors have one address, none is open and there is no directory, a door would open to other machines without
+    /// encryption or tokens and that was not asked for in so many words, or the certificate cannot be used; `Unavailable` when an address
+    /// is taken.
     pub async fn open(
         config: &Config,
         fineo: Fineo,
@@ -52,6 +53,7 @@ impl Server {
         directory: Option<PathBuf>,
     ) -> Result<Self> {
         config.check_doors()?;
+        config.check_reachable(directory.is_some())?;
         let tls = match (&config.tls.certificate, &config.tls.key) {
             (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
             _ => None,

@@ -129,11 +129,23 @@ pub(crate) fn data_in(path: &Path) -> Option<PathBuf> {
     DATA.into_iter().map(|folder| path.join(folder)).find(|folder| folder.exists())
 }
 
+/// The error of `data` without the repository that was at `path`.
+pub(crate) fn orphaned(path: &Path, data: &Path) -> Error {
+    Error::corrupt("the directory has data, and its repository is gone")
+        .with("path", path.display())
+        .with("data", data.display())
+        .with("hint", "put the file back, or restore a backup into an empty directory")
+}
+
 /// Fails where there is no store, and makes nothing.
 fn check_there(path: &Path) -> Result<()> {
-    let metadata = std::fs::metadata(path.join(REPOSITORY));
-    match metadata {
-        Err(source) if source.kind() == ErrorKind::NotFound && data_in(path).is_none() => {
+    let is_empty = match std::fs::metadata(path.join(REPOSITORY)) {
+        Ok(metadata) => metadata.len() == 0,
+        Err(source) => source.kind() == ErrorKind::NotFound,
+    };
+    match data_in(path) {
+        Some(data) if is_empty => Err(orphaned(&path.join(REPOSITORY), &data)),
+        None if is_empty => {
             Err(Error::not_found("there is no store of fineo in this directory").with("path", path.display()).with(
                 "hint",
                 "name another one; the first that takes events in (fineo ingest, fineo serve) or declares something makes a store",

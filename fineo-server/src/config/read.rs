@@ -29,14 +29,17 @@ fn refused(text: &str, error: &toml::de::Error, is_toml: bool) -> Error {
     };
     let before = text.get(..span.start).unwrap_or(text);
     let setting = setting_at(text, before.matches('\n').count());
-    let is_secret = setting.as_deref().is_some_and(|setting| setting.contains("token"));
+    let of_token = |text: &str| text.contains("token");
+    let line = text.lines().nth(before.matches('\n').count()).unwrap_or_default();
+    // A webhook's URL is a secret, too.
+    let is_secret = of_token(line) || setting.as_deref().is_some_and(|of| of_token(of) || of.starts_with("notify"));
     let mut message = error.message().to_owned();
     for (said, meant) in NUMBERS {
         message = message.replace(said, meant);
     }
     // What the engine says of a value may repeat it.
     if is_secret && is_toml && !message.starts_with("unknown field") {
-        "this is a text in quotes".clone_into(&mut message);
+        "this is not what it may be: texts are in quotes".clone_into(&mut message);
     }
     let mut refused = Error::invalid(format!("not a configuration: {message}"));
     if let Some(setting) = setting {

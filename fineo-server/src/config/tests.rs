@@ -84,6 +84,16 @@ fn no_error_shows_a_secret() {
         assert!(!format!("{error:?}").contains("SECRET"), "{error:?}");
         assert!(error.to_string().contains("notify") || error.to_string().contains("bearer_tok"), "{error}");
     }
+    for inline in [
+        "notify = { bearer_token = 271828 }",
+        "notify = { bearer_token = [\"271828\"] }",
+        "[notify]\ntenant_url = 271828",
+    ] {
+        let error = Config::parse(inline).unwrap_err().to_string();
+        assert!(error.contains("setting=notify") && !error.contains("271828"), "{error}");
+    }
+    let url = Config::parse("notify.tenant_url = 'hooks.example/271828'").unwrap_err().to_string();
+    assert!(url.contains("setting=notify.tenant_url") && !url.contains("271828"), "{url}");
     let number = Config::parse("[notify]\nbearer_token = 271828").unwrap_err().to_string();
     assert!(number.contains("in quotes: setting=notify.bearer_token") && !number.contains("271828"), "{number}");
 }
@@ -93,7 +103,6 @@ fn doors_that_cannot_all_be_opened_are_refused() {
     for (text, settings) in [
         ("http.address = '127.0.0.1:7000'\nflight.address = '127.0.0.1:7000'", "http.address, flight.address"),
         ("postgres.address = '0.0.0.0:8080'", "http.address, postgres.address"),
-        ("http.enabled = false\npostgres.enabled = false\nflight.enabled = false", "http.enabled, postgres.enabled"),
     ] {
         let error = Config::parse(text).unwrap().check_doors().unwrap_err().to_string();
         assert!(error.contains(settings), "{error}");
@@ -106,4 +115,9 @@ fn doors_that_cannot_all_be_opened_are_refused() {
     ] {
         Config::parse(text).unwrap().check_doors().unwrap();
     }
+    // The other commands reach a server without doors through the directory's socket.
+    let closed = "http.enabled = false\npostgres.enabled = false\nflight.enabled = false";
+    let closed = Config::parse(closed).unwrap();
+    closed.check_reachable(true).unwrap();
+    assert!(closed.check_reachable(false).unwrap_err().to_string().contains("http.enabled, postgres.enabled"));
 }

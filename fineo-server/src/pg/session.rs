@@ -4,7 +4,7 @@ mod arrange;
 mod extended;
 mod run;
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Buf;
 use futures::FutureExt;
@@ -155,7 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
             if let Some(next) = request(&mut self.link.input, MESSAGE_BYTES_MAX).map_err(fatal)? {
                 return Ok(next);
             }
-            self.hear(shutdown).await?;
+            let limits = &self.shared.limits;
+            let patience = if self.link.input.is_empty() { limits.idle_max } else { limits.stall_max };
+            self.hear(patience, shutdown).await?;
         }
     }
 
@@ -169,14 +171,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
             if left == 0 {
                 return Ok(());
             }
-            self.hear(shutdown).await?;
+            self.hear(self.shared.limits.stall_max, shutdown).await?;
         }
     }
 
-    /// Waits for more of what the client says.
-    async fn hear(&mut self, shutdown: &Shutdown) -> Result<(), Stop> {
-        let limits = &self.shared.limits;
-        let patience = if self.link.input.is_empty() { limits.idle_max } else { limits.stall_max };
+    /// Waits so long for more of what the client says.
+    async fn hear(&mut self, patience: Duration, shutdown: &Shutdown) -> Result<(), Stop> {
         let clock = Arc::clone(&self.shared.clock);
         tokio::select! {
             filled = self.link.fill() => Ok(filled?),

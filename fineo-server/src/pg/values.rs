@@ -119,8 +119,11 @@ fn binary(of: &Type, bytes: &Bytes) -> Result<Parameter, Failure> {
         }
         Type::TIME => {
             let micros = i64::from_be_bytes(fixed(of, bytes)?);
-            if !(0..=DAY_MICROS).contains(&micros) {
-                return Err(Failure::error("22008", "time out of range"));
+            if !(0..DAY_MICROS).contains(&micros) {
+                return Err(Failure::error(
+                    "22008",
+                    "time out of range: a day has times from 00:00 to 23:59:59.999999",
+                ));
             }
             Parameter::Time(micros)
         }

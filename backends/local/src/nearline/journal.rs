@@ -76,6 +76,10 @@ impl Journal {
                 Err(error) => return Err(error),
             }
         }
+        // Of a directory from before they were noted.
+        if damage.is_none() && files.iter().any(|number| !known.journal.contains(number)) {
+            manifest.note_journal(&files)?;
+        }
         let next = files.last().map_or(1, |last| last + 1).max(known.journal_next());
         let (root, manifest) = (Arc::clone(root), manifest.clone());
         let (active, len, durable) = (None, 0, 0);
@@ -152,7 +156,7 @@ impl Journal {
         let path = path(&self.folder, self.next);
         let file = self.root.disk.open(&path, true).map_err(|source| failure::disk_error("create", &path, source))?;
         self.root.sync_directory(&self.folder)?;
-        self.manifest.note_journal(self.next)?;
+        self.manifest.note_journal(&[self.next])?;
         self.active = Some((file, path));
         self.files.push(self.next);
         self.next += 1;
@@ -183,12 +187,17 @@ impl Journal {
     pub(super) fn restart(&mut self) -> Result<()> {
         // Before they go: nobody is to miss them.
         self.manifest.forget_journal()?;
-        for number in std::mem::take(&mut self.files) {
-            let path = path(&self.folder, number);
-            self.root.disk.remove(&path).map_err(|source| failure::disk_error("remove", &path, source))?;
-        }
         self.active = None;
         (self.len, self.durable, self.old_bytes) = (0, 0, 0);
+        // Nothing needs them, so that one which stays harms nobody, and goes with the next.
+        self.files.retain(|number| {
+            let path = path(&self.folder, *number);
+            let failed = self.root.disk.remove(&path).err().filter(|source| source.kind() != std::io::ErrorKind::NotFound);
+            if let Some(error) = &failed {
+                tracing::warn!(%error, path = %path.display(), "a file of the journal that nothing needs could not be removed");
+            }
+            failed.is_some()
+        });
         Ok(())
     }
 }

@@ -180,10 +180,14 @@ impl Manifest {
         Ok(loaded)
     }
 
-    /// Notes that the journal has the file `number`, too.
-    pub(super) fn note_journal(&self, number: u64) -> Result<()> {
+    /// Notes that the journal has the files `numbers`, too.
+    pub(super) fn note_journal(&self, numbers: &[u64]) -> Result<()> {
         let transaction = self.database.begin_write()?;
-        transaction.open_table(JOURNAL).map_err(database_error)?.insert(number, ()).map_err(database_error)?;
+        let mut journal = transaction.open_table(JOURNAL).map_err(database_error)?;
+        for number in numbers {
+            journal.insert(number, ()).map_err(database_error)?;
+        }
+        drop(journal);
         transaction.commit().map_err(database_error)
     }
 

@@ -21,8 +21,9 @@ use crate::{
 /// Numbers of the directory itself.
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("directory");
 const CACHE_BYTES: usize = 16 << 20;
-/// The format of the whole directory: 2 since versions of subjects may be packed. An older one is read as it is.
-const FORMAT: u64 = 2;
+/// The format of the whole directory: 2 since versions of subjects may be packed, 3 since the files of the nearline store's journal
+/// are noted. An older one is read as it is.
+const FORMAT: u64 = 3;
 
 /// The database of a directory, until that is closed: whoever still holds a part of it then must not write to a file that another
 /// process has by now, not even when the part is let go.
@@ -129,10 +130,7 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
 /// That there is no data yet in a directory whose repository is new.
 fn check_new(root: &Root, path: &Path) -> Result<()> {
     match root::data_in(&root.path) {
-        Some(data) => Err(Error::corrupt("the directory has data, and its repository is gone")
-            .with("path", path.display())
-            .with("data", data.display())
-            .with("hint", "put the file back, or restore a backup into an empty directory")),
+        Some(data) => Err(root::orphaned(path, &data)),
         None => Ok(()),
     }
 }

@@ -57,7 +57,7 @@ fn what_has_no_meaning_is_refused_with_what_would_have() {
         ("[limits]\nstall_seconds_max = 1000000001", "limits.stall_seconds_max"),
         ("[limits]\ndrain_seconds_max = 9223372036854775807", "limits.drain_seconds_max"),
         ("[compaction]\nevery_seconds = 9223372036854775807", "compaction.every_seconds"),
-        ("[notify]\ntenant_url = 'ftp://x'", "notify.tenant_url=ftp://x"),
+        ("[notify]\ntenant_url = 'ftp://x'", "setting=notify.tenant_url"),
         ("[notify]\noperator_url = 'x'", "http:// or https://"),
         ("[notify]\nbearer_token = \"a\\nb\"", "notify.bearer_token has a character"),
     ] {

@@ -8,8 +8,12 @@ use datafusion::{
         datatypes::{DataType, IntervalUnit, TimeUnit},
     },
     common::{Result, ScalarValue, plan_err},
+    error::DataFusionError,
     logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility},
 };
+
+/// What is made of one batch, at most: the pool of a query does not count it.
+const BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// An interval.
 pub(super) const LENGTH: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
@@ -121,6 +125,7 @@ impl ScalarUDFImpl for ByRow {
         let made = args.return_field.data_type();
         let mut answers = Vec::with_capacity(rows);
         let mut values = Vec::with_capacity(args.args.len());
+        let mut bytes = 0;
         for row in 0..rows {
             values.clear();
             for value in &args.args {
@@ -130,7 +135,14 @@ impl ScalarUDFImpl for ByRow {
                 });
             }
             let is_null = !self.function.knows_null && values.iter().any(ScalarValue::is_null);
-            answers.push(if is_null { ScalarValue::try_from(made)? } else { (self.function.answer)(&values)? });
+            let answer = if is_null { ScalarValue::try_from(made)? } else { (self.function.answer)(&values)? };
+            bytes += answer.size();
+            if bytes > BATCH_BYTES_MAX {
+                let message =
+                    format!("{} would make more than {BATCH_BYTES_MAX} bytes of one batch", self.function.name);
+                return Err(DataFusionError::ResourcesExhausted(message));
+            }
+            answers.push(answer);
         }
         if is_one && let Some(answer) = answers.pop() {
             return Ok(ColumnarValue::Scalar(answer));

@@ -79,6 +79,8 @@ struct Place {
 
 /// The widest place.
 const WIDTH_MAX: usize = 10_000;
+/// The longest text that is made.
+const TEXT_BYTES_MAX: usize = 16 << 20;
 
 fn format(values: &[ScalarValue]) -> Result<ScalarValue> {
     let Some(Some(pattern)) = values.first().and_then(ScalarValue::try_as_str) else {
@@ -112,6 +114,10 @@ fn format(values: &[ScalarValue]) -> Result<ScalarValue> {
             ('I', None) => return Err(wrong("null is no name", "coalesce(…) has another value for null")),
             (_, text) => text.unwrap_or_default().to_owned(),
         };
+        if written.len() + place.width + text.len() > TEXT_BYTES_MAX {
+            let message = std::format!("format would make a text of more than {TEXT_BYTES_MAX} bytes");
+            return Err(DataFusionError::ResourcesExhausted(message));
+        }
         push(&mut written, &text, &place);
     }
     Ok(ScalarValue::Utf8(Some(written)))

@@ -48,11 +48,14 @@ async fn once(engine: &Engine, asked: &CompactRequest, scratch: PathBuf, format:
         let total = written.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed) + bytes;
         progress.show(total, format!("tenant {}", done.tenant));
     };
+    // Looked for before, for a run notes how far it came.
+    let note = match &asked.tenant {
+        Some(tenant) => hints::of_unknown(tenant, &engine.tenants().await?),
+        None => None,
+    };
     let report = engine.compact(asked, scratch, &show).await?;
     progress.clear();
-    if let (true, Some(tenant)) = (report.is_idle(), &asked.tenant)
-        && let Some(note) = hints::of_unknown(tenant, &engine.tenants().await?)
-    {
+    if let (true, Some(note)) = (report.is_idle(), note) {
         say(&note);
     }
     finish(&report, format)

@@ -72,7 +72,7 @@ pub(crate) fn push_text(array: &dyn Array, row: usize, out: &mut String) {
         DataType::Float32 => push_float(array.as_primitive::<Float32Type>().value(row), out),
         DataType::Float64 => push_float(array.as_primitive::<Float64Type>().value(row), out),
         DataType::Binary => push_base64(array.as_binary::<i32>().value(row), out),
-        DataType::Timestamp(unit, _) => push_timestamp(array, *unit, row, out),
+        DataType::Timestamp(unit, zone) => push_timestamp(array, *unit, zone.is_some(), row, out),
         DataType::Date32 => push_date(array.as_primitive::<Date32Type>().value(row), out),
         DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => push_json(array, row, out),
         DataType::Boolean | DataType::Int64 | DataType::UInt64 => push_plain(array, row, out),
@@ -138,7 +138,8 @@ fn push_formatted(array: &dyn Array, row: usize, out: &mut String) {
     }
 }
 
-fn push_timestamp(array: &dyn Array, unit: TimeUnit, row: usize, out: &mut String) {
+/// Appends a time, as an instant or, where it has no zone, as what a clock shows.
+fn push_timestamp(array: &dyn Array, unit: TimeUnit, is_instant: bool, row: usize, out: &mut String) {
     let (value, per_second, name) = match unit {
         TimeUnit::Second => (array.as_primitive::<TimestampSecondType>().value(row), 1, "s"),
         TimeUnit::Millisecond => (array.as_primitive::<TimestampMillisecondType>().value(row), 1_000, "ms"),
@@ -149,7 +150,7 @@ fn push_timestamp(array: &dyn Array, unit: TimeUnit, row: usize, out: &mut Strin
     // A civil date-time, because jiff's own instants end 26 hours before the year 9999 does.
     let epoch = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
     let _ = match epoch.checked_add(SignedDuration::new(value.div_euclid(per_second), nanos)) {
-        Ok(instant) => write!(out, "{instant}Z"),
+        Ok(time) => write!(out, "{time}{}", if is_instant { "Z" } else { "" }),
         Err(_) => write!(out, "{value} {name} after 1970-01-01"),
     };
 }

@@ -94,14 +94,20 @@ fn every_value_keeps_its_exact_text() {
     for (array, csv, json) in [
         (float(0.1 + 0.2), "0.30000000000000004", "0.30000000000000004"),
         // Q22
-        (instant(253_402_300_799_999_999, None), "9999-12-31T23:59:59.999999Z", "\"9999-12-31T23:59:59.999999Z\""),
+        (
+            instant(253_402_300_799_999_999, Some("UTC")),
+            "9999-12-31T23:59:59.999999Z",
+            "\"9999-12-31T23:59:59.999999Z\"",
+        ),
+        // What a clock shows is no instant.
+        (instant(253_402_300_799_999_999, None), "9999-12-31T23:59:59.999999", "\"9999-12-31T23:59:59.999999\""),
         (
             Arc::new(TimestampMillisecondArray::from(vec![i64::MAX])),
             "9223372036854775807 ms after 1970-01-01",
             "\"9223372036854775807 ms after 1970-01-01\"",
         ),
         (
-            Arc::new(TimestampNanosecondArray::from(vec![-1])),
+            Arc::new(TimestampNanosecondArray::from(vec![-1]).with_timezone("UTC")),
             "1969-12-31T23:59:59.999999999Z",
             "\"1969-12-31T23:59:59.999999999Z\"",
         ),
@@ -117,7 +123,6 @@ fn every_value_keeps_its_exact_text() {
         (Arc::new(decimal), "-123.45", "-123.45"),
         (instant(1_700_000_000_123_456, Some("UTC")), "2023-11-14T22:13:20.123456Z", "\"2023-11-14T22:13:20.123456Z\""),
         (instant(0, Some("+02:00")), "1970-01-01T00:00:00Z", "\"1970-01-01T00:00:00Z\""),
-        (instant(0, None), "1970-01-01T00:00:00Z", "\"1970-01-01T00:00:00Z\""),
         (instant(-62_135_596_800_000_000, Some("UTC")), "0001-01-01T00:00:00Z", "\"0001-01-01T00:00:00Z\""),
         (Arc::new(Date32Array::from(vec![-1])), "1969-12-31", "\"1969-12-31\""),
         (Arc::new(BinaryArray::from(vec![&b"fineo"[..]])), "ZmluZW8=", "\"ZmluZW8=\""),

@@ -12,7 +12,6 @@ pub(crate) mod text;
 mod arrays;
 mod compared;
 mod dialect;
-mod discrete;
 mod fetch;
 mod flat;
 mod grouped;

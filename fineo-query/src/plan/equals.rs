@@ -254,7 +254,8 @@ impl ScalarUDFImpl for LengthOf {
     }
 }
 
-fn lengths(array: &ArrayRef) -> Result<ArrayRef> {
+/// How many nanoseconds each interval, or difference of times, has.
+pub(super) fn lengths(array: &ArrayRef) -> Result<ArrayRef> {
     let lengths = match array.data_type() {
         DataType::Interval(IntervalUnit::YearMonth) => {
             of_each::<IntervalYearMonthType>(array, |months| i128::from(months) * MONTH)

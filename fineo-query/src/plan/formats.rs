@@ -25,7 +25,8 @@ use crate::error::{foreign, unsupported};
 pub(crate) fn of_both(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
     guarded(functions, |name| match name {
         "to_char" => Some(Formats::Written),
-        "to_date" | "to_timestamp" => Some(Formats::Read),
+        "to_date" => Some(Formats::Days),
+        "to_timestamp" => Some(Formats::Instants),
         _ => None,
     })
 }
@@ -34,15 +35,19 @@ pub(crate) fn of_both(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Formats {
     Written,
-    Read,
+    /// Read, without their time of day.
+    Days,
+    /// Read.
+    Instants,
 }
 
 impl Formats {
-    /// `format` as the engine writes it, for values of the type `of`.
+    /// `format` as the engine writes it, for values of the type `of`, or reads it.
     fn own(&self, format: &str, of: &DataType) -> Result<String> {
         match self {
             Self::Written => own(format, of),
-            Self::Read => read(format),
+            Self::Days => own(format, &DataType::Utf8),
+            Self::Instants => read(format),
         }
     }
 
@@ -50,7 +55,7 @@ impl Formats {
     fn count(&self, values: usize) -> usize {
         match self {
             Self::Written => values.saturating_sub(1).min(1),
-            Self::Read => values.saturating_sub(1),
+            Self::Days | Self::Instants => values.saturating_sub(1),
         }
     }
 }
@@ -156,18 +161,29 @@ fn own(format: &str, of: &DataType) -> Result<String> {
 /// `format` as the engine reads it, which would leave out a time of day that has not all that it wants.
 fn read(format: &str) -> Result<String> {
     let own = own(format, &DataType::Utf8)?;
-    let has = |pattern: &str| own.contains(pattern);
-    let is_of_hours = has("%H") || has("%I");
-    if is_of_hours && !has("%M") {
+    let named = patterns_of(&own);
+    let has = |any: &str| named.contains(|pattern| any.contains(pattern));
+    if has("RTXcr+s") {
+        return Ok(own);
+    }
+    if has("HkIl") && !has("M") {
         return Err(unread(format, "an hour is read with its minutes, as HH24:MI"));
     }
-    if has("%I") && !has("%p") && !has("%P") {
+    if has("Il") && !has("pP") {
         return Err(unread(format, "an hour of twelve is read with AM or PM"));
     }
-    if !is_of_hours && (has("%M") || has("%S")) {
+    if !has("HkIl") && has("MS") {
         return Err(unread(format, "minutes and seconds are read with their hour"));
     }
     Ok(own)
+}
+
+/// The letters of the patterns in a format of the engine's, without how numbers are padded.
+fn patterns_of(own: &str) -> String {
+    let patterns = own.replace("%%", "");
+    let padded =
+        |pattern: &str| pattern.trim_start_matches(['-', '_', '0', '.', ':', '#', '3', '6', '9']).chars().next();
+    patterns.split('%').skip(1).filter_map(padded).collect()
 }
 
 fn unread(format: &str, message: &str) -> DataFusionError {

@@ -1,8 +1,8 @@
 //! Functions of Postgres' that the engine has not, and its other names for those that it has.
 
 mod lengths;
-mod mode;
 mod numbers;
+mod ordered;
 mod rows;
 mod texts;
 mod times;
@@ -31,13 +31,17 @@ pub(crate) fn with_ours(mut functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF
 
 /// The same of aggregates.
 pub(crate) fn with_our_aggregates(mut functions: Vec<Arc<AggregateUDF>>) -> Vec<Arc<AggregateUDF>> {
-    functions.push(mode::mode());
+    functions.extend(ordered::all());
     functions
 }
 
 /// The names that are known here alone.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    written().map(|function| function.name).chain([ZONED, mode::NAME]).chain(OTHER_NAMES.iter().map(|(name, _)| *name))
+    written()
+        .map(|function| function.name)
+        .chain([ZONED])
+        .chain(ordered::NAMES)
+        .chain(OTHER_NAMES.iter().map(|(name, _)| *name))
 }
 
 /// What Postgres calls a function, and what the engine does.

@@ -33,9 +33,11 @@ fn by_columns(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     if computed.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
-    let column = |expr: Expr| match computed.contains(&expr) {
-        true => Expr::Column(Column::from_name(expr.schema_name().to_string())),
-        false => expr,
+    // Under names of their own: a cast has that of what is cast.
+    let name = |place: usize| format!("__grouped_{place}");
+    let column = |expr: Expr| match computed.iter().position(|of| *of == expr) {
+        Some(place) => Expr::Column(Column::from_name(name(place))),
+        None => expr,
     };
     let columns = |exprs: Vec<Expr>| exprs.into_iter().map(column).collect::<Vec<_>>();
     let group_expr = aggregate.group_expr.into_iter().map(|expr| match expr {
@@ -50,14 +52,21 @@ fn by_columns(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let aggr_expr = aggregate.aggr_expr.into_iter().map(|expr| asks_for_groups(expr, &column));
     let aggr_expr = aggr_expr.collect::<Result<_>>()?;
     let known = aggregate.input.schema().columns().into_iter().map(Expr::Column);
-    let all: Vec<Expr> =
-        known.chain(computed.iter().map(|expr| expr.clone().alias(expr.schema_name().to_string()))).collect();
+    let named = computed.iter().enumerate().map(|(place, expr)| expr.clone().alias(name(place)));
+    let all: Vec<Expr> = known.chain(named).collect();
     let input = LogicalPlanBuilder::from(aggregate.input).project(all)?.build()?;
-    let aggregate = Aggregate::try_new(Arc::new(input), group_expr, aggr_expr)?;
-    Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+    let by_columns = Aggregate::try_new(Arc::new(input), group_expr, aggr_expr)?;
+    let (shown, made) = (aggregate.schema.columns(), by_columns.schema.columns());
+    let restored = made.into_iter().zip(shown).filter(|(made, _)| made.name != Aggregate::INTERNAL_GROUPING_ID);
+    let restored = restored.map(|(made, shown)| match made == shown {
+        true => Expr::Column(made),
+        false => Expr::Column(made).alias_qualified(shown.relation, shown.name),
+    });
+    let restored: Vec<Expr> = restored.collect();
+    LogicalPlanBuilder::from(LogicalPlan::Aggregate(by_columns)).project(restored)?.build().map(Transformed::yes)
 }
 
-/// `grouping(x)` asks whether a group is by `x`, so it is given what is grouped by; its name stays the same.
+/// `grouping(x)` asks whether a group is by `x`, so it is given what is grouped by.
 fn asks_for_groups(expr: Expr, column: &impl Fn(Expr) -> Expr) -> Result<Expr> {
     expr.transform(|expr| match expr {
         Expr::AggregateFunction(mut call) if call.func.name() == "grouping" => {

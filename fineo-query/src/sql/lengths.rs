@@ -181,7 +181,7 @@ fn words(text: &str, sum: &mut Sum) -> Option<()> {
         }
     }
     if is_ago {
-        (sum.months, sum.days) = (-sum.months, -sum.days);
+        (sum.months, sum.days) = (sum.months.checked_neg()?, sum.days.checked_neg()?);
         sum.nanos = sum.nanos.checked_neg()?;
     }
     Some(())

@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, ObjectName, Statement, Value, VisitMut, VisitorMut,
+    Ident, ObjectName, Statement, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use fineo_core::{Error, Result};
 
-use super::{discrete, is_quoted, lengths, parts};
+use super::{is_quoted, lengths, parts};
 use crate::{error::refused, plan::functions::ZONED};
 
 /// Says `statement` in the planner's words; whether it grew by that.
@@ -38,10 +38,17 @@ impl VisitorMut for Words {
                 Err(error) => return ControlFlow::Break(error),
             },
             Expr::AtTimeZone { timestamp, time_zone } => Some(call(ZONED, vec![take(time_zone), take(timestamp)])),
-            Expr::Substring { expr: text, substring_from: Some(pattern), substring_for: None, .. }
-                if is_text(pattern) =>
-            {
-                Some(first_match(take(text), take(pattern)))
+            Expr::Substring {
+                expr: text,
+                substring_from: Some(pattern),
+                substring_for: None,
+                shorthand: false,
+                ..
+            } if is_text(pattern) => Some(first_match(take(text), take(pattern))),
+            // The engine would put the sign before the text.
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: of } if matches!(**of, Expr::Interval(_)) => {
+                **of = Expr::Nested(Box::new(take(of)));
+                None
             }
             Expr::Interval(interval) if interval.leading_field.is_none() => {
                 spell(&mut interval.value, lengths::spelled);
@@ -115,9 +122,6 @@ fn called(function: &mut Function) -> Result<Option<Expr>> {
     if name == "make_interval" {
         positional(function)?;
         return Ok(None);
-    }
-    if name == "percentile_disc" {
-        return discrete::percentile(function).map(Some);
     }
     let Some(mut args) = args_mut(function) else { return Ok(None) };
     Ok(match (name.as_str(), args.as_mut_slice()) {

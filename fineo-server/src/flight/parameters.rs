@@ -27,6 +27,8 @@ pub(super) fn to_bytes(batch: &RecordBatch) -> Result<Vec<u8>, Status> {
     Ok(bytes)
 }
 
+const DAY_MICROS: i64 = 86_400_000_000;
+
 /// The values in such bytes.
 pub(super) fn from_bytes(bytes: &[u8]) -> Result<Vec<Parameter>, Status> {
     let unreadable =
@@ -71,7 +73,11 @@ fn value(column: &ArrayRef) -> Result<Parameter, Status> {
         }
         DataType::Time32(_) | DataType::Time64(_) => {
             let micros = as_type(DataType::Time64(TimeUnit::Microsecond))?;
-            Parameter::Time(micros.as_primitive::<Time64MicrosecondType>().value(0))
+            let micros = micros.as_primitive::<Time64MicrosecondType>().value(0);
+            if !(0..DAY_MICROS).contains(&micros) {
+                return Err(Status::invalid_argument("a time of day is one from 00:00 to 23:59:59.999999"));
+            }
+            Parameter::Time(micros)
         }
         DataType::Interval(_) => {
             let length = as_type(DataType::Interval(IntervalUnit::MonthDayNano))?;

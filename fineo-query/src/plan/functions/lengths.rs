@@ -71,11 +71,8 @@ pub(in crate::plan) fn scaled(expr: RawBinaryExpr, schema: &DFSchema) -> Planner
 /// Reads text that is compared with an interval as one.
 pub(in crate::plan) fn read_beside(expr: &mut RawBinaryExpr, schema: &DFSchema) -> Result<()> {
     let RawBinaryExpr { left, right, .. } = expr;
-    let (side, other) = match (&*left, &*right) {
-        (_, Expr::Literal(..)) => (right, &*left),
-        (Expr::Literal(..), _) => (left, &*right),
-        _ => return Ok(()),
-    };
+    let is_text = |side: &Expr| matches!(side, Expr::Literal(value, _) if value.try_as_str().flatten().is_some());
+    let (side, other) = if is_text(right) { (right, &*left) } else { (left, &*right) };
     let Expr::Literal(value, _) = &*side else { return Ok(()) };
     let Some(text) = value.try_as_str().flatten() else { return Ok(()) };
     if matches!(other.get_type(schema), Ok(DataType::Interval(_) | DataType::Duration(_))) {

@@ -105,10 +105,11 @@ impl ScalarUDFImpl for ByRow {
         }
         let are_whole = given.iter().all(|of| of.is_integer() || of.is_null());
         let taken = given.iter().enumerate().map(|(index, of)| match self.function.takes(index) {
-            Some(takes) => taken(takes, of, are_whole),
-            None => of.clone(),
+            Some(takes) if !fits(takes, of) => plan_err!("{name} does not take {of} as its value {}", index + 1),
+            Some(takes) => Ok(taken(takes, of, are_whole)),
+            None => Ok(of.clone()),
         });
-        Ok(taken.collect())
+        taken.collect()
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
@@ -153,6 +154,32 @@ impl ScalarUDFImpl for ByRow {
         };
         Ok(ColumnarValue::Array(answers))
     }
+}
+
+/// Whether a value of the type `of` can be meant; text may be any.
+fn fits(takes: Takes, of: &DataType) -> bool {
+    let is_length = matches!(of, DataType::Interval(_) | DataType::Duration(_));
+    is_text(of)
+        || match takes {
+            Takes::Any | Takes::Text => true,
+            Takes::Whole => of.is_integer(),
+            Takes::Number | Takes::Numeric => of.is_numeric(),
+            Takes::Time => is_instant(of),
+            Takes::Length | Takes::Difference => is_length,
+        }
+}
+
+/// Whether it is text, or stands for some.
+pub(super) fn is_text(of: &DataType) -> bool {
+    match of {
+        DataType::Dictionary(_, of) => of.is_string(),
+        of => of.is_string() || of.is_null(),
+    }
+}
+
+/// Whether a time, or a day, is meant.
+pub(super) fn is_instant(of: &DataType) -> bool {
+    matches!(of, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
 }
 
 /// The type as which a value of the type `of` is taken.

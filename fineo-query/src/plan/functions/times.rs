@@ -3,6 +3,7 @@
 use datafusion::{
     arrow::datatypes::{IntervalMonthDayNano, IntervalMonthDayNanoType},
     common::{Result, ScalarValue},
+    error::DataFusionError,
 };
 use jiff::civil::{Date, DateTime, Time};
 
@@ -26,9 +27,9 @@ pub(super) const ALL: &[Function] = &[
         makes: Makes::One(LENGTH),
         answer: age,
     },
-    of_length("justify_days", |values| Ok(Parts::of(values)?.with_months().value())),
-    of_length("justify_hours", |values| Ok(Parts::of(values)?.with_days().value())),
-    of_length("justify_interval", |values| Ok(Parts::of(values)?.justified().value())),
+    of_length("justify_days", |values| Parts::of(values)?.with_months().value()),
+    of_length("justify_hours", |values| Parts::of(values)?.with_days().value()),
+    of_length("justify_interval", |values| Parts::of(values)?.justified().value()),
     Function {
         name: "make_interval",
         takes: &[Takes::Whole, Takes::Whole, Takes::Whole, Takes::Whole, Takes::Whole, Takes::Whole, Takes::Number],
@@ -61,12 +62,10 @@ impl Parts {
         Ok(Self { months: months.into(), days: days.into(), nanos })
     }
 
-    /// Null where it has no room.
-    fn value(self) -> ScalarValue {
-        let months = i32::try_from(self.months).ok().zip(i32::try_from(self.days).ok());
-        ScalarValue::IntervalMonthDayNano(
-            months.map(|(months, days)| IntervalMonthDayNano::new(months, days, self.nanos)),
-        )
+    fn value(self) -> Result<ScalarValue> {
+        let parts = i32::try_from(self.months).ok().zip(i32::try_from(self.days).ok());
+        let (months, days) = parts.ok_or_else(no_room)?;
+        Ok(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, self.nanos))))
     }
 
     /// 24 hours are a day.
@@ -113,6 +112,10 @@ impl Parts {
     }
 }
 
+fn no_room() -> DataFusionError {
+    foreign(refused("overflow", "an interval has no room for so much"))
+}
+
 /// The time at which so many microseconds since 1970 end.
 fn civil(micros: i64) -> Result<DateTime> {
     let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
@@ -137,7 +140,7 @@ fn age(values: &[ScalarValue]) -> Result<ScalarValue> {
         (days, months) = (days + i64::from(earlier.date().days_in_month()), months - 1);
     }
     let sign = if is_negative { -1 } else { 1 };
-    Ok(Parts { months: sign * months, days: sign * days, nanos: sign * nanos }.value())
+    Parts { months: sign * months, days: sign * days, nanos: sign * nanos }.value()
 }
 
 fn nanos_of_day(time: DateTime) -> i64 {
@@ -157,9 +160,9 @@ fn make_interval(values: &[ScalarValue]) -> Result<ScalarValue> {
         let micros = (seconds * 1e6).round();
         let micros = (micros.abs() < 9e15).then_some(micros as i64)?;
         let nanos = minutes.checked_mul(60_000_000)?.checked_add(micros)?.checked_mul(1_000)?;
-        Some(Parts { months, days, nanos }.value()).filter(|made| !made.is_null())
+        Some(Parts { months, days, nanos })
     };
-    made().ok_or_else(|| foreign(refused("overflow", "make_interval: an interval has no room for so much")))
+    made().ok_or_else(no_room)?.value()
 }
 
 fn make_timestamp(values: &[ScalarValue]) -> Result<ScalarValue> {

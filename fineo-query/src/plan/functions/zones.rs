@@ -20,7 +20,7 @@ use jiff::{
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
-use super::rows::TIME;
+use super::rows::{TIME, is_instant, is_text};
 use crate::error::{foreign, refused};
 
 /// The name as which `AT TIME ZONE` is planned.
@@ -49,7 +49,10 @@ impl ScalarUDFImpl for Zoned {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let [_, time] = given else { return plan_err!("timezone takes a zone and a time") };
+        let [zone, time] = given else { return plan_err!("timezone takes a zone and a time") };
+        if !is_text(zone) || !(is_text(time) || is_instant(time)) {
+            return plan_err!("AT TIME ZONE takes a time, and a zone as text, not {time} and {zone}");
+        }
         // Days and text are instants, as in Postgres.
         let time = if matches!(time, DataType::Timestamp(_, None)) { TIME } else { instant() };
         Ok(vec![DataType::Utf8, time])

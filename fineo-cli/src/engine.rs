@@ -101,6 +101,11 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
+    /// A store that nobody has put anything into, and that nothing is left of.
+    pub(crate) async fn empty() -> Result<Self, Failure> {
+        Ok(Self::Own(Box::new(Fineo::memory().open().await?)))
+    }
+
     /// Starts a statement.
     pub(crate) async fn sql(&self, asker: Asker<'_>, statement: &str) -> Result<Rows, Failure> {
         let Asker { tenant, role } = asker;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use fineo::{
-    core::{Error, TenantId},
+    core::{Error, ErrorKind, TenantId},
     schema::{Change, ChangeId},
 };
 use fineo_server::http::resource::AppliedView;
@@ -29,7 +29,14 @@ pub(crate) async fn run(args: &SchemaArgs, opener: &Opener) -> Result<(), Failur
         return Err(Failure::Misuse("say whose schema it is: --tenant T".to_owned()));
     };
     let work = Work::prepare(args)?;
-    let engine = opener.open().await?;
+    let engine = match opener.open().await {
+        // What a file would declare can be said before there is a store to declare it in.
+        Err(Failure::Failed(error)) if work.is_dry_run() && error.kind() == ErrorKind::NotFound => {
+            say("note: there is no store in this directory yet: this is what an empty one would take");
+            Engine::empty().await?
+        }
+        opened => opened?,
+    };
     let result = unless_stopped(work.carry_out(&engine, tenant, args)).await;
     engine.finish(result).await
 }
@@ -64,6 +71,10 @@ impl<'a> Work<'a> {
             | SchemaVerb::Discovered { .. }
             | SchemaVerb::Suggest { .. } => Self::Look,
         })
+    }
+
+    fn is_dry_run(&self) -> bool {
+        matches!(self, Self::Declare { args, .. } if args.dry_run)
     }
 
     async fn carry_out(self, engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(), Failure> {

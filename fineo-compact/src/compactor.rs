@@ -211,7 +211,11 @@ impl Compactor {
         let mut tenants: BTreeMap<TenantId, Vec<Segment>> = BTreeMap::new();
         match &self.options.selection {
             Selection::Tenant(tenant) => {
-                tenants.insert(tenant.clone(), round.segments.clone());
+                // Of somebody of whom there is nothing, nothing is noted: it would make a tenant of a slip of the pen.
+                let has_new = || round.segments.iter().any(|segment| segment.1.tenants().contains(&tenant.as_str()));
+                if round.behind.contains_key(tenant) || has_new() || self.parts.repo.tenants().await?.contains(tenant) {
+                    tenants.insert(tenant.clone(), round.segments.clone());
+                }
             }
             Selection::All => {
                 for tenant in self.parts.repo.tenants().await? {

@@ -124,6 +124,9 @@ pub(crate) const REPOSITORY: &str = "repo.redb";
 /// What is made in a directory once there is a repository.
 const DATA: [&str; 4] = ["archive", "log", "nearline", "tables"];
 
+/// How many bytes at the beginning of the repository's file are its mark; they are the last that is written of a new one.
+pub(crate) const MARK_BYTES: usize = 9;
+
 /// Data in a directory, which without its repository is of no use: nobody would know any tenant, and positions would begin anew.
 pub(crate) fn data_in(path: &Path) -> Option<PathBuf> {
     DATA.into_iter().map(|folder| path.join(folder)).find(|folder| folder.exists())
@@ -139,9 +142,10 @@ pub(crate) fn orphaned(path: &Path, data: &Path) -> Error {
 
 /// Fails where there is no store, and makes nothing.
 fn check_there(path: &Path) -> Result<()> {
-    let is_empty = match std::fs::metadata(path.join(REPOSITORY)) {
-        Ok(metadata) => metadata.len() == 0,
-        Err(source) => source.kind() == ErrorKind::NotFound,
+    let mut mark = [0; MARK_BYTES];
+    let is_empty = match File::open(path.join(REPOSITORY)).and_then(|mut file| file.read_exact(&mut mark)) {
+        Ok(()) => mark == [0; MARK_BYTES],
+        Err(source) => matches!(source.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof),
     };
     match data_in(path) {
         Some(data) if is_empty => Err(orphaned(&path.join(REPOSITORY), &data)),

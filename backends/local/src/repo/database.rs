@@ -113,9 +113,12 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
     let failed = |source| failure::disk_error("open", &path, source);
     let file = root.disk.open(&path, true).map_err(failed)?;
     root.sync_directory(&root.path)?;
-    let len = file.len().map_err(failed)?;
-    if len == 0 {
+    let mut len = file.len().map_err(failed)?;
+    if is_new(&*file, len).map_err(failed)? {
         check_new(root, &path)?;
+        // Whoever began it was killed before anything was kept.
+        file.set_len(0).map_err(failed)?;
+        len = 0;
     }
     let backend = EssentialFile { file, root: Arc::clone(root), path: path.clone(), len: RwLock::new(len) };
     // Without the check a damaged page is trusted, and a panic at some later time.
@@ -125,6 +128,15 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
     let database = opened.map_err(|source| database_error(source).with("path", path.display()))?;
     let epoch = begin_epoch(&database, least_epoch(root)?)?;
     Ok((Arc::new(SharedDatabase(RwLock::new(Some(database)))), epoch))
+}
+
+/// Whether nobody has finished making the file.
+fn is_new(file: &dyn DiskFile, len: u64) -> io::Result<bool> {
+    let mut mark = [0; root::MARK_BYTES];
+    if len >= mark.len() as u64 {
+        file.read_at(&mut mark, 0)?;
+    }
+    Ok(mark == [0; root::MARK_BYTES])
 }
 
 /// That there is no data yet in a directory whose repository is new.

@@ -191,6 +191,14 @@ async fn a_directory_that_was_just_begun_opens() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("begun");
     fs::create_dir(&path).unwrap();
-    fs::write(path.join("repo.redb"), "").unwrap();
-    open(&path).close().await.unwrap();
+    for begun in [vec![], vec![0; 5], vec![0; 1 << 16]] {
+        fs::write(path.join("repo.redb"), &begun).unwrap();
+        let error = LocalDirectory::open(&path, small().with_creates_missing(false)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{} bytes", begun.len());
+        open(&path).close().await.unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+    }
+    fs::write(path.join("repo.redb"), "another file of 65,536 bytes").unwrap();
+    assert_eq!(LocalDirectory::open(&path, small()).unwrap_err().kind(), ErrorKind::Corrupt);
 }

@@ -1,6 +1,6 @@
 //! Reads segments, one tenant at a time.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use fineo_core::{
@@ -10,6 +10,7 @@ use fineo_core::{
 };
 use fineo_schema::avro::Reader;
 use serde_json::value::RawValue;
+use zstd::bulk::Decompressor;
 
 use super::{
     AFTER_KEY, BLOCK_BYTES_MAX, BlockInfo, INDEX_KEY, MAGIC, RECORDS_KEY, SYNC_LEN, columns::ColumnReader, sync_marker,
@@ -19,6 +20,11 @@ use super::{
 const HEADER_BYTES: u64 = 64 << 10;
 /// A header that is larger is none.
 const HEADER_BYTES_MAX: u64 = 64 << 20;
+
+thread_local! {
+    /// To make one costs more than a small block does.
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> = RefCell::default();
+}
 
 /// An archived delivery.
 #[derive(Debug, Clone)]
@@ -238,5 +244,5 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
     let Some(size) = size.filter(|size| *size <= BLOCK_BYTES_MAX) else {
         return Err(Error::corrupt("a block unpacks to more than a block may be"));
     };
-    zstd::bulk::decompress(packed, size).map_err(broken)
+    DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.decompress(packed, size)).map_err(broken)
 }

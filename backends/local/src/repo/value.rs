@@ -1,13 +1,13 @@
 //! The stored form of a version: checksum, number, time, body. What is kept for ever is packed where that saves much.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use bytes::Bytes;
 use fineo_core::{
     Error, Result, Timestamp,
     repo::{Subject, Version, Versioned},
 };
-use zstd::bulk::{Compressor, decompress};
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::BODY_BYTES_MAX;
 
@@ -17,6 +17,11 @@ const PACKED: u64 = 1 << 63;
 /// What is smaller stays as it is.
 const PACKED_BYTES_MIN: usize = 512;
 const LEVEL: i32 = 1;
+
+thread_local! {
+    /// To make one costs more than what it unpacks.
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> = RefCell::default();
+}
 
 /// Packs bodies, one after another.
 #[derive(Default)]
@@ -96,7 +101,9 @@ fn checked(bytes: &[u8]) -> Option<(u64, &[u8])> {
 fn unpacked(body: &[u8]) -> Option<Bytes> {
     let (length, packed) = body.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
-    let unpacked = (length <= BODY_BYTES_MAX).then(|| decompress(packed, length))?.ok()?;
+    let unpacked = (length <= BODY_BYTES_MAX)
+        .then(|| DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.decompress(packed, length)))?
+        .ok()?;
     (unpacked.len() == length).then(|| unpacked.into())
 }
 

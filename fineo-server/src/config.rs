@@ -1,6 +1,7 @@
 //! The configuration file: TOML, typed, with nothing in it that has no meaning.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -137,7 +138,7 @@ impl Default for BatchesConfig {
 }
 
 /// Whom to tell what was found, by a request of JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifyConfig {
     /// Where tenants hear of new names, of values that do not fit and of malformed events.
@@ -146,6 +147,18 @@ pub struct NotifyConfig {
     pub operator_url: Option<String>,
     /// What the requests prove themselves with.
     pub bearer_token: Option<String>,
+}
+
+impl fmt::Debug for NotifyConfig {
+    /// Without what nobody else may know: the token, and URLs to which anybody may post who knows them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_set = |setting: &Option<String>| setting.as_ref().map(|_| "set");
+        f.debug_struct("NotifyConfig")
+            .field("tenant_url", &is_set(&self.tenant_url))
+            .field("operator_url", &is_set(&self.operator_url))
+            .field("bearer_token", &is_set(&self.bearer_token))
+            .finish()
+    }
 }
 
 impl NotifyConfig {

@@ -1,5 +1,6 @@
 //! Tells programs of the operator's and of tenants what was found, by a request each: at least once, and not again and again.
 
+mod news;
 mod outbox;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ pub use outbox::{Notice, Recipient};
 const EVERY: Duration = Duration::from_secs(5);
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// What waits takes so many bytes at most; the oldest give way. The repository takes no more than twice as much at once.
+const OUTBOX_BYTES_MAX: usize = 8 << 20;
 /// How often a lost race is run again.
 const TRIES_MAX: u32 = 16;
 
@@ -134,8 +137,14 @@ impl Notices {
             if !change(&mut outbox, now.micros()) {
                 return Ok(());
             }
-            let body = serde_json::to_vec(&outbox);
-            let body = body.map_err(|source| Error::internal("notices cannot be written").with_source(source))?;
+            let written = |outbox: &Outbox| {
+                let body = serde_json::to_vec(outbox);
+                body.map_err(|source| Error::internal("notices cannot be written").with_source(source))
+            };
+            let mut body = written(&outbox)?;
+            while body.len() > OUTBOX_BYTES_MAX && outbox.give_up_oldest() {
+                body = written(&outbox)?;
+            }
             let write = Write { subject: subject()?, expected, body: Some(body.into()) };
             match self.repo.append(vec![write], now).await.into_result()? {
                 Compared::Written => return Ok(()),
@@ -154,13 +163,6 @@ fn subject() -> Result<Subject> {
 impl Notifier for Notices {
     async fn schema_news(&self, report: &TenantReport) -> Result<()> {
         let news: Vec<&MetricReport> = report.metrics.iter().filter(|metric| metric.is_news()).collect();
-        let metrics: Vec<Value> = news
-            .iter()
-            .map(|metric| {
-                let (id, name) = (&metric.id, &metric.metric);
-                json!({ "id": id, "metric": name, "new_names": metric.new_names, "conflicts": metric.conflicts })
-            })
-            .collect();
         // The same names with other counts are no news.
         let same: Vec<Value> = news
             .iter()
@@ -171,7 +173,7 @@ impl Notifier for Notices {
             })
             .collect();
         let notice = Notice::new(Recipient::Tenant, "schema_news", &report.tenant, &json!(same));
-        self.add(notice.with_detail(json!({ "metrics": metrics }))).await
+        self.add(notice.with_detail(news::detail_of(&news))).await
     }
 
     async fn commit_failed(&self, failed: &FailedTenant) -> Result<()> {

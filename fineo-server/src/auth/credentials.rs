@@ -98,24 +98,32 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// `Corrupt`, or a failure of the repository.
+    /// A failure of the repository.
     pub async fn refresh(&self) -> Result<()> {
         let mut fresh = BTreeMap::new();
         for subject in self.repo.subjects(None, TOKENS).await? {
             let Some(id) = subject.name().strip_prefix(TOKENS).and_then(TokenId::new) else { continue };
             if let Some(found) = self.repo.latest(&subject).await? {
-                fresh.insert(id.clone(), Record::from_bytes(id, &found.body)?);
+                fresh.insert(id.clone(), Record::from_bytes(id, &found.body));
             }
         }
         let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
-        for (id, record) in fresh {
-            match tokens.get_mut(&id) {
-                Some(known) if record.revoked_at.is_some() => {
-                    known.revoked_at = record.revoked_at;
+        for (id, read) in fresh {
+            let revoked_at = match &read {
+                Ok(record) => record.revoked_at,
+                // It is no reason to believe less of the others, and none to believe this one any more.
+                Err(error) => {
+                    tracing::error!(%error, token = %id, "a token cannot be read, and counts no longer: revoke it");
+                    Some(self.clock.now())
+                }
+            };
+            match (tokens.get_mut(&id), read) {
+                (Some(known), _) if revoked_at.is_some() => {
+                    known.revoked_at = known.revoked_at.or(revoked_at);
                     known.revoked.cancel();
                 }
-                Some(_) => {}
-                None => drop(tokens.insert(id, record)),
+                (None, Ok(record)) => drop(tokens.insert(id, record)),
+                (Some(_), _) | (None, Err(_)) => {}
             }
         }
         Ok(())

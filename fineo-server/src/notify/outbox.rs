@@ -79,11 +79,20 @@ impl Outbox {
             return false;
         }
         if self.pending.len() >= PENDING_MAX {
-            let oldest = self.pending.remove(0);
-            tracing::error!(kind = %oldest.kind, tenant = %oldest.tenant, "a notice that no webhook took is given up");
+            self.give_up_oldest();
         }
         (notice.at, notice.next_at) = (now, now);
         self.pending.push(notice);
+        true
+    }
+
+    /// Gives up the notice that has waited longest; false where no other one waits.
+    pub(super) fn give_up_oldest(&mut self) -> bool {
+        if self.pending.len() < 2 {
+            return false;
+        }
+        let oldest = self.pending.remove(0);
+        tracing::error!(kind = %oldest.kind, tenant = %oldest.tenant, "a notice that no webhook took is given up");
         true
     }
 

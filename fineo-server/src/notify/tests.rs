@@ -121,6 +121,38 @@ async fn metrics_that_fail_with_the_same_words_are_told_one_by_one() {
     assert_eq!(got, [Value::Null, json!("n1"), json!("n2")]);
 }
 
+// B1
+#[tokio::test]
+async fn news_of_a_million_names_wait_in_little_room_and_say_how_many_there_are() {
+    let desk = Desk::new().await;
+    desk.hook.fails(500);
+    for number in 0..40 {
+        let name = |name: u32| json!({ "name": format!("{number}-{name}-{}", "x".repeat(5_000)), "is_declared": false,
+            "type": "long", "records": 1, "of_records": 1 });
+        let metric = json!({ "id": "n1", "metric": "m", "rows_in": 1, "rows_out": 1, "rows_rewritten": 0, "duplicates": 0,
+            "bytes_in": 1, "bytes_out": 1, "files_added": 1, "files_removed": 0, "conflicts": [],
+            "new_names": (0..200).map(name).collect::<Vec<_>>() });
+        let report = json!({ "tenant": "acme", "metrics": [metric], "unreadable": 0, "retired": 0 });
+        desk.notices().schema_news(&serde_json::from_value(report).unwrap()).await.unwrap();
+    }
+    let kept = desk.repo.latest(&super::subject().unwrap()).await.unwrap().unwrap().body.len();
+    assert!(kept < 1 << 20, "{kept} bytes");
+    desk.notices().send_due().await.unwrap();
+    let detail = &desk.hook.got()[0]["detail"];
+    assert_eq!(detail["metrics"][0]["new_names"].as_array().unwrap().len(), 2);
+    assert_eq!(detail["more"], 198);
+}
+
+#[tokio::test]
+async fn the_oldest_notices_give_way_to_new_ones_before_the_repository_takes_no_more() {
+    let desk = Desk::new().await;
+    for number in 0..12 {
+        desk.notices().commit_failed(&failed(&format!("{number} {}", "x".repeat(1 << 20)))).await.unwrap();
+    }
+    assert_eq!(desk.notices().send_due().await.unwrap(), 7);
+    assert!(desk.hook.got().iter().all(|got| !got["detail"]["error"].as_str().unwrap().starts_with("4 ")));
+}
+
 // A login page answers everybody with 200.
 #[tokio::test]
 async fn a_webhook_that_sends_elsewhere_has_not_taken_the_notice() {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use fineo::{
     Clock, Entropy, SchemaRepo, TenantId, Timestamp,
-    core::{ManualClock, SeededEntropy},
+    core::{ManualClock, SeededEntropy, repo::Write},
     memory::MemoryRepo,
 };
 use ring::{digest, hmac, pbkdf2};
@@ -120,6 +120,26 @@ async fn a_token_ends_when_it_expires_or_is_revoked_also_in_another_process() {
     principal.ended(&*office.clock).await;
     assert!(first.verify_token(token.reveal(), HERE).await.is_err());
     assert!(first.is_empty());
+}
+
+// P4
+#[tokio::test]
+async fn a_token_that_cannot_be_read_counts_no_longer_and_the_others_do() {
+    let office = Office::new();
+    let (first, second) = (office.open().await, office.open().await);
+    let (broken, _) = first.create(office.request("acme")).await.unwrap();
+    let (token, _) = first.create(office.request("acme")).await.unwrap();
+    office.clock.advance(Duration::from_secs(2));
+    second.verify_token(broken.reveal(), HERE).await.unwrap();
+    let subject = super::subject_of(broken.id()).unwrap();
+    let expected = office.repo.latest(&subject).await.unwrap().unwrap().version;
+    let write = Write { subject, expected, body: Some("junk".into()) };
+    office.repo.append(vec![write], office.clock.now()).await.into_result().unwrap();
+    for credentials in [second, office.open().await] {
+        credentials.refresh().await.unwrap();
+        assert!(credentials.verify_token(broken.reveal(), HERE).await.is_err());
+        credentials.verify_token(token.reveal(), HERE).await.unwrap();
+    }
 }
 
 // P6, W11

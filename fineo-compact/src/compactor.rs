@@ -248,25 +248,31 @@ impl Compactor {
             metric: metric.map(MetricId::to_string),
             error: error.to_string(),
         };
-        let (mut turn, mut failed) = (Turn::Over, share.held.clone());
-        match self.leased(tenant, share, round, &mut turn).await {
-            Ok(None) => {
-                report.busy.push(tenant.to_string());
-                Turn::Behind
-            }
-            Ok(Some(ran)) => {
-                failed.extend(ran.failed);
-                for (metric, error) in &failed {
-                    self.note_failed(failed_of(Some(metric), error), report).await;
+        loop {
+            let (mut turn, mut failed) = (Turn::Over, share.held.clone());
+            match self.leased(tenant, share.clone(), round, &mut turn).await {
+                Ok(None) => {
+                    report.busy.push(tenant.to_string());
+                    return Turn::Behind;
                 }
-                if !ran.report.is_idle() {
-                    report.tenants.push(ran.report);
+                Ok(Some(ran)) => {
+                    failed.extend(ran.failed);
+                    for (metric, error) in &failed {
+                        self.note_failed(failed_of(Some(metric), error), report).await;
+                    }
+                    if !ran.report.is_idle() {
+                        report.tenants.push(ran.report);
+                    }
+                    match (turn, failed.is_empty()) {
+                        (Turn::Over, false) => return Turn::Behind,
+                        (Turn::Over, true) if ran.is_part => {}
+                        _ => return turn,
+                    }
                 }
-                if turn == Turn::Over && !failed.is_empty() { Turn::Behind } else { turn }
-            }
-            Err(error) => {
-                self.note_failed(failed_of(None, &error), report).await;
-                Turn::Behind
+                Err(error) => {
+                    self.note_failed(failed_of(None, &error), report).await;
+                    return Turn::Behind;
+                }
             }
         }
     }

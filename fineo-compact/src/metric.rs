@@ -1,7 +1,7 @@
 //! One metric's part of a run: which files to write anew, the columns, the files, the commit.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -98,7 +98,8 @@ impl MetricRun<'_> {
         }
         // A file that came out as it was stays: what was to be added to it was there already.
         let same: HashSet<Arc<str>> = outcome.add.iter().map(|file| Arc::clone(&file.path)).collect();
-        outcome.add.retain(|file| self.snapshot.file(&file.path).is_none());
+        let live = self.snapshot.files_by_path();
+        outcome.add.retain(|file| !live.contains_key(&*file.path));
         let removed: Vec<Arc<str>> = removed.into_iter().filter(|path| !same.contains(path)).collect();
         let own = &intake.metrics[number];
         let recipe = Arc::into_inner(recipe).ok_or_else(|| Error::internal("a file is still being made"))?;
@@ -120,8 +121,10 @@ impl MetricRun<'_> {
             return Ok(days);
         }
         let live: Vec<&DataFile> = self.snapshot.files.iter().filter(|file| !gone.contains(&file.path)).collect();
+        let by_day: HashMap<i32, &[&DataFile]> =
+            live.chunk_by(|one, other| one.day == other.day).map(|files| (files[0].day, files)).collect();
         for (day, input) in &mut days {
-            let of_day = live.iter().filter(|file| file.day == *day).map(|file| (*file).clone());
+            let of_day = by_day.get(day).into_iter().flat_map(|files| files.iter()).map(|file| (*file).clone());
             let (small, large): (Vec<_>, Vec<_>) = of_day.partition(|file| file.bytes < self.options.small_file_bytes);
             if small.len() >= self.options.small_files_max {
                 *input = Day { rewritten: small, staying: large };
@@ -156,9 +159,9 @@ impl MetricRun<'_> {
                 stale.insert(file.day);
             }
         }
-        for day in stale {
-            let rewritten = live.iter().filter(|file| file.day == day).map(|file| (*file).clone()).collect();
-            days.insert(day, Day { rewritten, staying: Vec::new() });
+        for files in live.chunk_by(|one, other| one.day == other.day).filter(|files| stale.contains(&files[0].day)) {
+            let rewritten = files.iter().map(|file| (*file).clone()).collect();
+            days.insert(files[0].day, Day { rewritten, staying: Vec::new() });
         }
         Ok(())
     }

@@ -10,6 +10,8 @@ use crate::{
 /// Bits of a sketch: counts some ten thousand distinct values well, and says "many" beyond.
 const SKETCH_WORDS: usize = 1024;
 const SKETCH_BITS: f64 = 65_536.0;
+/// So many bits are listed before there is a place for every one: most names have few values, and there may be a million names.
+const LISTED_MAX: usize = 32;
 
 /// What was found under one stored name.
 #[derive(Debug, Clone, Default)]
@@ -27,22 +29,70 @@ pub(crate) struct NameProfile {
     /// When the first of the records arrived, in microseconds.
     pub(crate) first: i64,
     /// Which values there are; only of names whose values are no plain numbers.
-    distinct: Option<Box<Sketch>>,
+    distinct: Sketch,
 }
 
 /// Linear counting: a bit for each hash.
 #[derive(Debug, Clone)]
-struct Sketch([u64; SKETCH_WORDS]);
+enum Sketch {
+    /// The bits that are set, in order.
+    Few(Vec<u16>),
+    Many(Box<[u64; SKETCH_WORDS]>),
+}
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
 
 impl Sketch {
-    fn add(&mut self, hash: u64) {
-        self.0[(hash >> 54) as usize] |= 1 << (hash >> 48 & 63);
+    fn add(&mut self, bit: u16) {
+        match self {
+            Self::Many(words) => words[usize::from(bit >> 6)] |= 1 << (bit & 63),
+            Self::Few(bits) => match bits.binary_search(&bit) {
+                Ok(_) => {}
+                Err(place) if bits.len() < LISTED_MAX => bits.insert(place, bit),
+                Err(_) => {
+                    let listed = std::mem::take(bits);
+                    *self = Self::Many(Box::new([0; SKETCH_WORDS]));
+                    listed.into_iter().chain([bit]).for_each(|bit| self.add(bit));
+                }
+            },
+        }
     }
 
-    fn estimate(&self) -> f64 {
-        let ones: u32 = self.0.iter().map(|word| word.count_ones()).sum();
+    fn merge(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (_, Self::Few(bits)) => bits.iter().for_each(|bit| self.add(*bit)),
+            (Self::Many(ours), Self::Many(theirs)) => {
+                ours.iter_mut().zip(&**theirs).for_each(|(ours, theirs)| *ours |= theirs);
+            }
+            (Self::Few(bits), Self::Many(_)) => {
+                let listed = std::mem::take(bits);
+                *self = other.clone();
+                listed.into_iter().for_each(|bit| self.add(bit));
+            }
+        }
+    }
+
+    /// None where nothing was counted.
+    fn estimate(&self) -> Option<f64> {
+        let ones = match self {
+            Self::Few(bits) => bits.len() as u32,
+            Self::Many(words) => words.iter().map(|word| word.count_ones()).sum(),
+        };
         let zeros = SKETCH_BITS - f64::from(ones);
-        if zeros < 1.0 { f64::INFINITY } else { -SKETCH_BITS * (zeros / SKETCH_BITS).ln() }
+        let count = if zeros < 1.0 { f64::INFINITY } else { -SKETCH_BITS * (zeros / SKETCH_BITS).ln() };
+        (ones > 0).then_some(count)
+    }
+
+    /// The memory behind it.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Few(bits) => bits.capacity() * size_of::<u16>(),
+            Self::Many(words) => size_of_val(&**words),
+        }
     }
 }
 
@@ -99,8 +149,7 @@ impl NameProfile {
     }
 
     fn word(&mut self, bytes: &[u8]) {
-        let sketch = self.distinct.get_or_insert_with(|| Box::new(Sketch([0; SKETCH_WORDS])));
-        sketch.add(hash(bytes));
+        self.distinct.add((hash(bytes) >> 48) as u16);
     }
 
     /// Adds what another found under the same or another name of one field.
@@ -114,11 +163,7 @@ impl NameProfile {
         self.longs += other.longs;
         self.doubles += other.doubles;
         self.numbers += other.numbers;
-        match (&mut self.distinct, &other.distinct) {
-            (_, None) => {}
-            (None, Some(theirs)) => self.distinct = Some(theirs.clone()),
-            (Some(ours), Some(theirs)) => ours.0.iter_mut().zip(&theirs.0).for_each(|(ours, theirs)| *ours |= theirs),
-        }
+        self.distinct.merge(&other.distinct);
     }
 
     /// The narrowest type that nearly all values have, most of them exactly.
@@ -156,8 +201,7 @@ impl NameProfile {
     /// How many distinct words there are, about; none where most values are no words.
     pub(crate) fn distinct_words(&self) -> Option<f64> {
         let words = self.cells - self.booleans - self.numbers;
-        let sketch = self.distinct.as_ref().filter(|_| words.saturating_mul(10) >= self.cells.saturating_mul(9))?;
-        Some(sketch.estimate())
+        if words.saturating_mul(10) < self.cells.saturating_mul(9) { None } else { self.distinct.estimate() }
     }
 }
 
@@ -177,6 +221,12 @@ impl Profile {
             self.names.resize_with(names.len(), NameProfile::default);
         }
         &mut self.names[name as usize]
+    }
+
+    /// The memory that it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let sketches: usize = self.names.iter().map(|name| name.distinct.bytes()).sum();
+        self.names.capacity() * size_of::<NameProfile>() + sketches
     }
 }
 

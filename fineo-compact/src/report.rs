@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CompactReport {
-    /// By tenant, in order; only those for whom there was something to do.
+    /// By tenant, in order; only those for whom there was something to do. Several of one whose names are so many that the run took
+    /// his records in part by part.
     pub tenants: Vec<TenantReport>,
     /// Tenants whom another worker compacts just now.
     pub busy: Vec<String>,

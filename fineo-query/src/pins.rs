@@ -58,7 +58,8 @@ impl Pins {
             return error;
         }
         let Ok(latest) = self.tables.snapshot(&self.tenant, &snapshot.metric).await else { return error };
-        let is_gone = snapshot.files.iter().any(|file| latest.file(&file.path).is_none());
+        let live = latest.files_by_path();
+        let is_gone = snapshot.files.iter().any(|file| !live.contains_key(&*file.path));
         if is_gone { outrun(snapshot, "files were replaced while they were read").with_source(error) } else { error }
     }
 

@@ -1,6 +1,6 @@
 //! One committed state of a table, and a change to it.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use fineo_core::{Cover, MetricId, Result, TenantId, Timestamp};
 
@@ -140,9 +140,9 @@ impl Snapshot {
         files + self.columns.len() * 100 + 2 * self.inner.metadata.len() + 500
     }
 
-    /// The live file at `path`.
-    pub fn file(&self, path: &str) -> Option<&DataFile> {
-        self.files.iter().find(|file| &*file.path == path)
+    /// The live files by their paths.
+    pub fn files_by_path(&self) -> HashMap<&str, &DataFile> {
+        self.files.iter().map(|file| (&*file.path, file)).collect()
     }
 
     /// How many rows all files have.

@@ -181,8 +181,9 @@ impl Inner {
         if metadata.extend(&columns)? || base.version.is_none() {
             actions.push(Action::Metadata(metadata.to_action()?));
         }
+        let live = base.files_by_path();
         for path in &change.remove {
-            let file = base.file(path).ok_or_else(|| not_live(path))?;
+            let file = live.get(&**path).ok_or_else(|| not_live(path))?;
             actions.push(Action::Remove(remove_of(file, now)?));
         }
         for (file, meta) in added {
@@ -270,8 +271,9 @@ fn check(base: &Snapshot, change: &Change) -> Result<()> {
             return Err(Error::invalid("a commit names a file twice").with("path", path));
         }
     }
+    let live = base.files_by_path();
     for file in &change.add {
-        if base.file(&file.path).is_some() {
+        if live.contains_key(&*file.path) {
             let error = Error::new(ErrorKind::AlreadyExists, "a file is a part of the table already");
             return Err(error.with("path", &file.path));
         }
@@ -279,7 +281,7 @@ fn check(base: &Snapshot, change: &Change) -> Result<()> {
             return Err(Error::invalid("a file has positions that the commit does not cover").with("path", &file.path));
         }
     }
-    let missing = change.remove.iter().find(|path| base.file(path).is_none());
+    let missing = change.remove.iter().find(|path| !live.contains_key(&***path));
     missing.map_or(Ok(()), |path| Err(not_live(path)))
 }
 

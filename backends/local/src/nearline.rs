@@ -29,6 +29,7 @@ mod source;
 mod store;
 mod table;
 mod text;
+mod tiers;
 
 use std::{
     fmt,

@@ -86,6 +86,11 @@ impl Segment {
         self.entry.rows as usize
     }
 
+    /// The bytes of its image, about.
+    pub(super) fn image_bytes(&self) -> u64 {
+        self.entry.tail.offset
+    }
+
     /// What was found damaged in it, if anything was.
     pub(super) fn damage(&self) -> Option<&Error> {
         self.damage.get()

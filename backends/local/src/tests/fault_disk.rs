@@ -15,6 +15,8 @@ struct State {
     /// How many bytes may be stored; none for any number.
     capacity: Option<u64>,
     used: u64,
+    /// How many bytes were written.
+    written: u64,
     syncs: u64,
     /// The number of the sync that fails, counted from 0.
     failing_sync: Option<u64>,
@@ -99,6 +101,11 @@ impl FaultDisk {
     pub(super) fn release_syncs(&self) {
         self.state().is_held = false;
         self.1.notify_all();
+    }
+
+    /// How many bytes were written.
+    pub(super) fn written(&self) -> u64 {
+        self.state().written
     }
 
     /// How often something was synced.
@@ -200,6 +207,7 @@ impl DiskFile for FaultFile {
         self.file.read_at(&mut before[..readable], offset)?;
         self.file.write_at(written, offset)?;
         state.used += growth.min(room);
+        state.written += written.len() as u64;
         state.unsynced.entry(self.path.clone()).or_default().push(Undo { offset, before, len_before });
         if missing > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }

@@ -25,6 +25,8 @@ struct State {
     is_panicking: bool,
     /// Whether syncs of files wait.
     is_held: bool,
+    /// Writes to files wait whose paths have this in them.
+    held_writes: Option<&'static str>,
     /// How often was read.
     reads: u64,
     /// Writes since the last sync of the file, oldest first: offset, what was there, length before.
@@ -100,6 +102,17 @@ impl FaultDisk {
     /// They wait no more.
     pub(super) fn release_syncs(&self) {
         self.state().is_held = false;
+        self.1.notify_all();
+    }
+
+    /// Writes to files whose paths have `of` in them wait from now on.
+    pub(super) fn hold_writes(&self, of: &'static str) {
+        self.state().held_writes = Some(of);
+    }
+
+    /// They wait no more.
+    pub(super) fn release_writes(&self) {
+        self.state().held_writes = None;
         self.1.notify_all();
     }
 
@@ -196,7 +209,9 @@ impl State {
 
 impl DiskFile for FaultFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = self.disk.alive()?;
+        let state = self.disk.alive()?;
+        let is_held = |state: &mut State| state.held_writes.is_some_and(|of| self.path.to_string_lossy().contains(of));
+        let mut state = self.disk.1.wait_while(state, is_held).unwrap();
         let len_before = self.file.len()?;
         let growth = (offset + bytes.len() as u64).saturating_sub(len_before);
         let room = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used));

@@ -10,7 +10,7 @@ use std::{
 };
 
 use fineo_core::{
-    Entropy, Error, MetricId, Outcome, Result, SystemEntropy, TenantId,
+    Entropy, Error, ErrorKind, MetricId, Outcome, Result, SystemEntropy, TenantId,
     nearline::{RowHead, Rows, Written},
 };
 
@@ -75,10 +75,12 @@ impl Store {
             let pack = packs.entry(entry.pack).or_insert_with(|| Pack::open(root, &folder, entry.pack, false));
             let stored = match pack.clone().and_then(|pack| Segment::open(entry.clone(), pack, &cache)) {
                 Ok(segment) => Stored::Whole(Arc::new(segment)),
-                Err(error) => {
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                     tracing::error!(%error, "a segment cannot be read");
                     Stored::Damaged(Arc::new(entry), error)
                 }
+                // It may be whole: what is set aside is written again, and then removed.
+                Err(error) => return Err(error),
             };
             table.state().segments.push(stored);
         }

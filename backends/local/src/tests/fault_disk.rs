@@ -25,6 +25,8 @@ struct State {
     is_panicking: bool,
     /// Whether syncs of files wait.
     is_held: bool,
+    /// Files whose paths have the text in them are not opened: the system says the code.
+    refused: Option<(&'static str, i32)>,
     /// Writes to files wait whose paths have this in them.
     held_writes: Option<&'static str>,
     /// How often was read.
@@ -105,6 +107,11 @@ impl FaultDisk {
         self.1.notify_all();
     }
 
+    /// Files whose paths have `of` in them are not opened from now on: the system says `code`.
+    pub(super) fn refuse(&self, of: &'static str, code: i32) {
+        self.state().refused = Some((of, code));
+    }
+
     /// Writes to files whose paths have `of` in them wait from now on.
     pub(super) fn hold_writes(&self, of: &'static str) {
         self.state().held_writes = Some(of);
@@ -163,6 +170,11 @@ impl FaultDisk {
 impl Disk for FaultDisk {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.alive()?;
+        if let Some((of, code)) = state.refused
+            && path.to_string_lossy().contains(of)
+        {
+            return Err(io::Error::from_raw_os_error(code));
+        }
         let is_new = !path.exists();
         let file = system().open(path, create)?;
         if is_new {

@@ -14,6 +14,7 @@ mod heads;
 mod image;
 mod journal;
 mod keeper;
+mod look_up;
 mod manifest;
 mod memtable;
 mod merge;
@@ -144,7 +145,7 @@ impl NearlineStore for LocalNearline {
             refused = Err(Error::invalid("too many rows").with("rows", rows.len()).with("rows_max", ROWS_MAX));
         }
         match refused {
-            Ok(()) => self.store.write(tenant, metric, &rows),
+            Ok(()) => self.store.write(tenant, metric, &rows).await,
             Err(error) => {
                 // Rows that were not looked at were not written, whatever became of others.
                 let refusal = Error::new(error.kind(), error.message()).with_source(error);

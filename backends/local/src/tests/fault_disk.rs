@@ -5,6 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard},
+    thread::{self, ThreadId},
 };
 
 use crate::disk::{Disk, DiskFile, SystemDisk};
@@ -27,10 +28,10 @@ struct State {
     is_held: bool,
     /// Files whose paths have the text in them are not opened: the system says the code.
     refused: Option<(&'static str, i32)>,
-    /// Writes to files wait whose paths have this in them.
-    held_writes: Option<&'static str>,
-    /// How often was read.
-    reads: u64,
+    /// Reads and writes of files wait whose paths have this in them.
+    held_of: Option<&'static str>,
+    /// How often was read, and by which thread.
+    reads: Vec<ThreadId>,
     /// Writes since the last sync of the file, oldest first: offset, what was there, length before.
     unsynced: BTreeMap<PathBuf, Vec<Undo>>,
     /// Files whose names are not on disk yet.
@@ -112,14 +113,14 @@ impl FaultDisk {
         self.state().refused = Some((of, code));
     }
 
-    /// Writes to files whose paths have `of` in them wait from now on.
-    pub(super) fn hold_writes(&self, of: &'static str) {
-        self.state().held_writes = Some(of);
+    /// Reads and writes of files whose paths have `of` in them wait from now on.
+    pub(super) fn hold(&self, of: &'static str) {
+        self.state().held_of = Some(of);
     }
 
     /// They wait no more.
-    pub(super) fn release_writes(&self) {
-        self.state().held_writes = None;
+    pub(super) fn release(&self) {
+        self.state().held_of = None;
         self.1.notify_all();
     }
 
@@ -135,7 +136,12 @@ impl FaultDisk {
 
     /// How often something was read.
     pub(super) fn reads(&self) -> u64 {
-        self.state().reads
+        self.state().reads.len() as u64
+    }
+
+    /// How often this thread read something.
+    pub(super) fn reads_here(&self) -> usize {
+        self.state().reads.iter().filter(|of| **of == thread::current().id()).count()
     }
 
     /// Turns the machine off: of what was not synced some is lost, as `chance` says (a number below its argument).
@@ -219,11 +225,17 @@ impl State {
     }
 }
 
+impl FaultFile {
+    /// Waits as long as the file is held.
+    fn unheld<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let is_held = |state: &mut State| state.held_of.is_some_and(|of| self.path.to_string_lossy().contains(of));
+        self.disk.1.wait_while(state, is_held).unwrap()
+    }
+}
+
 impl DiskFile for FaultFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let state = self.disk.alive()?;
-        let is_held = |state: &mut State| state.held_writes.is_some_and(|of| self.path.to_string_lossy().contains(of));
-        let mut state = self.disk.1.wait_while(state, is_held).unwrap();
+        let mut state = self.unheld(self.disk.alive()?);
         let len_before = self.file.len()?;
         let growth = (offset + bytes.len() as u64).saturating_sub(len_before);
         let room = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used));
@@ -240,7 +252,7 @@ impl DiskFile for FaultFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.disk.state().reads += 1;
+        self.unheld(self.disk.state()).reads.push(thread::current().id());
         self.file.read_at(bytes, offset)
     }
 

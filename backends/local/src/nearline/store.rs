@@ -17,12 +17,12 @@ use fineo_core::{
 use super::{
     cache::Cache,
     journal::{self, Journal, Record},
+    journal_reach::JournalReach,
     look_up::{Answers, LookUp},
     manifest::{Manifest, TableKey, cut_key},
     memtable::Memtable,
     pack::Pack,
     packs::LivePacks,
-    reach::Reach,
     segment::Segment,
     table::{Stored, Table, TableState, Tables, Unsynced},
 };
@@ -37,7 +37,7 @@ pub(super) struct Store {
     pub(super) cache: Arc<Cache>,
     pub(super) journal: Mutex<Journal>,
     /// Where each table's rows in the journal begin, as the manifest knows it.
-    pub(super) reaches: Mutex<BTreeMap<TableKey, Reach>>,
+    pub(super) reaches: Mutex<BTreeMap<TableKey, JournalReach>>,
     /// The packs of the segments of all tables.
     pub(super) live: LivePacks,
     pub(super) unsynced: Unsynced,

@@ -260,15 +260,7 @@ impl ShardLog {
         }
         // Each file knows the position before it, so a file may go once the next one begins behind `through`.
         let is_trimmed = |next: &LogFile| next.previous.is_some_and(|previous| previous <= through);
-        let mut trimmed = state.files.iter().skip(1).take_while(|next| is_trimmed(next)).count();
-        let mut kept: u64 = 0;
-        while trimmed > 0 {
-            kept += state.files[trimmed - 1].len;
-            if kept > self.root.options.log_retention_bytes {
-                break;
-            }
-            trimmed -= 1;
-        }
+        let trimmed = state.files.iter().skip(1).take_while(|next| is_trimmed(next)).count();
         if trimmed == 0 {
             return Ok(());
         }

@@ -75,7 +75,8 @@ impl SystemDisk {
     }
 }
 
-fn is_out_of_descriptors(error: &io::Error) -> bool {
+/// Whether the process, or the machine, has too many files open.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
 }
 

@@ -4,6 +4,8 @@ use std::{io, path::Path};
 
 use fineo_core::{Error, ErrorKind};
 
+use crate::disk::is_out_of_descriptors;
+
 /// What a system says of a sector that cannot be read, today and tomorrow.
 const EIO: i32 = 5;
 
@@ -18,9 +20,10 @@ pub(crate) fn disk_error(deed: &'static str, path: &Path, source: io::Error) -> 
         io::ErrorKind::ReadOnlyFilesystem => (ErrorKind::Unavailable, "the file system is read-only"),
         io::ErrorKind::IsADirectory => (ErrorKind::Unavailable, "a directory is in the place of a file"),
         io::ErrorKind::NotADirectory => (ErrorKind::Unavailable, "a file is in the place of a directory"),
+        _ if is_out_of_descriptors(&source) => (ErrorKind::Unavailable, "too many files are open"),
         _ => (ErrorKind::Unavailable, "the disk failed"),
     };
-    let lasting = lasting_hint(source.kind());
+    let lasting = lasting_hint(&source);
     let error = Error::new(kind, message).with("deed", deed).with("path", path.display()).with_source(source);
     match lasting {
         Some(hint) => error.with("hint", hint),
@@ -29,11 +32,12 @@ pub(crate) fn disk_error(deed: &'static str, path: &Path, source: io::Error) -> 
 }
 
 /// What ends a failure that stays until somebody does something about it.
-fn lasting_hint(kind: io::ErrorKind) -> Option<&'static str> {
-    match kind {
+fn lasting_hint(source: &io::Error) -> Option<&'static str> {
+    match source.kind() {
         io::ErrorKind::PermissionDenied => Some("let the user that fineo runs as read and write it, then try again"),
         io::ErrorKind::ReadOnlyFilesystem => Some("let it be written, then try again"),
         io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Some("move away what is there, then try again"),
+        _ if is_out_of_descriptors(source) => Some("let the process have more open files (ulimit -n), then try again"),
         _ => None,
     }
 }
@@ -82,12 +86,13 @@ mod tests {
 
     #[test]
     fn what_lasts_is_told_with_the_file_and_what_ends_it() {
-        for (kind, remedy) in [
-            (io::ErrorKind::PermissionDenied, "let the user that fineo runs as"),
-            (io::ErrorKind::ReadOnlyFilesystem, "let it be written"),
-            (io::ErrorKind::IsADirectory, "move away"),
+        for (source, remedy) in [
+            (io::ErrorKind::PermissionDenied.into(), "let the user that fineo runs as"),
+            (io::ErrorKind::ReadOnlyFilesystem.into(), "let it be written"),
+            (io::ErrorKind::IsADirectory.into(), "move away"),
+            (io::Error::from_raw_os_error(24), "let the process have more open files"),
         ] {
-            let error = disk_error("open", Path::new("data/lock"), kind.into());
+            let error = disk_error("open", Path::new("data/lock"), source);
             // Stages try again: once it is ended, they go on.
             assert!(error.is_retryable());
             assert!(error.to_string().contains(&format!("path=data/lock, hint={remedy}")), "{error}");

@@ -43,7 +43,9 @@ pub(crate) struct Log {
     /// How many of the shards take entries; the others are left from a time with more.
     open_shards: usize,
     gate: Arc<AsyncMutex<()>>,
+    /// Counts what a sync has to reach, before anybody can read it.
     appends: AtomicU64,
+    /// How many of them are on disk.
     synced: AtomicU64,
 }
 
@@ -154,9 +156,8 @@ impl Stream for Log {
             }
         }
         for (shard, indexes) in self.shards.iter().zip(&by_shard).filter(|(_, indexes)| !indexes.is_empty()) {
-            shard.append(&entries, indexes, &mut outcomes);
+            shard.append(&entries, indexes, &mut outcomes, &self.appends);
         }
-        self.appends.fetch_add(1, Ordering::AcqRel);
         let not_appended = || Outcome::NotDone(Error::internal("entry was not appended"));
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(not_appended)).collect()
     }

@@ -13,13 +13,14 @@ mod hash;
 mod heads;
 mod image;
 mod journal;
+mod journal_reach;
 mod keeper;
+mod look_up;
 mod manifest;
 mod memtable;
 mod merge;
 mod pack;
 mod packs;
-mod reach;
 mod reading;
 mod scan;
 mod segment;
@@ -29,6 +30,7 @@ mod source;
 mod store;
 mod table;
 mod text;
+mod tiers;
 
 use std::{
     fmt,
@@ -143,7 +145,7 @@ impl NearlineStore for LocalNearline {
             refused = Err(Error::invalid("too many rows").with("rows", rows.len()).with("rows_max", ROWS_MAX));
         }
         match refused {
-            Ok(()) => self.store.write(tenant, metric, &rows),
+            Ok(()) => self.store.write(tenant, metric, &rows).await,
             Err(error) => {
                 // Rows that were not looked at were not written, whatever became of others.
                 let refusal = Error::new(error.kind(), error.message()).with_source(error);

@@ -10,8 +10,6 @@ pub struct LocalOptions {
     pub log_segment_bytes: u64,
     /// The newest bytes of each shard that are kept in memory, so that a reader close behind never touches the disk.
     pub log_cache_bytes: usize,
-    /// Trimmed entries of a shard are kept until there are more than this many bytes of them.
-    pub log_retention_bytes: u64,
     /// The most bytes of rows in memory; beyond it rows move to segments.
     pub memtable_bytes: usize,
     /// The nearline journal starts anew beyond this many bytes.
@@ -33,7 +31,6 @@ impl Default for LocalOptions {
         Self {
             log_segment_bytes: 64 << 20,
             log_cache_bytes: 4 << 20,
-            log_retention_bytes: 0,
             memtable_bytes: 16 << 20,
             journal_bytes: 32 << 20,
             cache_bytes: 32 << 20,
@@ -57,13 +54,6 @@ impl LocalOptions {
     #[must_use]
     pub fn with_log_cache_bytes(mut self, bytes: usize) -> Self {
         self.log_cache_bytes = bytes;
-        self
-    }
-
-    /// Keeps trimmed entries of a shard until there are more than `bytes` of them.
-    #[must_use]
-    pub fn with_log_retention_bytes(mut self, bytes: u64) -> Self {
-        self.log_retention_bytes = bytes;
         self
     }
 

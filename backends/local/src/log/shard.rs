@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -95,8 +98,15 @@ impl ShardLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends those of `entries` that `indexes` names and notes what became of each.
-    pub(super) fn append(&self, entries: &[Entry], indexes: &[u32], outcomes: &mut [Option<Outcome<Appended>>]) {
+    /// Appends those of `entries` that `indexes` names and notes what became of each. It counts among `appends` before
+    /// readers see it: whoever saw it and syncs, finds that there is something to sync.
+    pub(super) fn append(
+        &self,
+        entries: &[Entry],
+        indexes: &[u32],
+        outcomes: &mut [Option<Outcome<Appended>>],
+        appends: &AtomicU64,
+    ) {
         let mut state = self.state();
         let mut rest = indexes;
         while !rest.is_empty() {
@@ -127,6 +137,7 @@ impl ShardLog {
             }
             rest = later;
         }
+        appends.fetch_add(1, Ordering::AcqRel);
         self.end.send_replace(state.last);
     }
 
@@ -249,15 +260,7 @@ impl ShardLog {
         }
         // Each file knows the position before it, so a file may go once the next one begins behind `through`.
         let is_trimmed = |next: &LogFile| next.previous.is_some_and(|previous| previous <= through);
-        let mut trimmed = state.files.iter().skip(1).take_while(|next| is_trimmed(next)).count();
-        let mut kept: u64 = 0;
-        while trimmed > 0 {
-            kept += state.files[trimmed - 1].len;
-            if kept > self.root.options.log_retention_bytes {
-                break;
-            }
-            trimmed -= 1;
-        }
+        let trimmed = state.files.iter().skip(1).take_while(|next| is_trimmed(next)).count();
         if trimmed == 0 {
             return Ok(());
         }

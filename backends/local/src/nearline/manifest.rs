@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use fineo_core::{Error, MetricId, Position, Result, TenantId};
 use redb::{ReadableTable, TableDefinition};
 
-use super::{image::Section, reach::Reach};
+use super::{image::Section, journal_reach::JournalReach};
 use crate::{failure::database_error, repo::database::SharedDatabase};
 
 /// Number of a segment to its entry.
@@ -46,7 +46,7 @@ pub(super) struct SegmentEntry {
 
 impl SegmentEntry {
     /// An entry of no segment: what a damaged journal had of a table.
-    pub(super) fn of_journal(number: u64, key: &TableKey, reach: &Reach) -> Self {
+    pub(super) fn of_journal(number: u64, key: &TableKey, reach: &JournalReach) -> Self {
         let last = Position::MAX.to_string();
         let positions = reach.iter().map(|(shard, first)| (shard.to_owned(), (first.to_string(), last.clone())));
         Self {
@@ -106,7 +106,7 @@ pub(super) struct Change {
     /// Up to where the segments hold all of a table; the journal then has nothing of it.
     pub(super) cuts: Vec<(TableKey, Cut)>,
     /// Where the rows of a table in the journal begin.
-    pub(super) reaches: Vec<(TableKey, Reach)>,
+    pub(super) reaches: Vec<(TableKey, JournalReach)>,
 }
 
 /// What [`Manifest::load`] found.
@@ -114,7 +114,7 @@ pub(super) struct Change {
 pub(super) struct Loaded {
     pub(super) segments: Vec<SegmentEntry>,
     pub(super) cuts: BTreeMap<Vec<u8>, Cut>,
-    pub(super) reaches: BTreeMap<TableKey, Reach>,
+    pub(super) reaches: BTreeMap<TableKey, JournalReach>,
     /// The numbers of the journal's files, as far as they were noted.
     pub(super) journal: Vec<u64>,
 }
@@ -172,7 +172,7 @@ impl Manifest {
         }
         for found in transaction.open_table(REACHES).map_err(database_error)?.iter().map_err(database_error)? {
             let (key, reach) = found.map_err(database_error)?;
-            loaded.reaches.insert(key_of(key.value())?, Reach::decode(reach.value())?);
+            loaded.reaches.insert(key_of(key.value())?, JournalReach::decode(reach.value())?);
         }
         for found in transaction.open_table(JOURNAL).map_err(database_error)?.iter().map_err(database_error)? {
             loaded.journal.push(found.map_err(database_error)?.0.value());

@@ -1,7 +1,7 @@
 //! Makes few segments of many, and takes rows out of them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, PoisonError},
 };
 
@@ -17,14 +17,8 @@ use super::{
     source::{RowSource, Which},
     store::Store,
     table::{Stored, Table},
+    tiers::{self, Size},
 };
-
-/// So many segments of one size become one.
-const FAN_IN: usize = 8;
-/// A segment does not grow beyond this many rows.
-const ROWS_MAX: u64 = 1 << 19;
-/// Nor beyond this many bytes.
-const BYTES_MAX: u64 = 256 << 20;
 
 /// A merge of more than so many bytes has a pack of its own, whose room is free again once that segment is replaced.
 const SHARED_BYTES_MAX: u64 = 1 << 20;
@@ -73,7 +67,7 @@ impl Store {
     /// Merges segments of `table`, small ones to the `shared` pack.
     fn merge_table(&self, table: &Arc<Table>, shared: &mut Option<MergePack>) -> Result<()> {
         for old in mergeable(table) {
-            if image_bytes(&old) > SHARED_BYTES_MAX {
+            if old.iter().map(|segment| segment.image_bytes()).sum::<u64>() > SHARED_BYTES_MAX {
                 let mut own = None;
                 self.merge_into(&mut own, table, old)?;
                 self.finish(own)?;
@@ -249,24 +243,18 @@ impl Store {
     }
 }
 
-/// The segments of one size of a table, where there are enough of them and they make none that is too large.
+/// The segments of a table that are to become one, group by group.
 fn mergeable(table: &Table) -> Vec<Vec<Arc<Segment>>> {
-    let mut tiers: BTreeMap<u32, Vec<Arc<Segment>>> = BTreeMap::new();
+    let mut segments = Vec::new();
     for stored in &table.state().segments {
         if let (Stored::Whole(segment), None) = (stored, stored.damage()) {
-            tiers.entry((segment.rows() as u64 / 512).max(1).ilog(8)).or_default().push(Arc::clone(segment));
+            segments.push(Arc::clone(segment));
         }
     }
-    let is_mergeable = |tier: &Vec<Arc<Segment>>| {
-        let rows: u64 = tier.iter().map(|segment| segment.rows() as u64).sum();
-        tier.len() >= FAN_IN && rows <= ROWS_MAX && image_bytes(tier) <= BYTES_MAX
-    };
-    tiers.into_values().filter(is_mergeable).collect()
-}
-
-/// The bytes of the images of `segments`, about; about those of the one that they make, too.
-fn image_bytes(segments: &[Arc<Segment>]) -> u64 {
-    segments.iter().map(|segment| segment.entry.tail.offset).sum()
+    let size = |segment: &Arc<Segment>| Size { rows: segment.rows() as u64, bytes: segment.image_bytes() };
+    let sizes: Vec<Size> = segments.iter().map(size).collect();
+    let of_places = |places: Vec<usize>| places.into_iter().map(|place| Arc::clone(&segments[place])).collect();
+    tiers::groups(&sizes).into_iter().map(of_places).collect()
 }
 
 /// Writes the rows of `segments` as one; answers its entry and where the next may begin.

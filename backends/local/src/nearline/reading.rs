@@ -10,20 +10,20 @@ use super::{
     footer::{ColumnPlace, Footer},
     heads::Positions,
     image::Section,
-    segment::{ROWS_PER_MARK, Reach, Segment},
+    segment::{ROWS_PER_MARK, ReadReach, Segment},
 };
 
 /// A segment being read.
 #[derive(Debug, Clone)]
 pub(super) struct Reading {
     pub(super) segment: Arc<Segment>,
-    pub(super) reach: Reach,
+    pub(super) reach: ReadReach,
     pub(super) footer: Arc<Footer>,
 }
 
 impl Reading {
     /// Reads `segment` as far as `reach` says.
-    pub(super) fn open(segment: &Arc<Segment>, reach: Reach) -> Result<Self> {
+    pub(super) fn open(segment: &Arc<Segment>, reach: ReadReach) -> Result<Self> {
         let footer = segment.cache.footer(segment.number(), || segment.footer(reach))?;
         Ok(Self { segment: Arc::clone(segment), reach, footer })
     }

@@ -28,7 +28,7 @@ pub(super) const ROWS_PER_MARK: usize = 512;
 
 /// How far a read may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum ReadReach {
     /// To what is in memory: never blocks, and fails where something is not.
     Memory,
     /// To the disk; what was read is kept in memory.
@@ -86,6 +86,11 @@ impl Segment {
         self.entry.rows as usize
     }
 
+    /// The bytes of its image, about.
+    pub(super) fn image_bytes(&self) -> u64 {
+        self.entry.tail.offset
+    }
+
     /// What was found damaged in it, if anything was.
     pub(super) fn damage(&self) -> Option<&Error> {
         self.damage.get()
@@ -107,11 +112,11 @@ impl Segment {
     }
 
     /// The bytes from `from` to `to` of `section`, checked.
-    pub(super) fn read(&self, reach: Reach, section: Section, from: u64, to: u64) -> Result<Buffer> {
+    pub(super) fn read(&self, reach: ReadReach, section: Section, from: u64, to: u64) -> Result<Buffer> {
         self.reached(reach, section, from, to).inspect_err(|error| self.set_aside(error))
     }
 
-    fn reached(&self, reach: Reach, section: Section, from: u64, to: u64) -> Result<Buffer> {
+    fn reached(&self, reach: ReadReach, section: Section, from: u64, to: u64) -> Result<Buffer> {
         if from > to || to > section.bytes {
             return Err(self.damaged().with("reason", "read beyond a section"));
         }
@@ -121,12 +126,12 @@ impl Segment {
         if blocks.end > self.checksums.len() {
             return Err(self.damaged().with("reason", "section beyond the segment"));
         }
-        if reach != Reach::Disk
+        if reach != ReadReach::Disk
             && let Some(kept) = self.kept(blocks.clone(), from, to)
         {
             return Ok(kept);
         }
-        if reach == Reach::Memory {
+        if reach == ReadReach::Memory {
             return Err(Error::new(ErrorKind::Unavailable, "what is asked for is not in memory"));
         }
         let begin = blocks.start * BLOCK_BYTES;
@@ -137,7 +142,7 @@ impl Segment {
             let from = self.entry.start + (bad * BLOCK_BYTES) as u64;
             return Err(self.damaged().with("from", from).with("to", from + BLOCK_BYTES as u64));
         }
-        if reach == Reach::Kept {
+        if reach == ReadReach::Kept {
             for (number, block) in blocks.zip(buffer.as_slice().chunks_exact(BLOCK_BYTES)) {
                 self.cache.keep_block(self.number(), number, block);
             }
@@ -166,14 +171,14 @@ impl Segment {
     }
 
     /// The whole `section`.
-    pub(super) fn read_all(&self, reach: Reach, section: Section) -> Result<Buffer> {
+    pub(super) fn read_all(&self, reach: ReadReach, section: Section) -> Result<Buffer> {
         self.read(reach, section, 0, section.bytes)
     }
 
     /// Numbers of `section` from the place `from` to before `to`.
     pub(super) fn numbers<T: ArrowNativeType>(
         &self,
-        reach: Reach,
+        reach: ReadReach,
         section: Section,
         from: usize,
         to: usize,
@@ -184,7 +189,7 @@ impl Segment {
     }
 
     /// Where everything is.
-    pub(super) fn footer(&self, reach: Reach) -> Result<Footer> {
+    pub(super) fn footer(&self, reach: ReadReach) -> Result<Footer> {
         let bytes = self.read_all(reach, self.entry.footer)?;
         Footer::decode(&bytes).filter(|footer| footer.heads.rows == self.entry.rows).ok_or_else(|| self.damaged())
     }
@@ -194,7 +199,7 @@ impl Segment {
         if let Some(heads) = self.heads.get() {
             return Ok(heads);
         }
-        let bytes = self.read(Reach::Disk, self.entry.footer, 0, HeadPlaces::BYTES)?;
+        let bytes = self.read(ReadReach::Disk, self.entry.footer, 0, HeadPlaces::BYTES)?;
         let heads = HeadPlaces::take(&mut Take(&bytes)).filter(|heads| heads.rows == self.entry.rows);
         let heads = heads.ok_or_else(|| self.damaged())?;
         Ok(self.heads.get_or_init(|| heads))
@@ -224,14 +229,14 @@ impl Segment {
         let hash = id_hash(&head.id);
         for row in self.rows_of_hash(places, hash)? {
             let row = row as usize;
-            let id = self.read(Reach::Disk, places.ids, 16 * row as u64, 16 * (row as u64 + 1))?;
+            let id = self.read(ReadReach::Disk, places.ids, 16 * row as u64, 16 * (row as u64 + 1))?;
             if id.as_slice() != head.id.0 {
                 continue;
             }
             let content = if places.contents.bytes == 0 {
                 id
             } else {
-                self.read(Reach::Disk, places.contents, 16 * row as u64, 16 * (row as u64 + 1))?
+                self.read(ReadReach::Disk, places.contents, 16 * row as u64, 16 * (row as u64 + 1))?
             };
             let is_same = content.as_slice() == head.content.0;
             return Ok(Some(if is_same { Written::Duplicate } else { Written::Conflict }));
@@ -247,7 +252,7 @@ impl Segment {
         let mut from = guess.saturating_sub(HALF_WINDOW);
         let mut to = (guess + HALF_WINDOW).min(rows);
         let hashes = loop {
-            let hashes: ScalarBuffer<u64> = self.numbers(Reach::Disk, places.hashes, from, to)?;
+            let hashes: ScalarBuffer<u64> = self.numbers(ReadReach::Disk, places.hashes, from, to)?;
             let is_low_enough = from == 0 || hashes.first().is_some_and(|first| *first < hash);
             let is_high_enough = to == rows || hashes.last().is_some_and(|last| *last > hash);
             if is_low_enough && is_high_enough {
@@ -262,7 +267,7 @@ impl Segment {
         if begin == end {
             return Ok(Vec::new());
         }
-        let found: ScalarBuffer<u32> = self.numbers(Reach::Disk, places.hash_rows, begin, end)?;
+        let found: ScalarBuffer<u32> = self.numbers(ReadReach::Disk, places.hash_rows, begin, end)?;
         if found.iter().any(|row| *row as usize >= rows) {
             return Err(self.damaged());
         }

@@ -11,7 +11,7 @@ use super::{
     heads::{Contents, Positions},
     image::{BLOCK_BYTES, Section},
     reading::Reading,
-    segment::{Reach, Segment},
+    segment::{ReadReach, Segment},
     source::{Cells, RowSource, Which},
 };
 
@@ -35,8 +35,8 @@ struct Ahead {
 impl Sequential {
     /// The rows of `segment`.
     pub(super) fn open(segment: &Arc<Segment>) -> Result<Self> {
-        let footer = Arc::new(segment.footer(Reach::Disk)?);
-        let reading = Reading { segment: Arc::clone(segment), reach: Reach::Disk, footer };
+        let footer = Arc::new(segment.footer(ReadReach::Disk)?);
+        let reading = Reading { segment: Arc::clone(segment), reach: ReadReach::Disk, footer };
         Ok(Self { reading, ahead: RefCell::default() })
     }
 

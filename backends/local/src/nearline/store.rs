@@ -10,19 +10,19 @@ use std::{
 };
 
 use fineo_core::{
-    Entropy, Error, MetricId, Outcome, Result, SystemEntropy, TenantId,
-    nearline::{RowHead, Rows, Written},
+    Entropy, Error, ErrorKind, MetricId, Outcome, Result, SystemEntropy, TenantId,
+    nearline::{Rows, Written},
 };
 
 use super::{
     cache::Cache,
-    hash::id_hash,
     journal::{self, Journal, Record},
+    journal_reach::JournalReach,
+    look_up::{Answers, LookUp},
     manifest::{Manifest, TableKey, cut_key},
     memtable::Memtable,
     pack::Pack,
     packs::LivePacks,
-    reach::Reach,
     segment::Segment,
     table::{Stored, Table, TableState, Tables, Unsynced},
 };
@@ -37,7 +37,7 @@ pub(super) struct Store {
     pub(super) cache: Arc<Cache>,
     pub(super) journal: Mutex<Journal>,
     /// Where each table's rows in the journal begin, as the manifest knows it.
-    pub(super) reaches: Mutex<BTreeMap<TableKey, Reach>>,
+    pub(super) reaches: Mutex<BTreeMap<TableKey, JournalReach>>,
     /// The packs of the segments of all tables.
     pub(super) live: LivePacks,
     pub(super) unsynced: Unsynced,
@@ -75,10 +75,12 @@ impl Store {
             let pack = packs.entry(entry.pack).or_insert_with(|| Pack::open(root, &folder, entry.pack, false));
             let stored = match pack.clone().and_then(|pack| Segment::open(entry.clone(), pack, &cache)) {
                 Ok(segment) => Stored::Whole(Arc::new(segment)),
-                Err(error) => {
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                     tracing::error!(%error, "a segment cannot be read");
                     Stored::Damaged(Arc::new(entry), error)
                 }
+                // It may be whole: what is set aside is written again, and then removed.
+                Err(error) => return Err(error),
             };
             table.state().segments.push(stored);
         }
@@ -167,26 +169,41 @@ impl Store {
     }
 
     /// Writes rows; they are visible when this returns.
-    pub(super) fn write(&self, tenant: &TenantId, metric: &MetricId, rows: &Rows) -> Vec<Outcome<Written>> {
+    pub(super) async fn write(&self, tenant: &TenantId, metric: &MetricId, rows: &Rows) -> Vec<Outcome<Written>> {
         let table = self.table_or_new(tenant, metric);
+        let mut look_up = LookUp::new(rows);
+        loop {
+            if let Some(outcomes) = self.write_known(&table, rows, &mut look_up) {
+                return outcomes;
+            }
+            // Nobody waits for the table meanwhile. It may have other segments then.
+            look_up = match look_up.read_beside().await {
+                Ok(look_up) => look_up,
+                Err(error) => return rows.iter().map(|_| Outcome::NotDone(error.clone())).collect(),
+            };
+        }
+    }
+
+    /// Writes rows to `table`; none are written where many of them have to be looked up on the disk first.
+    fn write_known(&self, table: &Arc<Table>, rows: &Rows, look_up: &mut LookUp) -> Option<Vec<Outcome<Written>>> {
         let mut state = table.state();
+        let stored = look_up.ask(&state.segments, rows)?;
         let memtable = state.active.get_or_insert_with(|| Arc::new(Memtable::new(seed(&self.entropy))));
         let memtable = Arc::clone(memtable);
-        let outcomes = self.write_to(&memtable, &state, rows);
+        let outcomes = self.write_to(&memtable, &state, rows, stored);
         let is_unsynced = {
             let rows = memtable.read();
             rows.len() > rows.journaled
         };
         if is_unsynced {
-            self.unsynced.add(&table, &mut state);
+            self.unsynced.add(table, &mut state);
         }
         state.drop_empty();
-        outcomes
+        Some(outcomes)
     }
 
-    /// Writes rows to `active`, the table's memtable, unless `state` has them.
-    fn write_to(&self, active: &Memtable, state: &TableState, rows: &Rows) -> Vec<Outcome<Written>> {
-        let stored = stored_answers(&state.segments, rows);
+    /// Writes rows to `active`, the table's memtable, unless they are in `state` or `stored` in segments.
+    fn write_to(&self, active: &Memtable, state: &TableState, rows: &Rows, stored: Answers) -> Vec<Outcome<Written>> {
         let frozen: Vec<_> = state.frozen.iter().map(|memtable| memtable.read()).collect();
         let mut active = active.write();
         let bytes = active.memory_bytes();
@@ -222,27 +239,6 @@ fn seed(entropy: &SystemEntropy) -> u64 {
     let mut seed = [0; 8];
     entropy.fill(&mut seed);
     u64::from_le_bytes(seed)
-}
-
-/// What the segments know of each row's id: the filters are asked segment by segment, which the processor can
-/// overlap, and the few that may hold the id are read.
-fn stored_answers(segments: &[Stored], rows: &Rows) -> Vec<Result<Option<Written>>> {
-    let mut answers: Vec<Result<Option<Written>>> = rows.iter().map(|_| Ok(None)).collect();
-    if segments.is_empty() {
-        return answers;
-    }
-    let hashes: Vec<u64> = rows.iter().map(|row| id_hash(&row.head().id)).collect();
-    for stored in segments {
-        // Whether a damaged segment has an id nobody can say: it is written again when that is mended.
-        let Stored::Whole(segment) = stored else { continue };
-        for (place, hash) in hashes.iter().enumerate() {
-            if segment.may_contain(*hash) && matches!(answers[place], Ok(None)) {
-                let head: Option<&RowHead> = rows.get(place).map(|row| row.head());
-                answers[place] = head.map_or(Ok(None), |head| segment.find(head));
-            }
-        }
-    }
-    answers
 }
 
 /// Makes with the rows in memory what `record` says. `seed` gives chance.

@@ -5,6 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard},
+    thread::{self, ThreadId},
 };
 
 use crate::disk::{Disk, DiskFile, SystemDisk};
@@ -15,6 +16,8 @@ struct State {
     /// How many bytes may be stored; none for any number.
     capacity: Option<u64>,
     used: u64,
+    /// How many bytes were written.
+    written: u64,
     syncs: u64,
     /// The number of the sync that fails, counted from 0.
     failing_sync: Option<u64>,
@@ -23,8 +26,12 @@ struct State {
     is_panicking: bool,
     /// Whether syncs of files wait.
     is_held: bool,
-    /// How often was read.
-    reads: u64,
+    /// Files whose paths have the text in them are not opened: the system says the code.
+    refused: Option<(&'static str, i32)>,
+    /// Reads and writes of files wait whose paths have this in them.
+    held_of: Option<&'static str>,
+    /// How often was read, and by which thread.
+    reads: Vec<ThreadId>,
     /// Writes since the last sync of the file, oldest first: offset, what was there, length before.
     unsynced: BTreeMap<PathBuf, Vec<Undo>>,
     /// Files whose names are not on disk yet.
@@ -101,6 +108,27 @@ impl FaultDisk {
         self.1.notify_all();
     }
 
+    /// Files whose paths have `of` in them are not opened from now on: the system says `code`.
+    pub(super) fn refuse(&self, of: &'static str, code: i32) {
+        self.state().refused = Some((of, code));
+    }
+
+    /// Reads and writes of files whose paths have `of` in them wait from now on.
+    pub(super) fn hold(&self, of: &'static str) {
+        self.state().held_of = Some(of);
+    }
+
+    /// They wait no more.
+    pub(super) fn release(&self) {
+        self.state().held_of = None;
+        self.1.notify_all();
+    }
+
+    /// How many bytes were written.
+    pub(super) fn written(&self) -> u64 {
+        self.state().written
+    }
+
     /// How often something was synced.
     pub(super) fn syncs(&self) -> u64 {
         self.state().syncs
@@ -108,7 +136,12 @@ impl FaultDisk {
 
     /// How often something was read.
     pub(super) fn reads(&self) -> u64 {
-        self.state().reads
+        self.state().reads.len() as u64
+    }
+
+    /// How often this thread read something.
+    pub(super) fn reads_here(&self) -> usize {
+        self.state().reads.iter().filter(|of| **of == thread::current().id()).count()
     }
 
     /// Turns the machine off: of what was not synced some is lost, as `chance` says (a number below its argument).
@@ -143,6 +176,11 @@ impl FaultDisk {
 impl Disk for FaultDisk {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.alive()?;
+        if let Some((of, code)) = state.refused
+            && path.to_string_lossy().contains(of)
+        {
+            return Err(io::Error::from_raw_os_error(code));
+        }
         let is_new = !path.exists();
         let file = system().open(path, create)?;
         if is_new {
@@ -187,9 +225,17 @@ impl State {
     }
 }
 
+impl FaultFile {
+    /// Waits as long as the file is held.
+    fn unheld<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let is_held = |state: &mut State| state.held_of.is_some_and(|of| self.path.to_string_lossy().contains(of));
+        self.disk.1.wait_while(state, is_held).unwrap()
+    }
+}
+
 impl DiskFile for FaultFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = self.disk.alive()?;
+        let mut state = self.unheld(self.disk.alive()?);
         let len_before = self.file.len()?;
         let growth = (offset + bytes.len() as u64).saturating_sub(len_before);
         let room = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used));
@@ -200,12 +246,13 @@ impl DiskFile for FaultFile {
         self.file.read_at(&mut before[..readable], offset)?;
         self.file.write_at(written, offset)?;
         state.used += growth.min(room);
+        state.written += written.len() as u64;
         state.unsynced.entry(self.path.clone()).or_default().push(Undo { offset, before, len_before });
         if missing > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.disk.state().reads += 1;
+        self.unheld(self.disk.state()).reads.push(thread::current().id());
         self.file.read_at(bytes, offset)
     }
 

@@ -5,13 +5,13 @@ use std::{path::Path, sync::Arc};
 use arrow_array::cast::AsArray;
 use bytes::Bytes;
 use fineo_core::{
-    ErrorKind, MetricId, Position, Result, Timestamp,
+    ErrorKind, MetricId, Outcome, Position, Result, Timestamp,
     archive::{SegmentKind, SegmentName, Stage},
     nearline::{COLUMN_EVENT_ID, Rows, ScanRequest, SystemColumns, Written},
     repo::{Compared, Keep, Subject, Version, Write},
     stream::ReadFrom,
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use super::{
     fault_disk::FaultDisk,
@@ -163,6 +163,27 @@ async fn after_a_failed_sync_every_change_is_refused_until_the_directory_is_open
         drop((stream, directory));
         check(&open(folder.path()), &done).await;
     }
+}
+
+// D1
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_reaches_what_could_be_read_before_its_append_was_over() {
+    let (disk, folder) = (FaultDisk::default(), tempfile::tempdir().unwrap());
+    let directory = open_on(&disk, folder.path(), small().with_fsync(true)).unwrap();
+    let stream = directory.stream("raw", 2).unwrap();
+    disk.hold("/s1/");
+    let appending = Arc::clone(&stream);
+    let append = tokio::spawn(async move { appending.append(vec![entry(0, "first"), entry(1, "second")]).await });
+    let read = stream.read(&s0(), ReadFrom::Start).next().await.unwrap().unwrap();
+    assert_eq!(texts(&read), ["first"]);
+    let before = disk.syncs();
+    let mut sync = stream.sync();
+    let is_over = (&mut sync).now_or_never().is_some();
+    disk.release();
+    assert!(!is_over, "it has to go to the disk");
+    assert!(sync.await.is_done());
+    assert!(disk.syncs() > before);
+    assert!(append.await.unwrap().iter().all(Outcome::is_done));
 }
 
 // D6

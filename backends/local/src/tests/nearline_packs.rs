@@ -159,6 +159,24 @@ async fn a_large_merge_has_a_pack_of_its_own_that_goes_with_it() {
     check(&store, FAN_IN).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_of_large_rows_are_few_and_each_row_is_written_a_few_times() {
+    let (disk, folder) = (FaultDisk::default(), tempfile::tempdir().unwrap());
+    let directory = open(&disk, folder.path());
+    let store = directory.nearline();
+    let before = disk.written();
+    for number in 0..3 * FAN_IN {
+        // Each is more than a megabyte, which makes a segment.
+        write(&store, 1, number, 16, 64 << 10).await;
+        store.sync().await.into_result().unwrap();
+    }
+    assert_eq!(packs(folder.path()).len(), 3);
+    let stored: u64 = packs(folder.path()).iter().map(|pack| pack.metadata().unwrap().len()).sum();
+    let written = disk.written() - before;
+    assert!(written <= stored * 21 / 10, "{written} bytes written of {stored}");
+    assert_eq!(rows(&store, 1).await.unwrap().len() as u64, 16 * 3 * FAN_IN);
+}
+
 // D7
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_table_does_not_stop_the_merges_of_others() {

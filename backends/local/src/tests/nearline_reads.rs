@@ -4,9 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use fineo_core::{
     MetricId, NearlineStore, Outcome, TimeRange,
-    nearline::{Rows, ScanRequest},
+    nearline::{Rows, ScanRequest, Written},
 };
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 
 use super::{
     fault_disk::FaultDisk,
@@ -21,8 +21,8 @@ fn open(disk: &FaultDisk, path: &Path) -> LocalDirectory {
     LocalDirectory::open_on(Arc::new(disk.clone()), path, options).unwrap()
 }
 
-/// Writes a segment of rows, each with its own one of as many names and with `more` of them.
-async fn write(store: &Arc<dyn NearlineStore>, metric: u64, number: u64, more: u64) {
+/// Rows that make a segment, each with its own one of as many names and with `more` of them.
+fn rows(metric: u64, number: u64, more: u64) -> Rows {
     let mut rows = Rows::new(s0());
     for row in 0..ROWS {
         let id = u128::from((metric << 32) | (number * ROWS + row));
@@ -32,6 +32,12 @@ async fn write(store: &Arc<dyn NearlineStore>, metric: u64, number: u64, more: u
             rows.cell(&format!("x{name}"), "1");
         }
     }
+    rows
+}
+
+/// Writes a segment of them.
+async fn write(store: &Arc<dyn NearlineStore>, metric: u64, number: u64, more: u64) {
+    let rows = rows(metric, number, more);
     let written = store.write(&tenant("acme"), &MetricId::numbered(metric), rows).await;
     assert!(written.iter().all(Outcome::is_done));
     store.sync().await.into_result().unwrap();
@@ -79,4 +85,39 @@ async fn a_merge_of_thousands_of_rare_names_reads_little_and_leaves_look_ups_wha
         break;
     }
     assert_eq!(reads_of_a_look_up(&disk, &store, 1).await, 0);
+}
+
+#[tokio::test]
+async fn rows_that_are_sent_again_are_looked_up_in_a_thread_that_may_wait_for_the_disk() {
+    let (disk, folder) = (FaultDisk::default(), tempfile::tempdir().unwrap());
+    let directory = open(&disk, folder.path());
+    let store = directory.nearline();
+    write(&store, 1, 0, 0).await;
+    let (before, here) = (disk.reads(), disk.reads_here());
+    let written = store.write(&tenant("acme"), &MetricId::numbered(1), rows(1, 0, 0)).await;
+    assert!(written.iter().all(|outcome| matches!(outcome, Outcome::Done(Written::Duplicate))));
+    assert!(disk.reads() >= before + ROWS, "each is looked up");
+    assert_eq!(disk.reads_here(), here);
+}
+
+#[tokio::test]
+async fn rows_that_are_written_while_others_of_them_are_looked_up_are_not_written_twice() {
+    let (disk, folder) = (FaultDisk::default(), tempfile::tempdir().unwrap());
+    let directory = open(&disk, folder.path());
+    let store = directory.nearline();
+    write(&store, 1, 0, 0).await;
+    let (tenant, metric) = (tenant("acme"), MetricId::numbered(1));
+    let mut both = rows(1, 0, 0);
+    for row in rows(1, 1, 0).iter() {
+        both.row(*row.head(), row.alias());
+    }
+    disk.hold(".pack");
+    let mut writing = store.write(&tenant, &metric, both);
+    assert!((&mut writing).now_or_never().is_none(), "the first of them are looked up");
+    disk.release();
+    // To a segment that nobody asked.
+    write(&store, 1, 1, 0).await;
+    let written = writing.await;
+    assert_eq!(written.len() as u64, 2 * ROWS);
+    assert!(written.iter().all(|outcome| matches!(outcome, Outcome::Done(Written::Duplicate))));
 }

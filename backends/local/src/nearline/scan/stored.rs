@@ -14,7 +14,7 @@ use crate::nearline::{
     cache::Thing,
     column::{ColumnReader, Selection, first_of},
     reading::Reading,
-    segment::{Reach, Segment},
+    segment::{ReadReach, Segment},
     text::ABSENT,
 };
 
@@ -72,7 +72,7 @@ impl StoredScan {
     pub(super) fn at_once(segment: &Arc<Segment>, request: &Request) -> Option<VecDeque<RecordBatch>> {
         // Where something is missing or wrong, who may wait for the disk finds out.
         let mut done = VecDeque::new();
-        if let Some(mut scan) = Self::open(segment, Reach::Memory, request).ok()? {
+        if let Some(mut scan) = Self::open(segment, ReadReach::Memory, request).ok()? {
             while scan.step(request, &mut done).ok()? {}
         }
         Some(done)
@@ -80,10 +80,10 @@ impl StoredScan {
 
     /// A scan of `segment` that goes to the disk; none when no row of it can be wanted.
     pub(super) fn on_disk(segment: &Arc<Segment>, request: &Request) -> Result<Option<Self>> {
-        Self::open(segment, Reach::Kept, request)
+        Self::open(segment, ReadReach::Kept, request)
     }
 
-    fn open(segment: &Arc<Segment>, reach: Reach, request: &Request) -> Result<Option<Self>> {
+    fn open(segment: &Arc<Segment>, reach: ReadReach, request: &Request) -> Result<Option<Self>> {
         let beyond = &request.scan.beyond;
         if segment.covered.iter().all(|(shard, _, last)| beyond.contains(shard, *last)) {
             return Ok(None);
@@ -96,10 +96,10 @@ impl StoredScan {
             return Ok(None);
         }
         if end - next > ROWS_FEW_MAX || request.scan.latest.is_some() {
-            if reach == Reach::Memory {
+            if reach == ReadReach::Memory {
                 return Err(Error::new(ErrorKind::Unavailable, "the rows are many"));
             }
-            reading.reach = Reach::Disk;
+            reading.reach = ReadReach::Disk;
         }
         let mut tests = Vec::new();
         for predicate in &request.scan.predicates {

@@ -8,9 +8,9 @@ use super::memtable::MemRows;
 
 /// By shard, a position that no row of a table in the journal lies before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Reach(BTreeMap<String, Position>);
+pub(super) struct JournalReach(BTreeMap<String, Position>);
 
-impl Reach {
+impl JournalReach {
     /// Reaches to the rows of `rows` that `range` names, too; answers whether that is news.
     pub(super) fn extend(&mut self, rows: &MemRows, range: Range<usize>) -> bool {
         let texts = &rows.shards.texts;
@@ -42,7 +42,7 @@ impl Reach {
         serde_json::to_vec(&texts).expect("texts make JSON")
     }
 
-    /// Reads what [`Reach::encode`] wrote.
+    /// Reads what [`JournalReach::encode`] wrote.
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@ mod columnar;
 mod file;
 mod latest;
 pub(crate) mod pushed;
+mod repairs;
 mod resent;
 mod rows;
 mod tail;
@@ -45,6 +46,7 @@ pub(crate) use latest::{LatestExec, Newest};
 
 use columnar::{Asked, Files};
 use pushed::Tests;
+use repairs::Repairs;
 use resent::Resent;
 use rows::RowReader;
 use tail::{Counted, Tail};
@@ -135,8 +137,7 @@ impl FineoScan {
         context: &TaskContext,
         latest: &Arc<Latest>,
     ) -> Result<SendableRecordBatchStream> {
-        let batch_rows_max = context.session_config().batch_size();
-        let batches = self.nearline(partition, batch_rows_max, Some(latest)).map_err(foreign);
+        let batches = self.nearline(partition, context, Some(latest)).map_err(foreign);
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches)))
     }
 
@@ -144,14 +145,15 @@ impl FineoScan {
     fn nearline(
         &self,
         partition: usize,
-        batch_rows_max: usize,
+        context: &TaskContext,
         latest: Option<&Arc<Latest>>,
     ) -> impl Stream<Item = fineo_core::Result<RecordBatch>> + use<> {
         let pinned = self.rows.pins.clone().zip(self.snapshots.get(partition).cloned());
         let resent = pinned.as_ref().and_then(|(pins, snapshot)| Resent::of(pins, snapshot));
         let reader = RowReader::new(&self.columns, Arc::clone(&self.schema), resent.is_some());
         let metric = &self.rows.metrics[partition];
-        let request = reader.request(&self.rows.tenant, metric, batch_rows_max).with_time(self.time);
+        let request = reader.request(&self.rows.tenant, metric, context.session_config().batch_size());
+        let request = request.with_time(self.time);
         let mut request = self.predicates.iter().cloned().fold(request, ScanRequest::with_predicate);
         if let Some((_, snapshot)) = &pinned {
             request = request.beyond(snapshot.cover.clone());
@@ -164,8 +166,11 @@ impl FineoScan {
             rows: MetricBuilder::new(&self.metrics).counter("nearline_rows", partition),
             resent: MetricBuilder::new(&self.metrics).counter("nearline_rows_resent", partition),
         };
+        let mut repairs = Repairs::none(context.memory_pool());
         let read = async move {
-            let repairs = reader.repairs(&rows).await?;
+            if reader.shows_repairs() {
+                repairs.read(&rows).await?;
+            }
             let tail = Tail { batches: rows.store.scan(request), reader, repairs, resent, pinned, counted };
             Ok(futures::stream::try_unfold(Some(tail), Tail::next))
         };
@@ -256,7 +261,7 @@ impl ExecutionPlan for FineoScan {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = Arc::clone(&self.schema);
         if self.is_nearline(partition) {
-            let batches = self.nearline(partition, context.session_config().batch_size(), None);
+            let batches = self.nearline(partition, &context, None);
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, at_most(self.limit, batches.map_err(foreign)))));
         }
         let share = partition - self.rows.metrics.len();

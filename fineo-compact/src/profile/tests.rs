@@ -38,6 +38,24 @@ fn distinct_words_are_counted_within_a_few_percent() {
 }
 
 #[test]
+fn a_name_with_few_words_takes_little_memory_and_they_are_counted_all_the_same() {
+    // B1
+    let mut profile = NameProfile::default();
+    for number in 0..1_000 {
+        profile.text(&format!("dev-{}", number % LISTED_MAX), 0);
+    }
+    let distinct = profile.distinct_words().unwrap();
+    assert!((31.9..32.1).contains(&distinct), "{distinct}");
+    assert!(profile.distinct.bytes() <= 64, "{} bytes", profile.distinct.bytes());
+    let mut more = of(&["another", "and another"]);
+    more.merge(&profile);
+    let mut other = profile.clone();
+    other.merge(&of(&["another", "and another"]));
+    assert_eq!(more.distinct_words(), other.distinct_words());
+    assert!((33.9..34.1).contains(&more.distinct_words().unwrap()));
+}
+
+#[test]
 fn the_order_of_records_does_not_matter() {
     let (mut one, mut other) = (of(&["1", "x"]), of(&["y", "2.5"]));
     let (left, right) = (one.clone(), other.clone());

@@ -3,10 +3,7 @@
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use datafusion::arrow::{
-    array::{
-        Array, ArrayRef, AsArray, BinaryViewBuilder, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions,
-        TimestampMicrosecondBuilder,
-    },
+    array::{Array, ArrayRef, AsArray, BinaryViewBuilder, RecordBatch, RecordBatchOptions},
     datatypes::{SchemaRef, TimestampMicrosecondType},
 };
 use fineo_core::{
@@ -14,20 +11,12 @@ use fineo_core::{
     nearline::{ScanRequest, SystemColumns},
 };
 use fineo_schema::{LogicalColumn, coerce};
-use futures::TryStreamExt;
 
-use super::hexadecimal;
+use super::{hexadecimal, repairs::Repairs};
 use crate::{
     column::{Column, Content},
     convert::{Cells, Converted, RowContext, has_conversions, needs_position},
-    table::Rows,
 };
-
-/// When errors were repaired, by the hexadecimal text of their event ids.
-pub(super) type Repairs = HashMap<Box<str>, i64>;
-
-/// The metric whose rows say which errors were repaired.
-const REPAIRS: &str = "repairs";
 
 /// Where system columns stand in a scan's batches; see `fineo_core::nearline::scan_schema`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -141,27 +130,9 @@ impl RowReader {
         only_texts.filter_map(range).collect()
     }
 
-    /// The repairs of errors, where a column shows them.
-    pub(super) async fn repairs(&self, rows: &Rows) -> Result<Repairs> {
-        let mut repairs = Repairs::new();
-        if !self.columns.iter().any(|column| matches!(column.content, Content::RepairedAt)) {
-            return Ok(repairs);
-        }
-        let request =
-            ScanRequest::new(rows.tenant.clone(), MetricId::new(REPAIRS)?).with_names(["error", "repaired_at"]);
-        let mut batches = rows.store.scan(request);
-        while let Some(batch) = batches.try_next().await? {
-            let (errors, times) = (batch.column(1).as_string_view(), batch.column(2).as_string_view());
-            for row in 0..batch.num_rows() {
-                if errors.is_null(row) || times.is_null(row) {
-                    continue;
-                }
-                if let Some(at) = coerce::timestamp(times.value(row)) {
-                    repairs.insert(errors.value(row).into(), at);
-                }
-            }
-        }
-        Ok(repairs)
+    /// Whether a column shows when errors were repaired.
+    pub(super) fn shows_repairs(&self) -> bool {
+        self.columns.iter().any(|column| matches!(column.content, Content::RepairedAt))
     }
 
     /// The asked columns of one batch.
@@ -188,7 +159,7 @@ impl RowReader {
                 let ids = batch.column(self.places.event_id).as_fixed_size_binary();
                 hexadecimal(ids.len(), ids.iter().flatten())
             }
-            Content::RepairedAt => repaired(batch.column(self.places.event_id).as_fixed_size_binary(), repairs),
+            Content::RepairedAt => repairs.of(batch.column(self.places.event_id).as_fixed_size_binary()),
             Content::RawBytes => {
                 let mut cells = cells();
                 match (cells.next(), cells.next()) {
@@ -213,15 +184,6 @@ impl RowReader {
                 .then(|| (at(self.places.shard).as_string_view(), at(self.places.position).as_fixed_size_binary())),
         }
     }
-}
-
-fn repaired(ids: &FixedSizeBinaryArray, repairs: &Repairs) -> ArrayRef {
-    let texts = hexadecimal(ids.len(), ids.iter().flatten());
-    let mut times = TimestampMicrosecondBuilder::with_capacity(ids.len());
-    for text in texts.as_string_view() {
-        times.append_option(text.and_then(|text| repairs.get(text).copied()));
-    }
-    Arc::new(times.finish().with_timezone("UTC"))
 }
 
 /// The bytes of each row's text; where they are no text they were stored encoded.

@@ -7,10 +7,7 @@ use fineo_core::Result;
 use fineo_table::Snapshot;
 use futures::{TryStreamExt, stream::BoxStream};
 
-use super::{
-    resent::Resent,
-    rows::{Repairs, RowReader},
-};
+use super::{repairs::Repairs, resent::Resent, rows::RowReader};
 use crate::pins::Pins;
 
 /// What a nearline part counts.

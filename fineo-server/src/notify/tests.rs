@@ -127,8 +127,10 @@ async fn news_of_a_million_names_wait_in_little_room_and_say_how_many_there_are(
     let desk = Desk::new().await;
     desk.hook.fails(500);
     for number in 0..40 {
-        let name = |name: u32| json!({ "name": format!("{number}-{name}-{}", "x".repeat(5_000)), "is_declared": false,
-            "type": "long", "records": 1, "of_records": 1 });
+        let name = |name: u32| {
+            json!({ "name": format!("{number}-{name}-{}", "x".repeat(5_000)), "is_declared": false,
+            "type": "long", "records": 1, "of_records": 1 })
+        };
         let metric = json!({ "id": "n1", "metric": "m", "rows_in": 1, "rows_out": 1, "rows_rewritten": 0, "duplicates": 0,
             "bytes_in": 1, "bytes_out": 1, "files_added": 1, "files_removed": 0, "conflicts": [],
             "new_names": (0..200).map(name).collect::<Vec<_>>() });

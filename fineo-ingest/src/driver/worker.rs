@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use self::cutting::{Cutting, begin_cut, finish, settle};
 use super::{
+    caught::caught,
     checkpoint::{self, Checkpoint},
     cut::{Ownership, Pending, renew},
     earlier::{self, Earlier},
@@ -61,7 +62,7 @@ pub(crate) async fn run(
     loop {
         let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None, noted: 0 };
         let ended = tokio::select! {
-            ended = worker.once() => ended,
+            ended = caught(worker.once()) => ended,
             () = &mut overdue => {
                 tracing::warn!(%stage, %shard, "a stop was not waited for any longer: the next start does the rest again");
                 return (shard, stage, Ended::Stopped);

@@ -337,10 +337,7 @@ impl Worker<'_> {
             }
         };
         self.passed(last, &passed.forwarded);
-        pending.bytes += batch.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
-        pending.forwarded.merge(&passed.forwarded);
-        pending.received.push(&batch)?;
-        pending.errors.extend(passed.errors);
+        pending.add(&batch, passed)?;
         Ok(true)
     }
 

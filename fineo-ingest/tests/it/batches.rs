@@ -11,7 +11,7 @@ use fineo_conformance::{
 use fineo_core::{
     MetricId, Position, Result, SchemaRepo, SeededEntropy, ShardId, Stream, SystemClock,
     archive::Stage,
-    repo::{Keep, Subject},
+    repo::{Keep, Subject, Version},
     stream::Delivery,
 };
 use fineo_ingest::{
@@ -315,4 +315,25 @@ async fn a_worker_that_comes_back_reads_nothing_again_of_what_calls_forwarded_me
     let last = forwarded.last().unwrap().position;
     assert!(last > before);
     assert_eq!(noted(&world).await, last);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_losses_that_are_noted_at_once_neither_is_forgotten() {
+    // D8: both look at what is noted before either of them notes its own.
+    let world = World::new();
+    let late = Faults::new(FaultPlan::new(0).with_rule(Operation::RepoAppend, When::Always, Fault::Late(10)));
+    let driver = driver(faulty(world.parts(), &late), Stage::Raw);
+    let shard = ShardId::new("s0").unwrap();
+    let pass_over = |number: u64| driver.pass_over(&shard, Position::from(number), "no entry");
+    let (one, other) = tokio::join!(pass_over(1), pass_over(2));
+    one.unwrap();
+    other.unwrap();
+    let subject = Subject::system("loss/main/raw/s0", Keep::History).unwrap();
+    let kept = world.repo.history(&subject, Version::NONE.next(), 10).await.unwrap();
+    let mut befores: Vec<String> = kept
+        .iter()
+        .map(|kept| serde_json::from_slice::<serde_json::Value>(&kept.body).unwrap()["before"].to_string())
+        .collect();
+    befores.sort();
+    assert_eq!(befores, [1_u64, 2].map(|number| format!("\"{}\"", Position::from(number))));
 }

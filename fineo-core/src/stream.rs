@@ -142,6 +142,17 @@ pub trait Stream: Debug + Display + Send + Sync + 'static {
         self.tail(shard).await
     }
 
+    /// How many entries of `shard` there are behind `after`, all that are left for none of it; none where the stream cannot
+    /// tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`tail`](Self::tail).
+    async fn count_after(&self, shard: &ShardId, after: Option<Position>) -> Result<Option<u64>> {
+        let _ = (shard, after);
+        Ok(None)
+    }
+
     /// Lets go of the entries of `shard` up to `through`. May keep some of them.
     async fn trim(&self, shard: &ShardId, through: Position) -> Outcome<()>;
 }

@@ -1,6 +1,7 @@
 //! Carries the stages: reads a shard, passes batches on, and moves its checkpoint once everything is durable.
 
 pub(crate) mod batch;
+pub(crate) mod caught;
 pub(crate) mod checkpoint;
 pub(crate) mod cut;
 pub(crate) mod earlier;

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::{
     Listing, ReplayRequest, SegmentReader,
     driver::{
+        caught::caught,
         checkpoint,
         loss::{Loss, note_loss},
         parts::Shared,
@@ -49,7 +50,7 @@ async fn mend_all(shared: &Arc<Shared>, met: &mut Met) -> Result<()> {
     met.retain(|met, _| damages.iter().any(|damage| unit_of(damage) == *met));
     for damage in damages {
         let (tenant, metric) = (&damage.tenant, &damage.metric);
-        match mend(shared, &damage, met).await {
+        match caught(mend(shared, &damage, met)).await {
             Ok(()) => tracing::info!(%tenant, %metric, damage = %damage.error, "damaged rows were written again"),
             Err(error) if error.is_retryable() => tracing::warn!(
                 %error, %tenant, %metric, damage = %damage.error, "damaged rows are not all written again yet"

@@ -311,12 +311,8 @@ async fn supervise(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
                     finished.insert((stage, shard));
                 }
                 Ok((_, _, Ended::Stopped)) => {}
-                Err(error) => {
-                    tracing::error!(%error, "a worker broke off");
-                    // Which one it was is not told: every shard without a worker gets one again.
-                    begun.clone_from(&finished);
-                    workers.shutdown().await;
-                }
+                // Its work cannot break off, only what keeps it at work.
+                Err(error) => tracing::error!(%error, "a worker broke off: its shard has none until the next start"),
             },
             () = shared.parts.clock.sleep(shared.options.shards_every) => {}
         }

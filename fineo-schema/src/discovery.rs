@@ -1,5 +1,6 @@
 //! What events brought in: the stored names of every metric, counted as rows are stored.
 
+mod names;
 mod save;
 mod saved;
 mod tracker;
@@ -11,9 +12,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use fineo_core::{Clock, MetricId, Result, SchemaRepo, ShardId, TenantId, nearline::Rows};
+use fineo_core::{Clock, MetricId, Result, SchemaRepo, ShardId, TenantId, nearline::Rows, repo::Version};
 
 use crate::SeenNames;
+use names::Names;
 use saved::Key;
 use tracker::Tracker;
 
@@ -30,11 +32,14 @@ struct Inner {
     tenants: Mutex<HashMap<TenantId, TenantTrackers>>,
 }
 
+/// Answers by metrics, with the sum of the generations that they are of.
+type Kept = HashMap<Vec<MetricId>, (u64, Arc<SeenNames>)>;
+
 #[derive(Debug, Default)]
 struct TenantTrackers {
     metrics: BTreeMap<MetricId, HashMap<ShardId, Tracker>>,
-    /// Answers that still hold, with the sum of the generations that they are of.
-    seen: HashMap<Vec<MetricId>, (u64, Arc<SeenNames>)>,
+    /// Answers, as long as they hold.
+    seen: Kept,
     is_loaded: bool,
 }
 
@@ -70,20 +75,22 @@ impl Discovery {
 
     /// The names that the rows of `metrics` bore so far, in order of first sight.
     pub fn seen(&self, tenant: &TenantId, metrics: &[MetricId]) -> Arc<SeenNames> {
-        let mut tenants = self.tenants();
-        let Some(trackers) = tenants.get_mut(tenant) else { return Arc::default() };
-        let of_metrics: Vec<&Tracker> = trackers.of(metrics).collect();
-        let generation = of_metrics.iter().map(|tracker| tracker.generation).sum();
-        if let Some((known, seen)) = trackers.seen.get(metrics)
-            && *known == generation
-        {
-            return Arc::clone(seen);
-        }
-        let seen = Arc::new(union::union(&of_metrics));
-        if trackers.seen.len() >= SEEN_KEPT_MAX {
-            trackers.seen.clear();
-        }
-        trackers.seen.insert(metrics.to_vec(), (generation, Arc::clone(&seen)));
+        let (generation, names, is_full) = {
+            let tenants = self.tenants();
+            let Some(trackers) = tenants.get(tenant) else { return Arc::default() };
+            let generation = trackers.of(metrics).map(|tracker| tracker.generation).sum();
+            if let Some((known, seen)) = trackers.seen.get(metrics)
+                && *known == generation
+            {
+                return Arc::clone(seen);
+            }
+            let names: Vec<Names> = trackers.of(metrics).map(|tracker| tracker.names.clone()).collect();
+            (generation, names, trackers.of(metrics).any(|tracker| tracker.is_full))
+        };
+        // There may be very many: whoever stores rows does not wait for the work on them, nor for it to be let go.
+        let seen = Arc::new(union::union(&names, is_full));
+        let let_go = self.tenants().get_mut(tenant).map(|trackers| trackers.keep(metrics, generation, &seen));
+        drop(let_go);
         seen
     }
 
@@ -132,11 +139,8 @@ impl Discovery {
 
     /// Brings one tracker together with what is saved of it; whether that was not known.
     async fn reload(&self, key: &Key) -> Result<bool> {
-        let known = self.tracker(key).map(|tracker| (tracker.head_version, tracker.generation));
         let mut loaded = Tracker::default();
-        if let Some((head_version, _)) = known {
-            loaded.head_version = head_version;
-        }
+        loaded.head_version = self.head_version(key);
         if !saved::load_into(&*self.0.repo, key, &mut loaded).await? {
             return Ok(false);
         }
@@ -151,9 +155,11 @@ impl Discovery {
         Ok(true)
     }
 
-    fn tracker(&self, key: &Key) -> Option<Tracker> {
+    /// Which version of a tracker is known; none where it is not.
+    fn head_version(&self, key: &Key) -> Version {
         let tenants = self.tenants();
-        tenants.get(&key.tenant)?.metrics.get(&key.metric)?.get(&key.shard).cloned()
+        let tracker = tenants.get(&key.tenant).and_then(|trackers| trackers.metrics.get(&key.metric)?.get(&key.shard));
+        tracker.map(|tracker| tracker.head_version).unwrap_or_default()
     }
 
     fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, TenantTrackers>> {
@@ -164,6 +170,20 @@ impl Discovery {
 impl TenantTrackers {
     fn of<'a>(&'a self, metrics: &'a [MetricId]) -> impl Iterator<Item = &'a Tracker> {
         metrics.iter().filter_map(|metric| self.metrics.get(metric)).flat_map(HashMap::values)
+    }
+
+    /// Keeps an answer for `metrics`, unless a later one is there by now; answers what is let go for it.
+    fn keep(&mut self, metrics: &[MetricId], generation: u64, seen: &Arc<SeenNames>) -> Kept {
+        if self.seen.get(metrics).is_some_and(|(known, _)| *known > generation) {
+            return Kept::default();
+        }
+        let mut let_go = match self.seen.len() >= SEEN_KEPT_MAX {
+            true => std::mem::take(&mut self.seen),
+            false => Kept::default(),
+        };
+        let replaced = self.seen.insert(metrics.to_vec(), (generation, Arc::clone(seen)));
+        let_go.extend(replaced.map(|replaced| (metrics.to_vec(), replaced)));
+        let_go
     }
 
     fn get_mut(&mut self, key: &Key) -> Option<&mut Tracker> {

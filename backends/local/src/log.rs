@@ -208,6 +208,10 @@ impl Stream for Log {
         Ok(self.shard(shard)?.tail().map(Position::from))
     }
 
+    async fn count_after(&self, shard: &ShardId, after: Option<Position>) -> Result<Option<u64>> {
+        Ok(self.shard(shard)?.count_after(after.map_or(0, read::number)))
+    }
+
     async fn trim(&self, shard: &ShardId, through: Position) -> Outcome<()> {
         let shard = match self.shard(shard) {
             Ok(shard) => Arc::clone(shard),

@@ -203,6 +203,10 @@ impl Stream for MemoryStream {
         Ok(find(&mut self.shared.shards(), shard)?.tail())
     }
 
+    async fn count_after(&self, shard: &ShardId, after: Option<Position>) -> Result<Option<u64>> {
+        Ok(Some(find(&mut self.shared.shards(), shard)?.count_after(after)))
+    }
+
     async fn trim(&self, shard: &ShardId, through: Position) -> Outcome<()> {
         find(&mut self.shared.shards(), shard).map(|shard| shard.trim(through)).into()
     }

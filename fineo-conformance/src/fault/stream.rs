@@ -110,6 +110,10 @@ impl Stream for FaultyStream {
         Ok(tail)
     }
 
+    async fn count_after(&self, shard: &ShardId, after: Option<Position>) -> Result<Option<u64>> {
+        self.inner.count_after(shard, after).await
+    }
+
     async fn trim(&self, shard: &ShardId, through: Position) -> Outcome<()> {
         let (inner, shard) = (Arc::clone(&self.inner), shard.clone());
         let fault = self.faults.next(Operation::StreamTrim);

@@ -244,9 +244,7 @@ impl Turn {
             let rest = &batch[self.passed..];
             let chunk = &rest[..rest.len().min(CHUNK_MAX)];
             let passed = self.work.pass(chunk).await?;
-            self.pending.bytes += chunk.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
-            self.pending.received.push(chunk)?;
-            self.pending.errors.extend(passed.errors);
+            self.pending.add(chunk, passed)?;
             self.passed += chunk.len();
         }
         Ok(())

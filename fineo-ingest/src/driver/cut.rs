@@ -9,6 +9,7 @@ use std::{
 use fineo_core::{
     Cover, Error, Position, Result, ShardId, Timestamp,
     archive::{Created, SegmentKind, Stage},
+    stream::Delivery,
 };
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
     earlier,
     lease::Lease,
     parts::Shared,
+    work::Passed,
 };
 use crate::{
     archive::{Received, Segment, encode_errors},
@@ -53,6 +55,19 @@ impl Pending {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.received.is_empty() && !self.is_finished
+    }
+
+    /// Adds `batch`, of which `passed` came.
+    ///
+    /// # Errors
+    ///
+    /// When a delivery is none that an archive takes.
+    pub(crate) fn add(&mut self, batch: &[Delivery], passed: Passed) -> Result<()> {
+        self.bytes += batch.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
+        self.received.push(batch)?;
+        self.forwarded.merge(&passed.forwarded);
+        self.errors.extend(passed.errors);
+        Ok(())
     }
 }
 

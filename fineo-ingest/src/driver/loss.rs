@@ -2,7 +2,7 @@
 
 use fineo_core::{
     Error, Position, Result,
-    repo::{Keep, Subject, Write},
+    repo::{Compared, Keep, Subject, Write},
 };
 
 use super::parts::Shared;
@@ -31,13 +31,19 @@ pub(crate) async fn note_loss(shared: &Shared, name: &str, loss: &Loss<'_>) -> R
     });
     let body: bytes::Bytes = serde_json::to_vec(&body).expect("a loss is plain data").into();
     let write = || async {
-        let latest = parts.repo.latest(&subject).await?;
-        if latest.as_ref().is_some_and(|found| found.body == body) {
-            return Ok(());
+        loop {
+            let latest = parts.repo.latest(&subject).await?;
+            if latest.as_ref().is_some_and(|found| found.body == body) {
+                return Ok(());
+            }
+            let expected = latest.map(|found| found.version).unwrap_or_default();
+            let write = Write { subject: subject.clone(), expected, body: Some(body.clone()) };
+            match parts.repo.append(vec![write], parts.clock.now()).await.into_result()? {
+                Compared::Written => return Ok(()),
+                // Somebody else was faster to note another one: this one goes behind it.
+                Compared::Conflict { .. } => {}
+            }
         }
-        let expected = latest.map(|found| found.version).unwrap_or_default();
-        let write = Write { subject: subject.clone(), expected, body: Some(body.clone()) };
-        parts.repo.append(vec![write], parts.clock.now()).await.into_result().map(|_| ())
     };
     shared.retry.until_done(write).await
 }

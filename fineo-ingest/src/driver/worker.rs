@@ -1,5 +1,6 @@
 //! One shard's loop: claim, read, pass on, cut.
 
+mod claim;
 mod cutting;
 
 use std::{sync::Arc, time::Duration};
@@ -12,12 +13,16 @@ use fineo_core::{
 use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::watch;
 
-use self::cutting::{Cutting, begin_cut, finish, settle};
+use self::{
+    claim::claim,
+    cutting::{Cutting, begin_cut, finish, settle},
+};
 use super::{
+    caught::caught,
     checkpoint::{self, Checkpoint},
     cut::{Ownership, Pending, renew},
     earlier::{self, Earlier},
-    lease::{self, Claim, Claimed, Lease},
+    lease::Lease,
     loss::{Loss, damaged, note_loss},
     parts::Shared,
     work::Work,
@@ -61,7 +66,7 @@ pub(crate) async fn run(
     loop {
         let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None, noted: 0 };
         let ended = tokio::select! {
-            ended = worker.once() => ended,
+            ended = caught(worker.once()) => ended,
             () = &mut overdue => {
                 tracing::warn!(%stage, %shard, "a stop was not waited for any longer: the next start does the rest again");
                 return (shard, stage, Ended::Stopped);
@@ -112,8 +117,9 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     async fn once(mut self) -> Result<Ended> {
-        let Some(lease) = self.claim().await? else { return Ok(Ended::Stopped) };
         let shared = self.shared;
+        let claimed = claim(shared, self.stage, self.shard, &mut self.stop).await?;
+        let Some(lease) = claimed else { return Ok(Ended::Stopped) };
         let subject = checkpoint::subject(&shared.options.name, self.stage.as_str(), "stage", self.shard)?;
         let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
         checkpoint.is_finished = checkpoint.is_finished && !self.is_open().await?;
@@ -198,28 +204,6 @@ impl Worker<'_> {
                         renew(shared, owned).await?;
                     }
                 }
-            }
-        }
-    }
-
-    async fn claim(&mut self) -> Result<Option<Lease>> {
-        let shared = self.shared;
-        let subject = lease::subject(&shared.options.name, self.stage.as_str(), self.shard)?;
-        let options = &shared.options;
-        loop {
-            let claim = Claim { owner: &shared.owner, hold_for: options.lease_for, at_once: options.is_alone };
-            let now = shared.parts.clock.now();
-            let until = match Lease::claim(&*shared.parts.repo, subject.clone(), claim, now).await {
-                Ok(Claimed::Held(lease)) => return Ok(Some(lease)),
-                Ok(Claimed::Taken(until)) => until,
-                Err(error) if error.is_retryable() || error.may_have_applied() => now,
-                Err(error) => return Err(error),
-            };
-            let micros = u64::try_from(until.micros() - now.micros()).unwrap_or(0);
-            let wait = Duration::from_micros(micros).clamp(Duration::from_millis(50), options.lease_for / 3);
-            tokio::select! {
-                () = shared.parts.clock.sleep(wait) => {}
-                () = stopped(&mut self.stop) => return Ok(None),
             }
         }
     }
@@ -353,10 +337,7 @@ impl Worker<'_> {
             }
         };
         self.passed(last, &passed.forwarded);
-        pending.bytes += batch.iter().map(|delivery| delivery.payload.len()).sum::<usize>();
-        pending.forwarded.merge(&passed.forwarded);
-        pending.received.push(&batch)?;
-        pending.errors.extend(passed.errors);
+        pending.add(&batch, passed)?;
         Ok(true)
     }
 

@@ -128,7 +128,7 @@ pub struct ImportReport {
 }
 
 /// What the reading thread sends.
-enum Read1 {
+enum SourceRead {
     Bytes(Vec<u8>, u64),
     Failed(Error),
 }
@@ -192,12 +192,12 @@ impl Edge {
                 }
             };
             let (bytes, is_end) = match read {
-                Some(Read1::Bytes(bytes, packed)) => {
+                Some(SourceRead::Bytes(bytes, packed)) => {
                     report.bytes += bytes.len() as u64;
                     report.packed_bytes = packed;
                     (bytes, false)
                 }
-                Some(Read1::Failed(error)) => {
+                Some(SourceRead::Failed(error)) => {
                     failure = Some(error);
                     (Vec::new(), true)
                 }
@@ -270,14 +270,14 @@ fn is_csv(source: &ImportSource, format: ImportFormat) -> bool {
     }
 }
 
-fn read_all(source: ImportSource, sender: &mpsc::Sender<Read1>) {
+fn read_all(source: ImportSource, sender: &mpsc::Sender<SourceRead>) {
     if let Err(error) = try_read_all(source, sender) {
         // Nobody listens when the import was dropped.
-        let _ = sender.blocking_send(Read1::Failed(error));
+        let _ = sender.blocking_send(SourceRead::Failed(error));
     }
 }
 
-fn try_read_all(source: ImportSource, sender: &mpsc::Sender<Read1>) -> Result<()> {
+fn try_read_all(source: ImportSource, sender: &mpsc::Sender<SourceRead>) -> Result<()> {
     let mut decoder = match source {
         ImportSource::Path(path) => {
             let opened = File::open(&path).and_then(Decoder::new);
@@ -290,7 +290,8 @@ fn try_read_all(source: ImportSource, sender: &mpsc::Sender<Read1>) -> Result<()
         let mut bytes = Vec::with_capacity(READ_BYTES);
         let read = (&mut decoder).take(READ_BYTES as u64).read_to_end(&mut bytes).map_err(classify);
         // What came before a failure is taken in all the same.
-        let is_end = bytes.is_empty() || sender.blocking_send(Read1::Bytes(bytes, decoder.packed_bytes())).is_err();
+        let is_end =
+            bytes.is_empty() || sender.blocking_send(SourceRead::Bytes(bytes, decoder.packed_bytes())).is_err();
         read?;
         if is_end {
             return Ok(());

@@ -32,23 +32,10 @@ pub struct ShardStatus {
     pub passed: Option<Position>,
     /// What was passed on for good.
     pub checkpoint: Option<Position>,
+    /// How many entries of the stream wait to be passed on; none where the stream cannot tell.
+    pub waiting: Option<u64>,
     /// Why the stage does not go on, in a line.
     pub failure: Option<String>,
-}
-
-impl ShardStatus {
-    /// Positions that are not passed on yet, where they can be counted.
-    pub fn lag(&self) -> Option<u128> {
-        let tail = match self.tail {
-            None => return Some(0),
-            Some(tail) => tail.to_u128()?,
-        };
-        let passed = match self.passed {
-            None => 0,
-            Some(passed) => passed.to_u128()?,
-        };
-        Some(tail.saturating_sub(passed))
-    }
 }
 
 impl Pipeline {
@@ -88,10 +75,12 @@ impl Pipeline {
                 Stage::Staged => &staged,
             };
             for shard in source.shards().await? {
+                let passed = cover.last(&shard.id);
                 shards.push(ShardStatus {
                     stage,
-                    tail: source.tail_from(&shard.id, cover.last(&shard.id)).await?,
-                    passed: cover.last(&shard.id),
+                    tail: source.tail_from(&shard.id, passed).await?,
+                    passed,
+                    waiting: source.count_after(&shard.id, passed).await?,
                     checkpoint: shared.progress.checkpoint(stage, &shard.id),
                     failure: shared.progress.failure(stage, &shard.id).map(|error| error.to_string()),
                     shard: shard.id,

@@ -98,9 +98,10 @@ pub struct ReplayReport {
     pub deleted: u64,
     /// Error rows that are repaired now.
     pub repaired: u64,
-    /// Rows that are new in the nearline store.
+    /// Rows of the tenant that became new in the nearline store while the replay ran, by the stages of this process: its own, and
+    /// those of events that came in meanwhile.
     pub rows: u64,
-    /// Rows that were there already.
+    /// Rows of the tenant that were there already, counted in the same way, and events that the replay knew to be rows.
     pub duplicates: u64,
     /// Of what was asked for, events that arrived until then are no longer in the archive; none while it has everything.
     pub expired_until: Option<Timestamp>,

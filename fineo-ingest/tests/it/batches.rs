@@ -9,10 +9,13 @@ use fineo_conformance::{
     sweep, sweep_cancel,
 };
 use fineo_core::{
-    MetricId, Position, Result, SeededEntropy, ShardId, Stream, SystemClock, archive::Stage, stream::Delivery,
+    MetricId, Position, Result, SchemaRepo, SeededEntropy, ShardId, Stream, SystemClock,
+    archive::Stage,
+    repo::{Keep, Subject, Version},
+    stream::Delivery,
 };
 use fineo_ingest::{
-    BatchDriver, Edge, ImportOptions, ImportSource, Limits, PipelineOptions, PipelineParts, Routing, archived,
+    BatchDriver, Edge, ImportOptions, ImportSource, Limits, Pipeline, PipelineOptions, PipelineParts, Routing, archived,
 };
 use fineo_schema::Discovery;
 use futures::StreamExt;
@@ -182,7 +185,7 @@ async fn of_two_calls_for_one_shard_the_earlier_one_moves_no_checkpoint() {
 #[tokio::test]
 async fn a_worker_that_has_the_shard_is_left_in_peace() {
     let world = World::new();
-    let pipeline = fineo_ingest::Pipeline::start(world.parts(), PipelineOptions::default()).await.unwrap();
+    let pipeline = Pipeline::start(world.parts(), PipelineOptions::default()).await.unwrap();
     let receipt = pipeline.edge().ingest(&tenant("acme"), EVENTS.into()).await.unwrap();
     pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
     let shard = world.raw.shards().await.unwrap().remove(0).id;
@@ -270,7 +273,7 @@ async fn a_process_without_stages_takes_events_in_and_hears_when_others_have_pas
     // Only checkpoints say how far functions have come.
     let world = World::new();
     let options = PipelineOptions::default().with_is_alone(false).with_runs_stages(false);
-    let door = fineo_ingest::Pipeline::start(world.parts(), options).await.unwrap();
+    let door = Pipeline::start(world.parts(), options).await.unwrap();
     let receipt = door.edge().ingest(&tenant("acme"), EVENTS.into()).await.unwrap();
     let waits = door.wait_until_queryable(receipt.token(), SOON);
     let works = async {
@@ -283,4 +286,54 @@ async fn a_process_without_stages_takes_events_in_and_hears_when_others_have_pas
     waited.unwrap();
     check(&world).await;
     door.stop().await.unwrap();
+}
+
+/// Behind what of the staged stream the records of later events are, as the checkpoint of the only raw shard says.
+async fn noted(world: &World) -> Position {
+    let subject = Subject::system("checkpoint/main/raw/s0/stage", Keep::Latest).unwrap();
+    let body = world.repo.latest(&subject).await.unwrap().unwrap().body;
+    let checkpoint: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    checkpoint["forwarded"]["s0"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_worker_that_comes_back_reads_nothing_again_of_what_calls_forwarded_meanwhile() {
+    // B1: that would be all of days.
+    let world = World::new();
+    let pipeline = Pipeline::start(world.parts(), PipelineOptions::default().with_retention(None)).await.unwrap();
+    let receipt = pipeline.edge().ingest(&tenant("acme"), EVENTS.into()).await.unwrap();
+    pipeline.wait_until_queryable(receipt.token(), SOON).await.unwrap();
+    pipeline.stop().await.unwrap();
+    let (before, forwarded) = (noted(&world).await, everything(&world.staged).await.1);
+    assert_eq!(Some(before), forwarded.last().map(|last| last.position));
+    for _ in 0..3 {
+        send(&world, EVENTS).await;
+        let (shard, batch) = everything(&world.raw).await;
+        assert_eq!(driver(world.parts(), Stage::Raw).pass(&shard, &batch, SOON).await.done, batch.len());
+    }
+    let (_, forwarded) = everything(&world.staged).await;
+    let last = forwarded.last().unwrap().position;
+    assert!(last > before);
+    assert_eq!(noted(&world).await, last);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_losses_that_are_noted_at_once_neither_is_forgotten() {
+    // D8: both look at what is noted before either of them notes its own.
+    let world = World::new();
+    let late = Faults::new(FaultPlan::new(0).with_rule(Operation::RepoAppend, When::Always, Fault::Late(10)));
+    let driver = driver(faulty(world.parts(), &late), Stage::Raw);
+    let shard = ShardId::new("s0").unwrap();
+    let pass_over = |number: u64| driver.pass_over(&shard, Position::from(number), "no entry");
+    let (one, other) = tokio::join!(pass_over(1), pass_over(2));
+    one.unwrap();
+    other.unwrap();
+    let subject = Subject::system("loss/main/raw/s0", Keep::History).unwrap();
+    let kept = world.repo.history(&subject, Version::NONE.next(), 10).await.unwrap();
+    let mut befores: Vec<String> = kept
+        .iter()
+        .map(|kept| serde_json::from_slice::<serde_json::Value>(&kept.body).unwrap()["before"].to_string())
+        .collect();
+    befores.sort();
+    assert_eq!(befores, [1_u64, 2].map(|number| format!("\"{}\"", Position::from(number))));
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use fineo_backend_local::{LocalDirectory, LocalOptions};
-use fineo_core::{NearlineStore, SeededEntropy, Stores, SystemClock};
+use fineo_core::{NearlineStore, SeededEntropy, Stores, SystemClock, archive::Stage};
 use fineo_ingest::{Pipeline, PipelineOptions, PipelineParts};
 use fineo_schema::{Change, ChangeId, ChangeRequest, SchemaStore};
 
@@ -19,6 +19,10 @@ struct Process {
 
 impl Process {
     async fn over(path: &Path, raw: u32, staged: u32, seed: u64) -> Self {
+        Self::with(path, (raw, staged), seed, PipelineOptions::default()).await
+    }
+
+    async fn with(path: &Path, (raw, staged): (u32, u32), seed: u64, options: PipelineOptions) -> Self {
         let directory = loop {
             match LocalDirectory::open(path, LocalOptions::default()) {
                 Ok(directory) => break directory,
@@ -36,7 +40,7 @@ impl Process {
         };
         let parts = PipelineParts::new(stores, Arc::new(SystemClock), Arc::new(SeededEntropy::new(seed)));
         let (schemas, nearline) = (parts.schemas.clone(), Arc::clone(&parts.nearline));
-        let pipeline = Pipeline::start(parts, PipelineOptions::default()).await.unwrap();
+        let pipeline = Pipeline::start(parts, options).await.unwrap();
         Self { pipeline, schemas, nearline, _directory: directory }
     }
 
@@ -80,4 +84,27 @@ async fn each_event_is_one_row_with_whatever_number_of_shards_a_directory_is_ope
     values.sort_unstable();
     assert_eq!(values, (0..numbers.len() * EVENTS).collect::<Vec<_>>(), "{found:?}");
     process.pipeline.stop().await.unwrap();
+}
+
+// F2
+#[tokio::test]
+async fn what_waits_for_a_stage_is_told_by_the_entry_however_often_the_directory_was_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::over(folder.path(), 1, 1, 0).await;
+    for number in 0..5 {
+        process.send(number).await;
+    }
+    process.pipeline.stop().await.unwrap();
+    drop((process.schemas, process.nearline, process._directory));
+    for (seed, expected) in [(1, [1, 2]), (2, [3, 4])] {
+        let stuck = PipelineOptions::default().with_runs_stages(false);
+        let process = Process::with(folder.path(), (1, 1), seed, stuck).await;
+        for waiting in expected {
+            let event = format!(r#"{{"metrictype":"m","timestamp":1,"n":{waiting}}}"#);
+            process.pipeline.edge().ingest(&tenant("acme"), event.into()).await.unwrap();
+            let shards = process.pipeline.status().await.unwrap().shards;
+            let told: Vec<_> = shards.iter().map(|shard| (shard.stage, shard.waiting)).collect();
+            assert_eq!(told, [(Stage::Raw, Some(waiting)), (Stage::Staged, Some(0))]);
+        }
+    }
 }

@@ -97,3 +97,30 @@ async fn more_events_than_are_stored_at_once_are_stored_in_turn() {
     let (results, refused) = sent(&world, body.as_bytes(), body.len(), 50_000).await.unwrap();
     assert_eq!((results, refused), (vec!["accepted"; 40_000], None));
 }
+
+// D4
+#[tokio::test]
+async fn the_limits_of_an_edge_are_those_that_it_was_given() {
+    let world = World::new();
+    let limits = Limits::default().with_body_bytes_max(50).with_events_max(2).with_fields_max(3).with_nesting_max(4);
+    let raw: Arc<dyn Stream> = Arc::new(world.raw.clone());
+    let edge = Edge::new(raw, Arc::new(SystemClock), Arc::new(SeededEntropy::new(3)), limits, Arc::default());
+    let long = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+    let cases = [
+        (long(50), None, ""),
+        (long(51), Some(Code::RequestTooLarge), "at most 50 are taken"),
+        ("{}{}".to_owned(), None, ""),
+        ("{}{}{}".to_owned(), Some(Code::TooManyEvents), "more than 2 events"),
+        (r#"{"a":1,"b":1,"c":1}"#.to_owned(), None, ""),
+        (r#"{"a":1,"b":1,"c":1,"d":1}"#.to_owned(), Some(Code::TooManyFields), "at most 3 fields"),
+        (r#"{"a":[[[1]]]}"#.to_owned(), None, ""),
+        (r#"{"a":[[[[1]]]]}"#.to_owned(), Some(Code::TooDeep), "at most 4 deep"),
+    ];
+    for (body, code, words) in cases {
+        let receipt = edge.ingest(&tenant("acme"), body.clone().into()).await.unwrap();
+        let rejection = receipt.rejected().first().map(|(_, rejection)| rejection.clone());
+        assert_eq!(rejection.as_ref().map(|rejection| rejection.code), code, "{body}");
+        assert!(rejection.is_none_or(|rejection| rejection.message.contains(words)), "{body}: {words}");
+    }
+    assert_eq!(Limits::default().with_nesting_max(65).nesting_max, 64, "what is read deeper is nobody's to set");
+}

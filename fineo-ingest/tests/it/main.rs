@@ -5,6 +5,7 @@
 mod batches;
 mod cold;
 mod damaged;
+mod defect;
 mod deleted;
 mod desk;
 mod directory;

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -169,11 +169,12 @@ impl Clock for PausedClock {
 pub(crate) struct Outage {
     inner: MemoryRepo,
     is_down: AtomicBool,
+    asked: AtomicU64,
 }
 
 impl Outage {
     pub(crate) fn new(inner: MemoryRepo) -> Self {
-        Self { inner, is_down: AtomicBool::new(false) }
+        Self { inner, is_down: AtomicBool::new(false), asked: AtomicU64::new(0) }
     }
 
     pub(crate) fn begin(&self) {
@@ -184,7 +185,13 @@ impl Outage {
         self.is_down.store(false, Ordering::SeqCst);
     }
 
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
     fn check(&self) -> Result<()> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) { Err(Error::unavailable("the repository is down")) } else { Ok(()) }
     }
 }

@@ -6,11 +6,12 @@ use fineo_core::{
     repo::{Keep, Subject, Version, Write},
 };
 
-use super::tracker::{PAIRED_NAMES_MAX, Tracker};
+use super::{
+    names::CHUNK_NAMES,
+    tracker::{PAIRED_NAMES_MAX, Tracker},
+};
 use crate::wire::{NamesHead, decode_head, decode_names, encode_head, encode_names};
 
-/// How many names one subject holds.
-const CHUNK_NAMES: usize = 256;
 const PREFIX: &str = "discovery/";
 
 /// Which tracker: whose, of which metric's rows, from which shard.
@@ -46,7 +47,7 @@ pub(super) fn draft(key: &Key, tracker: &mut Tracker) -> Result<Option<Draft>> {
     }
     let mut writes = Vec::new();
     let mut chunks = Vec::new();
-    for (number, names) in tracker.names.chunks(CHUNK_NAMES).enumerate() {
+    for (number, names) in tracker.names.chunks().enumerate() {
         let expected = tracker.chunk_versions.get(number).copied().unwrap_or_default();
         // No head without its chunks: one that is not there yet goes with it, whatever became of an earlier draft.
         if expected != Version::NONE && !names.iter().any(|tracked| tracked.is_dirty) {
@@ -97,8 +98,7 @@ pub(super) fn note_chunk(tracker: &mut Tracker, number: usize, version: Version)
 
 fn mark(tracker: &mut Tracker, chunks: &[usize], is_dirty: bool) {
     for number in chunks {
-        let names = tracker.names.iter_mut().skip(number * CHUNK_NAMES).take(CHUNK_NAMES);
-        names.for_each(|tracked| tracked.is_dirty = is_dirty);
+        tracker.names.chunk_mut(*number).iter_mut().for_each(|tracked| tracked.is_dirty = is_dirty);
     }
 }
 

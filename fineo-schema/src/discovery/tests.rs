@@ -174,3 +174,21 @@ async fn two_that_count_one_metric_lose_no_name() {
     one.refresh(&tenant).await.unwrap();
     assert_eq!(one.seen(&tenant, &[metric]).len(), 3);
 }
+
+#[test]
+fn an_answer_that_was_made_of_older_names_does_not_take_the_place_of_a_newer_one() {
+    let (tenant, metric) = acme();
+    let discovery = new(&Arc::new(MemoryRepo::new()));
+    let metrics = [metric.clone()];
+    let observe = |number: u64, name: &str| {
+        discovery.observe(&tenant, &metric, &rows("s0", number, &[&[(name, "1")]]), &|_| true);
+    };
+    observe(1, "a");
+    let old = discovery.seen(&tenant, &metrics);
+    observe(2, "b");
+    let new = discovery.seen(&tenant, &metrics);
+    assert_eq!((old.stats().len(), new.stats().len()), (1, 2));
+    // Whoever made the old one was slow.
+    let let_go = discovery.tenants().get_mut(&tenant).unwrap().keep(&metrics, 1, &old);
+    assert!(let_go.is_empty() && Arc::ptr_eq(&discovery.seen(&tenant, &metrics), &new));
+}

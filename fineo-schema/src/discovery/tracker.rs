@@ -9,6 +9,7 @@ use fineo_core::{
 };
 use foldhash::fast::RandomState;
 
+use super::names::{Names, Tracked};
 use crate::{FieldType, NameStats, SeenNames, coerce};
 
 /// Names among which "never both in one event" is tracked.
@@ -18,9 +19,9 @@ const TRIED_AT_ONCE: u64 = 64;
 const TRIED_EVERY: u64 = 64;
 
 /// The names of one metric, in order of first sight.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Tracker {
-    pub(crate) names: Vec<Tracked>,
+    pub(super) names: Names,
     pub(crate) numbers: HashMap<Arc<str>, u32, RandomState>,
     /// Bit `b` of entry `a`: both were in one event.
     pub(crate) together: Vec<u128>,
@@ -35,14 +36,6 @@ pub(crate) struct Tracker {
     pub(crate) head_version: Version,
     pub(crate) chunk_versions: Vec<Version>,
     last_mask: u128,
-}
-
-/// One name's numbers.
-#[derive(Debug, Clone)]
-pub(crate) struct Tracked {
-    pub(crate) stats: NameStats,
-    /// Whether something changed since it was saved.
-    pub(crate) is_dirty: bool,
 }
 
 /// What one batch adds to one name.
@@ -89,8 +82,9 @@ impl Tracker {
             if number < 128 {
                 mask |= 1 << number;
             }
-            if tally.count == tally.next_tried {
-                let tracked = &mut self.names[number as usize];
+            if tally.count == tally.next_tried
+                && let Some(tracked) = self.names.get_mut(number)
+            {
                 try_value(&mut tracked.stats, text);
                 let total = tracked.stats.count + tally.count;
                 tally.next_tried += if total < TRIED_AT_ONCE { 1 } else { TRIED_EVERY - total % TRIED_EVERY };
@@ -106,7 +100,7 @@ impl Tracker {
     fn begin(&mut self, name: &Arc<str>, arrival: Timestamp) -> Tally {
         let known = self.numbers.get(name).copied();
         let number = known.or_else(|| self.admit(name, arrival));
-        let total = number.map_or(0, |number| self.names[number as usize].stats.count);
+        let total = number.and_then(|number| self.names.get(number)).map_or(0, |tracked| tracked.stats.count);
         let next_tried = if total < TRIED_AT_ONCE { 1 } else { TRIED_EVERY - total % TRIED_EVERY };
         Tally { number, count: 0, next_tried, last_row: 0 }
     }
@@ -129,10 +123,6 @@ impl Tracker {
             range: None,
         };
         self.numbers.insert(Arc::clone(name), number);
-        if self.names.len() == self.names.capacity() {
-            // There may be thousands: as much again would be left empty.
-            self.names.reserve_exact(self.names.len() / 4 + 16);
-        }
         self.names.push(Tracked { stats, is_dirty: true });
         if self.together.len() < PAIRED_NAMES_MAX {
             self.together.push(0);
@@ -153,7 +143,7 @@ impl Tracker {
 
     fn settle(&mut self, rows: &Rows, tally: Tally) {
         let (Some(number), Some(row)) = (tally.number, rows.get(tally.last_row)) else { return };
-        let tracked = &mut self.names[number as usize];
+        let Some(tracked) = self.names.get_mut(number) else { return };
         tracked.is_dirty = true;
         tracked.stats.count += tally.count;
         tracked.stats.last = tracked.stats.last.max(row.head().ingested_at);
@@ -171,8 +161,7 @@ impl Tracker {
     pub(crate) fn restore(&mut self, stats: NameStats) {
         let known = self.numbers.get(&stats.name).copied();
         let number = known.or_else(|| self.admit(&stats.name, stats.first));
-        let Some(number) = number else { return };
-        let tracked = &mut self.names[number as usize];
+        let Some(tracked) = number.and_then(|number| self.names.get_mut(number)) else { return };
         if stats.count >= tracked.stats.count {
             tracked.is_dirty = false;
             tracked.stats = stats;
@@ -182,16 +171,13 @@ impl Tracker {
     /// Brings this together with what somebody else saved, whose order of names counts.
     pub(crate) fn take_in(&mut self, mut saved: Self) {
         let is_same_order =
-            self.names.iter().zip(&saved.names).all(|(ours, theirs)| ours.stats.name == theirs.stats.name);
-        for tracked in self.names.drain(..) {
-            let is_ahead = saved
-                .numbers
-                .get(&tracked.stats.name)
-                .is_none_or(|number| saved.names[*number as usize].stats.count < tracked.stats.count);
-            if is_ahead {
+            self.names.iter().zip(saved.names.iter()).all(|(ours, theirs)| ours.stats.name == theirs.stats.name);
+        for tracked in self.names.iter() {
+            let theirs = saved.numbers.get(&tracked.stats.name).and_then(|number| saved.names.get(*number));
+            if theirs.is_none_or(|theirs| theirs.stats.count < tracked.stats.count) {
                 saved.restore(tracked.stats.clone());
                 let number = saved.numbers.get(&tracked.stats.name).copied();
-                if let Some(theirs) = number.and_then(|number| saved.names.get_mut(number as usize)) {
+                if let Some(theirs) = number.and_then(|number| saved.names.get_mut(number)) {
                     theirs.is_dirty = true;
                 }
             }

@@ -2,18 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::tracker::Tracker;
+use super::names::Names;
 use crate::{NameStats, SeenNames};
 
 /// The names in order of first sight; the statistics of a name that several have are added.
-pub(super) fn union(trackers: &[&Tracker]) -> SeenNames {
-    let is_full = trackers.iter().any(|tracker| tracker.is_full);
+pub(super) fn union(trackers: &[Names], is_full: bool) -> SeenNames {
     if let [only] = trackers {
-        return SeenNames::new(only.names.iter().map(|tracked| tracked.stats.clone()), is_full);
+        return SeenNames::new(only.iter().map(|tracked| tracked.stats.clone()), is_full);
     }
     let mut all: Vec<NameStats> = Vec::new();
     let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
-    for tracked in trackers.iter().flat_map(|tracker| &tracker.names) {
+    for tracked in trackers.iter().flat_map(Names::iter) {
         let stats = &tracked.stats;
         match by_name.get(&stats.name).and_then(|index| all.get_mut(*index)) {
             Some(sum) => add(sum, stats),

@@ -45,9 +45,9 @@ pub(super) async fn metrics(State(room): State<Room>, request: Request) -> Resul
     metrics::gauge!("fineo_connections_open").set(room.shared().connections.open() as f64);
     if let Ok(status) = room.fineo().pipeline().status().await {
         for shard in &status.shards {
-            if let Some(lag) = shard.lag() {
+            if let Some(waiting) = shard.waiting {
                 let labels = [("stage", shard.stage.to_string()), ("shard", shard.shard.to_string())];
-                metrics::gauge!("fineo_stage_lag_positions", &labels).set(lag as f64);
+                metrics::gauge!("fineo_stage_lag_positions", &labels).set(waiting as f64);
             }
         }
         metrics::gauge!("fineo_losses").set(status.losses as f64);

@@ -77,9 +77,9 @@ pub struct ReplayView {
     pub deleted: u64,
     /// Error rows that were marked as repaired.
     pub repaired: u64,
-    /// New rows.
+    /// New rows of the tenant while the replay ran, those of events that came in meanwhile too.
     pub rows: u64,
-    /// Rows that were known already.
+    /// Rows that were known already, counted in the same way.
     pub duplicates: u64,
     /// Of what was asked for, events that arrived until then are no longer in the archive; none while it has everything.
     pub expired_until: Option<String>,

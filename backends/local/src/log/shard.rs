@@ -250,6 +250,23 @@ impl ShardLog {
         (last > 0).then_some(last)
     }
 
+    /// How many entries there are behind `after`; none where a damaged header keeps that from being told. Positions leap with
+    /// each opening of the directory, but a file is of one opening, and its entries are numbered one by one.
+    pub(super) fn count_after(&self, after: u64) -> Option<u64> {
+        let state = self.state();
+        let begin = after.saturating_add(1);
+        let mut count = 0;
+        for (index, file) in state.files.iter().enumerate() {
+            let next = state.files.get(index + 1);
+            if next.is_some_and(|next| next.first <= begin) {
+                continue;
+            }
+            let last = next.map_or(Some(state.last), |next| next.previous)?;
+            count += (last + 1).saturating_sub(begin.max(file.first));
+        }
+        Some(count)
+    }
+
     /// Removes files whose entries are all at or before `through`.
     pub(super) fn trim(&self, through: u64) -> Result<()> {
         let mut state = self.state();

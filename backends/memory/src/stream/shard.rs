@@ -96,6 +96,11 @@ impl MemoryShard {
         (self.last > 0).then(|| Position::from(self.last))
     }
 
+    pub(super) fn count_after(&self, after: Option<Position>) -> u64 {
+        let before = self.entries.partition_point(|entry| Some(Position::from(entry.position)) <= after);
+        (self.entries.len() - before) as u64
+    }
+
     pub(super) fn trim(&mut self, through: Position) {
         while let Some(entry) = self.entries.pop_front() {
             if Position::from(entry.position) > through {

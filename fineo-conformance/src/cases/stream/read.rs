@@ -132,13 +132,18 @@ async fn no_tail(place: Box<dyn Place>) -> Result<Verdict> {
 async fn last_tail(place: Box<dyn Place>) -> Result<Verdict> {
     let stream = place.stream().await?;
     let mut first = None;
-    for round in 0..10 {
+    for round in 0..10_u64 {
         let appended = append(&stream, vec![entry(3, format!("{round}")), entry(3, "x")]).await?;
         let last = Some(appended[1].position);
         assert_eq!(stream.tail(&appended[1].shard).await?, last);
         let known = *first.get_or_insert(appended[0].position);
+        let (shard, sent) = (&appended[1].shard, 2 * (round + 1));
         if round == 9 {
-            assert_eq!(stream.tail_from(&appended[1].shard, Some(known)).await?, last);
+            assert_eq!(stream.tail_from(shard, Some(known)).await?, last);
+        }
+        for (after, expected) in [(None, sent), (Some(known), sent - 1), (last, 0)] {
+            let count = stream.count_after(shard, after).await?;
+            assert!(count.is_none_or(|count| count == expected), "{count:?} behind {after:?}");
         }
     }
     Ok(Verdict::Passed)

@@ -14,6 +14,7 @@ mod replay;
 mod schema;
 mod serve;
 mod set;
+pub(crate) mod slip;
 mod sql;
 mod token;
 

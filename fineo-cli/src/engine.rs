@@ -158,7 +158,8 @@ impl Engine {
                 let mut request = ChangeRequest::new(ChangeId::random(&SystemEntropy::new()), changes);
                 request.base = base.map(fineo::core::repo::Version);
                 request.author = author;
-                Ok(resource::apply(fineo, tenant, request).await?.into())
+                let applied = resource::apply(fineo, tenant, request).await?;
+                Ok(resource::applied(fineo, tenant, applied).await)
             }
             Self::Served(client) => {
                 let mut sent = Sent::to(tenant).with_json(&ChangesRequest { changes })?;
@@ -191,7 +192,10 @@ impl Engine {
     /// Makes the inverse of a change.
     pub(crate) async fn undo(&self, tenant: &TenantId, change: &ChangeId) -> Result<AppliedView, Failure> {
         Ok(match self {
-            Self::Own(fineo) => fineo.schema(tenant).undo(change).await?.into(),
+            Self::Own(fineo) => {
+                let undone = fineo.schema(tenant).undo(change).await?;
+                resource::applied(fineo, tenant, undone).await
+            }
             Self::Served(client) => {
                 let path = format!("/v1/schema/history/{change}/undo");
                 client.ask(Method::POST, &path, Sent::to(tenant)).await?
@@ -241,7 +245,10 @@ impl Engine {
     /// Applies a suggestion.
     pub(crate) async fn apply_suggestion(&self, tenant: &TenantId, id: &str) -> Result<AppliedView, Failure> {
         Ok(match self {
-            Self::Own(fineo) => fineo.schema(tenant).apply_suggestion(id).await?.into(),
+            Self::Own(fineo) => {
+                let applied = fineo.schema(tenant).apply_suggestion(id).await?;
+                resource::applied(fineo, tenant, applied).await
+            }
             Self::Served(client) => {
                 let path = format!("/v1/schema/suggestions/{}/apply", escaped(id));
                 client.ask(Method::POST, &path, Sent::to(tenant)).await?

@@ -1,11 +1,15 @@
 //! `fineo errors`: shows what was rejected.
 
+use arrow::array::{Array, RecordBatch};
+
 use crate::{
     args::{ErrorsArgs, Format},
-    engine::Opener,
+    engine::{Engine, Opener},
     failure::{Failure, say},
+    hints,
     output::Style,
     sql,
+    stop::unless_stopped,
 };
 
 /// The most characters of an event that the table shows.
@@ -14,19 +18,27 @@ const RAW_SHOWN: usize = 160;
 /// Shows the errors that were asked for.
 pub(crate) async fn run(args: &ErrorsArgs, opener: &Opener) -> Result<(), Failure> {
     let engine = opener.open().await?;
+    let result = unless_stopped(show(&engine, args)).await;
+    engine.finish(result).await
+}
+
+async fn show(engine: &Engine, args: &ErrorsArgs) -> Result<(), Failure> {
+    let tenant = &args.tenant;
+    let mut open = 0;
+    let mut count_open = |batch: &RecordBatch| {
+        open += batch.column_by_name("repaired_at").map_or(0, |repaired_at| repaired_at.null_count());
+    };
     let style = Style { format: args.format, ..Style::default() };
-    let result = sql::print_one(&engine, (&args.tenant).into(), &statement(args), style, false).await;
-    match &result {
-        Ok(0) => say("nothing was rejected that this asks for"),
-        Ok(_) if args.format == Format::Table => {
-            let tenant = &args.tenant;
-            say(&format!(
-                "hint: after a change that repairs them: fineo replay --tenant {tenant} --stage raw --errors-only"
-            ));
-        }
-        Ok(_) | Err(_) => {}
+    let rows = sql::print(engine, tenant.into(), &statement(args), style, &mut count_open).await?;
+    if rows == 0 {
+        say("nothing was rejected that this asks for");
+        hints::note_unknown(engine, tenant).await;
+    } else if open > 0 && args.format == Format::Table {
+        say(&format!(
+            "hint: after a change that repairs them: fineo replay --tenant {tenant} --stage raw --errors-only"
+        ));
     }
-    engine.finish(result).await.map(drop)
+    Ok(())
 }
 
 fn statement(args: &ErrorsArgs) -> String {

@@ -3,7 +3,12 @@
 use fineo::core::{Error, TenantId};
 use fineo_server::Counts;
 
-use crate::{catalog::MetricEntry, engine::Engine, failure::Failure, output::screened};
+use crate::{
+    catalog::MetricEntry,
+    engine::Engine,
+    failure::{Failure, say},
+    output::screened,
+};
 
 /// The most names that a hint lists.
 const NAMES_MAX: usize = 20;
@@ -60,6 +65,13 @@ pub(crate) fn of_unknown(tenant: &str, tenants: &[String]) -> Option<String> {
     let is_known = tenants.iter().any(|known| known == tenant);
     let others = others_than(tenant, tenants);
     (!is_known).then(|| format!("note: nothing was ever taken in or declared for tenant {tenant}{others}"))
+}
+
+/// Says so where nothing is known of `tenant`, of whom nothing was found; whether it did.
+pub(crate) async fn note_unknown(engine: &Engine, tenant: &TenantId) -> bool {
+    // What was found is nothing, whether or not more can be said of it.
+    let note = engine.tenants().await.ok().and_then(|tenants| of_unknown(tenant.as_str(), &tenants));
+    note.as_deref().map(say).is_some()
 }
 
 /// The tenants that there are beside `tenant`, to be appended to a sentence.

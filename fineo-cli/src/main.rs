@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use futures::future::LocalBoxFuture;
 
 mod args;
@@ -43,6 +43,12 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
+            // Where SQL is taken, a mistyped option was taken for it, and what is told of is the word behind it.
+            if error.kind() == ErrorKind::UnknownArgument
+                && let Some(message) = args::slip::of_sql(std::env::args_os())
+            {
+                return Failure::Misuse(message).report();
+            }
             // Help and version go to standard output with code 0, misuse to standard error with code 2.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));

@@ -82,7 +82,13 @@ impl<'a> Work<'a> {
             Self::Change(changes) => change(engine, tenant, changes).await,
             Self::CreateFromExample { metric, aliases, events } => {
                 let settings = engine.settings(tenant).await?;
-                change(engine, tenant, example::changes(metric, aliases, &events, &settings)?).await
+                let mut changes = example::changes(metric, aliases, &events, &settings)?;
+                // Where nothing is known of the metric, the example alone counts.
+                let sent = engine.undeclared(tenant, Some(metric)).await.unwrap_or_default();
+                if let Some(note) = example::widen(&mut changes, &sent) {
+                    say(&note);
+                }
+                change(engine, tenant, changes).await
             }
             Self::Declare { args, declaration } => declaration::apply(engine, tenant, &declaration, args.dry_run).await,
             Self::Look => look(engine, tenant, args).await,
@@ -95,7 +101,13 @@ async fn look(engine: &Engine, tenant: &TenantId, args: &SchemaArgs) -> Result<(
         SchemaVerb::Metric { verb: MetricVerb::Show { metric } } => {
             lists::show(engine, tenant, metric, args.format).await
         }
-        SchemaVerb::Metric { .. } => list_metrics(&engine.catalog(tenant).await?.metrics, args.format),
+        SchemaVerb::Metric { .. } => {
+            let metrics = engine.catalog(tenant).await?.metrics;
+            if metrics.is_empty() {
+                hints::note_unknown(engine, tenant).await;
+            }
+            list_metrics(&metrics, args.format)
+        }
         SchemaVerb::Export => declaration::export(engine, tenant).await,
         SchemaVerb::History => lists::history(engine, tenant, args.format).await,
         SchemaVerb::Undo { change } => report(tenant, &engine.undo(tenant, &change_id(tenant, change)?).await?),
@@ -149,5 +161,11 @@ fn report_version(tenant: &TenantId, applied: &AppliedView) -> Result<(), Failur
         return print_lines(&[format!("nothing changed: version {version} is as asked")]);
     }
     say(&format!("version {version}; to take it back: fineo schema --tenant {tenant} undo {change}"));
+    for misfit in &applied.misfits {
+        say(&format!("note: {}", screened(misfit)));
+    }
+    if !applied.misfits.is_empty() {
+        say(&format!("hint: fineo sql --tenant {tenant} 'SELECT * FROM fineo_conflicts' counts what does not fit"));
+    }
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::{
     path::Path,
 };
 
+use arrow::array::RecordBatch;
 use fineo::core::{Clock, SystemClock};
 
 use crate::{
-    args::{Format, SqlArgs},
+    args::{self, Format, SqlArgs},
     engine::{Asker, Engine, Opener},
     failure::{Failure, say},
     hints, input,
@@ -73,7 +74,8 @@ fn check_form(style: Style, statements: usize) -> Result<(), Failure> {
 /// A mistyped option is not a comment.
 fn checked(sql: &str) -> Result<String, Failure> {
     if sql.starts_with('-') && statements::is_blank(sql) && !sql.contains(char::is_whitespace) {
-        return Err(Failure::Misuse(format!("no option {sql}")));
+        let told = args::slip::of_sql(std::env::args_os());
+        return Err(Failure::Misuse(told.unwrap_or_else(|| format!("no option {sql}"))));
     }
     Ok(sql.to_owned())
 }
@@ -100,7 +102,7 @@ pub(crate) async fn print_one(
     is_timed: bool,
 ) -> Result<u64, Failure> {
     let begun = SystemClock.now();
-    let rows = match unless_stopped(print(engine, asker, statement, style)).await {
+    let rows = match unless_stopped(print(engine, asker, statement, style, &mut |_| {})).await {
         Ok(rows) => rows,
         // The hint would tell of tables that the role may not see.
         Err(failure) if asker.role.is_some() => return Err(failure),
@@ -114,13 +116,21 @@ pub(crate) async fn print_one(
     Ok(rows)
 }
 
-async fn print(engine: &Engine, asker: Asker<'_>, statement: &str, style: Style) -> Result<u64, Failure> {
+/// Runs one statement and prints its result on stdout; `look` sees it too. Answers how many rows there were.
+pub(crate) async fn print(
+    engine: &Engine,
+    asker: Asker<'_>,
+    statement: &str,
+    style: Style,
+    look: &mut (dyn FnMut(&RecordBatch) + Send),
+) -> Result<u64, Failure> {
     let mut stream = engine.sql(asker, statement).await?;
     let sink = Box::new(BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, io::stdout()));
     let mut writer = result_writer(style, &stream.schema(), sink)?;
     let mut rows = 0;
     while let Some(batch) = stream.next().await? {
         rows += batch.num_rows() as u64;
+        look(&batch);
         writer.write(&batch)?;
     }
     writer.finish()?;

@@ -1,6 +1,6 @@
 //! Speaks HTTP with a server in the name of one token.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use fineo_core::{Error, ErrorKind, Result};
@@ -161,10 +161,13 @@ impl Query<'_> {
         self
     }
 
-    /// That waits until it sees what was sent.
+    /// That waits until it sees what was sent; said again, all that was.
     #[must_use]
     pub fn with_min_position(mut self, sent: &Sent) -> Self {
-        self.asked.min_position = Some(sent.token.clone());
+        self.asked.min_position = Some(match &self.asked.min_position {
+            Some(known) => both(known, &sent.token),
+            None => sent.token.clone(),
+        });
         self
     }
 
@@ -179,6 +182,23 @@ impl Query<'_> {
             .map_err(|source| Error::internal("the question cannot be written as JSON").with_source(source))?;
         Ok(self.client.call::<Rows<T>>(Method::POST, "/v1/query", body).await?.rows)
     }
+}
+
+/// The token of what either stands for: of each shard, `shard:position`, the later position.
+fn both(one: &str, other: &str) -> String {
+    let mut positions: BTreeMap<&str, &str> = BTreeMap::new();
+    for (shard, digits) in one.split(',').chain(other.split(',')).filter_map(|part| part.split_once(':')) {
+        let known = positions.entry(shard).or_default();
+        if (digits.len(), digits) > (known.len(), known) {
+            *known = digits;
+        }
+    }
+    // Without any it stands for nothing, and so do both.
+    if positions.is_empty() {
+        return one.to_owned();
+    }
+    let parts: Vec<String> = positions.into_iter().map(|(shard, digits)| format!("{shard}:{digits}")).collect();
+    parts.join(",")
 }
 
 /// What a problem (RFC 9457) means to the caller.
@@ -209,4 +229,22 @@ fn refused(status: StatusCode, body: &[u8]) -> Error {
         }
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::both;
+
+    #[test]
+    fn the_token_of_two_is_that_of_the_later_position_of_each_shard() {
+        for (one, other, expected) in [
+            ("s0:1f", "s0:a", "s0:1f"),
+            ("s0:1f", "s1:a,s0:20", "s0:20,s1:a"),
+            ("none", "s0:1", "s0:1"),
+            ("s0:1", "none", "s0:1"),
+            ("none", "none", "none"),
+        ] {
+            assert_eq!(both(one, other), expected, "{one} {other}");
+        }
+    }
 }

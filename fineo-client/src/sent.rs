@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 /// What became of the events of one call.
+#[must_use = "events may be rejected or failed in it: look at `results`, and send what failed again"]
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Sent {
@@ -10,9 +11,9 @@ pub struct Sent {
     pub durability: String,
     /// Where they stand: a query that waits for it sees them.
     pub token: String,
-    /// How many were accepted.
+    /// How many were accepted: they are in the stream. What the stages reject of them later has its row in `errors.stream`.
     pub accepted: u64,
-    /// How many can never be accepted.
+    /// How many were refused at once, and are not kept: they can never be accepted.
     pub rejected: u64,
     /// How many may be sent again.
     pub failed: u64,

@@ -54,7 +54,7 @@ pub struct Declaration {
 
 /// A metric in a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map such as {fields: {temp: {type: double}}}")]
 pub struct MetricDeclaration {
     /// `false`: it need not be declared, where events brought it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +96,7 @@ pub struct TimestampDeclaration {
 
 /// A field in a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map such as {type: double}")]
 pub struct FieldDeclaration {
     /// What its values are read as; a field that is declared already may leave it out.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]

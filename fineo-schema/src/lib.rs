@@ -29,6 +29,7 @@ mod field;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod metric;
+mod misfit;
 mod policy;
 mod record;
 mod retain;
@@ -51,6 +52,7 @@ pub use declaration::{
 pub use discovery::Discovery;
 pub use field::{Conversion, Field, FieldId, FieldType, ScopedConversion};
 pub use metric::{Metric, Slot};
+pub use misfit::misfits;
 pub use name::Found;
 pub use policy::{Identity, MissingTimestamp, UnknownMetric};
 pub use record::{Cell, Cells, RecordHead, RecordLayout, RecordValue, RecordVisitor, SentName, ValueVisitor};

@@ -8,7 +8,7 @@ use std::{
 
 use fineo_core::{Cover, Position, ShardId, Timestamp};
 
-use crate::Metric;
+use crate::{FieldType, Metric};
 
 /// What is known of one stored name.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,13 +39,13 @@ impl NameStats {
     /// The most characters of a sample.
     pub const SAMPLE_CHARS_MAX: usize = 64;
     /// The types that values are tried as.
-    pub const TYPES: [crate::FieldType; 6] = [
-        crate::FieldType::Boolean,
-        crate::FieldType::Long,
-        crate::FieldType::Double,
-        crate::FieldType::Timestamp,
-        crate::FieldType::Date,
-        crate::FieldType::Json,
+    pub const TYPES: [FieldType; 6] = [
+        FieldType::Boolean,
+        FieldType::Long,
+        FieldType::Double,
+        FieldType::Timestamp,
+        FieldType::Date,
+        FieldType::Json,
     ];
 
     /// The same without what tells values.
@@ -53,8 +53,21 @@ impl NameStats {
         Self { samples: Arc::default(), tried: 0, fits: [0; Self::TYPES.len()], range: None, ..self.clone() }
     }
 
+    /// How many of the tried values are known not to be of `field_type`; none where that is not told.
+    pub fn unfit(&self, field_type: FieldType) -> Option<u32> {
+        let tried_as = match field_type {
+            FieldType::String => return Some(0),
+            FieldType::Int | FieldType::Long => FieldType::Long,
+            FieldType::Float | FieldType::Double | FieldType::Decimal { .. } => FieldType::Double,
+            FieldType::Bytes | FieldType::Json => return None,
+            FieldType::Boolean | FieldType::Timestamp | FieldType::Date => field_type,
+        };
+        let place = Self::TYPES.iter().position(|known| *known == tried_as)?;
+        Some(self.tried.saturating_sub(self.fits[place]))
+    }
+
     /// The share, 0–1, of the tried values that are each type.
-    pub fn shares(&self) -> impl Iterator<Item = (crate::FieldType, f64)> {
+    pub fn shares(&self) -> impl Iterator<Item = (FieldType, f64)> {
         let tried = f64::from(self.tried.max(1));
         let fits = self.fits;
         Self::TYPES.into_iter().zip(fits).map(move |(field_type, fits)| (field_type, f64::from(fits) / tried))

@@ -9,8 +9,8 @@ use fineo_core::MetricId;
 use crate::{Change, Discovery, Field, FieldType, Metric, NameStats, SeenNames, TenantSchema};
 use likeness::{is_like, overlap};
 
-/// The share of tried values that must be of a type for it to be proposed.
-const SHARE_MIN: f64 = 0.95;
+/// The share of tried values that must be of a type for it to be told beside one that holds them all.
+const SHARE_TOLD_MIN: f64 = 0.5;
 /// The share of the smaller range that must lie in both.
 const OVERLAP_MIN: f64 = 0.5;
 /// The share of names that a metric must have in common with another to be proposed as one.
@@ -152,13 +152,13 @@ fn is_same_field(stats: &NameStats, other: &NameStats, is_apart: &dyn Fn(&str, &
 fn is_alike_in_values(left: &NameStats, right: &NameStats) -> bool {
     match (left.range, right.range) {
         (Some(left), Some(right)) => overlap(left, right) >= OVERLAP_MIN,
-        (None, None) => best_type(left).0 == best_type(right).0,
+        (None, None) => best_type(left) == best_type(right),
         (Some(_), None) | (None, Some(_)) => false,
     }
 }
 
-/// The narrowest type that nearly all tried values fit, and their share.
-fn best_type(stats: &NameStats) -> (FieldType, f64) {
+/// The narrowest type that every tried value fits: a declaration throws nothing away that was seen.
+fn best_type(stats: &NameStats) -> FieldType {
     const NARROWEST_FIRST: [FieldType; 6] = [
         FieldType::Boolean,
         FieldType::Long,
@@ -170,13 +170,19 @@ fn best_type(stats: &NameStats) -> (FieldType, f64) {
     // An instant fits a date too, as its day.
     let is_day = stats.samples.iter().all(|sample| sample.len() <= 10);
     for candidate in NARROWEST_FIRST.into_iter().filter(|candidate| *candidate != FieldType::Date || is_day) {
-        let share = stats.shares().find(|(known, _)| *known == candidate).map_or(0.0, |(_, share)| share);
-        let loses = || stats.samples.iter().any(|sample| loses(sample, candidate));
-        if stats.tried > 0 && share >= SHARE_MIN && !loses() {
-            return (candidate, share);
+        let is_of_all = stats.shares().any(|(known, share)| known == candidate && share >= 1.0);
+        if is_of_all && !stats.samples.iter().any(|sample| loses(sample, candidate)) {
+            return candidate;
         }
     }
-    (FieldType::String, 1.0)
+    FieldType::String
+}
+
+/// The type that most of the values are which are proposed as text, if most are of one.
+fn nearest_type(stats: &NameStats) -> Option<(FieldType, f64)> {
+    let most = stats.shares().reduce(|most, next| if next.1 > most.1 { next } else { most });
+    // What all of them are was not proposed for the digits that it would lose.
+    most.filter(|(_, share)| (SHARE_TOLD_MIN..1.0).contains(share))
 }
 
 /// Whether `text`, read as a number, would be another text: `01000` as a whole number, or one of very many digits as a double.
@@ -193,7 +199,7 @@ fn loses(text: &str, candidate: FieldType) -> bool {
 }
 
 fn declare(metric: &Metric, stats: &NameStats) -> Suggestion {
-    let (field_type, share) = best_type(stats);
+    let field_type = best_type(stats);
     let kind = SuggestionKind::DeclareField { name: Arc::clone(&stats.name), field_type };
     let change = Change::AddField {
         metric: metric.name().to_string(),
@@ -205,8 +211,11 @@ fn declare(metric: &Metric, stats: &NameStats) -> Suggestion {
     let mut evidence = vec![format!("{} values", stats.count)];
     evidence.push(match stats.tried {
         0 => "of which nothing more is told, for others under the name were deleted".to_owned(),
-        tried => format!("{:.0} % of {tried} tried are {field_type}", share * 100.0),
+        tried => format!("all of {tried} tried are {field_type}"),
     });
+    if let Some((nearest, share)) = nearest_type(stats).filter(|_| field_type == FieldType::String) {
+        evidence.push(format!("{:.0} % are {nearest}, as which the others would be null", (share * 100.0).floor()));
+    }
     if !stats.samples.is_empty() {
         evidence.push(format!("for example {}", stats.samples.join(", ")));
     }
@@ -220,7 +229,11 @@ fn merge_into_field(metric: &Metric, stats: &NameStats, field: &Field) -> Sugges
         field: field.name().to_string(),
         alias: stats.name.to_string(),
     };
-    suggestion(metric, kind, merge_evidence(stats, field.name()), change)
+    let mut evidence = merge_evidence(stats, field.name());
+    if let Some(unfit) = stats.unfit(field.field_type).filter(|unfit| *unfit > 0) {
+        evidence.push(format!("{unfit} of {} tried are not {}, and would be null", stats.tried, field.field_type));
+    }
+    suggestion(metric, kind, evidence, change)
 }
 
 fn merge_into_undeclared(metric: &Metric, stats: &NameStats, other: &NameStats) -> Suggestion {
@@ -228,7 +241,7 @@ fn merge_into_undeclared(metric: &Metric, stats: &NameStats, other: &NameStats) 
     let change = Change::AddField {
         metric: metric.name().to_string(),
         name: other.name.to_string(),
-        field_type: wider(best_type(stats).0, best_type(other).0).to_string(),
+        field_type: wider(best_type(stats), best_type(other)).to_string(),
         aliases: vec![stats.name.to_string()],
         unit: None,
     };

@@ -12,6 +12,7 @@ mod framing;
 pub(crate) mod fuzz;
 mod health;
 mod manifests;
+mod media;
 mod openapi;
 pub mod operator;
 mod packing;

@@ -100,7 +100,8 @@ async fn child(directory: &Path, first: u64) {
         let events: String = (start..start + BATCH)
             .map(|n| format!("{{\"metrictype\":\"m\",\"timestamp\":{},\"n\":{n}}}\n", n * 1000))
             .collect();
-        fineo.ingest(&acme, events).await.unwrap();
+        let receipt = fineo.ingest(&acme, events).await.unwrap();
+        assert!(receipt.rejected().is_empty() && receipt.failed().is_empty(), "{receipt:?}");
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nacknowledged {}", start + BATCH - 1).unwrap();
         out.flush().unwrap();

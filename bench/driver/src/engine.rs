@@ -46,8 +46,11 @@ impl Engine {
 
     /// Sends one request; it returns when the events are durable.
     pub(crate) async fn ingest(&self, tenant: &str, lines: Bytes) -> Result<()> {
-        self.0.ingest(&TenantId::new(tenant)?, lines).await?;
-        Ok(())
+        let receipt = self.0.ingest(&TenantId::new(tenant)?, lines).await?;
+        match receipt.failed().first() {
+            None => Ok(()),
+            Some((_, error)) => Err(error.to_string().into()),
+        }
     }
 
     /// Waits until everything that was sent can be queried.

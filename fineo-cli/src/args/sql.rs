@@ -93,7 +93,7 @@ pub(crate) struct ErrorsArgs {
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub(crate) limit: u64,
 
-    /// All of them
+    /// All of them, in no order
     #[arg(long, conflicts_with = "limit")]
     pub(crate) all: bool,
 

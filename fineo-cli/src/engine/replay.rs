@@ -16,6 +16,7 @@ use super::Engine;
 use crate::{
     args::{Mode, ReplayArgs, SpeedName, StageName},
     failure::Failure,
+    hints,
     report::Report,
 };
 
@@ -56,6 +57,9 @@ impl Engine {
                 client.ask(Method::POST, "/v1/replay", Sent::to(&args.tenant).with_json(&body)?).await?
             }
         };
+        if view.events == 0 {
+            hints::note_unknown(self, &args.tenant).await;
+        }
         replay_report(&view)
     }
 

@@ -6,10 +6,10 @@ use fineo::{
     core::{Error, Result},
     schema::{Change, FieldType, fields_of_example},
 };
-use fineo_server::http::resource::TenantView;
+use fineo_server::http::resource::{DiscoveredView, TenantView};
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::input;
+use crate::{input, output::screened};
 
 /// The longest example.
 const EXAMPLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -59,6 +59,36 @@ pub(super) fn changes(
         unit: None,
     };
     Ok(std::iter::once(create).chain(fields.into_iter().map(add)).collect())
+}
+
+/// Makes a double of what the example shows as whole and events have `sent` with fractions too; what is to be said of the
+/// fields of which only the example is known.
+pub(super) fn widen(changes: &mut [Change], sent: &[DiscoveredView]) -> Option<String> {
+    let mut unknown = Vec::new();
+    for change in changes {
+        let Change::AddField { name, field_type, .. } = change else { continue };
+        if *field_type != FieldType::Long.to_string() {
+            continue;
+        }
+        let Some(known) = sent.iter().find(|known| known.field == *name) else {
+            unknown.push(screened(name).into_owned());
+            continue;
+        };
+        let share = |wanted: FieldType| {
+            let shown = known.shares.iter().find(|shown| shown.field_type == wanted.to_string());
+            shown.map_or(0.0, |shown| shown.share)
+        };
+        if share(FieldType::Double) > share(FieldType::Long) {
+            *field_type = FieldType::Double.to_string();
+        }
+    }
+    let names = unknown.join(", ");
+    (!unknown.is_empty()).then(|| {
+        format!(
+            "note: the example shows whole numbers only as {names}: they are long, and 1.5 would be null; \
+             field retype makes doubles of them"
+        )
+    })
 }
 
 /// The keys of `event` that name its metric and give its time.

@@ -10,6 +10,7 @@ use crate::{
     args::Format,
     engine::Engine,
     failure::{Failure, say},
+    hints,
     listing::{Listing, cell},
     output::screened,
     shell::command::list_fields,
@@ -38,7 +39,11 @@ pub(super) async fn show(engine: &Engine, tenant: &TenantId, name: &str, format:
 /// Prints every change, the latest last.
 pub(super) async fn history(engine: &Engine, tenant: &TenantId, format: Format) -> Result<(), Failure> {
     let mut listing = Listing::new(&["version", "change", "at", "author", "what"]);
-    for entry in engine.history(tenant).await? {
+    let history = engine.history(tenant).await?;
+    if history.is_empty() {
+        hints::note_unknown(engine, tenant).await;
+    }
+    for entry in history {
         listing.push([
             cell(entry.version),
             cell(entry.change),
@@ -97,7 +102,7 @@ pub(super) async fn discovered(
             cell(name.samples.join(" | ")),
         ]);
     }
-    if listing.is_empty() {
+    if listing.is_empty() && !hints::note_unknown(engine, tenant).await {
         say("every name that was sent is declared");
     }
     listing.print(format)
@@ -120,6 +125,7 @@ pub(super) async fn suggestions(engine: &Engine, tenant: &TenantId, format: Form
     }
     if listing.is_empty() {
         say("nothing to suggest");
+        hints::note_unknown(engine, tenant).await;
     } else {
         say(&format!("to apply one: fineo schema --tenant {tenant} suggest --apply ID"));
     }

@@ -133,6 +133,45 @@ fn lists_show_what_is_declared_and_what_was_discovered() {
 }
 
 #[test]
+fn a_suggestion_throws_no_reading_away_and_a_type_that_does_says_so() {
+    let program = Program::new();
+    let event = |hour: u64| {
+        let rain = if hour % 30 == 7 { "0.4" } else { "0" };
+        format!("{{\"metrictype\":\"air\",\"timestamp\":{},\"RAIN\":{rain},\"n\":{hour}}}\n", hour * 3_600_000)
+    };
+    program.ingest(&(0..300).map(event).collect::<String>());
+    let suggested = program.done("schema --tenant t suggest --format csv");
+    let rain = suggested.lines().find(|line| line.contains("declare RAIN as double")).unwrap();
+    assert!(suggested.contains("declare n as long"), "{suggested}");
+
+    let id = rain.split(',').next().unwrap();
+    let applied = program.run(&format!("schema --tenant t suggest --apply {id}"));
+    assert!(applied.code == 0 && !applied.stderr.contains("fineo_conflicts"), "{applied:?}");
+    let sum = "SELECT round(sum(RAIN), 1) AS sum, count(RAIN) AS count FROM air";
+    assert_eq!(program.ask(sum), "sum,count\n4.0,300\n");
+
+    program.file("long.yaml", "metrics: {air: {fields: {RAIN: {type: long}}}}");
+    for line in ["field retype air RAIN long", "apply long.yaml", "field add air RAIN long"] {
+        let narrowed = program.run(&format!("schema --tenant t {line}"));
+        let (count, rest) = narrowed.stderr.split_once(" values that were tried as RAIN are not long").unwrap();
+        assert!(narrowed.code == 0 && count.contains("note: metric air: "), "{line}: {narrowed:?}");
+        assert!(rest.contains("fineo sql --tenant t 'SELECT * FROM fineo_conflicts'"), "{line}: {narrowed:?}");
+        let back = if line.starts_with("apply") { "undeclare air RAIN" } else { "retype air RAIN double" };
+        program.done(&format!("schema --tenant t field {back}"));
+    }
+
+    let other = Program::new();
+    other.ingest(&(0..300).map(event).collect::<String>());
+    other.file("example.json", event(0));
+    let example = other.run("schema --tenant t metric create air --from-example example.json");
+    assert_eq!(example.code, 0, "{example:?}");
+    assert!(example.stdout.contains("RAIN as double") && example.stdout.contains("n as long"), "{example:?}");
+    other.file("example.json", "{\"count\":1}");
+    let alone = other.run("schema --tenant t metric create new --from-example example.json");
+    assert!(alone.stderr.contains("the example shows whole numbers only as count"), "{alone:?}");
+}
+
+#[test]
 fn an_example_declares_its_fields() {
     let program = Program::new();
     let event = "{\"metrictype\":\"pump\",\"timestamp\":1,\"flow\":1.5,\"on\":true,\"gps\":{\"lat\":1.5}}";

@@ -12,4 +12,5 @@ mod repair;
 mod serve;
 #[cfg(feature = "aws")]
 mod serve_aws;
+mod slips;
 mod whole;

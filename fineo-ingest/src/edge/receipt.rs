@@ -14,6 +14,7 @@ pub enum EventResult<'a> {
 }
 
 /// The answer to a request: one result per event, in order of the request.
+#[must_use = "events may be rejected or failed in it: look at them, and send what failed again"]
 #[derive(Debug, Clone)]
 pub struct Receipt {
     pub(crate) token: Cover,
@@ -34,7 +35,7 @@ impl Receipt {
         self.durability
     }
 
-    /// How many events are in the stream.
+    /// How many events are in the stream. What the stages reject of them later has its row in `errors.stream`.
     pub fn accepted(&self) -> usize {
         self.accepted.len()
     }

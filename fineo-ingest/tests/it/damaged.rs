@@ -217,7 +217,8 @@ async fn damaged_entries_of_a_stream_are_a_loss_and_what_lies_behind_them_goes_o
     );
     for number in 1..=3 {
         let event = format!(r#"{{"metrictype":"m","timestamp":{number},"v":"{number}"}}"#);
-        edge.ingest(&tenant(TENANTS[number % 2]), event.into()).await.unwrap();
+        let receipt = edge.ingest(&tenant(TENANTS[number % 2]), event.into()).await.unwrap();
+        assert_eq!(receipt.accepted(), 1);
     }
     drop(edge);
     directory.close().await.unwrap();

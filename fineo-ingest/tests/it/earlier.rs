@@ -163,7 +163,8 @@ async fn what_was_not_forwarded_before_is_and_what_arrives_later_too() {
     desk.apply(Change::SetMetricKeys { keys: texts(&["kind"]) }).await;
     // Nobody reads what is accepted here before the next process begins.
     desk.pipeline = edge_only(&desk).await;
-    desk.pipeline.edge().ingest(&tenant("acme"), EVENT.replace('5', "7").into()).await.unwrap();
+    let receipt = desk.pipeline.edge().ingest(&tenant("acme"), EVENT.replace('5', "7").into()).await.unwrap();
+    assert_eq!(receipt.accepted(), 1);
     let desk = desk.killed().await;
     desk.ingest(&EVENT.replace('5', "8")).await;
     assert_eq!(all(&desk, "n1").await.0, ["1767600000 m v=5"]);

@@ -199,7 +199,8 @@ async fn everything(world: &World) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn the_same_stream_makes_the_same_rows_however_its_batches_are_cut() {
     let source = World::new();
-    edge(&source.parts()).ingest(&tenant("acme"), MIXED.into()).await.unwrap();
+    let receipt = edge(&source.parts()).ingest(&tenant("acme"), MIXED.into()).await.unwrap();
+    assert_eq!(receipt.accepted(), 8);
     let entries: Vec<Entry> = entries(&source).await.into_iter().map(|(_, entry)| entry).collect();
     assert_eq!(entries.len(), 8);
     let mut answers = Vec::new();

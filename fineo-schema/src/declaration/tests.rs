@@ -110,6 +110,8 @@ fn a_wrong_file_is_refused_naming_the_key_and_the_legal_ones() {
         ("{\"metrix\": {}}", "metrics"),
         ("metrics:\n  pump:\n    fields:\n      t: {kind: int}\n", "`type`"),
         ("metrics:\n  pump:\n    colour: red\n", "colour"),
+        ("metrics:\n  pump:\n    fields:\n      t: double\n", "a map such as {type: double}"),
+        ("metrics:\n  pump: thermostat\n", "a map such as {fields: {temp: {type: double}}}"),
         ("metrics: {a: {}, a: {}}", "a"),
         ("unknown_metric: maybe", "discover"),
         ("", "empty"),

@@ -32,7 +32,9 @@ impl Edit {
             let document = self.document(number);
             let display = document.fields.get(&holder).map_or("", |field| &field.names[0]);
             return Err(match display == wanted {
-                true => Error::new(ErrorKind::AlreadyExists, "the field is declared already").with("field", wanted),
+                true => Error::new(ErrorKind::AlreadyExists, "the field is declared already")
+                    .with("field", wanted)
+                    .with("hint", "to read it as another type: field retype, over HTTP the step retype_field"),
                 false => clash("field", wanted, display),
             });
         }

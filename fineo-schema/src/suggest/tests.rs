@@ -9,7 +9,7 @@ use fineo_core::{
 };
 
 use super::{likeness::is_like, suggest};
-use crate::{Change, ChangeId, ChangeRequest, Discovery, SchemaStore, TenantSchema};
+use crate::{Change, ChangeId, ChangeRequest, Discovery, SchemaStore, TenantSchema, misfits};
 
 fn rows(events: &[&[(&str, &str)]]) -> Rows {
     let mut rows = Rows::new(ShardId::new("s0").unwrap());
@@ -115,4 +115,65 @@ async fn what_is_told_of_a_name_is_nothing_that_was_deleted_and_no_type_that_los
     assert!(told.contains("declare token as string (2 values; of which nothing more is told"), "{told}");
     assert!(!told.contains("secret") && !told.contains("new,"), "{told}");
     assert!(told.contains("declare zip as string") && told.contains("declare big as string"), "{told}");
+}
+
+/// Values of `name` that were seen, the first of them once and the second often.
+fn mostly(name: &'static str, seldom: &'static str, often: &'static str) -> Rows {
+    let cells: Vec<[(&str, &str); 1]> =
+        (0..60).map(|number| [(name, if number == 30 { seldom } else { often })]).collect();
+    let events: Vec<&[(&str, &str)]> = cells.iter().map(<[_; 1]>::as_slice).collect();
+    rows(&events)
+}
+
+#[tokio::test]
+async fn no_type_is_proposed_that_would_throw_away_what_was_seen() {
+    for (seldom, often, proposed, told) in [
+        ("0.4", "0", "double", ""),
+        ("NA", "0", "string", "98 % are long, as which the others would be null"),
+        ("NA", "0.5", "string", "98 % are double, as which the others would be null"),
+        ("7", "2016-02-14T10:00:00Z", "timestamp", ""),
+        ("1", "true", "string", "98 % are boolean, as which the others would be null"),
+        ("2016-02-14T10:00:00Z", "unknown", "string", ""),
+        ("1e400", "1", "string", "98 % are long"),
+    ] {
+        let (_, discovery, tenant, schema) = with_pump().await;
+        let metric = schema.metric_named("pump").unwrap().id().clone();
+        discovery.observe(&tenant, &metric, &mostly("rain", seldom, often), &|_| true);
+        let found = suggest(&schema, &discovery, None);
+        let text = found.iter().map(ToString::to_string).find(|line| line.contains("declare rain")).unwrap();
+        assert!(
+            text.contains(&format!("declare rain as {proposed} (60 values; all of 60 tried are {proposed}")),
+            "{text}"
+        );
+        assert!(text.contains(told) && told.is_empty() != text.contains("null"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_not_to_fit_a_type_is_told_of_each_name() {
+    let (store, discovery, tenant, schema) = with_pump().await;
+    let id = schema.metric_named("pump").unwrap().id().clone();
+    discovery.observe(&tenant, &id, &mostly("rain", "0.4", "0"), &|_| true);
+    let (metric, name) = (|| "pump".to_owned(), || "rain".to_owned());
+    let add = |field_type: &str| Change::AddField {
+        metric: metric(),
+        name: name(),
+        field_type: field_type.to_owned(),
+        aliases: vec![],
+        unit: None,
+    };
+    let retype =
+        |field_type: &str| Change::RetypeField { metric: metric(), field: name(), field_type: field_type.to_owned() };
+    let of = |known: &str| format!("metric pump: {known}, and are null in rain");
+    for (number, change, told) in [
+        (1, add("long"), Some(of("1 of 60 values that were tried as rain are not long"))),
+        (2, retype("double"), None),
+        (3, retype("boolean"), Some(of("60 of 60 values that were tried as rain are not boolean"))),
+        (4, retype("bytes"), None),
+    ] {
+        let request = ChangeRequest::new(ChangeId::of_bytes([number; 16]), vec![change.clone()]);
+        let schema = store.apply(&tenant, request).await.unwrap().schema;
+        let lines = misfits(&schema, &[change], &|metric| discovery.seen(&tenant, metric.row_metrics()));
+        assert_eq!(lines, Vec::from_iter(told));
+    }
 }

@@ -25,6 +25,7 @@ use super::{
     caller::{Caller, idempotency_key},
     events::durability_name,
     manifests::{self, Manifest, Place},
+    media::Media,
     problem::{Problem, ProblemDetails},
 };
 use crate::Scope;
@@ -58,7 +59,7 @@ pub(crate) struct BatchView {
     pub token: String,
     /// Its bytes once unpacked.
     pub bytes: u64,
-    /// How many events were accepted.
+    /// How many events are in the stream, those among them that a stage rejects.
     pub accepted: u64,
     /// How many were refused at once, by code. Others may show in `errors.stream`.
     pub rejected: BTreeMap<String, u64>,
@@ -101,14 +102,15 @@ pub(crate) struct BatchRejection {
     pub message: String,
 }
 
-/// Takes in a file of events: JSON in any of the forms of `/v1/events`, or CSV with a header row; sent, or read `from` a
-/// folder.
+/// Takes in a file of events: JSON in any of the forms of `/v1/events`, or, as `text/csv`, CSV with a header row; sent, or read
+/// `from` a folder.
 #[utoipa::path(post, path = "/v1/batches", tag = "ingest", params(BatchQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "names the batch: sent again, it is not taken in again")),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
     responses(
     (status = 200, description = "the batch was taken in before", body = BatchView),
     (status = 202, description = "the batch is taken in", body = BatchView),
+    (status = 415, description = "neither JSON nor CSV, or an unknown Content-Encoding", body = ProblemDetails, content_type = "application/problem+json"),
     (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn send(
     State(room): State<Room>,
@@ -123,8 +125,8 @@ pub(super) async fn send(
     if let Some(metric) = &query.metric {
         check_metric(metric)?;
     }
+    let format = format(Media::of(&headers)?, query.from.as_deref());
     let sent = caller.unless_ended(&room, body::read(&room, &headers, body)).await?;
-    let format = format(&headers, query.from.as_deref());
     let digest = || manifests::digest_of(query.metric.as_deref(), query.from.as_deref(), format, &sent);
     let what = idempotency_key(&headers)?.map(|_| digest());
     // Before the object is looked for, which may be gone since.
@@ -183,13 +185,14 @@ fn view(room: &Room, id: &EventId, report: &ImportReport) -> BatchView {
     }
 }
 
-/// How a batch is written: as its type says, or the name of the object that it is read from.
-fn format(headers: &HeaderMap, from: Option<&str>) -> ImportFormat {
-    let is_csv = match (from, headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())) {
-        (Some(url), None) => url.trim_end_matches(".gz").trim_end_matches(".zst").ends_with(".csv"),
-        (_, content_type) => content_type.is_some_and(|text| text.starts_with("text/csv")),
-    };
-    if is_csv { ImportFormat::Csv } else { ImportFormat::Json }
+/// How a batch is written: as its type says, or else the name of the object that it is read from.
+fn format(media: Media, from: Option<&str>) -> ImportFormat {
+    let is_named_csv = |url: &str| url.trim_end_matches(".gz").trim_end_matches(".zst").ends_with(".csv");
+    match media {
+        Media::Csv => ImportFormat::Csv,
+        Media::Unsaid if from.is_some_and(is_named_csv) => ImportFormat::Csv,
+        Media::Json | Media::Unsaid => ImportFormat::Json,
+    }
 }
 
 /// Takes in `source`, unless it unpacks to more than it may or the credential ends; a problem tells what was taken in all

@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Room,
     caller::{Caller, idempotency_key},
+    media::Media,
     problem::{Problem, ProblemDetails},
     slices::Slices,
     taken::Taken,
@@ -30,7 +31,8 @@ pub(crate) enum AckLevel {
     /// The events are in the stream, as durable as the answer says.
     #[default]
     Accepted,
-    /// A query that begins now sees them.
+    /// The stages have passed them on: a query that begins now sees each, as a row or, where a stage rejected it, in
+    /// `errors.stream`.
     Queryable,
 }
 
@@ -58,7 +60,7 @@ pub(super) struct EventsQuery {
 /// What became of one event.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EventAnswer {
-    /// `accepted`, `rejected` or `failed`. A failed event may be sent again.
+    /// `accepted` into the stream, `rejected` at once and not kept, or `failed`. A failed event may be sent again.
     pub status: String,
     /// Why not, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,9 +79,9 @@ pub(crate) struct EventsAnswer {
     pub durability: String,
     /// Where the accepted events stand: a query with this `min_position` sees them.
     pub token: String,
-    /// How many were accepted.
+    /// How many are in the stream, those among them that a stage rejects: `errors.stream` has them.
     pub accepted: u64,
-    /// How many were rejected.
+    /// How many were refused at once and are not kept.
     pub rejected: u64,
     /// How many the stream did not take.
     pub failed: u64,
@@ -100,7 +102,7 @@ pub(crate) struct EventsAnswer {
         (status = 403, description = "the token lacks the scope ingest", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 408, description = "the body came too slowly", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 413, description = "too many bytes or events", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "unknown Content-Encoding", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "a Content-Type that is no JSON, or an unknown Content-Encoding", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 422, description = "too many refused events", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "too many requests", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 503, description = "the stream took none of them, or the rest was not read; send them again", content(
@@ -116,6 +118,7 @@ pub(super) async fn send(
 ) -> Result<Response, Problem> {
     let tenant = caller.require(Scope::Ingest)?;
     let Query(query) = query.map_err(|error| Problem::bad_request("invalid", error.body_text()))?;
+    Media::of(&headers)?.not_csv()?;
     let limits = room.limits();
     let mut slices = Slices::new(&room, &headers, body, limits.events_bytes_max)?;
     let options = options(tenant, query.metric, &headers)?;

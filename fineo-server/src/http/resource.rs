@@ -9,6 +9,7 @@ use fineo::{
     core::Cover,
     schema::{
         Applied, Change, ChangeRequest, Field, Found, HistoryEntry, Metric, NameStats, Plan, SeenNames, TenantSchema,
+        misfits,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,9 @@ pub struct AppliedView {
     pub summary: Vec<String>,
     /// Whether it had happened before.
     pub is_repeated: bool,
+    /// Stored values that are known not to fit the types that it gave their fields, one line per name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misfits: Vec<String>,
 }
 
 /// What a declaration would change.
@@ -282,14 +286,20 @@ pub async fn apply(fineo: &Fineo, tenant: &TenantId, mut request: ChangeRequest)
     handle.request(request).await
 }
 
-impl From<Applied> for AppliedView {
-    fn from(applied: Applied) -> Self {
-        Self {
-            change: applied.id.to_string(),
-            version: applied.version.0,
-            summary: applied.summary,
-            is_repeated: applied.is_repeated,
-        }
+/// What is told of `applied`.
+pub async fn applied(fineo: &Fineo, tenant: &TenantId, applied: Applied) -> AppliedView {
+    let handle = fineo.schema(tenant);
+    // What was done was done, whether or not more can be told of it.
+    let misfits = match handle.snapshot().await {
+        Ok(_) => misfits(&applied.schema, &applied.changes, &|metric| handle.seen(metric)),
+        Err(_) => Vec::new(),
+    };
+    AppliedView {
+        change: applied.id.to_string(),
+        version: applied.version.0,
+        summary: applied.summary,
+        is_repeated: applied.is_repeated,
+        misfits,
     }
 }
 

@@ -150,7 +150,7 @@ pub(super) async fn declare(
         };
         check_repeated(&applied, &then)?;
     }
-    Ok(told(applied))
+    Ok(told(&room, tenant, applied).await)
 }
 
 /// Says what a declaration would change, and changes nothing.
@@ -200,7 +200,7 @@ pub(super) async fn change(
     let asked = request.changes.clone();
     let applied = resource::apply(room.fineo(), tenant, request).await?;
     check_repeated(&applied, &asked)?;
-    Ok(told(applied))
+    Ok(told(&room, tenant, applied).await)
 }
 
 /// Every change, oldest first.
@@ -228,7 +228,8 @@ pub(super) async fn undo(
     if roles::is_of_roles(room.fineo(), tenant, &change).await? {
         caller.require(Scope::Admin)?;
     }
-    Ok(told(room.fineo().schema(tenant).undo(&change).await?))
+    let applied = room.fineo().schema(tenant).undo(&change).await?;
+    Ok(told(&room, tenant, applied).await)
 }
 
 /// The undeclared names that events bore.
@@ -266,7 +267,8 @@ pub(super) async fn apply_suggestion(
     Path(suggestion): Path<String>,
 ) -> Result<Response, Problem> {
     let tenant = caller.require(Scope::Schema)?;
-    Ok(told(room.fineo().schema(tenant).apply_suggestion(&suggestion).await?))
+    let applied = room.fineo().schema(tenant).apply_suggestion(&suggestion).await?;
+    Ok(told(&room, tenant, applied).await)
 }
 
 /// Refuses what was not made because `applied`, another change, was made under its key.
@@ -278,8 +280,8 @@ fn check_repeated(applied: &Applied, asked: &[Change]) -> Result<(), Problem> {
     Err(Problem::key_reused("another change was made under this Idempotency-Key"))
 }
 
-fn told(applied: Applied) -> Response {
-    let applied = AppliedView::from(applied);
+async fn told(room: &Room, tenant: &TenantId, applied: Applied) -> Response {
+    let applied = resource::applied(room.fineo(), tenant, applied).await;
     tagged(applied.version, applied)
 }
 

@@ -165,3 +165,36 @@ async fn a_batch_is_read_from_the_folder_of_its_tenant() {
     assert_eq!(both.problem(), (400, "invalid".to_owned()));
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_body_of_a_type_that_is_not_read_is_refused_and_nothing_of_it_is_stored() {
+    let rig = Rig::new().await;
+    let acme = rig.caller("acme").await;
+    let csv = "metrictype,timestamp,temp\nm,1000,1\n";
+    for (path, content_type, body) in [
+        ("/v1/events", "text/csv", csv),
+        ("/v1/events", "Text/CSV; charset=utf-8", csv),
+        ("/v1/events", "multipart/form-data; boundary=x", GOOD),
+        ("/v1/batches", "application/xml", "<m/>"),
+    ] {
+        let answer = acme.and("content-type", content_type).send(Method::POST, path, body).await;
+        assert_eq!(answer.problem(), (415, "unsupported_media_type".to_owned()), "{path} {content_type}");
+        let hint = answer.json()["hint"].as_str().unwrap().to_owned();
+        assert!(hint.contains("application/x-ndjson") && hint.contains("/v1/batches"), "{hint}");
+    }
+    for content_type in [
+        "application/json",
+        "application/x-ndjson",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "text/plain;charset=UTF-8",
+    ] {
+        for path in ["/v1/events", "/v1/batches"] {
+            let answer = acme.and("content-type", content_type).send(Method::POST, path, GOOD).await;
+            assert_eq!((answer.status, &answer.json()["accepted"]), (202, &1.into()), "{path} {content_type}");
+        }
+    }
+    acme.ingest(GOOD).await;
+    assert_eq!(acme.ask("SELECT count(*) AS n FROM m").await, "n\n1\n");
+    assert_eq!(acme.ask("SELECT count(*) AS n FROM errors.stream").await, "n\n0\n");
+}

@@ -23,7 +23,8 @@ async fn visible(fineo: &Fineo, acme: &TenantId) -> Vec<Duration> {
     for number in 0..BATCHES {
         let begun = SystemClock.now();
         let first = number * AT_ONCE;
-        fineo.ingest(acme, events(first..first + AT_ONCE)).await.unwrap();
+        let receipt = fineo.ingest(acme, events(first..first + AT_ONCE)).await.unwrap();
+        assert!(receipt.failed().is_empty(), "{receipt:?}");
         let sent = SystemClock.now().micros().abs_diff(begun.micros());
         let wanted = (first + AT_ONCE).to_string();
         let sql = "SELECT count(*) AS n FROM meter";

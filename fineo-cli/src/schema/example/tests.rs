@@ -1,9 +1,9 @@
 //! An example declares what it shows.
 
 use fineo::schema::Change;
-use fineo_server::http::resource::TenantView;
+use fineo_server::http::resource::{DiscoveredView, TenantView, TypeShare};
 
-use super::{changes, read};
+use super::{changes, read, widen};
 
 fn check(text: &str, expected: &[(&str, &str)]) {
     let directory = tempfile::tempdir().unwrap();
@@ -46,6 +46,34 @@ fn several_events_widen_a_type() {
         &[("a", "double"), ("b", "string"), ("c", "boolean")],
     );
     check("[{\"a\":1},{\"a\":null}]", &[("a", "long")]);
+}
+
+#[test]
+fn what_was_sent_widens_what_the_example_shows() {
+    let sent = |field: &str, long: f64| DiscoveredView {
+        metric: "m".to_owned(),
+        field: field.to_owned(),
+        count: 100,
+        first_seen: String::new(),
+        last_seen: String::new(),
+        shares: [("long", long), ("double", 1.0)]
+            .map(|(name, share)| TypeShare { field_type: name.to_owned(), share })
+            .into(),
+        samples: Vec::new(),
+    };
+    let settings = TenantView::default();
+    let event = r#"{"rain":0,"station":1,"new":2,"text":"x"}"#.to_owned();
+    let mut changes = changes("m", &[], &[event], &settings).unwrap();
+    let note = widen(&mut changes, &[sent("rain", 0.97), sent("station", 1.0)]).unwrap();
+    assert!(note.contains("only as new: they are long"), "{note}");
+    let types: Vec<&str> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::AddField { field_type, .. } => Some(field_type.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(types, ["double", "long", "long", "string"]);
 }
 
 #[test]

@@ -9,6 +9,8 @@ use fineo_core::MetricId;
 use crate::{Change, Discovery, Field, FieldType, Metric, NameStats, SeenNames, TenantSchema};
 use likeness::{is_like, overlap};
 
+/// The share of tried values that must be of a type for it to be proposed.
+const SHARE_MIN: f64 = 0.95;
 /// The share of tried values that must be of a type for it to be told beside one that holds them all.
 const SHARE_TOLD_MIN: f64 = 0.5;
 /// The share of the smaller range that must lie in both.
@@ -152,30 +154,36 @@ fn is_same_field(stats: &NameStats, other: &NameStats, is_apart: &dyn Fn(&str, &
 fn is_alike_in_values(left: &NameStats, right: &NameStats) -> bool {
     match (left.range, right.range) {
         (Some(left), Some(right)) => overlap(left, right) >= OVERLAP_MIN,
-        (None, None) => best_type(left) == best_type(right),
+        (None, None) => best_type(left).0 == best_type(right).0,
         (Some(_), None) | (None, Some(_)) => false,
     }
 }
 
-/// The narrowest type that every tried value fits: a declaration throws nothing away that was seen.
-fn best_type(stats: &NameStats) -> FieldType {
-    const NARROWEST_FIRST: [FieldType; 6] = [
-        FieldType::Boolean,
-        FieldType::Long,
-        FieldType::Double,
-        FieldType::Date,
-        FieldType::Timestamp,
-        FieldType::Json,
+/// The narrowest type that nearly all tried values fit, and their share: never one that throws readings away which a wider one holds.
+fn best_type(stats: &NameStats) -> (FieldType, f64) {
+    /// Types in families, the narrower before the wider, for what fits a narrower one should not decide over what does not.
+    const FAMILIES: [&[FieldType]; 3] = [
+        &[FieldType::Boolean, FieldType::Long, FieldType::Double],
+        &[FieldType::Date, FieldType::Timestamp],
+        &[FieldType::Json],
     ];
     // An instant fits a date too, as its day.
     let is_day = stats.samples.iter().all(|sample| sample.len() <= 10);
-    for candidate in NARROWEST_FIRST.into_iter().filter(|candidate| *candidate != FieldType::Date || is_day) {
-        let is_of_all = stats.shares().any(|(known, share)| known == candidate && share >= 1.0);
-        if is_of_all && !stats.samples.iter().any(|sample| loses(sample, candidate)) {
-            return candidate;
+    let share_of = |field_type| stats.shares().find(|(known, _)| *known == field_type).map_or(0.0, |(_, share)| share);
+    for family in FAMILIES {
+        let most = family.iter().map(|member| share_of(*member)).fold(0.0, f64::max);
+        let is_fit = |candidate: &&FieldType| {
+            (**candidate != FieldType::Date || is_day)
+                && share_of(**candidate) >= most
+                && !stats.samples.iter().any(|sample| loses(sample, **candidate))
+        };
+        if most >= SHARE_MIN
+            && let Some(found) = family.iter().find(is_fit)
+        {
+            return (*found, most);
         }
     }
-    FieldType::String
+    (FieldType::String, 1.0)
 }
 
 /// The type that most of the values are which are proposed as text, if most are of one.
@@ -199,7 +207,7 @@ fn loses(text: &str, candidate: FieldType) -> bool {
 }
 
 fn declare(metric: &Metric, stats: &NameStats) -> Suggestion {
-    let field_type = best_type(stats);
+    let (field_type, share) = best_type(stats);
     let kind = SuggestionKind::DeclareField { name: Arc::clone(&stats.name), field_type };
     let change = Change::AddField {
         metric: metric.name().to_string(),
@@ -211,6 +219,10 @@ fn declare(metric: &Metric, stats: &NameStats) -> Suggestion {
     let mut evidence = vec![format!("{} values", stats.count)];
     evidence.push(match stats.tried {
         0 => "of which nothing more is told, for others under the name were deleted".to_owned(),
+        tried if share < 1.0 => {
+            let percent = (share * 100.0).floor();
+            format!("{percent:.0} % of {tried} tried are {field_type}, as which the others would be null")
+        }
         tried => format!("all of {tried} tried are {field_type}"),
     });
     if let Some((nearest, share)) = nearest_type(stats).filter(|_| field_type == FieldType::String) {
@@ -241,7 +253,7 @@ fn merge_into_undeclared(metric: &Metric, stats: &NameStats, other: &NameStats) 
     let change = Change::AddField {
         metric: metric.name().to_string(),
         name: other.name.to_string(),
-        field_type: wider(best_type(stats), best_type(other)).to_string(),
+        field_type: wider(best_type(stats).0, best_type(other).0).to_string(),
         aliases: vec![stats.name.to_string()],
         unit: None,
     };

@@ -101,7 +101,8 @@ async fn what_waits_for_a_stage_is_told_by_the_entry_however_often_the_directory
         let process = Process::with(folder.path(), (1, 1), seed, stuck).await;
         for waiting in expected {
             let event = format!(r#"{{"metrictype":"m","timestamp":1,"n":{waiting}}}"#);
-            process.pipeline.edge().ingest(&tenant("acme"), event.into()).await.unwrap();
+            let receipt = process.pipeline.edge().ingest(&tenant("acme"), event.into()).await.unwrap();
+            assert_eq!(receipt.accepted(), 1);
             let shards = process.pipeline.status().await.unwrap().shards;
             let told: Vec<_> = shards.iter().map(|shard| (shard.stage, shard.waiting)).collect();
             assert_eq!(told, [(Stage::Raw, Some(waiting)), (Stage::Staged, Some(0))]);

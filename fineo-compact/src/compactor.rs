@@ -213,7 +213,7 @@ impl Compactor {
             Selection::Tenant(tenant) => {
                 // Of somebody of whom there is nothing, nothing is noted: it would make a tenant of a slip of the pen.
                 let has_new = || round.segments.iter().any(|segment| segment.1.tenants().contains(&tenant.as_str()));
-                if round.behind.contains_key(tenant) || has_new() || self.parts.repo.tenants().await?.contains(tenant) {
+                if has_new() || self.parts.repo.tenants().await?.contains(tenant) {
                     tenants.insert(tenant.clone(), round.segments.clone());
                 }
             }
@@ -248,31 +248,25 @@ impl Compactor {
             metric: metric.map(MetricId::to_string),
             error: error.to_string(),
         };
-        loop {
-            let (mut turn, mut failed) = (Turn::Over, share.held.clone());
-            match self.leased(tenant, share.clone(), round, &mut turn).await {
-                Ok(None) => {
-                    report.busy.push(tenant.to_string());
-                    return Turn::Behind;
+        let (mut turn, mut failed) = (Turn::Over, share.held.clone());
+        match self.leased(tenant, share, round, &mut turn).await {
+            Ok(None) => {
+                report.busy.push(tenant.to_string());
+                Turn::Behind
+            }
+            Ok(Some(ran)) => {
+                failed.extend(ran.failed);
+                for (metric, error) in &failed {
+                    self.note_failed(failed_of(Some(metric), error), report).await;
                 }
-                Ok(Some(ran)) => {
-                    failed.extend(ran.failed);
-                    for (metric, error) in &failed {
-                        self.note_failed(failed_of(Some(metric), error), report).await;
-                    }
-                    if !ran.report.is_idle() {
-                        report.tenants.push(ran.report);
-                    }
-                    match (turn, failed.is_empty()) {
-                        (Turn::Over, false) => return Turn::Behind,
-                        (Turn::Over, true) if ran.is_part => {}
-                        _ => return turn,
-                    }
+                if !ran.report.is_idle() {
+                    report.tenants.push(ran.report);
                 }
-                Err(error) => {
-                    self.note_failed(failed_of(None, &error), report).await;
-                    return Turn::Behind;
-                }
+                if turn == Turn::Over && !failed.is_empty() { Turn::Behind } else { turn }
+            }
+            Err(error) => {
+                self.note_failed(failed_of(None, &error), report).await;
+                Turn::Behind
             }
         }
     }

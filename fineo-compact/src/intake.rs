@@ -1,7 +1,7 @@
 //! Takes staged records in: each to the group of its metric and day, looked at once on the way.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     ops::RangeInclusive,
     sync::Arc,
 };
@@ -50,8 +50,8 @@ pub(crate) struct MetricIntake {
     pub(crate) metric: Option<Arc<Metric>>,
     /// By the number of a shard: up to where the table has the records.
     base: Vec<Option<Position>>,
-    /// Whether its records are passed over: nobody can read those of a deleted one, whenever they were written.
-    is_left_out: bool,
+    /// Whether the metric was deleted.
+    is_deleted: bool,
     pub(crate) names: Names,
     pub(crate) profile: Profile,
     pub(crate) layouts: Vec<Arc<RecordLayout>>,
@@ -80,8 +80,6 @@ pub(crate) struct Intake {
     /// By the number of a shard: what is to be taken in, from behind the first to the second.
     range: Vec<(Option<Position>, Position)>,
     covers: BTreeMap<MetricId, Cover>,
-    /// The metrics whose records are passed over.
-    left_out: BTreeSet<MetricId>,
     pub(crate) metrics: Vec<MetricIntake>,
     by_id: HashMap<String, usize>,
     pub(crate) spill: Spill<Group>,
@@ -102,13 +100,8 @@ impl Intake {
         let shards = to.iter().map(|(shard, _)| shard.clone()).collect();
         let range = to.iter().map(|(shard, last)| (from.last(shard), last)).collect();
         let spill = Spill::new(scratch, bytes_max);
-        let (metrics, by_id, left_out) = (Vec::new(), HashMap::new(), BTreeSet::new());
-        Self { schema, shards, range, covers, left_out, metrics, by_id, spill, unreadable: 0 }
-    }
-
-    /// Passes the records of a metric over from now on.
-    pub(crate) fn leave_out(&mut self, id: &MetricId) {
-        self.left_out.insert(id.clone());
+        let (metrics, by_id) = (Vec::new(), HashMap::new());
+        Self { schema, shards, range, covers, metrics, by_id, spill, unreadable: 0 }
     }
 
     /// The schema of the run.
@@ -206,7 +199,7 @@ impl Intake {
             id: id.clone(),
             metric: self.schema.metric(id).cloned(),
             base: by_shard(cover),
-            is_left_out: self.schema.is_deleted(id) || self.left_out.contains(id),
+            is_deleted: self.schema.is_deleted(id),
             names: Names::default(),
             profile: Profile::default(),
             layouts: Vec::new(),
@@ -218,11 +211,6 @@ impl Intake {
             conflicts: BTreeMap::new(),
             last: vec![None; self.shards.len()],
         }
-    }
-
-    /// The memory that the metrics' names take, which are not spilled.
-    pub(crate) fn names_bytes(&self) -> usize {
-        self.metrics.iter().map(|metric| metric.names.bytes() + metric.profile.bytes()).sum()
     }
 
     /// Adds a metric whose files are written anew although it has no new records.
@@ -276,9 +264,9 @@ pub(crate) fn day_of(timestamp: Timestamp) -> i32 {
 }
 
 impl MetricIntake {
-    /// Whether the table has the record, or is not to have it.
+    /// Whether the table has the record, or its metric was deleted: nobody can read it, whenever it was written.
     fn is_done(&self, shard: u16, position: Position) -> bool {
-        self.is_left_out || self.base[usize::from(shard)].is_some_and(|last| position <= last)
+        self.is_deleted || self.base[usize::from(shard)].is_some_and(|last| position <= last)
     }
 
     /// Adds a layout; `version` is the schema's.

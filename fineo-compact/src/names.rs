@@ -4,15 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 
-/// What a name takes beside its text: two pointers with a length, two counts, and its place in a table that is at least half full.
-const BYTES_PER_NAME: usize = 16 + 16 + 16 + 2 * 24;
-
 /// The names of one metric's records, numbered in order of first sight. The numbers never leave a run.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     texts: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32, RandomState>,
-    text_bytes: usize,
 }
 
 impl Names {
@@ -21,9 +17,8 @@ impl Names {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let number = u32::try_from(self.texts.len()).expect("a run stops before its names take so much memory");
+        let number = u32::try_from(self.texts.len()).expect("four thousand million names would not fit in memory");
         let text: Arc<str> = name.into();
-        self.text_bytes += name.len();
         self.texts.push(Arc::clone(&text));
         self.numbers.insert(text, number);
         number
@@ -42,11 +37,6 @@ impl Names {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.texts.len()
-    }
-
-    /// The memory that they take, about.
-    pub(crate) fn bytes(&self) -> usize {
-        self.text_bytes + self.len() * BYTES_PER_NAME
     }
 
     /// The names in order of their numbers.

@@ -86,14 +86,6 @@ impl Sketch {
         let count = if zeros < 1.0 { f64::INFINITY } else { -SKETCH_BITS * (zeros / SKETCH_BITS).ln() };
         (ones > 0).then_some(count)
     }
-
-    /// The memory behind it.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Few(bits) => bits.capacity() * size_of::<u16>(),
-            Self::Many(words) => size_of_val(&**words),
-        }
-    }
 }
 
 impl NameProfile {
@@ -221,12 +213,6 @@ impl Profile {
             self.names.resize_with(names.len(), NameProfile::default);
         }
         &mut self.names[name as usize]
-    }
-
-    /// The memory that it takes, about.
-    pub(crate) fn bytes(&self) -> usize {
-        let sketches: usize = self.names.iter().map(|name| name.distinct.bytes()).sum();
-        self.names.capacity() * size_of::<NameProfile>() + sketches
     }
 }
 

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CompactReport {
-    /// By tenant, in order; only those for whom there was something to do. Several of one whose names are so many that the run took
-    /// his records in part by part.
+    /// By tenant, in order; only those for whom there was something to do.
     pub tenants: Vec<TenantReport>,
     /// Tenants whom another worker compacts just now.
     pub busy: Vec<String>,

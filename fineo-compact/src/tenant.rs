@@ -23,7 +23,6 @@ use crate::{
     threads::Threads,
     untold::Untold,
     upkeep::{Due, Keeper},
-    waiting::before_segments,
 };
 
 /// A segment whose header was read.
@@ -34,8 +33,6 @@ pub(crate) type Segment = Arc<(SegmentInfo, SegmentReader)>;
 pub(crate) struct Ran {
     pub(crate) report: TenantReport,
     pub(crate) failed: Failed,
-    /// Whether it stopped before its end, further than it began: the names of more records would take too much memory.
-    pub(crate) is_part: bool,
 }
 
 /// The metrics whose tables could not be gone on with, and why.
@@ -45,13 +42,6 @@ pub(crate) type Failed = BTreeMap<MetricId, Error>;
 struct Telling {
     progress: Progress,
     known: BTreeMap<MetricId, KnownNames>,
-}
-
-/// The new records that a run takes in.
-struct Taken {
-    intake: Intake,
-    /// Up to where they are all of the tenant's.
-    to: Cover,
 }
 
 /// Which metrics have something to do beside new records.
@@ -101,7 +91,7 @@ impl TenantRun<'_> {
         let schema = self.parts.schemas.refresh(self.tenant).await?;
         let tables = self.parts.tables.metrics(self.tenant).await?;
         let mut failed = self.held.clone();
-        let Taken { mut intake, to } = self.take_in(&schema, &from, &tables, &mut failed).await?;
+        let mut intake = self.take_in(&schema, &from, &tables, &mut failed).await?;
         let mut report =
             TenantReport { tenant: self.tenant.to_string(), unreadable: intake.unreadable, ..TenantReport::default() };
         let due = Due::of(&progress.upkeep, &schema, self.options, self.now());
@@ -113,7 +103,7 @@ impl TenantRun<'_> {
             if failed.contains_key(&id) {
                 continue;
             }
-            match self.metric(&mut intake, &to, number, due, &mut telling).await {
+            match self.metric(&mut intake, number, due, &mut telling).await {
                 Ok(of_metric) => report.metrics.extend(of_metric),
                 Err(error) if is_of_table(&error) => {
                     failed.insert(id, error);
@@ -128,9 +118,9 @@ impl TenantRun<'_> {
         let keeper =
             Keeper { parts: self.parts, options: self.options, tenant: self.tenant, schema: &schema, failed: &failed };
         // Also when an earlier run made the files and broke off here.
-        let is_further = !self.segments.is_empty() && !progress.cover.includes(&to) && failed.is_empty();
+        let is_further = !self.segments.is_empty() && !progress.cover.includes(self.to) && failed.is_empty();
         if is_further {
-            progress.advance(&to, self.now());
+            progress.advance(self.to, self.now());
             keeper.note(&mut progress, &report);
         }
         if is_further || is_told {
@@ -138,14 +128,13 @@ impl TenantRun<'_> {
         }
         report.retired = self.retire(&mut progress, &failed).await?;
         keeper.run(&mut progress, &mut report).await?;
-        Ok(Ran { report, failed, is_part: to != *self.to })
+        Ok(Ran { report, failed })
     }
 
     /// Makes and commits the files of a metric; none when there is nothing to do.
     async fn metric(
         &self,
         intake: &mut Intake,
-        to: &Cover,
         number: usize,
         due: Due,
         telling: &mut Telling,
@@ -162,7 +151,7 @@ impl TenantRun<'_> {
             options: self.options,
             threads: self.threads,
             snapshot,
-            to,
+            to: self.to,
             is_collecting: due.is_schema || telling.progress.upkeep.uncollected.contains(id.as_str()),
             is_fresh: self.options.fresh.is_of(&id),
             scratch: Scratch(self.options.scratch.clone()),
@@ -217,14 +206,14 @@ impl TenantRun<'_> {
         self.parts.clock.now()
     }
 
-    /// Reads the tenant's blocks of every segment, or of the first ones where there are too many names for one run.
+    /// Reads the tenant's blocks of every segment.
     async fn take_in(
         &self,
         schema: &Arc<TenantSchema>,
         from: &Cover,
         tables: &[MetricId],
         failed: &mut Failed,
-    ) -> Result<Taken> {
+    ) -> Result<Intake> {
         let mut covers = BTreeMap::new();
         let is_read = |metric: &&MetricId| !self.options.fresh.is_of(metric) && !failed.contains_key(metric);
         for metric in tables.iter().filter(is_read).collect::<Vec<_>>() {
@@ -241,16 +230,7 @@ impl TenantRun<'_> {
         let scratch = Scratch(self.options.scratch.clone());
         let memory = self.options.memory_bytes / 2;
         let mut intake = Intake::new(Arc::clone(schema), from, self.to, covers, scratch, memory);
-        // What is not compacted in any case must not keep the others from it.
-        failed.keys().for_each(|metric| intake.leave_out(metric));
-        let names_max = if self.options.fresh == Fresh::None { self.options.memory_bytes / 4 } else { usize::MAX };
-        for (place, segment) in self.segments.iter().enumerate() {
-            if intake.names_bytes() > names_max {
-                let to = before_segments(self.segments[place..].iter(), self.to);
-                if !from.includes(&to) {
-                    return Ok(Taken { intake, to });
-                }
-            }
+        for segment in self.segments {
             let (info, reader) = &**segment;
             let Some(shard) = intake.shard(&info.name.shard) else { continue };
             let is_done = from.contains(&info.name.shard, info.name.last);
@@ -271,7 +251,7 @@ impl TenantRun<'_> {
                 taken.map_err(|error| error.with("segment", info.name.path()))?;
             }
         }
-        Ok(Taken { intake, to: self.to.clone() })
+        Ok(intake)
     }
 
     /// The layouts of the tenant's records in a segment.

@@ -31,14 +31,9 @@ pub(crate) fn done_by_all(segments: &[Segment], waiting: &BTreeSet<TenantId>, to
     }
     let waiting: BTreeSet<&str> = waiting.iter().map(TenantId::as_str).collect();
     let has_waiting = |segment: &&Segment| segment.1.tenants().iter().any(|tenant| waiting.contains(tenant));
-    before_segments(segments.iter().filter(has_waiting), to)
-}
-
-/// Up to where there is nothing of `segments`, shard by shard, at or before `to`.
-pub(crate) fn before_segments<'s>(segments: impl Iterator<Item = &'s Segment> + Clone, to: &Cover) -> Cover {
     let reach = |(shard, last): (&ShardId, Position)| {
-        let of_shard = segments.clone().filter(|segment| segment.0.name.shard == *shard);
-        let first = of_shard.min_by_key(|segment| segment.0.name.first);
+        let of_shard = segments.iter().filter(|segment| segment.0.name.shard == *shard);
+        let first = of_shard.filter(has_waiting).min_by_key(|segment| segment.0.name.first);
         Some((shard.clone(), first.map_or(Some(last), |segment| segment.1.after())?.min(last)))
     };
     to.iter().filter_map(reach).collect()

@@ -39,7 +39,6 @@ pub(super) struct Round {
 }
 
 /// A tenant's share of a round.
-#[derive(Clone)]
 pub(super) struct Share<'a> {
     pub(super) segments: Vec<Segment>,
     /// The tenant's records at or before it were compacted, but for those of what is held.

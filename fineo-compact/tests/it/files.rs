@@ -58,26 +58,6 @@ async fn the_report_counts_what_was_done_and_names_what_is_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_whose_names_take_too_much_memory_are_taken_in_part_by_part() {
-    // B1, I4
-    let world = World::new();
-    for body in 0..12 {
-        let cells: Vec<String> = (0..60).map(|name| format!(r#""new-{body}-{name}":"a""#)).collect();
-        let event = |number: i32| format!(r#"{{"metrictype":"m","timestamp":{number},{}}}"#, cells.join(","));
-        world.send(&acme(), &format!("{}\n{}", event(body), event(body + 100))).await;
-    }
-    let report = world.compact(at_once().with_memory_bytes(64 << 10)).await;
-    let parts = report.tenants.len();
-    assert!((3..=12).contains(&parts), "{parts} parts");
-    assert_eq!(report.total(|metric| metric.rows_in), 24);
-    assert_eq!(report.total(|metric| metric.new_names.len() as u64), 720);
-    assert_eq!(world.in_files(&acme(), &metric(1)).await.len(), 24);
-    let snapshot = world.snapshot(&acme(), &metric(1)).await;
-    assert_eq!(snapshot.rows(), 24);
-    assert_eq!(world.compact(at_once()).await.total(|metric| metric.rows_in), 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn small_files_of_a_day_become_one() {
     let world = World::new();
     for number in 0..9 {

@@ -283,7 +283,8 @@ impl Catalog {
 /// The table that `parts` means; none where it may be a name that the statement gives itself.
 fn table(sources: &Sources, asked: &Asked, parts: &[Ident]) -> Result<Option<Table>> {
     if parts.iter().any(|part| part.quote_style == Some('\'')) {
-        return Err(refused("not_allowed", "a table has a name; files are not read").with("table", joined(parts)));
+        let error = refused("not_allowed", "a table has a name; files are not read").with("table", joined(parts));
+        return Err(error.with("hint", "a name stands in double quotes, or in none; fineo ingest takes files in"));
     }
     let names = || parts.iter().map(|part| part.value.clone()).collect();
     let (meaning, dotted) = match meaning(sources, parts)? {
@@ -329,7 +330,13 @@ fn unknown(sources: &Sources, parts: &[Ident]) -> fineo_core::Error {
     let near = match parts {
         [only] => match sources.schema.find_metric(&only.value, false) {
             Found::None { near } => near,
-            Found::One(_) | Found::Ambiguous(_) => Vec::new(),
+            Found::One(metric) if metric.is_ruled_out() => Vec::new(),
+            // As it is spelled, which is not as it was asked for between quotes.
+            Found::One(metric) => {
+                let is_meant = |known: &&Arc<str>| known.to_lowercase() == only.value.to_lowercase();
+                metric.names().iter().filter(is_meant).map(|known| known.to_string()).collect()
+            }
+            Found::Ambiguous(names) => names,
         },
         _ => Vec::new(),
     };

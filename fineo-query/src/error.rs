@@ -15,6 +15,14 @@ use fineo_core::{Error, ErrorKind};
 
 use crate::plan::functions;
 
+mod advice;
+
+/// How times are written, for who wrote a number.
+pub(crate) const TIMES_ARE_WRITTEN: &str = "a day is written '2016-01-01', an instant '2016-01-01T12:00:00Z', milliseconds since 1970 \
+                                            to_timestamp_millis(1451606400000), or of a text to_timestamp_millis(CAST(t AS BIGINT))";
+
+const TEXT_IS_READ: &str = "a field that is not declared is text: CAST(field AS DOUBLE) reads it as a number";
+
 /// The names of all functions.
 static FUNCTIONS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let scalar = SessionStateDefaults::default_scalar_functions();
@@ -142,20 +150,56 @@ fn span(error: &DataFusionError) -> Option<Span> {
     error.diagnostic().and_then(|diagnostic| diagnostic.span)
 }
 
+/// Whether `text` is a whole number, of which nobody sees what time it is.
+pub(crate) fn is_number_alone(text: &str) -> bool {
+    let text = text.trim();
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn unknown_function(name: &str) -> Error {
+    let refused = refused("unknown_function", "no such function").with("function", name);
+    if let Some(hint) = advice::instead_of(name) {
+        return refused.with("hint", hint);
+    }
+    // The engine names any of several that are as near, another one each time.
+    let distance = |known: &&String| levenshtein(&name.to_lowercase(), known);
+    let begins_alike = |known: &str| name.chars().zip(known.chars()).take_while(|(one, other)| one == other).count();
+    let near = FUNCTIONS.iter().min_by_key(|known| (distance(known), Reverse(begins_alike(known))));
+    // Of a short name little is left where two letters differ.
+    let near = near.filter(|near| 2 * distance(near) <= name.len() && (distance(near) < 2 || begins_alike(near) > 1));
+    refused.with("hint", match near {
+        Some(near) => format!("did you mean {near}?"),
+        None => "functions are called as in PostgreSQL; CASE, FILTER (WHERE …) and OVER (ORDER BY timestamp) say what others have \
+                 functions for"
+            .to_owned(),
+    })
+}
+
+/// The call that the engine has no function for, as `avg(text)`, where that is what it says in very many words.
+fn unmatched(whole: &str) -> Option<Error> {
+    let (said, call) = whole.split_once("No function matches the given name and argument types '")?;
+    let is_long = ["match any signature", "coerce arguments", " requires "].iter().any(|words| said.contains(words));
+    let call = call.split('\'').next().filter(|_| is_long)?;
+    let call = ["Utf8View", "LargeUtf8", "Utf8"].into_iter().fold(call.to_owned(), |call, of| call.replace(of, "text"));
+    let hint = match call.as_str() {
+        call if call.starts_with("date_trunc(") && call.matches(", ").count() > 1 => {
+            "in a zone: date_trunc('day', timestamp AT TIME ZONE 'Europe/Berlin') AT TIME ZONE 'Europe/Berlin'"
+        }
+        call if call.contains("text") => TEXT_IS_READ,
+        _ => "CAST(x AS …) changes a type",
+    };
+    let call: String = call.chars().take(200).collect();
+    Some(refused("query_invalid", "no function takes values of these types").with("function", call).with("hint", hint))
+}
+
 fn planning(whole: &str) -> Error {
     let text = first_line(whole);
     if let Some(name) = text.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next()) {
-        let refused = refused("unknown_function", "no such function").with("function", name);
-        // The engine names any of several that are as near, another one each time.
-        let distance = |known: &&String| levenshtein(&name.to_lowercase(), known);
-        let begins_alike =
-            |known: &str| name.chars().zip(known.chars()).take_while(|(one, other)| one == other).count();
-        let near = FUNCTIONS.iter().min_by_key(|known| (distance(known), Reverse(begins_alike(known))));
-        let near = near.filter(|near| 2 * distance(near) <= name.len());
-        return match near {
-            Some(near) => refused.with("hint", format!("did you mean {near}?")),
-            None => refused,
-        };
+        return unknown_function(name);
+    }
+    if let Some(unmatched) = unmatched(whole) {
+        return unmatched;
     }
     if let Some(name) = text.strip_prefix("table function '").and_then(|rest| rest.split('\'').next()) {
         return refused("unknown_function", "no such table function").with("function", name);
@@ -164,8 +208,7 @@ fn planning(whole: &str) -> Error {
     let text = text.strip_prefix("Internal error: ").unwrap_or(&text);
     let refused = refused("query_invalid", "the query has no meaning").with("detail", text);
     if text.contains("Utf8View") || text.contains("received String") {
-        return refused
-            .with("hint", "a field that is not declared is text: CAST(field AS DOUBLE) reads it as a number");
+        return refused.with("hint", TEXT_IS_READ);
     }
     refused
 }
@@ -252,7 +295,10 @@ fn cast(text: &str) -> Error {
         Some(type_name) => named.with("type", type_name),
         None => named,
     };
-    typed.with("hint", "TRY_CAST gives null for values that do not fit")
+    let is_time =
+        text.contains("timestamp") || type_name.is_some_and(|of| of.starts_with("Date") || of.starts_with("Timestamp"));
+    let is_number = is_time && value.is_some_and(is_number_alone);
+    typed.with("hint", if is_number { TIMES_ARE_WRITTEN } else { "TRY_CAST gives null for values that do not fit" })
 }
 
 fn first_line(text: &str) -> String {

@@ -240,7 +240,7 @@ impl Unbound {
             other => other,
         };
         let plan = plan.and_then(unnested::in_place).and_then(groupings::named).and_then(alike::told_apart);
-        let plan = plan.map_err(|error| name_missing(&error, &catalog))?;
+        let plan = plan.map_err(|error| meant_as_text(&error, name_missing(&error, &catalog), asked))?;
         Ok(Self { plan, names, catalog })
     }
 
@@ -351,4 +351,17 @@ fn name_missing(error: &DataFusionError, catalog: &Catalog) -> Error {
         return classified;
     }
     classified.with("hint", format!("did you mean {}?", near.join(", ")))
+}
+
+/// `missing`, which says what to write where a text stands in the quotes of a name.
+fn meant_as_text(error: &DataFusionError, missing: Error, asked: &Asked) -> Error {
+    let quoted = missing_column(error).filter(|column| {
+        column.relation.is_none()
+            && asked.columns.contains(&(column.name.clone(), true))
+            && !missing.context().iter().any(|(name, _)| *name == "hint")
+    });
+    match quoted {
+        Some(column) => missing.with("hint", format!("a text stands in single quotes: '{}'", column.name)),
+        None => missing,
+    }
 }

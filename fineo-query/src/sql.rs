@@ -12,6 +12,7 @@ pub(crate) mod text;
 mod arrays;
 mod compared;
 mod dialect;
+mod elsewhere;
 mod fetch;
 mod flat;
 mod grouped;

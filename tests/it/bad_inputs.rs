@@ -394,7 +394,7 @@ fn bad_statements() -> Vec<(String, &'static str)> {
         ("DROP TABLE m", "not_allowed"),
         ("SET x = 1", "not_allowed"),
         ("SHOW ALL", "not_allowed"),
-        ("SHOW FUNCTIONS", "not_allowed"),
+        ("SHOW FUNCTIONS", "unsupported_sql"),
         ("SELECT 1; DROP TABLE m", "multiple_statements"),
         ("SELECT * FROM other.public.m", "unknown_table"),
         ("SELECT * FROM pg_catalog.pg_class", "unknown_table"),

@@ -41,7 +41,7 @@ use super::{
     equals::order_by_lengths,
     functions::{read_beside, scaled},
 };
-use crate::error::{foreign, refused};
+use crate::error::{TIMES_ARE_WRITTEN, foreign, is_number_alone, refused};
 
 /// So many digits of what is written are those of the number that it is read as.
 const DIGITS_KEPT: usize = f64::DIGITS as usize;
@@ -318,21 +318,24 @@ fn no_boolean(text: &str) -> DataFusionError {
 
 fn time(text: &str, zone: Option<Arc<str>>) -> Result<ScalarValue> {
     let Some(micros) = instant(text, zone.as_deref().unwrap_or("UTC")) else {
+        let hint = if is_number_alone(text) { TIMES_ARE_WRITTEN } else { "write it as 2026-01-31T12:00:00Z" };
         return Err(foreign(
             refused("cannot_cast", "a text is no time")
                 .with("value", text.chars().take(200).collect::<String>())
                 .with("type", "timestamp")
-                .with("hint", "write it as 2026-01-31T12:00:00Z"),
+                .with("hint", hint),
         ));
     };
     Ok(ScalarValue::TimestampMicrosecond(Some(micros), zone))
 }
 
-/// The microseconds of a time written as RFC 3339 or ISO 8601, without a zone in `zone`.
+/// The microseconds of a time written as RFC 3339 or ISO 8601, without a zone in `zone`. A number alone is none: it may mean a year,
+/// a day, or a count of seconds or milliseconds.
 pub(super) fn instant(text: &str, zone: &str) -> Option<i64> {
     let zone: Tz = zone.parse().ok()?;
     let micros = match string_to_datetime(&zone, text.trim()) {
         Ok(instant) => instant.timestamp_micros(),
+        Err(_) if is_number_alone(text) => return None,
         Err(_) => coerce::timestamp(text)?,
     };
     Timestamp::from_micros(micros).ok().map(Timestamp::micros)

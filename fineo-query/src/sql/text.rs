@@ -9,8 +9,8 @@ use datafusion::sql::sqlparser::{
 use fineo_core::{Error, Result};
 
 use super::{
-    arrays, bounds, brackets::TableBrackets, compared, dialect::Sql, flat, numbers, rows, similar, spoken, tuples,
-    unnested, windows,
+    arrays, bounds, brackets::TableBrackets, compared, dialect::Sql, elsewhere, flat, numbers, rows, similar, spoken,
+    tuples, unnested, windows,
 };
 use crate::{
     QueryLimits,
@@ -104,19 +104,16 @@ pub(crate) fn parse_shallow(text: &str, limits: &QueryLimits) -> Option<Statemen
     parse_tokens(tokens).ok().filter(|statement| matches!(statement, Statement::Query(_)))
 }
 
-fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
+fn parse_tokens(mut tokens: Vec<TokenWithSpan>) -> Result<Statement> {
+    elsewhere::spell_table(&mut tokens);
     check_first_word(&tokens)?;
-    let dialect = Sql::for_words(tokens.len());
-    let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
-    let mut statement = parser.parse_statement().map_err(|error| unparsable(&error))?;
-    while parser.consume_token(&Token::SemiColon) {}
-    let rest = parser.peek_token();
-    if rest.token != Token::EOF {
-        return Err(refused("sql_syntax", "the statement goes on where it should end")
-            .with("found", &rest.token)
-            .with("position", place(rest.span.start.line, rest.span.start.column)));
-    }
+    let misread = elsewhere::misread(&tokens);
+    let mut statement = match (statement_of(tokens), misread) {
+        (Err(error), Some(hint)) => return Err(error.with("hint", hint)),
+        (outcome, _) => outcome?,
+    };
     check_statement(&statement)?;
+    elsewhere::check(&statement)?;
     flat::rewrite(&mut statement);
     bounds::check(&statement)?;
     numbers::rewrite(&mut statement);
@@ -131,6 +128,24 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     similar::rewrite(&mut statement)?;
     windows::rewrite(&mut statement)?;
     Ok(statement)
+}
+
+/// The one statement that `tokens` are.
+fn statement_of(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
+    let dialect = Sql::for_words(tokens.len());
+    let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
+    let statement = parser.parse_statement().map_err(|error| unparsable(&error))?;
+    while parser.consume_token(&Token::SemiColon) {}
+    let rest = parser.peek_token();
+    if rest.token == Token::EOF {
+        return Ok(statement);
+    }
+    let goes_on = || refused("sql_syntax", "the statement goes on where it should end").with("found", &rest.token);
+    let error = match &statement {
+        Statement::Query(query) => elsewhere::missing_select(query, " …").unwrap_or_else(goes_on),
+        _ => goes_on(),
+    };
+    Err(error.with("position", place(rest.span.start.line, rest.span.start.column)))
 }
 
 fn check_tokens(tokens: &[TokenWithSpan], limits: &QueryLimits) -> Result<Depth> {
@@ -245,6 +260,9 @@ fn check_first_word(tokens: &[TokenWithSpan]) -> Result<()> {
     let Some(TokenWithSpan { token: Token::Word(word), .. }) = first else {
         return Ok(());
     };
+    if let Some(error) = elsewhere::command(word, tokens) {
+        return Err(error);
+    }
     let reads = [
         Keyword::SELECT,
         Keyword::WITH,
@@ -274,7 +292,7 @@ fn check_statement(statement: &Statement) -> Result<()> {
             other => Err(not_allowed(&first_word(other))),
         },
         Statement::ExplainTable { .. } | Statement::ShowTables { .. } | Statement::ShowColumns { .. } => Ok(()),
-        other => Err(not_allowed(&first_word(other))),
+        other => Err(elsewhere::shown(other).unwrap_or_else(|| not_allowed(&first_word(other)))),
     }
 }
 

@@ -5,6 +5,7 @@
 mod bad_inputs;
 mod describe;
 mod desk;
+mod elsewhere;
 mod explain;
 mod isolation;
 mod kept;

@@ -142,7 +142,8 @@ impl Notices {
                 body.map_err(|source| Error::internal("notices cannot be written").with_source(source))
             };
             let mut body = written(&outbox)?;
-            while body.len() > OUTBOX_BYTES_MAX && outbox.give_up_oldest() {
+            if body.len() > OUTBOX_BYTES_MAX {
+                outbox.give_up(body.len() - OUTBOX_BYTES_MAX);
                 body = written(&outbox)?;
             }
             let write = Write { subject: subject()?, expected, body: Some(body.into()) };

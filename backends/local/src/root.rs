@@ -142,10 +142,11 @@ pub(crate) fn orphaned(path: &Path, data: &Path) -> Error {
 
 /// Fails where there is no store, and makes nothing.
 fn check_there(path: &Path) -> Result<()> {
-    let mut mark = [0; MARK_BYTES];
-    let is_empty = match File::open(path.join(REPOSITORY)).and_then(|mut file| file.read_exact(&mut mark)) {
-        Ok(()) => mark == [0; MARK_BYTES],
-        Err(source) => matches!(source.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof),
+    let mut mark = Vec::new();
+    let read = File::open(path.join(REPOSITORY)).and_then(|file| file.take(MARK_BYTES as u64).read_to_end(&mut mark));
+    let is_empty = match read {
+        Ok(_) => mark.iter().all(|byte| *byte == 0),
+        Err(source) => source.kind() == ErrorKind::NotFound,
     };
     match data_in(path) {
         Some(data) if is_empty => Err(orphaned(&path.join(REPOSITORY), &data)),

@@ -23,6 +23,8 @@ use super::{
 const TOKENS: &str = "credentials/token/";
 /// Where the server's own secret is kept.
 const SECRET: &str = "credentials/secret";
+/// What is kept of a token whose record could not be read, once it was revoked.
+const REMOVED: &[u8] = b"";
 /// The most tokens of one tenant that count at a time: a SCRAM proof is tried on each.
 const TOKENS_PER_TENANT_MAX: usize = 100;
 /// How often an unknown token makes the repository be asked.
@@ -103,27 +105,30 @@ impl Credentials {
         let mut fresh = BTreeMap::new();
         for subject in self.repo.subjects(None, TOKENS).await? {
             let Some(id) = subject.name().strip_prefix(TOKENS).and_then(TokenId::new) else { continue };
-            if let Some(found) = self.repo.latest(&subject).await? {
+            if let Some(found) = self.repo.latest(&subject).await?.filter(|found| *found.body != *REMOVED) {
                 fresh.insert(id.clone(), Record::from_bytes(id, &found.body));
             }
         }
         let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
         for (id, read) in fresh {
-            let revoked_at = match &read {
-                Ok(record) => record.revoked_at,
-                // It is no reason to believe less of the others, and none to believe this one any more.
+            let record = match read {
+                Ok(record) => record,
+                // It is no reason to believe less of the others, and none to believe this one while that lasts.
                 Err(error) => {
-                    tracing::error!(%error, token = %id, "a token cannot be read, and counts no longer: revoke it");
-                    Some(self.clock.now())
+                    tracing::error!(%error, token = %id, "a token cannot be read and does not count: revoking it removes it");
+                    if let Some(known) = tokens.remove(&id) {
+                        known.revoked.cancel();
+                    }
+                    continue;
                 }
             };
-            match (tokens.get_mut(&id), read) {
-                (Some(known), _) if revoked_at.is_some() => {
-                    known.revoked_at = known.revoked_at.or(revoked_at);
+            match tokens.get_mut(&id) {
+                Some(known) if record.revoked_at.is_some() => {
+                    known.revoked_at = record.revoked_at;
                     known.revoked.cancel();
                 }
-                (None, Ok(record)) => drop(tokens.insert(id, record)),
-                (Some(_), _) | (None, Err(_)) => {}
+                Some(_) => {}
+                None => drop(tokens.insert(id, record)),
             }
         }
         Ok(())
@@ -174,14 +179,30 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// `NotFound` when there is no such token, or a failure of the repository.
+    /// `NotFound` when there is no such token; `Corrupt` when its record could not be read: it is gone then; or a failure of the
+    /// repository.
     pub async fn revoke(&self, id: &TokenId) -> Result<TokenInfo> {
         let subject = subject_of(id)?;
         for _ in 0..RACES_MAX {
             let unknown = || Error::not_found("no such token").with("token", id);
             let Versioned { version, body, .. } = self.repo.latest(&subject).await?.ok_or_else(unknown)?;
-            let mut record = Record::from_bytes(id.clone(), &body)?;
+            if *body == *REMOVED {
+                return Err(unknown());
+            }
             let now = self.clock.now();
+            let mut record = match Record::from_bytes(id.clone(), &body) {
+                Ok(record) => record,
+                Err(error) => {
+                    let body = Some(Bytes::from_static(REMOVED));
+                    let remove = Write { subject: subject.clone(), expected: version, body };
+                    match self.repo.append(vec![remove], now).await.into_result()? {
+                        Compared::Conflict { .. } => continue,
+                        Compared::Written => {
+                            return Err(error.with("hint", "the record is removed: nothing counts of it"));
+                        }
+                    }
+                }
+            };
             if record.revoked_at.is_none() {
                 record.revoked_at = Some(now);
                 let write =

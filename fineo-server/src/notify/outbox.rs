@@ -79,21 +79,21 @@ impl Outbox {
             return false;
         }
         if self.pending.len() >= PENDING_MAX {
-            self.give_up_oldest();
+            self.give_up(1);
         }
         (notice.at, notice.next_at) = (now, now);
         self.pending.push(notice);
         true
     }
 
-    /// Gives up the notice that has waited longest; false where no other one waits.
-    pub(super) fn give_up_oldest(&mut self) -> bool {
-        if self.pending.len() < 2 {
-            return false;
+    /// Gives up those that have waited longest, of so many bytes at least, but for the last one.
+    pub(super) fn give_up(&mut self, bytes: usize) {
+        let mut given_up = 0;
+        while given_up < bytes && self.pending.len() > 1 {
+            let oldest = self.pending.remove(0);
+            given_up += serde_json::to_vec(&oldest).map_or(0, |written| written.len());
+            tracing::error!(kind = %oldest.kind, tenant = %oldest.tenant, "a notice that no webhook took is given up");
         }
-        let oldest = self.pending.remove(0);
-        tracing::error!(kind = %oldest.kind, tenant = %oldest.tenant, "a notice that no webhook took is given up");
-        true
     }
 
     /// What is to be sent at `now`.

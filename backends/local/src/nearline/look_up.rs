@@ -60,7 +60,12 @@ impl LookUp {
             self
         };
         let read = tokio::task::spawn_blocking(read).await;
-        read.map_err(|source| Error::new(ErrorKind::Cancelled, "the look-up was cut off").with_source(source))
+        read.map_err(|source| {
+            if source.is_panic() {
+                std::panic::resume_unwind(source.into_panic());
+            }
+            Error::new(ErrorKind::Cancelled, "the look-up was cut off").with_source(source)
+        })
     }
 
     /// The filters are asked segment by segment, which the processor can overlap.
@@ -77,7 +82,9 @@ impl LookUp {
                 continue;
             }
             for (place, hash) in hashes.iter().enumerate() {
-                if segment.may_contain(*hash)
+                // What is known to be there needs no further look.
+                if matches!(self.answers.get(place), Some(Ok(None)))
+                    && segment.may_contain(*hash)
                     && let Some(row) = rows.get(place)
                 {
                     hits.push(Hit { segment: Arc::clone(segment), place, head: *row.head() });

@@ -133,9 +133,8 @@ pub(crate) fn open(root: &Arc<Root>) -> Result<(Arc<SharedDatabase>, u64)> {
 /// Whether nobody has finished making the file.
 fn is_new(file: &dyn DiskFile, len: u64) -> io::Result<bool> {
     let mut mark = [0; root::MARK_BYTES];
-    if len >= mark.len() as u64 {
-        file.read_at(&mut mark, 0)?;
-    }
+    let there = usize::try_from(len).unwrap_or(usize::MAX).min(mark.len());
+    file.read_at(&mut mark[..there], 0)?;
     Ok(mark == [0; root::MARK_BYTES])
 }
 

@@ -199,6 +199,9 @@ async fn a_directory_that_was_just_begun_opens() {
         fs::remove_dir_all(&path).unwrap();
         fs::create_dir(&path).unwrap();
     }
-    fs::write(path.join("repo.redb"), "another file of 65,536 bytes").unwrap();
-    assert_eq!(LocalDirectory::open(&path, small()).unwrap_err().kind(), ErrorKind::Corrupt);
+    for other in ["another file", "junk"] {
+        fs::write(path.join("repo.redb"), other).unwrap();
+        assert_eq!(LocalDirectory::open(&path, small()).unwrap_err().kind(), ErrorKind::Corrupt, "{other}");
+        assert_eq!(fs::read_to_string(path.join("repo.redb")).unwrap(), other);
+    }
 }

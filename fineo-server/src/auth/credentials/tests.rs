@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use fineo::{
-    Clock, Entropy, SchemaRepo, TenantId, Timestamp,
+    Clock, Entropy, ErrorKind, SchemaRepo, TenantId, Timestamp,
     core::{ManualClock, SeededEntropy, repo::Write},
     memory::MemoryRepo,
 };
@@ -135,11 +135,13 @@ async fn a_token_that_cannot_be_read_counts_no_longer_and_the_others_do() {
     let expected = office.repo.latest(&subject).await.unwrap().unwrap().version;
     let write = Write { subject, expected, body: Some("junk".into()) };
     office.repo.append(vec![write], office.clock.now()).await.into_result().unwrap();
-    for credentials in [second, office.open().await] {
+    for credentials in [&second, &office.open().await] {
         credentials.refresh().await.unwrap();
         assert!(credentials.verify_token(broken.reveal(), HERE).await.is_err());
         credentials.verify_token(token.reveal(), HERE).await.unwrap();
     }
+    assert_eq!(second.revoke(broken.id()).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(second.revoke(broken.id()).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 // P6, W11

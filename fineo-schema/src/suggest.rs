@@ -161,7 +161,7 @@ fn is_alike_in_values(left: &NameStats, right: &NameStats) -> bool {
 
 /// The narrowest type that nearly all tried values fit, and their share: never one that throws readings away which a wider one holds.
 fn best_type(stats: &NameStats) -> (FieldType, f64) {
-    /// Types in families, the narrower before the wider, for what fits a narrower one should not decide over what does not.
+    /// Families of types, in each the narrower before the wider.
     const FAMILIES: [&[FieldType]; 3] = [
         &[FieldType::Boolean, FieldType::Long, FieldType::Double],
         &[FieldType::Date, FieldType::Timestamp],

@@ -31,18 +31,16 @@ pub(crate) async fn note_loss(shared: &Shared, name: &str, loss: &Loss<'_>) -> R
     });
     let body: bytes::Bytes = serde_json::to_vec(&body).expect("a loss is plain data").into();
     let write = || async {
-        loop {
-            let latest = parts.repo.latest(&subject).await?;
-            if latest.as_ref().is_some_and(|found| found.body == body) {
-                return Ok(());
-            }
-            let expected = latest.map(|found| found.version).unwrap_or_default();
-            let write = Write { subject: subject.clone(), expected, body: Some(body.clone()) };
-            match parts.repo.append(vec![write], parts.clock.now()).await.into_result()? {
-                Compared::Written => return Ok(()),
-                // Somebody else was faster to note another one: this one goes behind it.
-                Compared::Conflict { .. } => {}
-            }
+        let latest = parts.repo.latest(&subject).await?;
+        if latest.as_ref().is_some_and(|found| found.body == body) {
+            return Ok(());
+        }
+        let expected = latest.map(|found| found.version).unwrap_or_default();
+        let write = Write { subject: subject.clone(), expected, body: Some(body.clone()) };
+        match parts.repo.append(vec![write], parts.clock.now()).await.into_result()? {
+            Compared::Written => Ok(()),
+            // With the next try this one goes behind it.
+            Compared::Conflict { .. } => Err(Error::unavailable("another loss was noted at the same time")),
         }
     };
     shared.retry.until_done(write).await

@@ -6,16 +6,16 @@ use datafusion::{
     arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, TimestampMicrosecondBuilder},
     execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation},
 };
-use fineo_core::{Error, MetricId, Result, nearline::ScanRequest};
+use fineo_core::{MetricId, Result, nearline::ScanRequest};
 use fineo_schema::coerce;
 use futures::TryStreamExt;
 
-use crate::table::Rows;
+use crate::{error::exceeded, table::Rows};
 
 /// The metric whose rows say which errors were repaired.
 const REPAIRS: &str = "repairs";
-/// What a repair takes in a table that is at least half full, with room for the one that it moves to when it grows.
-const REPAIR_BYTES: usize = 3 * 2 * (size_of::<(u128, i64)>() + 1);
+/// What a repair takes at most: a table may be less than half full, and grows by moving to one that is twice as large.
+const REPAIR_BYTES: usize = 4 * (size_of::<(u128, i64)>() + 1);
 
 /// The times at which errors were repaired, by the numbers that their event ids are.
 #[derive(Debug)]
@@ -41,9 +41,9 @@ impl Repairs {
         let mut batches = rows.store.scan(request);
         while let Some(batch) = batches.try_next().await? {
             self.held.try_grow(batch.num_rows() * REPAIR_BYTES).map_err(|source| {
-                let error =
-                    Error::new(fineo_core::ErrorKind::LimitExceeded, "there are too many repaired errors to show when");
-                error.with("hint", "leave repaired_at out of what is selected").with_source(source)
+                exceeded("memory_limit", "there are too many repaired errors to show when they were")
+                    .with("hint", "leave repaired_at out of what is selected")
+                    .with_source(source)
             })?;
             let (errors, times) = (batch.column(1).as_string_view(), batch.column(2).as_string_view());
             for row in 0..batch.num_rows() {

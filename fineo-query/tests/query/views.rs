@@ -1,6 +1,7 @@
 //! Tables that Fineo brings: semantics 2.5, 3.7, 4.9.
 
 use fineo_core::MetricId;
+use fineo_query::QueryLimits;
 use fineo_schema::Change;
 
 use crate::desk::{Desk, field};
@@ -61,6 +62,20 @@ async fn errors_are_rows_with_bytes_and_repairs() {
     .await;
     desk.check("SELECT count(*) AS n FROM Errors.Stream WHERE CODE = 'metric_missing'", &["n", "1"]).await;
     desk.check("SELECT code FROM errors.stream WHERE repaired_at IS NOT NULL", &["code", "metric_missing"]).await;
+}
+
+// B1
+#[tokio::test]
+async fn what_is_repaired_counts_against_the_memory_of_the_query_that_shows_it() {
+    let mut desk = Desk::with_limits(QueryLimits::default().with_memory_bytes_max(64 << 10));
+    desk.rows_of("acme", &MetricId::errors(), "errors", &[&[("code", "metric_missing")]]).await;
+    let repair = |number: u32| [("error", &*format!("{number:032x}").leak()), ("repaired_at", "2026-01-02T00:00:00Z")];
+    let repairs: Vec<[(&str, &str); 2]> = (0..1_000).map(repair).collect();
+    let repairs: Vec<&[(&str, &str)]> = repairs.iter().map(<[_; 2]>::as_slice).collect();
+    desk.rows_of("acme", &MetricId::new("repairs").unwrap(), "repairs", &repairs).await;
+    desk.check("SELECT code FROM errors.stream", &["code", "metric_missing"]).await;
+    let refused = desk.refuses("SELECT code, repaired_at FROM errors.stream", "memory_limit").await;
+    assert!(refused.contains("leave repaired_at out"), "{refused}");
 }
 
 #[tokio::test]

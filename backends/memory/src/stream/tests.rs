@@ -38,6 +38,18 @@ async fn a_crash_takes_what_was_not_synced_and_its_positions_are_not_used_again(
 }
 
 #[tokio::test]
+async fn entries_behind_a_position_are_counted() {
+    let stream = MemoryStream::new("test", 1);
+    let appended = append(&stream, &["a", "b", "c"]).await;
+    let (shard, first) = &appended[0];
+    for (after, count) in [(None, 3), (Some(*first), 2), (Some(appended[2].1), 0)] {
+        assert_eq!(stream.count_after(shard, after).await.unwrap(), Some(count), "behind {after:?}");
+    }
+    stream.trim(shard, *first).await.into_result().unwrap();
+    assert_eq!(stream.count_after(shard, None).await.unwrap(), Some(2));
+}
+
+#[tokio::test]
 async fn a_crash_before_the_first_sync_leaves_nothing() {
     let stream = MemoryStream::new("test", 1);
     let lost = append(&stream, &["a"]).await;

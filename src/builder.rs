@@ -187,7 +187,8 @@ impl Builder {
         };
         let limits = self.limits.carried_by([&*parts.raw, &*parts.staged]);
         let schemas = SchemaStore::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
-        let discovery = Discovery::new(Arc::clone(&parts.repo), Arc::clone(&self.clock));
+        let discovery = if self.pipeline.is_alone { Discovery::new } else { Discovery::beside_others };
+        let discovery = discovery(Arc::clone(&parts.repo), Arc::clone(&self.clock));
         let tables = Tables::new(
             parts.objects.clone(),
             Arc::clone(&parts.repo),

@@ -28,7 +28,7 @@ impl<'a> SchemaHandle<'a> {
     ///
     /// A failure of the repository.
     pub async fn snapshot(&self) -> Result<Arc<TenantSchema>> {
-        self.fineo.discovery.load(&self.tenant).await?;
+        self.fineo.discovery.look(&self.tenant).await?;
         self.fineo.schemas.refresh(&self.tenant).await
     }
 

@@ -1,6 +1,9 @@
 //! What somebody may do next who got less than he expected.
 
-use fineo::core::{Error, TenantId};
+use fineo::{
+    core::{Error, TenantId},
+    schema::Change,
+};
 use fineo_server::Counts;
 
 use crate::{
@@ -38,6 +41,19 @@ pub(crate) fn of_change(failure: Failure) -> Failure {
             error.with("hint", "--now-only grants what is declared now, --later also what is not and what comes later"),
         ),
         other => other,
+    }
+}
+
+/// Says of which metrics the times look like seconds that were read as milliseconds.
+pub(crate) async fn note_times(engine: &Engine, tenant: &TenantId) {
+    for found in engine.suggestions(tenant).await.unwrap_or_default() {
+        if let ([Change::SetTimestampFormats { .. }], [evidence, ..]) =
+            (found.changes.as_slice(), found.evidence.as_slice())
+        {
+            let (metric, id) = (screened(&found.metric), &found.id);
+            say(&format!("note: metric {metric}: {evidence}"));
+            say(&format!("fineo schema --tenant {tenant} suggest --apply {id} reads later ones as seconds"));
+        }
     }
 }
 

@@ -43,6 +43,9 @@ pub(crate) async fn run(args: &IngestArgs, opener: &Opener) -> Result<(), Failur
     let total = Arc::new(Mutex::new(Counts::default()));
     let work = take_in_all(&engine, args, &routing, sources, &total);
     let result = engine_result(unless_stopped(work).await, &total);
+    if let (Ok(()), Some(tenant)) = (&result, &args.tenant) {
+        hints::note_times(&engine, tenant).await;
+    }
     let result = engine.finish(result).await;
     let micros = SystemClock.now().micros() - begun.micros();
     result?;

@@ -207,7 +207,7 @@ impl Session {
     /// `NotFound` when there is none; when the schema cannot be read.
     pub async fn columns(&self, table: &str) -> Result<Vec<ColumnInfo>> {
         let schema = self.whole().await?;
-        self.engine.parts.discovery.load(&self.reader.tenant).await?;
+        self.engine.parts.discovery.look(&self.reader.tenant).await?;
         let sources = self.sources(&schema)?;
         if table == "errors.stream" && sources.schema.has_errors() {
             let column = |column: &crate::column::Column| ColumnInfo {
@@ -298,7 +298,7 @@ impl Session {
     ) -> Result<T> {
         let parts = &self.engine.parts;
         let schema = self.whole().await?;
-        parts.discovery.load(&self.reader.tenant).await?;
+        parts.discovery.look(&self.reader.tenant).await?;
         let question = self.question(&schema, sql, parameters)?;
         let first = work.clone();
         match self.engine.planners.run(move || first(&question)).await {

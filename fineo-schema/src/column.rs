@@ -101,6 +101,11 @@ impl Metric {
         seen.names().filter(|name| self.is_undeclared(name, seen))
     }
 
+    /// Whether rows may bear the undeclared `name`, where it is not known which names they bear.
+    pub fn may_bear(&self, name: &str) -> bool {
+        self.slot(name).is_none() && !self.is_closed() && !self.is_field_ruled_out(name)
+    }
+
     fn is_undeclared(&self, name: &str, seen: &SeenNames) -> bool {
         self.slot(name).is_none() && self.is_readable(name, seen)
     }

@@ -3,6 +3,7 @@
 mod names;
 mod save;
 mod saved;
+mod times;
 mod tracker;
 mod union;
 
@@ -12,11 +13,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use fineo_core::{Clock, MetricId, Result, SchemaRepo, ShardId, TenantId, nearline::Rows, repo::Version};
+use fineo_core::{Clock, MetricId, Result, SchemaRepo, ShardId, TenantId, Timestamp, nearline::Rows, repo::Version};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::SeenNames;
 use names::Names;
 use saved::Key;
+pub use times::TimesSeen;
 use tracker::Tracker;
 
 /// Tracks names and their statistics; shared by whoever stores rows and whoever asks.
@@ -29,6 +32,7 @@ pub struct Discovery(Arc<Inner>);
 struct Inner {
     repo: Arc<dyn SchemaRepo>,
     clock: Arc<dyn Clock>,
+    is_alone: bool,
     tenants: Mutex<HashMap<TenantId, TenantTrackers>>,
 }
 
@@ -40,16 +44,30 @@ struct TenantTrackers {
     metrics: BTreeMap<MetricId, HashMap<ShardId, Tracker>>,
     /// Answers, as long as they hold.
     seen: Kept,
-    is_loaded: bool,
+    /// When what is saved was last taken in.
+    looked_at: Option<Timestamp>,
 }
 
+/// Who asks looks at what others saved when that was so long ago.
+const LOOK_MICROS: i64 = 10_000_000;
+/// So many trackers are read at once.
+const READS_MAX: usize = 16;
 /// Answers for this many sets of metrics are kept per tenant.
 const SEEN_KEPT_MAX: usize = 256;
 
 impl Discovery {
     /// Keeps its state in `repo`.
     pub fn new(repo: Arc<dyn SchemaRepo>, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { repo, clock, tenants: Mutex::new(HashMap::new()) }))
+        Self::in_company(repo, clock, true)
+    }
+
+    /// As [`Discovery::new`], where other processes may store rows too.
+    pub fn beside_others(repo: Arc<dyn SchemaRepo>, clock: Arc<dyn Clock>) -> Self {
+        Self::in_company(repo, clock, false)
+    }
+
+    fn in_company(repo: Arc<dyn SchemaRepo>, clock: Arc<dyn Clock>, is_alone: bool) -> Self {
+        Self(Arc::new(Inner { repo, clock, is_alone, tenants: Mutex::new(HashMap::new()) }))
     }
 
     /// Counts the names of the rows that `is_new` holds for and whose positions were not counted before.
@@ -94,6 +112,12 @@ impl Discovery {
         seen
     }
 
+    /// What the times of the rows of `metrics` tell.
+    pub fn times(&self, tenant: &TenantId, metrics: &[MetricId]) -> TimesSeen {
+        let tenants = self.tenants();
+        tenants.get(tenant).map(|trackers| trackers.of(metrics).map(|tracker| tracker.times).sum()).unwrap_or_default()
+    }
+
     /// Whether no row of `metrics` bore both names; none when that is not tracked for them.
     pub fn is_never_together(&self, tenant: &TenantId, metrics: &[MetricId], left: &str, right: &str) -> Option<bool> {
         let tenants = self.tenants();
@@ -114,10 +138,37 @@ impl Discovery {
     ///
     /// A failure of the repository, or `Corrupt`.
     pub async fn load(&self, tenant: &TenantId) -> Result<()> {
-        if self.tenants().get(tenant).is_some_and(|trackers| trackers.is_loaded) {
-            return Ok(());
+        match self.looked_at(tenant) {
+            Some(_) => Ok(()),
+            None => self.refresh(tenant).await,
         }
-        self.refresh(tenant).await
+    }
+
+    /// As [`Discovery::load`], for who asks: beside others also what they saved until some ten seconds ago. What is known serves
+    /// while the repository does not answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Discovery::load`].
+    pub async fn look(&self, tenant: &TenantId) -> Result<()> {
+        let now = self.0.clock.now();
+        let young = now.plus_micros(-LOOK_MICROS)..=now;
+        match self.looked_at(tenant) {
+            None => self.refresh(tenant).await,
+            Some(at) if self.0.is_alone || young.contains(&at) => Ok(()),
+            Some(_) => {
+                // Of all that ask at once one looks.
+                self.tenants().entry(tenant.clone()).or_default().looked_at = Some(now);
+                if let Err(error) = self.refresh(tenant).await {
+                    tracing::warn!(%error, %tenant, "new names could not be looked at");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn looked_at(&self, tenant: &TenantId) -> Option<Timestamp> {
+        self.tenants().get(tenant).and_then(|trackers| trackers.looked_at)
     }
 
     /// Takes in what other processes saved for `tenant` since.
@@ -127,13 +178,12 @@ impl Discovery {
     /// A failure of the repository, or `Corrupt`.
     pub async fn refresh(&self, tenant: &TenantId) -> Result<()> {
         let keys = saved::keys(&*self.0.repo, tenant).await?;
-        let mut read = HashSet::new();
-        for key in keys {
-            if read.insert((key.metric.clone(), key.shard.clone())) {
-                self.reload(&key).await?;
-            }
-        }
-        self.tenants().entry(tenant.clone()).or_default().is_loaded = true;
+        let mut known = HashSet::new();
+        let each: Vec<Key> = keys.into_iter().filter(|key| known.insert(key.clone())).collect();
+        let now = self.0.clock.now();
+        let reads = stream::iter(each).map(|key| async move { self.reload(&key).await });
+        reads.buffer_unordered(READS_MAX).try_collect::<Vec<_>>().await?;
+        self.tenants().entry(tenant.clone()).or_default().looked_at = Some(now);
         Ok(())
     }
 

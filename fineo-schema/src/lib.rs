@@ -49,7 +49,7 @@ pub use declaration::{
     ConversionDeclaration, Declaration, FieldDeclaration, MetricDeclaration, Ordered, Plan, TimestampDeclaration,
     fields_of_example,
 };
-pub use discovery::Discovery;
+pub use discovery::{Discovery, TimesSeen};
 pub use field::{Conversion, Field, FieldId, FieldType, ScopedConversion};
 pub use metric::{Metric, Slot};
 pub use misfit::misfits;

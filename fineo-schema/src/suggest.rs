@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use fineo_core::MetricId;
 
-use crate::{Change, Discovery, Field, FieldType, Metric, NameStats, SeenNames, TenantSchema};
+use crate::{Change, Discovery, Field, FieldType, Metric, NameStats, SeenNames, TenantSchema, TimesSeen};
 use likeness::{is_like, overlap};
 
 /// The share of tried values that must be of a type for it to be proposed.
@@ -17,6 +17,10 @@ const SHARE_TOLD_MIN: f64 = 0.5;
 const OVERLAP_MIN: f64 = 0.5;
 /// The share of names that a metric must have in common with another to be proposed as one.
 const COMMON_MIN: f64 = 0.8;
+/// The share of rows whose times look like seconds from which on it is proposed to read them so.
+const SECONDS_SHARE_MIN: f64 = 0.01;
+/// A number that formats of seconds read, and an instant that it is only as seconds.
+const SECONDS: (&str, i64) = ("1700000000", 1_700_000_000_000_000);
 /// The most undeclared names of a metric that are looked at, in order of first sight.
 const NAMES_MAX: usize = 2000;
 
@@ -44,6 +48,20 @@ pub enum SuggestionKind {
         /// The other metric.
         into: Arc<str>,
     },
+    /// To read times of a metric that are numbers as seconds, as far as they can be.
+    ReadSeconds,
+}
+
+impl fmt::Display for SuggestionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeclareField { name, field_type } => write!(f, "declare {name} as {field_type}"),
+            Self::MergeField { name, into } => write!(f, "read {name} as an alias of {into}"),
+            Self::NewMetric => f.write_str("declare the metric"),
+            Self::MergeMetric { into } => write!(f, "merge the metric into {into}"),
+            Self::ReadSeconds => f.write_str("read times that are numbers as seconds"),
+        }
+    }
 }
 
 /// A proposal with its evidence; applying it is one change.
@@ -63,14 +81,7 @@ pub struct Suggestion {
 
 impl fmt::Display for Suggestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: metric {}: ", self.id, self.metric)?;
-        match &self.kind {
-            SuggestionKind::DeclareField { name, field_type } => write!(f, "declare {name} as {field_type}")?,
-            SuggestionKind::MergeField { name, into } => write!(f, "read {name} as an alias of {into}")?,
-            SuggestionKind::NewMetric => f.write_str("declare it")?,
-            SuggestionKind::MergeMetric { into } => write!(f, "merge it into {into}")?,
-        }
-        write!(f, " ({})", self.evidence.join("; "))
+        write!(f, "{}: metric {}: {} ({})", self.id, self.metric, self.kind, self.evidence.join("; "))
     }
 }
 
@@ -83,6 +94,7 @@ pub fn suggest(schema: &TenantSchema, discovery: &Discovery, metric: Option<&Met
         if !metric.is_declared() {
             found.push(of_metric(schema, discovery, metric, &seen));
         }
+        found.extend(read_seconds(metric, discovery.times(schema.tenant(), metric.row_metrics())));
         let is_apart = |left: &str, right: &str| {
             discovery.is_never_together(schema.tenant(), metric.row_metrics(), left, right) == Some(true)
         };
@@ -124,8 +136,28 @@ fn of_metric(schema: &TenantSchema, discovery: &Discovery, metric: &Metric, seen
     suggestion(metric, SuggestionKind::NewMetric, evidence, change)
 }
 
-fn share(part: usize, whole: usize) -> f64 {
-    let number = |count: usize| u32::try_from(count).map_or(f64::from(u32::MAX), f64::from);
+/// That times be read as seconds, where so many look like it and are not.
+fn read_seconds(metric: &Metric, times: TimesSeen) -> Option<Suggestion> {
+    let is_read = metric.time_parser().parse(SECONDS.0).is_some_and(|time| time.micros() == SECONDS.1);
+    if is_read || times.early == 0 || share(times.early, times.rows) < SECONDS_SHARE_MIN {
+        return None;
+    }
+    let evidence = vec![
+        format!(
+            "{} of {} rows are of the first weeks of 1970, where seconds lie that are read as milliseconds",
+            times.early, times.rows
+        ),
+        "numbers too large for seconds stay milliseconds".to_owned(),
+        "rows that are stored keep their time".to_owned(),
+    ];
+    let formats =
+        std::iter::once("epoch_s".to_owned()).chain(metric.own_timestamp_formats().iter().map(ToString::to_string));
+    let change = Change::SetTimestampFormats { metric: Some(metric.name().to_string()), formats: formats.collect() };
+    Some(suggestion(metric, SuggestionKind::ReadSeconds, evidence, change))
+}
+
+fn share<N: TryInto<u32>>(part: N, whole: N) -> f64 {
+    let number = |count: N| count.try_into().map_or(f64::from(u32::MAX), f64::from);
     number(part) / number(whole).max(1.0)
 }
 
@@ -286,6 +318,7 @@ fn suggestion(metric: &Metric, kind: SuggestionKind, evidence: Vec<String>, chan
         SuggestionKind::MergeField { name, into } => format!("merge {name} into {into}"),
         SuggestionKind::NewMetric => "new".to_owned(),
         SuggestionKind::MergeMetric { into } => format!("merge into {into}"),
+        SuggestionKind::ReadSeconds => "read seconds".to_owned(),
     };
     let hash = blake3::hash(format!("{} {what}", metric.id()).as_bytes());
     let id = format!("{}-{}", metric.id(), &hash.to_hex()[..8]);

@@ -23,8 +23,10 @@ pub(crate) static METRIC_SCHEMA: LazyLock<String> = LazyLock::new(|| {
     refers_to_metadata.replacen("\"Metadata\"", METADATA_SCHEMA.trim(), 1)
 });
 
-/// The fields that documents got after the first release of their schemas, the latest last.
+/// The fields that the documents of tenants and metrics got after the first release of their schemas, the latest last.
 const LATER_FIELDS: &[&str] = &["retainDays", "roles", "formerNames"];
+/// The same of names.
+const LATER_FIELDS_OF_NAMES: &[&str] = &["rows", "early"];
 
 /// A schema, ready to write and read with, and the mark that bodies written with it begin with. There is one of each for as long
 /// as the program runs: to make it ready takes longer than to read a document.
@@ -64,11 +66,11 @@ impl Format {
         Self { writer, latest: Readable::new(schema), former: Vec::new() }
     }
 
-    /// The format of `text`, which also reads what was written before each of [`LATER_FIELDS`] was there.
-    fn with_former(text: &str) -> Self {
+    /// The format of `text`, which also reads what was written before each of `later` was there.
+    fn with_former(text: &str, later: &[&str]) -> Self {
         let mut format = Self::new(text);
         let mut former: serde_json::Value = serde_json::from_str(text).expect("an avro schema is json");
-        for field in LATER_FIELDS.iter().rev() {
+        for field in later.iter().rev() {
             remove_field(&mut former, field);
             format.former.push(Readable::new(parsed(&former.to_string())));
         }
@@ -112,11 +114,12 @@ fn remove_field(schema: &mut serde_json::Value, name: &str) {
     }
 }
 
-static METADATA: LazyLock<Format> = LazyLock::new(|| Format::with_former(METADATA_SCHEMA));
+static METADATA: LazyLock<Format> = LazyLock::new(|| Format::with_former(METADATA_SCHEMA, LATER_FIELDS));
 
-static METRIC: LazyLock<Format> = LazyLock::new(|| Format::with_former(&METRIC_SCHEMA));
+static METRIC: LazyLock<Format> = LazyLock::new(|| Format::with_former(&METRIC_SCHEMA, LATER_FIELDS));
 
-static NAMES: LazyLock<Format> = LazyLock::new(|| Format::new(include_str!("../avro/names.avsc")));
+static NAMES: LazyLock<Format> =
+    LazyLock::new(|| Format::with_former(include_str!("../avro/names.avsc"), LATER_FIELDS_OF_NAMES));
 
 fn none_if_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)

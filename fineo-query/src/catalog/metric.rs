@@ -83,7 +83,9 @@ fn asked_column(
         Found::Ambiguous(names) => Err(refused("ambiguous_column", "more than one column has a name like this")
             .with("column", name)
             .with("hint", format!("quote the one you mean: {}", names.join(", ")))),
-        Found::None { .. } if seen.is_full() && asked.tables.len() == 1 && !asked.given.contains(name) => {
+        Found::None { .. }
+            if seen.is_full() && metric.may_bear(name) && asked.tables.len() == 1 && !asked.given.contains(name) =>
+        {
             let content = Content::Cells(Arc::new(metric.text_column(name)));
             Ok(Some(Column { name: name.into(), content }))
         }

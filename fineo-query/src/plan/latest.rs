@@ -192,7 +192,9 @@ impl Asked {
             let column = expr.downcast_ref::<ColumnExpr>().and_then(|column| columns.get(column.index()));
             column.is_some_and(|column| matches!(column.content, Content::EventId))
         };
-        // Rows of one instant are all answered, so what tells them apart changes nothing.
+        // Rows of one instant are all answered, so what tells them apart changes nothing; among those of one second it decides.
+        let is_exact = |expr: &Expr| expr.downcast_ref::<ColumnExpr>().is_some();
+        let is_newer = is_newer && (self.ties.is_empty() || self.instants.iter().all(is_exact));
         if !is_newer || !self.ties.iter().all(is_id) || !self.values.iter().chain(&self.tests).all(is_total) {
             return None;
         }

@@ -15,7 +15,7 @@ use datafusion::{
     physical_plan::{ExecutionPlan, stream::RecordBatchStreamAdapter, streaming::PartitionStream, union::UnionExec},
 };
 use fineo_core::{Error, Result};
-use fineo_schema::Metric;
+use fineo_schema::{Metric, SeenNames};
 use futures::StreamExt;
 
 use super::errors::columns;
@@ -92,26 +92,36 @@ impl PartitionStream for RuledOut {
             .metrics
             .iter()
             .map(|metric| {
-                let names: Arc<[Arc<str>]> = self.sources.seen(metric).names().cloned().collect();
-                (Arc::new(self.sources.rows(metric)), names)
+                let names = readable_names(metric, &self.sources.seen(metric));
+                (Arc::new(self.sources.rows(metric)), asked(metric, &names), names)
             })
             .collect();
         let schema = Arc::clone(&self.schema);
-        let batches = futures::stream::iter(scans).flat_map(move |(rows, names)| {
+        let batches = futures::stream::iter(scans).flat_map(move |(rows, columns, names)| {
             let schema = Arc::clone(&schema);
-            let batches = all_rows(rows, asked(&names), Arc::clone(&context));
+            let batches = all_rows(rows, columns, Arc::clone(&context));
             Box::pin(batches.map(move |batch| errors_of(&batch?, &names, &schema).map_err(foreign)))
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
     }
 }
 
-/// Time, alias and arrival, then the text under each name.
-fn asked(names: &[Arc<str>]) -> Vec<Column> {
+/// The stored names but for those of hidden fields.
+fn readable_names(metric: &Metric, seen: &SeenNames) -> Arc<[Arc<str>]> {
+    let is_readable = |name: &&Arc<str>| !metric.field_named(name).is_some_and(|field| field.is_hidden());
+    seen.names().filter(is_readable).cloned().collect()
+}
+
+/// Time, alias and arrival, then the text under each name, as far as it was not deleted.
+fn asked(metric: &Metric, names: &[Arc<str>]) -> Vec<Column> {
     let own = |name: &str, content| Column { name: name.into(), content };
     let system =
         [own(TIMESTAMP, Content::Timestamp), own(ALIAS, Content::Alias), own(INGESTED_AT, Content::IngestedAt)];
-    system.into_iter().chain(names.iter().map(|name| Column::text(name))).collect()
+    system.into_iter().chain(names.iter().map(|name| cells(metric, name))).collect()
+}
+
+fn cells(metric: &Metric, name: &Arc<str>) -> Column {
+    Column { name: Arc::clone(name), content: Content::Cells(Arc::new(metric.text_column(name))) }
 }
 
 /// Where the first cell stands, behind time, alias and arrival.

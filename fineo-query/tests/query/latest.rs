@@ -44,6 +44,8 @@ async fn the_plan_says_when_the_newest_rows_come_first() {
         "SELECT dev, last_value(val ORDER BY timestamp DESC) FROM m GROUP BY dev",
         "SELECT dev, last_value(val ORDER BY timestamp, val) FROM m GROUP BY dev",
         "SELECT dev, last_value(val ORDER BY timestamp, _fineo_event_id DESC) FROM m GROUP BY dev",
+        "SELECT d, last_value(v ORDER BY CAST(timestamp AS BIGINT) / 1000000, _fineo_event_id) FROM m GROUP BY d",
+        "SELECT d, last_value(v ORDER BY CAST(timestamp AS TIMESTAMP(0)), _fineo_event_id) FROM m GROUP BY d",
         "SELECT dev, last_value(val) IGNORE NULLS ORDER BY timestamp FROM m GROUP BY dev",
         "SELECT dev, max(timestamp) FILTER (WHERE val > 1) FROM m GROUP BY dev",
         "SELECT dev, u, max(timestamp) FROM m GROUP BY dev, u",

@@ -1,6 +1,6 @@
 //! What names mean: semantics 4.2, 4.3, 4.5.
 
-use fineo_schema::Change;
+use fineo_schema::{Change, SeenNames};
 
 use crate::desk::{Cell, Desk, field};
 
@@ -237,4 +237,26 @@ async fn a_result_whose_name_comes_again_has_a_number() {
     let twice = format!("{time}|1|2|{time}|1|2");
     desk.check("SELECT *, * FROM m", &["timestamp|v|u|timestamp_2|v_2|u_2", &twice]).await;
     desk.check("SELECT m.*, * FROM m", &["timestamp|v|u|timestamp_2|v_2|u_2", &twice]).await;
+}
+
+// S11
+#[tokio::test]
+async fn a_hidden_or_ruled_out_field_stays_so_where_more_names_were_sent_than_are_known() {
+    let mut desk = Desk::new();
+    let names: Vec<Cell> = (0..SeenNames::NAMES_MAX).map(|number| (&*format!("n{number}").leak(), "1")).collect();
+    desk.rows("acme", "m", &[&[("secret", "kept"), ("bad", "kept")], &names, &[("beyond", "2")]]).await;
+    let metric = "m".to_owned();
+    desk.apply(
+        "acme",
+        vec![
+            field("m", "secret", "string", &["alias"]),
+            Change::HideField { metric: metric.clone(), field: "secret".to_owned() },
+            Change::RuleOutField { metric, field: "bad".to_owned() },
+        ],
+    )
+    .await;
+    desk.check("SELECT beyond FROM m WHERE beyond IS NOT NULL", &["beyond", "2"]).await;
+    for name in ["secret", "alias", "bad", "\"secret\""] {
+        desk.refuses(&format!("SELECT {name} FROM m"), "unknown_column").await;
+    }
 }

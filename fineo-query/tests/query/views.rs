@@ -1,6 +1,6 @@
 //! Tables that Fineo brings: semantics 2.5, 3.7, 4.9.
 
-use fineo_core::MetricId;
+use fineo_core::{MetricId, Position, ShardId};
 use fineo_query::QueryLimits;
 use fineo_schema::Change;
 
@@ -123,4 +123,23 @@ async fn rows_of_a_metric_that_was_ruled_out_are_errors() {
     )
     .await;
     desk.check("SELECT count(*) AS n FROM errors.stream", &["n", "1"]).await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_or_hidden_is_not_among_the_errors_of_a_metric_that_was_ruled_out() {
+    let mut desk = Desk::new();
+    desk.rows("acme", "junk", &[&[("a", "1"), ("ssn", "123"), ("pin", "456")]]).await;
+    let through = [(ShardId::new("s0").unwrap(), Position::from(1))].into_iter().collect();
+    let junk = "junk".to_owned();
+    desk.apply(
+        "acme",
+        vec![
+            field("junk", "pin", "string", &[]),
+            Change::HideField { metric: junk.clone(), field: "pin".to_owned() },
+            Change::DeleteField { metric: junk.clone(), field: "ssn".to_owned(), through },
+            Change::RuleOutMetric { metric: junk },
+        ],
+    )
+    .await;
+    desk.check("SELECT raw FROM errors.stream", &["raw", "{\"a\":\"1\"}"]).await;
 }

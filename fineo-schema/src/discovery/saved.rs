@@ -8,6 +8,7 @@ use fineo_core::{
 
 use super::{
     names::CHUNK_NAMES,
+    times::TimesSeen,
     tracker::{PAIRED_NAMES_MAX, Tracker},
 };
 use crate::wire::{NamesHead, decode_head, decode_names, encode_head, encode_names};
@@ -62,6 +63,8 @@ pub(super) fn draft(key: &Key, tracker: &mut Tracker) -> Result<Option<Draft>> {
         is_full: tracker.is_full,
         position: tracker.counted_through.map(|position| position.to_string()),
         together: tracker.together.iter().map(|mask| format!("{mask:x}")).collect(),
+        rows: tracker.times.rows.cast_signed(),
+        early: tracker.times.early.cast_signed(),
     })?;
     writes.push(Write { subject: head_subject(key)?, expected: tracker.head_version, body: Some(head) });
     // Only now: a draft that could not be made leaves all to the next one.
@@ -149,6 +152,8 @@ pub(super) async fn load_into(repo: &dyn SchemaRepo, key: &Key, tracker: &mut Tr
     }
     tracker.head_version = found.version;
     tracker.chunk_versions = versions;
+    let times = TimesSeen { rows: head.rows.cast_unsigned(), early: head.early.cast_unsigned() };
+    tracker.times = tracker.times.max(times);
     tracker.is_full |= head.is_full;
     let position = head.position.map(|text| text.parse()).transpose().map_err(|error| of_key(error, key))?;
     tracker.counted_through = tracker.counted_through.max(position);

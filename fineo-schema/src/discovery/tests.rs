@@ -1,6 +1,6 @@
 //! What is counted of the names that events bore.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fineo_backend_memory::MemoryRepo;
 use fineo_core::{
@@ -8,7 +8,7 @@ use fineo_core::{
     nearline::{RowHead, Rows},
 };
 
-use super::{Discovery, saved, saved::Key};
+use super::{Discovery, TimesSeen, saved, saved::Key};
 use crate::{FieldType, SeenNames};
 
 pub(super) fn rows(shard: &str, first: u64, events: &[&[(&str, &str)]]) -> Rows {
@@ -89,10 +89,35 @@ async fn names_are_counted_once_over_redelivery_and_restart() {
     let seen = again.seen(&tenant, std::slice::from_ref(&metric));
     assert_eq!(counts(&seen)[0], ("t".to_owned(), 4));
     assert_eq!(seen.stats_of("t").unwrap().last_position.as_ref().unwrap().1, Position::from(4));
+    assert_eq!(again.times(&tenant, std::slice::from_ref(&metric)), TimesSeen { rows: 4, early: 0 });
 
     // Another process that only asks.
     discovery.refresh(&tenant).await.unwrap();
+    assert_eq!(discovery.times(&tenant, std::slice::from_ref(&metric)).rows, 4);
     assert_eq!(counts(&discovery.seen(&tenant, std::slice::from_ref(&metric)))[0], ("t".to_owned(), 4));
+}
+
+#[tokio::test]
+async fn who_asks_beside_others_sees_their_names_within_ten_seconds() {
+    let (tenant, metric) = acme();
+    let repo = Arc::new(MemoryRepo::new());
+    let clock = Arc::new(ManualClock::new(Timestamp::default()));
+    let storing = new(&repo);
+    let (alone, beside) =
+        (Discovery::new(repo.clone(), clock.clone()), Discovery::beside_others(repo.clone(), clock.clone()));
+    let names = |discovery: &Discovery| discovery.seen(&tenant, std::slice::from_ref(&metric)).len();
+    for (number, expected) in [(1, 1), (2, 2)] {
+        let name = format!("n{number}");
+        storing.observe(&tenant, &metric, &rows("s0", number, &[&[(&name, "1")]]), &|_| true);
+        storing.save(&s0()).await.unwrap();
+        alone.look(&tenant).await.unwrap();
+        beside.look(&tenant).await.unwrap();
+        // Young enough yet.
+        assert_eq!((names(&alone), names(&beside)), (1, 1), "after {number}");
+        clock.advance(Duration::from_secs(11));
+        beside.look(&tenant).await.unwrap();
+        assert_eq!((names(&alone), names(&beside)), (1, expected));
+    }
 }
 
 #[tokio::test]

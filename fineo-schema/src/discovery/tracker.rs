@@ -9,7 +9,10 @@ use fineo_core::{
 };
 use foldhash::fast::RandomState;
 
-use super::names::{Names, Tracked};
+use super::{
+    names::{Names, Tracked},
+    times::TimesSeen,
+};
 use crate::{FieldType, NameStats, SeenNames, coerce};
 
 /// Names among which "never both in one event" is tracked.
@@ -25,6 +28,7 @@ pub(crate) struct Tracker {
     pub(crate) numbers: HashMap<Arc<str>, u32, RandomState>,
     /// Bit `b` of entry `a`: both were in one event.
     pub(crate) together: Vec<u128>,
+    pub(crate) times: TimesSeen,
     /// The last staged position that was counted.
     pub(crate) counted_through: Option<Position>,
     pub(crate) is_full: bool,
@@ -58,6 +62,7 @@ impl Tracker {
             let position = row.head().position;
             last_position = last_position.max(Some(position));
             if counted_through.is_none_or(|through| position > through) && is_new(index) {
+                self.times.count(row.head().timestamp);
                 self.observe_row(rows, index, row, &mut tallies);
             }
         }
@@ -188,6 +193,7 @@ impl Tracker {
             *mask |= if is_same_order { self.together.get(number).copied().unwrap_or(0) } else { u128::MAX };
         }
         saved.counted_through = saved.counted_through.max(self.counted_through);
+        saved.times = saved.times.max(self.times);
         saved.is_full |= self.is_full;
         saved.generation = self.generation.max(saved.generation) + 1;
         saved.saved_generation = 0;

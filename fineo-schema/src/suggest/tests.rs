@@ -8,7 +8,7 @@ use fineo_core::{
     nearline::{RowHead, Rows},
 };
 
-use super::{likeness::is_like, suggest};
+use super::{SuggestionKind, likeness::is_like, suggest};
 use crate::{Change, ChangeId, ChangeRequest, Discovery, SchemaStore, TenantSchema, misfits};
 
 fn rows(events: &[&[(&str, &str)]]) -> Rows {
@@ -58,7 +58,7 @@ async fn fields_are_proposed_with_types_and_merges_with_their_evidence_and_appli
     let found = suggest(&schema, &discovery, None);
     let text: Vec<String> = found.iter().map(ToString::to_string).collect();
     let expects = |part: &str| assert!(text.iter().any(|line| line.contains(part)), "{part}: {text:#?}");
-    expects("declare it (5 names seen");
+    expects("declare the metric (5 names seen");
     expects("declare temp as double");
     expects("declare on as boolean");
     expects("declare note as string");
@@ -189,4 +189,41 @@ async fn what_is_known_not_to_fit_a_type_is_told_of_each_name() {
         let lines = misfits(&schema, &[change], &|metric| discovery.seen(&tenant, metric.row_metrics()));
         assert_eq!(lines, Vec::from_iter(told));
     }
+}
+
+/// One row of a reading at each of these milliseconds since 1970, at positions from `first` on.
+fn rows_at(first: u64, millis: impl IntoIterator<Item = i64>) -> Rows {
+    let mut rows = Rows::new(ShardId::new("s0").unwrap());
+    for (number, millis) in (first..).zip(millis) {
+        let timestamp = Timestamp::from_micros(millis * 1000).unwrap();
+        let (id, content, position) = (EventId([0; 16]), ContentHash([0; 16]), Position::from(number));
+        rows.row(RowHead { timestamp, id, content, position, ingested_at: Timestamp::default() }, "pump");
+        rows.cell("temp", "20.5");
+    }
+    rows
+}
+
+#[tokio::test]
+async fn seconds_that_were_read_as_milliseconds_are_told_until_they_are_read_as_seconds() {
+    let (store, discovery, tenant, schema) = with_pump().await;
+    let metric = schema.metric_named("pump").unwrap().id().clone();
+    let to_read = |schema: &TenantSchema| {
+        suggest(schema, &discovery, None).into_iter().find(|found| found.kind == SuggestionKind::ReadSeconds)
+    };
+    // One in two hundred may be of 1970.
+    let right = (0..199).map(|number| 1_767_600_000_000 + number);
+    discovery.observe(&tenant, &metric, &rows_at(1, right.chain([1_767_600_000])), &|_| true);
+    assert_eq!(to_read(&schema), None);
+    let mixed = rows_at(201, [1_767_600_000, 1_767_600_060, 1_767_600_000_000]);
+    discovery.observe(&tenant, &metric, &mixed, &|_| true);
+    let told = to_read(&schema).unwrap();
+    assert_eq!(told.evidence[0].split(" are ").next(), Some("3 of 203 rows"));
+    assert_eq!(told.kind.to_string(), "read times that are numbers as seconds");
+    let request = ChangeRequest::new(ChangeId::of_bytes([1; 16]), told.changes);
+    store.apply(&tenant, request).await.unwrap();
+    let schema = store.refresh(&tenant).await.unwrap();
+    assert_eq!(to_read(&schema), None);
+    let parser = schema.metric_named("pump").unwrap().time_parser();
+    assert_eq!(parser.parse("1767600000"), parser.parse("2026-01-05T08:00:00Z"));
+    assert_eq!(parser.parse("1767600000000"), parser.parse("2026-01-05T08:00:00Z"));
 }

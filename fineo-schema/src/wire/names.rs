@@ -21,6 +21,11 @@ pub(crate) struct NamesHead {
     pub(crate) is_full: bool,
     pub(crate) position: Option<String>,
     pub(crate) together: Vec<String>,
+    /// Of what was written before these two were counted they are not told.
+    #[serde(default)]
+    pub(crate) rows: i64,
+    #[serde(default)]
+    pub(crate) early: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use fineo_core::{Cover, ErrorKind, MetricId, Position, ShardId, TenantId, Timestamp, repo::Version};
 
-use super::{ChangeRecord, TenantState, TenantVersion, decode_metric, decode_names, encode_metric, encode_names};
+use super::{
+    ChangeRecord, NamesHead, TenantState, TenantVersion, decode_head, decode_metric, decode_names, encode_head,
+    encode_metric, encode_names,
+};
 use crate::{Change, ChangeId, Identity, NameStats, RetainDays, StatedConversion, edit::Edit};
 
 fn sample() -> (Edit, Vec<Change>) {
@@ -131,6 +134,18 @@ fn a_document_of_the_time_before_a_field_was_added_is_read() {
     assert_eq!((read.canonical_name.as_str(), read.canonical_names_to_aliases.len()), ("acme", 0));
     let one_more = [&body[..], &[0]].concat();
     assert!(super::METADATA.decode::<super::metadata::Metadata>(&one_more).is_err());
+}
+
+// SC6
+#[test]
+fn the_head_of_names_of_the_time_before_rows_were_counted_is_read() {
+    let former = super::NAMES.former.last().expect("the oldest");
+    // The branch of a head, two names, not full, no position, no masks, no names.
+    let body = [&former.header[..], &[2, 4, 0, 0, 0, 0]].concat();
+    let head = decode_head(&body).unwrap();
+    assert_eq!(head, NamesHead { count: 2, ..NamesHead::default() });
+    let counted = NamesHead { rows: 7, early: 3, ..head };
+    assert_eq!(decode_head(&encode_head(counted.clone()).unwrap()).unwrap(), counted);
 }
 
 #[test]

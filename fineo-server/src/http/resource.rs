@@ -258,7 +258,7 @@ pub async fn history(fineo: &Fineo, tenant: &TenantId) -> Result<Vec<HistoryView
 pub async fn suggestions(fineo: &Fineo, tenant: &TenantId) -> Result<Vec<SuggestionView>> {
     let suggestions = fineo.schema(tenant).suggest().await?;
     let view = |suggestion: fineo::schema::Suggestion| SuggestionView {
-        suggestion: proposal(&suggestion.kind),
+        suggestion: suggestion.kind.to_string(),
         id: suggestion.id,
         metric: suggestion.metric.to_string(),
         evidence: suggestion.evidence,
@@ -379,15 +379,5 @@ fn discovered_view(metric: &Metric, stats: &NameStats) -> DiscoveredView {
         last_seen: stats.last.to_string(),
         shares: shares.collect(),
         samples: stats.samples.iter().map(ToString::to_string).collect(),
-    }
-}
-
-fn proposal(kind: &fineo::schema::SuggestionKind) -> String {
-    use fineo::schema::SuggestionKind;
-    match kind {
-        SuggestionKind::DeclareField { name, field_type } => format!("declare {name} as {field_type}"),
-        SuggestionKind::MergeField { name, into } => format!("read {name} as an alias of {into}"),
-        SuggestionKind::NewMetric => "declare the metric".to_owned(),
-        SuggestionKind::MergeMetric { into } => format!("merge the metric into {into}"),
     }
 }

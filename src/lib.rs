@@ -40,7 +40,7 @@ pub use table_status::TableStatus;
 #[cfg(feature = "client")]
 #[doc = include_str!("../docs/rust.md")]
 pub mod client {
-    pub use fineo_client::{Client, EventOutcome, Query, Sent};
+    pub use fineo_client::{Client, ClientOptions, EventOutcome, EventStatus, Query, SendError, Sent};
 }
 #[cfg(feature = "client")]
 pub use fineo_client::event::{self, FineoEvent};

@@ -21,8 +21,8 @@ pub use backup::BackupReport;
 pub use builder::{Builder, Parts};
 pub use fineo_compact::{CompactOptions, CompactReport, Compactor};
 pub use fineo_core::{
-    Archive, Clock, Cover, Durability, Entropy, Error, ErrorKind, NearlineStore, Result, SchemaRepo, Stream, TenantId,
-    Timestamp,
+    Archive, Clock, Cover, Durability, Entropy, Error, ErrorKind, FreshnessToken, NearlineStore, Result, SchemaRepo,
+    Stream, TenantId, Timestamp,
     archive::{Restore, RestoreTier, Stage},
 };
 pub use fineo_ingest::{
@@ -31,7 +31,7 @@ pub use fineo_ingest::{
 };
 pub use fineo_query::{Parameter, QueryLimits, QueryStream, Session};
 pub use fineo_table::Objects;
-pub use freshness::{DataAsOf, FreshnessToken};
+pub use freshness::DataAsOf;
 pub use instance::Fineo;
 pub use schema_handle::SchemaHandle;
 pub use status::{Capabilities, StageStatus, Status, StoreCapabilities, TenantStatus};
@@ -40,7 +40,7 @@ pub use table_status::TableStatus;
 #[cfg(feature = "client")]
 #[doc = include_str!("../docs/rust.md")]
 pub mod client {
-    pub use fineo_client::{Client, EventOutcome, Query, Sent};
+    pub use fineo_client::{Client, ClientOptions, EventOutcome, EventStatus, Query, SendError, Sent};
 }
 #[cfg(feature = "client")]
 pub use fineo_client::event::{self, FineoEvent};

@@ -143,6 +143,21 @@ impl Error {
         &self.0.context
     }
 
+    /// The value `name` of the message.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.context.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A stable name of what is wrong, such as `unknown_table`, where it has one: programs branch on it.
+    pub fn code(&self) -> Option<&str> {
+        self.value("code")
+    }
+
+    /// What to do about it, in words, where there is something.
+    pub fn hint(&self) -> Option<&str> {
+        self.value("hint")
+    }
+
     /// How long to wait before the next try, where the backend said so.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after

@@ -14,6 +14,15 @@ fn an_error_is_one_line_with_its_context_escaped() {
 }
 
 #[test]
+fn an_error_has_the_code_the_hint_and_the_values_that_it_was_given() {
+    let error = Error::invalid("no such table").with("code", "unknown_table").with("position", "line 1, column 15");
+    assert_eq!((error.code(), error.hint()), (Some("unknown_table"), None));
+    assert_eq!(error.with("hint", "look").hint(), Some("look"));
+    let error = Error::invalid("no such table").with("position", 3);
+    assert_eq!((error.code(), error.value("position")), (None, Some("3")));
+}
+
+#[test]
 fn a_source_is_told_by_debug_and_not_by_display() {
     let error = Error::unavailable("cannot read").with_source(io::Error::other("disk on fire"));
     assert_eq!(error.to_string(), "cannot read");

@@ -1,6 +1,10 @@
 //! The typed client: a struct declares its metric, is sent, and is asked for.
 
-use fineo::{ErrorKind, FineoEvent, client::Client};
+use fineo::{
+    ErrorKind, FineoEvent, TenantId,
+    client::{Client, ClientOptions},
+    schema::{Change, Identity},
+};
 use serde::Deserialize;
 
 use crate::rig::Rig;
@@ -41,10 +45,10 @@ async fn a_struct_is_the_schema() {
     client.declare::<RoomSensor>().await.unwrap();
     client.declare::<RoomSensor>().await.unwrap();
     let sent = client.send(&[sensor(1, 20.5), sensor(2, f64::INFINITY)]).await.unwrap();
-    assert_eq!((sent.len(), sent[0].accepted, sent[0].results.len()), (1, 2, 2));
+    assert_eq!((sent.accepted, sent.results.len()), (2, 2));
     let asked = client.query("SELECT t, \"on\", type FROM thermo WHERE temp > $1 AND device = $2");
     let rows: Vec<Row> =
-        asked.with_parameter(20).with_parameter("t-01").with_min_position(&sent[0]).rows().await.unwrap();
+        asked.with_parameter(20).with_parameter("t-01").with_min_position(&sent.token).rows().await.unwrap();
     assert_eq!(rows, [Row { t: 20.5, on: true, price: 1.1 }]);
     let schema = rig.caller("acme").await.get("/v1/metrics/room_sensor/fields").await.json();
     assert_eq!((&schema[1]["name"], &schema[1]["unit"]), (&"temp".into(), &"C".into()), "{schema}");
@@ -57,8 +61,30 @@ async fn many_events_are_sent_in_requests_that_a_server_takes() {
     let client = Client::new(&format!("http://{}", rig.address), token.reveal()).unwrap();
     let events: Vec<RoomSensor> = (0..12_000).map(|at| sensor(at, 1.0)).collect();
     let sent = client.send(&events).await.unwrap();
-    assert_eq!(sent.iter().map(|sent| sent.accepted).collect::<Vec<_>>(), [10_000, 2_000]);
-    assert!(client.send::<RoomSensor>(&[]).await.unwrap().is_empty());
+    assert_eq!((sent.accepted, sent.results.len()), (12_000, 12_000));
+    assert!(client.send::<RoomSensor>(&[]).await.unwrap().results.is_empty());
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Count {
+    n: u64,
+}
+
+// I2
+#[tokio::test]
+async fn events_that_are_sent_again_under_their_key_are_stored_once() {
+    let rig = Rig::new().await;
+    let token = rig.token("acme", &[fineo_server::Scope::Admin]).await;
+    let client = Client::new(&format!("http://{}", rig.address), token.reveal()).unwrap();
+    client.declare::<RoomSensor>().await.unwrap();
+    let by_arrival = Change::SetIdentity { metric: None, identity: Some(Identity::Arrival) };
+    rig.fineo.schema(&TenantId::new("acme").unwrap()).apply(vec![by_arrival]).await.unwrap();
+    let events: Vec<RoomSensor> = (0..100).map(|at| sensor(at, 1.0)).collect();
+    for (key, n) in [("monday", 100), ("monday", 100), ("tuesday", 200)] {
+        let sent = client.send_under(key, &events).await.unwrap();
+        let asked = client.query("SELECT count(*) AS n FROM room_sensor").with_min_position(&sent.token);
+        assert_eq!(asked.rows::<Count>().await.unwrap(), [Count { n }], "{key}");
+    }
 }
 
 #[tokio::test]
@@ -67,16 +93,14 @@ async fn what_the_server_refuses_has_its_code() {
     let rig = Rig::new().await;
     let token = rig.token("acme", &[fineo_server::Scope::Query]).await;
     let client = Client::new(&format!("http://{}", rig.address), token.reveal()).unwrap();
-    let context = |error: &fineo::Error, name: &str| {
-        error.context().iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).unwrap_or_default()
-    };
     let error = client.query("SELECT * FROM nonesuch").rows::<Row>().await.unwrap_err();
-    assert_eq!((error.kind(), context(&error, "code").as_str()), (ErrorKind::Invalid, "unknown_table"));
-    assert_eq!(context(&client.send(&[sensor(1, 1.0)]).await.unwrap_err(), "code"), "forbidden");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, Some("unknown_table")));
+    assert_eq!(client.send(&[sensor(1, 1.0)]).await.unwrap_err().error.code(), Some("forbidden"));
     assert!(!format!("{client:?}").contains(token.reveal()));
     for (url, token) in [("ftp://x", "t"), ("127.0.0.1", "t"), ("http://127.0.0.1", "a\nb")] {
         assert_eq!(Client::new(url, token).unwrap_err().kind(), ErrorKind::Invalid, "{url}");
     }
-    let nobody = Client::new("http://127.0.0.1:1", "t").unwrap();
+    let once = ClientOptions::default().with_tries_max(1);
+    let nobody = Client::with_options("http://127.0.0.1:1", "t", once).unwrap();
     assert!(nobody.query("SELECT 1").rows::<Row>().await.unwrap_err().is_retryable());
 }

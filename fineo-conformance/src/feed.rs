@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,9 +16,6 @@ const TURN_MAX: Duration = Duration::from_secs(2);
 /// What takes longer hangs.
 const SLOWEST: Duration = Duration::from_secs(30);
 
-/// What [`feed_for`] feeds at the moment.
-static FED: Mutex<(&str, Vec<u8>)> = Mutex::new(("", Vec::new()));
-
 /// A parser under its name: it takes any bytes, and panics where it breaks a promise of its own.
 pub type Target = (&'static str, fn(&[u8]));
 
@@ -31,54 +27,31 @@ pub type Target = (&'static str, fn(&[u8]));
 /// When a target does, or takes too long; what it was fed is printed.
 pub fn feed(targets: &[Target], seeds: impl Fn(&str) -> Vec<Vec<u8>>, times: u64) {
     if let Some(seconds) = number("FINEO_FEED_SECONDS") {
-        for (name, inputs) in feed_for(targets, seeds, Duration::from_secs(seconds), 0) {
+        for (name, inputs) in feed_for(targets, seeds, Duration::from_secs(seconds)) {
             eprintln!("{name}: {inputs} inputs");
         }
         return;
     }
     let factor = number("FINEO_FEED").unwrap_or(1);
     for target in targets {
-        let mut fed = Fed::new(target, &seeds, 0);
+        let mut fed = Fed::new(target, &seeds);
         (0..times.saturating_mul(factor)).for_each(|_| fed.changed());
     }
 }
 
-/// Feeds the targets by turns for so long: their seeds, and changed ones. `chance` says which; the same number begins with the
-/// same bytes. Says of each target how many inputs it was fed. One call at a time in a process: [`fed`] says what it feeds.
-///
-/// # Panics
-///
-/// As [`feed`] does.
-pub fn feed_for(
-    targets: &[Target],
-    seeds: impl Fn(&str) -> Vec<Vec<u8>>,
-    length: Duration,
-    chance: u32,
-) -> Vec<(&'static str, u64)> {
-    let first = u64::from(chance) << 32;
-    let mut all: Vec<Fed> = targets.iter().map(|target| Fed::new(target, &seeds, first)).collect();
+/// Feeds the targets by turns for so long: their seeds, and changed ones. Says of each target how many inputs it was fed.
+fn feed_for(targets: &[Target], seeds: impl Fn(&str) -> Vec<Vec<u8>>, length: Duration) -> Vec<(&'static str, u64)> {
+    let mut all: Vec<Fed> = targets.iter().map(|target| Fed::new(target, &seeds)).collect();
     let (begun, turn) = (now(), TURN_MAX.min(length / u32::try_from(all.len().max(1)).unwrap_or(u32::MAX)));
     while !all.is_empty() && begun.elapsed() < length {
         for fed in &mut all {
             let its_begin = now();
             while its_begin.elapsed() < turn {
-                let bytes = fed.another();
-                {
-                    let mut told = FED.lock().unwrap_or_else(PoisonError::into_inner);
-                    told.0 = fed.target.0;
-                    told.1.clone_from(&bytes);
-                }
-                fed.one(&bytes);
+                fed.changed();
             }
         }
     }
-    all.iter().map(|fed| (fed.target.0, fed.next - first)).collect()
-}
-
-/// What [`feed_for`] feeds at the moment, for who ends the process when a task panics.
-pub fn fed() -> String {
-    let fed = FED.lock().unwrap_or_else(PoisonError::into_inner);
-    told(fed.0, &fed.1)
+    all.iter().map(|fed| (fed.target.0, fed.next)).collect()
 }
 
 fn told(name: &str, bytes: &[u8]) -> String {
@@ -107,21 +80,17 @@ struct Fed {
 
 impl Fed {
     /// A target that has been fed its seeds.
-    fn new(target: &Target, seeds: &impl Fn(&str) -> Vec<Vec<u8>>, next: u64) -> Self {
-        let fed = Self { target: *target, seeds: seeds(target.0), next };
+    fn new(target: &Target, seeds: &impl Fn(&str) -> Vec<Vec<u8>>) -> Self {
+        let fed = Self { target: *target, seeds: seeds(target.0), next: 0 };
         assert!(!fed.seeds.is_empty(), "{} has no seeds", target.0);
         fed.seeds.iter().for_each(|seed| fed.one(seed));
         fed
     }
 
     fn changed(&mut self) {
-        let bytes = self.another();
-        self.one(&bytes);
-    }
-
-    fn another(&mut self) -> Vec<u8> {
+        let bytes = mutated(&self.seeds, &mut SmallRng::seed_from_u64(self.next));
         self.next += 1;
-        mutated(&self.seeds, &mut SmallRng::seed_from_u64(self.next - 1))
+        self.one(&bytes);
     }
 
     fn one(&self, bytes: &[u8]) {

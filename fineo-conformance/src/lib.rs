@@ -39,7 +39,7 @@ mod sweep;
 pub use backend::{Backend, Place, Restart, Wrapped};
 pub use case::{Case, Contract, Run, Verdict};
 pub use cases::{all, archive, nearline, repo, stream};
-pub use feed::{Target, fed, feed, feed_for};
+pub use feed::{Target, feed};
 pub use parity::{parity_list, parity_table};
 pub use run::{main, trials};
 pub use sweep::{Part, Sweep, sweep, sweep_cancel, sweep_part};

@@ -1,5 +1,5 @@
 //! What strangers and clients can send to the doors, fed to what reads it and to the doors themselves: by tests, and by
-//! `fuzz-doors` for as long as it is told.
+//! `scripts/fuzz-doors` for as long as it is told.
 
 mod calls;
 mod doors;

@@ -172,6 +172,26 @@ fn a_suggestion_throws_no_reading_away_and_a_type_that_does_says_so() {
 }
 
 #[test]
+fn seconds_that_were_read_as_milliseconds_are_told_when_they_come_and_are_read_as_seconds_when_asked() {
+    let program = Program::new();
+    let ingest = |second: u64| {
+        program.file("s.json", format!("{{\"metrictype\":\"m\",\"timestamp\":{second},\"v\":1}}"));
+        program.run("ingest --tenant t s.json").stderr
+    };
+    let told = ingest(1_767_600_000);
+    assert!(told.contains("note: metric m: 1 of 1 rows are of the first weeks of 1970"), "{told}");
+    let line = told.lines().find(|line| line.starts_with("fineo schema --tenant t suggest --apply ")).unwrap();
+    let (command, _) = line.split_once(" reads").unwrap();
+    program.done(command.strip_prefix("fineo ").unwrap());
+    for second in [1_767_600_001, 1_767_600_002_000] {
+        assert!(!ingest(second).contains("1970"));
+    }
+    let times = "timestamp\n1970-01-21T11:00:00Z\n2026-01-05T08:00:01Z\n2026-01-05T08:00:02Z\n";
+    assert_eq!(program.ask("SELECT timestamp FROM m ORDER BY 1"), times);
+    assert!(!program.done("schema --tenant t suggest").contains("seconds"));
+}
+
+#[test]
 fn an_example_declares_its_fields() {
     let program = Program::new();
     let event = "{\"metrictype\":\"pump\",\"timestamp\":1,\"flow\":1.5,\"on\":true,\"gps\":{\"lat\":1.5}}";

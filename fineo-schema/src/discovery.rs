@@ -114,10 +114,23 @@ impl Discovery {
     ///
     /// A failure of the repository, or `Corrupt`.
     pub async fn load(&self, tenant: &TenantId) -> Result<()> {
-        if self.tenants().get(tenant).is_some_and(|trackers| trackers.is_loaded) {
+        if self.is_loaded(tenant) {
             return Ok(());
         }
         self.refresh(tenant).await
+    }
+
+    /// Takes in what was saved for `tenant`, for who works on `shard` from now on: of the rows of that shard also what others
+    /// saved after the first load.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the repository, or `Corrupt`.
+    pub async fn load_for(&self, tenant: &TenantId, shard: &ShardId) -> Result<()> {
+        if !self.is_loaded(tenant) {
+            return self.refresh(tenant).await;
+        }
+        self.reload_all(tenant, |key| key.shard == *shard).await
     }
 
     /// Takes in what other processes saved for `tenant` since.
@@ -126,14 +139,23 @@ impl Discovery {
     ///
     /// A failure of the repository, or `Corrupt`.
     pub async fn refresh(&self, tenant: &TenantId) -> Result<()> {
+        self.reload_all(tenant, |_| true).await?;
+        self.tenants().entry(tenant.clone()).or_default().is_loaded = true;
+        Ok(())
+    }
+
+    fn is_loaded(&self, tenant: &TenantId) -> bool {
+        self.tenants().get(tenant).is_some_and(|trackers| trackers.is_loaded)
+    }
+
+    async fn reload_all(&self, tenant: &TenantId, is_wanted: impl Fn(&Key) -> bool) -> Result<()> {
         let keys = saved::keys(&*self.0.repo, tenant).await?;
         let mut read = HashSet::new();
-        for key in keys {
+        for key in keys.into_iter().filter(is_wanted) {
             if read.insert((key.metric.clone(), key.shard.clone())) {
                 self.reload(&key).await?;
             }
         }
-        self.tenants().entry(tenant.clone()).or_default().is_loaded = true;
         Ok(())
     }
 

@@ -26,7 +26,7 @@ struct State {
     raw: Cover,
     /// What it made of that, in the staged stream.
     forwarded: Cover,
-    /// What was in the staged stream before this process began.
+    /// What was in each shard of the staged stream before this process began to work on it.
     before: Cover,
     /// What stage staged has made visible.
     staged: Cover,
@@ -99,7 +99,7 @@ impl Progress {
         });
     }
 
-    /// What was in the staged stream before this process began.
+    /// What was in the staged stream before this process began, or began to work on a shard of it.
     pub(crate) fn forwarded_before(&self, forwarded: &Cover) {
         self.change(|state| {
             state.forwarded.merge(forwarded);
@@ -137,7 +137,7 @@ impl Progress {
         matches!(self.state().backlog, Backlog::None)
     }
 
-    /// The last position of a staged shard before this process began.
+    /// The last position of a staged shard before this process began to work on it.
     pub(crate) fn before(&self, shard: &ShardId) -> Option<Position> {
         self.state().before.last(shard)
     }

@@ -22,3 +22,4 @@ mod promises;
 mod shards;
 mod support;
 mod sweep;
+mod takeover;

@@ -7,6 +7,7 @@ mod into;
 mod refused;
 mod request;
 pub(crate) mod source;
+mod tail;
 mod wanted;
 
 use std::{

@@ -11,6 +11,8 @@ use std::{
 use fineo_core::{Cover, Error, Position, ShardId, archive::Stage};
 use tokio::sync::watch;
 
+use super::lease::Held;
+
 /// How far a pipeline has come.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -33,6 +35,8 @@ struct State {
     backlog: Backlog,
     checkpoints: BTreeMap<(Stage, ShardId), Position>,
     failures: BTreeMap<(Stage, ShardId), Error>,
+    /// The leases of this process, where others may take them.
+    leases: BTreeMap<(Stage, ShardId), Held>,
 }
 
 /// What was in the raw stream when this process began, as far as a query may not see it yet.
@@ -172,6 +176,23 @@ impl Progress {
             None => state.forwarded.clone(),
         };
         if state.staged.includes(&target) { None } else { Some(Waiting::Staged(target)) }
+    }
+
+    /// This process works on a shard while its lease is held.
+    pub(crate) fn holds(&self, stage: Stage, shard: &ShardId, lease: Held) {
+        self.state().leases.insert((stage, shard.clone()), lease);
+    }
+
+    /// Whether this process itself works on every shard that the wait for `token` and `target` is for.
+    pub(crate) fn is_ours(&self, token: &Cover, target: Option<&Cover>) -> bool {
+        let state = self.state();
+        let (stage, awaited, passed) = match target {
+            None => (Stage::Raw, token, &state.raw),
+            Some(target) => (Stage::Staged, target, &state.staged),
+        };
+        let is_held =
+            |shard: &ShardId| state.leases.get(&(stage, shard.clone())).is_some_and(|lease| lease.is_sure_now());
+        awaited.iter().all(|(shard, position)| passed.contains(shard, position) || is_held(shard))
     }
 
     pub(crate) fn covers(&self) -> (Cover, Cover) {

@@ -120,6 +120,9 @@ impl Worker<'_> {
         let shared = self.shared;
         let claimed = claim(shared, self.stage, self.shard, &mut self.stop).await?;
         let Some(lease) = claimed else { return Ok(Ended::Stopped) };
+        if !shared.options.is_alone {
+            shared.progress.holds(self.stage, self.shard, lease.held(&shared.parts.clock));
+        }
         let subject = checkpoint::subject(&shared.options.name, self.stage.as_str(), "stage", self.shard)?;
         let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
         checkpoint.is_finished = checkpoint.is_finished && !self.is_open().await?;

@@ -13,6 +13,7 @@ mod earlier;
 mod intake;
 mod late;
 mod lock;
+mod looks;
 mod many;
 mod missing;
 mod moved;

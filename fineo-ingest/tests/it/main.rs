@@ -20,6 +20,7 @@ mod moved;
 mod others;
 mod pipeline;
 mod promises;
+mod repaired;
 mod shards;
 mod support;
 mod sweep;

@@ -10,6 +10,7 @@ mod request;
 pub(crate) mod source;
 mod tail;
 mod wanted;
+mod withheld;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -46,6 +47,7 @@ use recorded::Recorded;
 use refused::open_errors;
 pub use request::{ReplayMode, ReplayReport, ReplayRequest};
 use source::Source;
+use withheld::Withheld;
 
 /// How many events are passed on together.
 const BATCH_EVENTS: usize = 8_192;
@@ -103,6 +105,7 @@ struct Replay<'a> {
     raw: RawStage,
     recorded: Recorded<'a>,
     deleted: Deleted<'a>,
+    withheld: Withheld<'a>,
     doubts: Doubts<'a>,
     staged: HashMap<ShardId, StagedWork>,
     forwarded: Cover,
@@ -126,6 +129,7 @@ impl<'a> Replay<'a> {
             open_errors: open_errors(shared, request).await?,
             deleted: Deleted::new(shared, request, &schema),
             recorded: Recorded::new(shared, request),
+            withheld: Withheld::new(shared, request, &schema),
             doubts: Doubts::new(pipeline, files, request, &schema),
             shared,
             request,
@@ -219,6 +223,7 @@ impl<'a> Replay<'a> {
                 if !self.is_of_metric(&entry.payload) {
                     continue;
                 }
+                let entry = self.withheld.taken_out(entry, &schemas[&self.request.tenant]).await?;
                 match places.is_empty() {
                     true => entries.push(entry),
                     false => self.doubts.hold(entry, places),

@@ -90,10 +90,7 @@ async fn mend_rows(shared: &Arc<Shared>, damage: &Damage) -> Result<()> {
     let mut work: BTreeMap<ShardId, StagedWork> = BTreeMap::new();
     while let Some((shard, records)) = source.next(BATCH_RECORDS).await? {
         let work = work.entry(shard.clone()).or_insert_with(|| StagedWork::new(Arc::clone(shared), shard.clone()));
-        let is_wanted = |found: &Delivery| {
-            damage.positions.iter().any(|(of, first, last)| *of == shard && (*first..=*last).contains(&found.position))
-        };
-        let deliveries: Vec<Delivery> = records.into_iter().map(|record| record.delivery).filter(is_wanted).collect();
+        let deliveries: Vec<Delivery> = records.into_iter().map(|record| record.delivery).collect();
         work.write_again(&deliveries, &damage.metric).await?;
     }
     source.check_whole().await

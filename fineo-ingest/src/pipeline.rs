@@ -1,5 +1,6 @@
 //! The pipeline of one process: the edge and a worker per shard of each stage.
 
+mod looks;
 mod status;
 
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
@@ -11,6 +12,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+pub(crate) use looks::Looks;
 pub use status::{PipelineStatus, ShardStatus};
 
 use crate::{
@@ -63,7 +65,15 @@ impl Pipeline {
             options.limits,
             Arc::clone(&counters),
         );
-        let shared = Arc::new(Shared { parts, options, owner, counters, progress: Progress::new(), retry });
+        let shared = Arc::new(Shared {
+            parts,
+            options,
+            owner,
+            counters,
+            progress: Progress::new(),
+            looks: Looks::default(),
+            retry,
+        });
         note_tails(&shared).await?;
         let (stop, stopped) = watch::channel(false);
         let supervisor = match shared.options.runs_stages {
@@ -106,7 +116,7 @@ impl Pipeline {
         let mut changed = self.shared.progress.subscribe();
         let mut timeout = self.shared.parts.clock.sleep(within);
         let mut target: Option<Cover> = None;
-        let mut look = Box::pin(self.look_at_others());
+        let mut look = Box::pin(self.look_for(token, None));
         loop {
             changed.mark_unchanged();
             match self.shared.progress.waiting(token, target.as_ref()) {
@@ -116,14 +126,26 @@ impl Pipeline {
                     let is_new = target.as_ref() != Some(&cover);
                     target = Some(cover);
                     if is_new {
+                        look = Box::pin(self.look_for(token, target.as_ref()));
                         continue;
                     }
                 }
             }
             tokio::select! {
                 _ = changed.changed() => {}
-                () = &mut look => look = Box::pin(self.look_at_others()),
+                () = &mut look => look = Box::pin(self.look_for(token, target.as_ref())),
                 () = &mut timeout => return Err(self.too_late(token, target.as_ref())),
+            }
+        }
+    }
+
+    /// A look for who waits for `token`, or for `target`; it can only come again where nobody else brings that.
+    fn look_for(&self, token: &Cover, target: Option<&Cover>) -> impl Future<Output = ()> + use<'_> {
+        let is_ours = self.shared.progress.is_ours(token, target);
+        async move {
+            match is_ours {
+                true => self.shared.parts.clock.sleep(LOOK_EVERY).await,
+                false => self.look_at_others().await,
             }
         }
     }
@@ -134,16 +156,21 @@ impl Pipeline {
         if self.shared.options.is_alone {
             return std::future::pending().await;
         }
+        let next = self.shared.looks.next();
         self.shared.parts.clock.sleep(LOOK_EVERY).await;
-        self.hear_of_others().await;
+        self.look(next).await;
     }
 
     /// Looks how far other processes have come, where there may be any.
     pub async fn hear_of_others(&self) {
-        if self.shared.options.is_alone {
-            return;
+        if !self.shared.options.is_alone {
+            self.look(self.shared.looks.next()).await;
         }
-        if let Err(error) = note_others(&self.shared).await {
+    }
+
+    /// Has the look `number`, or a later one, made.
+    async fn look(&self, number: u64) {
+        if let Err(error) = self.shared.looks.made(number, note_others(&self.shared)).await {
             tracing::warn!(%error, "how far other processes have come cannot be told");
         }
     }
@@ -152,7 +179,7 @@ impl Pipeline {
     pub(crate) async fn wait_until_staged(&self, forwarded: &Cover, within: Duration) -> Result<()> {
         let mut changed = self.shared.progress.subscribe();
         let mut timeout = self.shared.parts.clock.sleep(within);
-        let mut look = Box::pin(self.look_at_others());
+        let mut look = Box::pin(self.look_for(forwarded, Some(forwarded)));
         loop {
             changed.mark_unchanged();
             if self.shared.progress.waiting(forwarded, Some(forwarded)).is_none() {
@@ -160,7 +187,7 @@ impl Pipeline {
             }
             tokio::select! {
                 _ = changed.changed() => {}
-                () = &mut look => look = Box::pin(self.look_at_others()),
+                () = &mut look => look = Box::pin(self.look_for(forwarded, Some(forwarded))),
                 () = &mut timeout => return Err(self.too_late(forwarded, Some(forwarded))),
             }
         }

@@ -4,10 +4,13 @@ mod cold;
 mod deleted;
 mod doubts;
 mod into;
+mod recorded;
 mod refused;
 mod request;
 pub(crate) mod source;
+mod tail;
 mod wanted;
+mod withheld;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,8 +33,7 @@ use crate::{
         parts::Shared,
         work::{StagedWork, write_rows},
     },
-    envelope,
-    errors::{error_id, repairs, replay_pointer},
+    errors::{repairs, replay_pointer},
     stage::{
         payload,
         raw::{RawStage, Schemas, distinct},
@@ -41,9 +43,11 @@ pub use cold::{ColdSegments, RestoreProgress};
 use deleted::Deleted;
 use doubts::Doubts;
 pub use into::{SentReport, Speed};
+use recorded::Recorded;
 use refused::open_errors;
 pub use request::{ReplayMode, ReplayReport, ReplayRequest};
 use source::Source;
+use withheld::Withheld;
 
 /// How many events are passed on together.
 const BATCH_EVENTS: usize = 8_192;
@@ -99,7 +103,9 @@ struct Replay<'a> {
     open_errors: HashSet<EventId>,
     repaired: Vec<EventId>,
     raw: RawStage,
+    recorded: Recorded<'a>,
     deleted: Deleted<'a>,
+    withheld: Withheld<'a>,
     doubts: Doubts<'a>,
     staged: HashMap<ShardId, StagedWork>,
     forwarded: Cover,
@@ -122,6 +128,8 @@ impl<'a> Replay<'a> {
         Ok(Self {
             open_errors: open_errors(shared, request).await?,
             deleted: Deleted::new(shared, request, &schema),
+            recorded: Recorded::new(shared, request),
+            withheld: Withheld::new(shared, request, &schema),
             doubts: Doubts::new(pipeline, files, request, &schema),
             shared,
             request,
@@ -136,7 +144,12 @@ impl<'a> Replay<'a> {
     }
 
     async fn pass(&mut self, shard: &ShardId, records: Vec<ArchivedRecord>) -> Result<()> {
-        let wanted: Vec<ArchivedRecord> = records.into_iter().filter(|record| self.is_wanted(shard, record)).collect();
+        let mut wanted = Vec::with_capacity(records.len());
+        for record in records {
+            if self.is_wanted(shard, &record).await? {
+                wanted.push(record);
+            }
+        }
         match self.request.stage {
             Stage::Raw => {
                 let kept = self.without_deleted(wanted).await?;
@@ -181,32 +194,15 @@ impl<'a> Replay<'a> {
         self.schema.row_metric(name).is_some_and(|metric| metrics.contains(metric))
     }
 
-    /// The open error of an event: raw ones go by their content or by their arrival.
-    fn open_error_of(&mut self, delivery: &Delivery) -> Option<EventId> {
-        if self.open_errors.is_empty() {
-            return None;
-        }
-        let stage = self.request.stage;
-        let (id, content) = match stage {
-            Stage::Raw => {
-                let arrival = envelope::read(&delivery.payload).ok()?.arrival_id;
-                (arrival, self.raw.content_of(&self.schema, delivery))
-            }
-            Stage::Staged => (payload::read(&delivery.payload).ok()?.id, None),
-        };
-        let errors = [Some(id.0), content.map(|content| content.0)].into_iter().flatten();
-        errors.map(|id| error_id(&[&id], stage)).find(|error| self.open_errors.contains(error))
-    }
-
-    fn is_wanted(&mut self, shard: &ShardId, record: &ArchivedRecord) -> bool {
+    async fn is_wanted(&mut self, shard: &ShardId, record: &ArchivedRecord) -> Result<bool> {
         let request = self.request;
         let is_pointed_to = |pointers: &HashSet<String>| {
             pointers.contains(&replay_pointer(request.stage, shard, record.delivery.position))
         };
         if !request.pointers.as_ref().is_none_or(is_pointed_to) {
-            return false;
+            return Ok(false);
         }
-        !self.request.errors_only || self.open_error_of(&record.delivery).is_some()
+        Ok(!request.errors_only || !self.open_errors_of(&record.delivery).await?.is_empty())
     }
 
     fn is_of_metric(&self, record: &[u8]) -> bool {
@@ -227,11 +223,12 @@ impl<'a> Replay<'a> {
                 if !self.is_of_metric(&entry.payload) {
                     continue;
                 }
+                let entry = self.withheld.taken_out(entry, &schemas[&self.request.tenant]).await?;
                 match places.is_empty() {
                     true => entries.push(entry),
                     false => self.doubts.hold(entry, places),
                 }
-                self.went_on(&deliveries[index]);
+                self.went_on(&deliveries[index]).await?;
             }
             self.forward(entries).await?;
             if self.metrics.is_none() {
@@ -287,11 +284,12 @@ impl<'a> Replay<'a> {
         store.discover_metrics(tenant, names).await
     }
 
-    fn went_on(&mut self, delivery: &Delivery) {
+    async fn went_on(&mut self, delivery: &Delivery) -> Result<()> {
         self.report.events += 1;
         self.report.passed += 1;
-        let repaired = self.open_error_of(delivery).filter(|error| self.open_errors.remove(error));
-        self.repaired.extend(repaired);
+        let errors = self.open_errors_of(delivery).await?;
+        self.repair(&errors);
+        Ok(())
     }
 
     async fn pass_staged(&mut self, shard: &ShardId, records: &[ArchivedRecord]) -> Result<()> {
@@ -310,7 +308,7 @@ impl<'a> Replay<'a> {
             self.report.events += 1;
         }
         for delivery in deliveries.iter().filter(|delivery| !refused.contains(&delivery.position)) {
-            self.went_on(delivery);
+            self.went_on(delivery).await?;
         }
         Ok(())
     }

@@ -171,19 +171,37 @@ impl Discovery {
         self.tenants().get(tenant).and_then(|trackers| trackers.looked_at)
     }
 
+    /// Takes in what was saved for `tenant`, for who works on `shard` from now on: of the rows of that shard also what others
+    /// saved after the first load.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the repository, or `Corrupt`.
+    pub async fn load_for(&self, tenant: &TenantId, shard: &ShardId) -> Result<()> {
+        match self.looked_at(tenant) {
+            Some(_) => self.reload_all(tenant, |key| key.shard == *shard).await,
+            None => self.refresh(tenant).await,
+        }
+    }
+
     /// Takes in what other processes saved for `tenant` since.
     ///
     /// # Errors
     ///
     /// A failure of the repository, or `Corrupt`.
     pub async fn refresh(&self, tenant: &TenantId) -> Result<()> {
+        let now = self.0.clock.now();
+        self.reload_all(tenant, |_| true).await?;
+        self.tenants().entry(tenant.clone()).or_default().looked_at = Some(now);
+        Ok(())
+    }
+
+    async fn reload_all(&self, tenant: &TenantId, is_wanted: impl Fn(&Key) -> bool) -> Result<()> {
         let keys = saved::keys(&*self.0.repo, tenant).await?;
         let mut known = HashSet::new();
-        let each: Vec<Key> = keys.into_iter().filter(|key| known.insert(key.clone())).collect();
-        let now = self.0.clock.now();
+        let each: Vec<Key> = keys.into_iter().filter(is_wanted).filter(|key| known.insert(key.clone())).collect();
         let reads = stream::iter(each).map(|key| async move { self.reload(&key).await });
         reads.buffer_unordered(READS_MAX).try_collect::<Vec<_>>().await?;
-        self.tenants().entry(tenant.clone()).or_default().looked_at = Some(now);
         Ok(())
     }
 

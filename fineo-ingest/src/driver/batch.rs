@@ -19,7 +19,7 @@ use super::{
     progress::Progress,
     work::Work,
 };
-use crate::{Counters, retry::Retry};
+use crate::{Counters, pipeline::Looks, retry::Retry};
 
 /// So many deliveries are passed on together: what fails holds back no more than these and those behind them.
 const CHUNK_MAX: usize = 500;
@@ -193,6 +193,7 @@ impl BatchDriver {
             owner: self.owner.clone(),
             counters: Arc::clone(&self.counters),
             progress: Progress::new(),
+            looks: Looks::default(),
             retry: Retry::new(Arc::clone(&self.parts.clock), Arc::clone(&self.parts.entropy)),
         })
     }

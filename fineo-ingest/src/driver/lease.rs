@@ -199,8 +199,17 @@ impl Held {
         }
     }
 
+    /// Whether the lease is held for some time to come.
+    pub(crate) fn is_sure_now(&self) -> bool {
+        !self.left_until(*self.until.borrow()).is_zero()
+    }
+
     fn left(&mut self) -> Duration {
         let until = *self.until.borrow_and_update();
+        self.left_until(until)
+    }
+
+    fn left_until(&self, until: Timestamp) -> Duration {
         let micros = until.micros().saturating_sub(self.clock.now().micros());
         Duration::from_micros(u64::try_from(micros).unwrap_or(0)).saturating_sub(self.margin)
     }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use fineo_core::{Archive, Clock, Entropy, NearlineStore, SchemaRepo, Stores, Stream, archive::Stage};
 use fineo_schema::{Discovery, SchemaStore};
 
-use crate::{Counters, FiledEvents, Limits, NoFiles, retry::Retry};
+use crate::{Counters, FiledEvents, Limits, NoFiles, pipeline::Looks, retry::Retry};
 
 /// The stores that a pipeline works on. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -148,6 +148,7 @@ pub(crate) struct Shared {
     pub(crate) owner: String,
     pub(crate) counters: Arc<Counters>,
     pub(crate) progress: super::progress::Progress,
+    pub(crate) looks: Looks,
     pub(crate) retry: Retry,
 }
 

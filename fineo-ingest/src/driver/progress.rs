@@ -11,6 +11,8 @@ use std::{
 use fineo_core::{Cover, Error, Position, ShardId, archive::Stage};
 use tokio::sync::watch;
 
+use super::lease::Held;
+
 /// How far a pipeline has come.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -26,13 +28,15 @@ struct State {
     raw: Cover,
     /// What it made of that, in the staged stream.
     forwarded: Cover,
-    /// What was in the staged stream before this process began.
+    /// What was in each shard of the staged stream before this process began to work on it.
     before: Cover,
     /// What stage staged has made visible.
     staged: Cover,
     backlog: Backlog,
     checkpoints: BTreeMap<(Stage, ShardId), Position>,
     failures: BTreeMap<(Stage, ShardId), Error>,
+    /// The leases of this process, where others may take them.
+    leases: BTreeMap<(Stage, ShardId), Held>,
 }
 
 /// What was in the raw stream when this process began, as far as a query may not see it yet.
@@ -99,7 +103,7 @@ impl Progress {
         });
     }
 
-    /// What was in the staged stream before this process began.
+    /// What was in the staged stream before this process began, or began to work on a shard of it.
     pub(crate) fn forwarded_before(&self, forwarded: &Cover) {
         self.change(|state| {
             state.forwarded.merge(forwarded);
@@ -137,7 +141,7 @@ impl Progress {
         matches!(self.state().backlog, Backlog::None)
     }
 
-    /// The last position of a staged shard before this process began.
+    /// The last position of a staged shard before this process began to work on it.
     pub(crate) fn before(&self, shard: &ShardId) -> Option<Position> {
         self.state().before.last(shard)
     }
@@ -172,6 +176,23 @@ impl Progress {
             None => state.forwarded.clone(),
         };
         if state.staged.includes(&target) { None } else { Some(Waiting::Staged(target)) }
+    }
+
+    /// This process works on a shard while its lease is held.
+    pub(crate) fn holds(&self, stage: Stage, shard: &ShardId, lease: Held) {
+        self.state().leases.insert((stage, shard.clone()), lease);
+    }
+
+    /// Whether this process itself works on every shard that the wait for `token` and `target` is for.
+    pub(crate) fn is_ours(&self, token: &Cover, target: Option<&Cover>) -> bool {
+        let state = self.state();
+        let (stage, awaited, passed) = match target {
+            None => (Stage::Raw, token, &state.raw),
+            Some(target) => (Stage::Staged, target, &state.staged),
+        };
+        let is_held =
+            |shard: &ShardId| state.leases.get(&(stage, shard.clone())).is_some_and(|lease| lease.is_sure_now());
+        awaited.iter().all(|(shard, position)| passed.contains(shard, position) || is_held(shard))
     }
 
     pub(crate) fn covers(&self) -> (Cover, Cover) {

@@ -4,10 +4,13 @@ mod moved;
 mod raw;
 mod staged;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use fineo_core::{
-    Cover, Error, MetricId, Outcome, Result, ShardId, TenantId,
+    Cover, Error, EventId, MetricId, Outcome, Result, ShardId, TenantId,
     archive::Stage,
     nearline::{Rows, Written},
     stream::Delivery,
@@ -106,6 +109,9 @@ pub(crate) async fn write_errors(
     Ok(())
 }
 
+/// The ids of rows that may have been stored, of whose writes nobody knows.
+type InDoubt = HashSet<EventId>;
+
 /// Writes `rows`, again and again those that the store did not take; answers what became of each.
 pub(crate) async fn write_rows(
     shared: &Shared,
@@ -117,6 +123,7 @@ pub(crate) async fn write_rows(
     let rows_max = store.capabilities().rows_max.max(1);
     let mut written: Vec<Option<Written>> = vec![None; rows.len()];
     let mut left: Vec<usize> = (0..rows.len()).collect();
+    let mut in_doubt = InDoubt::default();
     let mut tries = 0;
     while !left.is_empty() {
         let mut again = Vec::new();
@@ -124,7 +131,13 @@ pub(crate) async fn write_rows(
         for part in left.chunks(rows_max) {
             let of_part = if part.len() == rows.len() { rows.clone() } else { select(rows, part) };
             for (index, outcome) in part.iter().zip(store.write(tenant, metric, of_part).await) {
+                let id = rows.get(*index).map(|row| row.head().id);
+                in_doubt.extend(id.filter(|_| matches!(outcome, Outcome::Unknown(_))));
                 match outcome {
+                    // Its own write, which was not answered.
+                    Outcome::Done(Written::Duplicate) if id.is_some_and(|id| in_doubt.remove(&id)) => {
+                        written[*index] = Some(Written::New);
+                    }
                     Outcome::Done(done) => written[*index] = Some(done),
                     Outcome::NotDone(error) if !Retry::may_pass(&error) => return Err(error),
                     Outcome::NotDone(error) | Outcome::Unknown(error) => {

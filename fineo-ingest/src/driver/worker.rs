@@ -120,6 +120,9 @@ impl Worker<'_> {
         let shared = self.shared;
         let claimed = claim(shared, self.stage, self.shard, &mut self.stop).await?;
         let Some(lease) = claimed else { return Ok(Ended::Stopped) };
+        if !shared.options.is_alone {
+            shared.progress.holds(self.stage, self.shard, lease.held(&shared.parts.clock));
+        }
         let subject = checkpoint::subject(&shared.options.name, self.stage.as_str(), "stage", self.shard)?;
         let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await?;
         checkpoint.is_finished = checkpoint.is_finished && !self.is_open().await?;
@@ -136,6 +139,9 @@ impl Worker<'_> {
         // Registers this consumer, and fences whoever held the lease before.
         renew(shared, &mut owned).await?;
         let mut work = Work::new(self.stage, shared, self.shard);
+        if self.stage == Stage::Staged {
+            self.note_before(from).await?;
+        }
         if let Work::Raw(raw) = &mut work {
             let Some(earlier) = self.earlier(&mut owned).await? else {
                 self.release(owned.lease).await;
@@ -173,6 +179,18 @@ impl Worker<'_> {
                 }
             }
         }
+    }
+
+    /// What is in the shard of the staged stream behind `from` may be rows already, of whoever had it before.
+    async fn note_before(&self, from: Option<Position>) -> Result<()> {
+        let (shared, staged) = (self.shared, &self.shared.parts.staged);
+        let tail = shared.retry.until_done(|| async { staged.tail_from(self.shard, from).await }).await?;
+        let mut before = fineo_core::Cover::default();
+        if let Some(tail) = tail {
+            before.advance(self.shard, tail);
+        }
+        shared.progress.forwarded_before(&before);
+        Ok(())
     }
 
     /// Whether the shard takes entries: one that ended may begin again in a directory that is opened with more of them.

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use fineo_core::{MetricId, Result, TenantId, TimeRange, repo::Version};
+use fineo_core::{MetricId, Result, TenantId, TimeRange};
 use fineo_schema::{SchemaStore, TenantSchema};
 
-use super::ReplayRequest;
+use super::{ReplayRequest, recorded::Holders};
 use crate::{
     ArchivedRecord,
     driver::parts::Shared,
@@ -16,8 +16,6 @@ use crate::{
 };
 
 /// Tells which events belong to deleted metrics: those that arrived before the deletion for a metric that then had their name.
-///
-/// An event that brought its metric in, or waited for it among the errors, belongs to the first metric that got its name.
 pub(super) struct Deleted<'a> {
     store: &'a SchemaStore,
     tenant: &'a TenantId,
@@ -26,8 +24,7 @@ pub(super) struct Deleted<'a> {
     by_name: HashMap<Arc<str>, Vec<MetricId>>,
     raw: RawStage,
     recorded: Option<Recorded>,
-    /// By name: who had it first after which version, and under which one it had it.
-    first_holders: HashMap<Arc<str>, Vec<FirstHolder>>,
+    holders: Holders<'a>,
 }
 
 /// The schema of a time.
@@ -36,13 +33,6 @@ struct Recorded {
     during: TimeRange,
     /// The metrics that were deleted since.
     deleted_since: HashSet<MetricId>,
-}
-
-/// Nobody had a name from one version to before another one.
-struct FirstHolder {
-    from: Version,
-    before: Version,
-    holder: Option<MetricId>,
 }
 
 impl<'a> Deleted<'a> {
@@ -61,7 +51,7 @@ impl<'a> Deleted<'a> {
             by_name,
             raw: RawStage::new(shared.options.limits.fields_max),
             recorded: None,
-            first_holders: HashMap::new(),
+            holders: Holders::new(shared, request, today),
         }
     }
 
@@ -87,10 +77,7 @@ impl<'a> Deleted<'a> {
             if !self.is_of_deleted(&name) {
                 return Ok(None);
             }
-            let holder = match schema.row_metric(&name) {
-                Some(holder) => Some(holder.clone()),
-                None => self.first_holder(&name, &schema).await?,
-            };
+            let holder = self.holders.holder(&name, &schema).await?;
             let is_deleted = holder.is_some_and(|holder| self.today.is_deleted(&holder));
             return Ok(Some(name).filter(|_| is_deleted));
         }
@@ -116,23 +103,5 @@ impl<'a> Deleted<'a> {
         let deleted_since = ids.filter(|id| !schema.is_deleted(id)).cloned().collect();
         self.recorded = Some(Recorded { schema, during, deleted_since });
         Ok(())
-    }
-
-    /// The first metric that got `name` after `schema`, which knows none.
-    async fn first_holder(&mut self, name: &Arc<str>, schema: &TenantSchema) -> Result<Option<MetricId>> {
-        let from = schema.version();
-        let known = self.first_holders.entry(Arc::clone(name)).or_default();
-        if let Some(found) = known.iter().find(|found| found.from <= from && from < found.before) {
-            return Ok(found.holder.clone());
-        }
-        let mut before = from.next();
-        let mut holder = None;
-        while holder.is_none() && before <= self.today.version() {
-            let later = self.store.at(self.tenant, before).await?;
-            holder = later.row_metric(name).cloned();
-            before = if holder.is_some() { before } else { before.next() };
-        }
-        known.push(FirstHolder { from, before, holder: holder.clone() });
-        Ok(holder)
     }
 }

@@ -38,11 +38,18 @@ pub(super) struct Doubt {
     places: Vec<Place>,
 }
 
+/// The error of an event, and those that it had before and are not repaired.
+#[derive(Debug)]
+pub(super) struct RefusedAgain {
+    pub(super) error: ErrorRow,
+    pub(super) open: Vec<EventId>,
+}
+
 /// An error that is written unless its event is a row at one of these places.
 #[derive(Debug)]
 struct Refused {
     shard: ShardId,
-    error: ErrorRow,
+    again: RefusedAgain,
     places: Vec<Place>,
 }
 
@@ -55,8 +62,8 @@ pub(super) struct Settled {
     pub(super) known: u64,
     /// Errors of events that are no rows.
     pub(super) refused: Vec<(ShardId, ErrorRow)>,
-    /// Errors of refused events that are rows.
-    pub(super) stands: Vec<EventId>,
+    /// The open errors of each refused event that is a row.
+    pub(super) stands: Vec<Vec<EventId>>,
 }
 
 /// An event as a schema reads it.
@@ -195,10 +202,11 @@ impl<'a> Doubts<'a> {
         shard: &ShardId,
         schema: &Arc<TenantSchema>,
         deliveries: &[Delivery],
-        errors: Vec<ErrorRow>,
+        errors: Vec<RefusedAgain>,
     ) -> Result<Vec<ErrorRow>> {
         let is_read = |error: &&ErrorRow| !error.is_ours();
-        let refused: HashSet<_> = errors.iter().filter(is_read).map(|error| error.position).collect();
+        let refused = errors.iter().map(|again| &again.error).filter(is_read);
+        let refused: HashSet<_> = refused.map(|error| error.position).collect();
         let wanted: Vec<usize> =
             (0..deliveries.len()).filter(|index| refused.contains(&deliveries[*index].position)).collect();
         let mut places = HashMap::new();
@@ -210,13 +218,13 @@ impl<'a> Doubts<'a> {
             places.insert(deliveries[*index].position, of_event);
         }
         let mut rest = Vec::new();
-        for error in errors {
-            match places.remove(&error.position).filter(|places| !places.is_empty()) {
+        for again in errors {
+            match places.remove(&again.error.position).filter(|places| !places.is_empty()) {
                 Some(places) => {
-                    self.held_bytes += error.raw.len();
-                    self.refused.push(Refused { shard: shard.clone(), error, places });
+                    self.held_bytes += again.error.raw.len();
+                    self.refused.push(Refused { shard: shard.clone(), again, places });
                 }
-                None => rest.push(error),
+                None => rest.push(again.error),
             }
         }
         Ok(rest)
@@ -263,12 +271,12 @@ impl<'a> Doubts<'a> {
             }
         }
         let mut settled = Settled { known: (count - missing.len()) as u64, entries: missing, ..Settled::default() };
-        for Refused { shard, error, places } in refused {
+        for Refused { shard, again, places } in refused {
             if places.iter().any(|place| found.contains(place)) {
                 settled.known += 1;
-                settled.stands.push(error.id);
+                settled.stands.push(again.open);
             } else {
-                settled.refused.push((shard, error));
+                settled.refused.push((shard, again.error));
             }
         }
         Ok(settled)

@@ -3,13 +3,17 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use fineo_core::{
-    Cover, Error, ErrorKind, Position, Result, ShardId, Timestamp,
+    Cover, ErrorKind, Position, Result, ShardId, Timestamp,
     archive::{Availability, SegmentInfo, SegmentKind, SegmentQuery, Stage},
-    stream::{Delivery, ReadFrom},
+    stream::Delivery,
 };
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
-use super::{ReplayRequest, cold, wanted::Wanted};
+use super::{
+    ReplayRequest, cold,
+    tail::{Next, Tail},
+    wanted::Wanted,
+};
 use crate::{
     ArchivedRecord, Chain, Expired, Listing, Missing, Noted, SegmentReader,
     driver::{
@@ -21,14 +25,19 @@ use crate::{
 };
 
 type Segments = BoxStream<'static, Result<SegmentInfo>>;
+/// Records of a shard, in order.
+type Found = (ShardId, Vec<ArchivedRecord>);
 
-/// Deliveries of one tenant, in batches of one shard.
+/// Deliveries of one tenant, in batches of one shard: no more of them are in memory than a segment or a read of the stream has.
 pub(crate) struct Source<'a> {
     shared: &'a Arc<Shared>,
     request: &'a ReplayRequest,
-    tails: Option<VecDeque<(ShardId, Vec<ArchivedRecord>)>>,
+    /// What is to be read of the stream, after the segments; none before it is known.
+    tails: Option<VecDeque<Tail>>,
     segments: Option<Segments>,
-    open: VecDeque<(ShardId, Vec<ArchivedRecord>)>,
+    /// Behind which position those segments are read that were archived after the reading began; none before it comes to them.
+    behind: Option<Position>,
+    open: Option<Found>,
     chain: Chain,
     /// When the archive was listed.
     listing: Listing,
@@ -49,7 +58,8 @@ impl<'a> Source<'a> {
             request,
             tails: None,
             segments: None,
-            open: VecDeque::new(),
+            behind: None,
+            open: None,
             chain: Chain::default(),
             listing: Listing::begin(&*shared.parts.archive, &*shared.parts.clock),
             archived_before: Cover::default(),
@@ -59,7 +69,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Only of segments that have some of these positions, which are given per shard, the first and the last.
+    /// Only these positions, which are given per shard, the first and the last.
     pub(crate) fn within(mut self, positions: &'a [(ShardId, Position, Position)]) -> Self {
         self.within = Some(positions);
         self.wanted = Wanted::new(self.request, self.within);
@@ -67,35 +77,31 @@ impl<'a> Source<'a> {
     }
 
     /// The next deliveries, `count_max` at most. The first call fails with `Cold` when segments have to be restored before.
-    pub(crate) async fn next(&mut self, count_max: usize) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
-        // What is archived meanwhile is then met twice, which is harmless; the other way round it would be missed.
+    pub(crate) async fn next(&mut self, count_max: usize) -> Result<Option<Found>> {
+        // What is archived meanwhile may then be met twice, which is harmless; the other way round it would be missed.
         if self.tails.is_none() {
             let (repo, pipeline) = (&*self.shared.parts.repo, &self.shared.options.name);
             self.archived_before = checkpoint::archived(repo, pipeline, self.request.stage).await?;
             self.listing = Listing::begin(&*self.shared.parts.archive, &*self.shared.parts.clock);
             self.wanted = cold::survey(self.shared, &self.wanted).await?.check()?;
             self.archived = checkpoint::archived(repo, pipeline, self.request.stage).await?;
-            self.tails = Some(self.read_tails().await?);
+            self.tails = Some(self.tails().await?);
         }
         loop {
-            if let Some((shard, records)) = self.open.front_mut() {
-                let batch: Vec<_> = records.drain(..records.len().min(count_max)).collect();
-                let shard = shard.clone();
-                if records.is_empty() {
-                    self.open.pop_front();
+            if let Some((shard, mut records)) = self.open.take() {
+                let rest = records.split_off(records.len().min(count_max));
+                if !rest.is_empty() {
+                    self.open = Some((shard.clone(), rest));
                 }
-                if !batch.is_empty() {
-                    return Ok(Some((shard, batch)));
-                }
-                continue;
+                return Ok(Some((shard, records)));
             }
-            match self.next_segment().await? {
-                Some(found) => self.open.push_back(found),
+            self.open = match self.next_segment().await? {
+                Some(found) => Some(found),
                 None => match self.tails.as_mut().and_then(VecDeque::pop_front) {
-                    Some(tail) => self.open.push_back(tail),
+                    Some(tail) => self.next_of(tail).await?,
                     None => return Ok(None),
                 },
-            }
+            };
         }
     }
 
@@ -129,17 +135,20 @@ impl<'a> Source<'a> {
         Missing::check(&missing, &noted, self.listing)
     }
 
-    async fn next_segment(&mut self) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
+    fn list(&self) -> Segments {
         let query = SegmentQuery { stage: self.request.stage, kind: SegmentKind::Received };
-        let archive = &self.shared.parts.archive;
-        let mut segments = self.segments.take().unwrap_or_else(|| archive.segments(query).fuse().boxed());
+        self.shared.parts.archive.segments(query)
+    }
+
+    async fn next_segment(&mut self) -> Result<Option<Found>> {
+        let mut segments = self.segments.take().unwrap_or_else(|| self.list().fuse().boxed());
         let found = self.first_wanted(&mut segments).await;
         self.segments = Some(segments);
         found
     }
 
     /// What the first of `segments` has that has something wanted.
-    async fn first_wanted(&mut self, segments: &mut Segments) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
+    async fn first_wanted(&mut self, segments: &mut Segments) -> Result<Option<Found>> {
         while let Some(info) = segments.try_next().await? {
             match self.read_segment(&info).await {
                 Ok(records) if records.is_empty() => {}
@@ -180,59 +189,79 @@ impl<'a> Source<'a> {
         if !is_within(self.within, &info.name.shard, Some(info.name.first), info.name.last) {
             return Ok(Vec::new());
         }
-        reader.read(archive, &self.request.tenant, self.request.time).await
+        let mut records = reader.read(archive, &self.request.tenant, self.request.time).await?;
+        records.retain(|record| {
+            let position = record.delivery.position;
+            Some(position) > self.behind && is_within(self.within, &info.name.shard, Some(position), position)
+        });
+        Ok(records)
     }
 
-    async fn read_tails(&mut self) -> Result<VecDeque<(ShardId, Vec<ArchivedRecord>)>> {
+    /// What is behind the checkpoints now, as far as something wanted may be in it.
+    async fn tails(&mut self) -> Result<VecDeque<Tail>> {
         let mut tails = VecDeque::new();
-        for shard in self.shared.source(self.request.stage).shards().await? {
-            let records = self.read_tail(&shard.id).await?;
-            if !records.is_empty() {
-                tails.push_back((shard.id, records));
+        let source = self.shared.source(self.request.stage);
+        for shard in source.shards().await? {
+            let after = self.checkpoint(&shard.id).await?;
+            // What was archived since this began is read from the archive, which may not list it yet.
+            if let Some(after) = after {
+                self.archived.advance(&shard.id, after);
             }
+            let tail = source.tail_from(&shard.id, after).await?.filter(|tail| Some(*tail) > after);
+            let end = tail.and_then(|tail| self.wanted.last_of(&shard.id, after, tail));
+            tails.extend(end.map(|end| Tail::new(shard.id, after, end)));
         }
         Ok(tails)
     }
 
-    /// What is behind the checkpoint of `shard` now.
-    async fn read_tail(&mut self, shard: &ShardId) -> Result<Vec<ArchivedRecord>> {
-        const TRIES_MAX: usize = 5;
-        let stage = self.request.stage;
-        for _ in 0..TRIES_MAX {
-            let subject = checkpoint::subject(&self.shared.options.name, stage.as_str(), "stage", shard)?;
-            let after = Checkpoint::read(&*self.shared.parts.repo, subject).await?.position;
-            // What was archived since this began is read from the archive, which may not list it yet.
-            if let Some(after) = after {
-                self.archived.advance(shard, after);
-            }
-            let source = self.shared.source(stage);
-            let Some(tail) = source.tail(shard).await?.filter(|tail| Some(*tail) > after) else {
-                return Ok(Vec::new());
-            };
-            let mut deliveries = source.read(shard, after.map_or(ReadFrom::Start, ReadFrom::After));
-            let mut records = Vec::new();
-            loop {
-                match deliveries.next().await {
-                    None => return Ok(records),
-                    // It was archived and trimmed meanwhile: look again.
-                    Some(Err(error)) if error.kind() == fineo_core::ErrorKind::NotFound => break,
-                    Some(Err(error)) => return Err(error),
-                    Some(Ok(batch)) => {
-                        let is_last = batch.last().is_some_and(|delivery| delivery.position >= tail);
-                        records.extend(batch.into_iter().filter_map(|delivery| self.record(delivery)));
-                        if is_last {
-                            return Ok(records);
-                        }
-                    }
-                }
-            }
-        }
-        Err(Error::unavailable("the stream is trimmed faster than it can be read").with("shard", shard))
+    async fn checkpoint(&mut self, shard: &ShardId) -> Result<Option<Position>> {
+        let stage = self.request.stage.as_str();
+        let subject = checkpoint::subject(&self.shared.options.name, stage, "stage", shard)?;
+        Ok(Checkpoint::read(&*self.shared.parts.repo, subject).await?.position)
     }
 
-    fn record(&self, delivery: Delivery) -> Option<ArchivedRecord> {
+    /// What comes next of `tail`, the rest of which comes after that; none where nothing of it is wanted.
+    async fn next_of(&mut self, mut tail: Tail) -> Result<Option<Found>> {
+        let found = match tail.next(&**self.shared.source(self.request.stage)).await? {
+            Next::End => return Ok(None),
+            Next::Batch(batch) => {
+                let records = batch.into_iter().filter_map(|delivery| self.record(&tail.shard, delivery)).collect();
+                Some((tail.shard.clone(), records)).filter(|(_, records): &Found| !records.is_empty())
+            }
+            Next::Trimmed => {
+                self.read_archived_since(&mut tail).await?;
+                None
+            }
+        };
+        if let Some(tails) = &mut self.tails {
+            tails.push_front(tail);
+        }
+        Ok(found)
+    }
+
+    /// Has the segments read that were archived since the reading began and have what `tail` does not have any more.
+    async fn read_archived_since(&mut self, tail: &mut Tail) -> Result<()> {
+        let (shard, begun, at, end) = (tail.shard.clone(), tail.archived, tail.at, tail.end);
+        let archived = self.checkpoint(&shard).await?.map(|archived| archived.min(end));
+        tail.go_on_behind(archived)?;
+        if let Some(archived) = archived {
+            self.archived.advance(&shard, archived);
+        }
+        self.behind = at;
+        // Those before `at`, too: they tell that nothing is missing.
+        let is_one = move |info: &SegmentInfo| {
+            info.name.shard == shard && Some(info.name.last) > begun && info.name.first <= end
+        };
+        let segments = self.list().try_filter(move |info| std::future::ready(is_one(info)));
+        self.segments = Some(segments.fuse().boxed());
+        Ok(())
+    }
+
+    fn record(&self, shard: &ShardId, delivery: Delivery) -> Option<ArchivedRecord> {
         let arrived_at = arrival(self.request.stage, &delivery);
-        let is_wanted = delivery.tenant == self.request.tenant && self.request.time.contains(arrived_at);
+        let is_wanted = delivery.tenant == self.request.tenant
+            && self.request.time.contains(arrived_at)
+            && is_within(self.within, shard, Some(delivery.position), delivery.position);
         is_wanted.then_some(ArchivedRecord { delivery, arrived_at })
     }
 }
@@ -256,3 +285,6 @@ fn arrival(stage: Stage, delivery: &Delivery) -> Timestamp {
         Stage::Staged => payload::read(&delivery.payload).map(|read| read.arrived_at).unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,14 @@ impl Wanted {
         positions.get(shard).is_some_and(|(from, to)| *from <= last && after.is_none_or(|after| after < *to))
     }
 
+    /// The last of the positions of `shard` behind `after`, up to `last`, that may be wanted; none where none is.
+    pub(super) fn last_of(&self, shard: &ShardId, after: Option<Position>, last: Position) -> Option<Position> {
+        let Some(positions) = &self.positions else { return Some(last) };
+        let (from, to) = positions.get(shard)?;
+        let end = last.min(*to);
+        (*from <= end && after < Some(end)).then_some(end)
+    }
+
     /// Whether events that arrived in the wanted time may be among what is missing.
     ///
     /// Of what is still on its way, the neighbours' arrivals say little: of stage staged nothing, for a replay passes on what

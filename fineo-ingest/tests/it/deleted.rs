@@ -89,3 +89,46 @@ async fn an_error_that_a_replay_had_repaired_is_gone_with_its_metric() {
     assert_eq!((report.events, report.deleted, report.rows), (2, 2, 0));
     assert!(desk.metrics().await.is_empty());
 }
+
+#[tokio::test]
+async fn values_of_a_deleted_field_do_not_come_back_with_an_event_that_arrived_before() {
+    let mut desk = Desk::new().await;
+    desk.ingest(
+        r#"{"metrictype":"m","timestamp":"31.12.2020","ssn":"1","alias":"2","v":3}{"metrictype":"m","timestamp":1}"#,
+    )
+    .await;
+    desk.apply(Change::AddField {
+        metric: "m".to_owned(),
+        name: "ssn".to_owned(),
+        field_type: "long".to_owned(),
+        aliases: vec!["alias".to_owned()],
+        unit: None,
+    })
+    .await;
+    desk.delete_field("m", "ssn").await;
+    // What comes later is newly discovered.
+    desk.ingest(r#"{"metrictype":"m","timestamp":"01.01.2021","ssn":"4","v":5}"#).await;
+    desk.apply(Change::SetTimestampFormats { metric: None, formats: vec!["%d.%m.%Y".to_owned()] }).await;
+    for mode in [ReplayMode::ReDerive, ReplayMode::AsRecorded] {
+        desk.replay_of(raw(mode).with_errors_only(true)).await;
+        let rows = desk.world.rows("acme", "n1", &["ssn", "alias", "v"]).await;
+        assert_eq!(rows, ["1000 m", "1609372800000000 m v=3", "1609459200000000 m ssn=4 v=5"], "{mode:?}");
+    }
+    // It is the same event, with its values or without.
+    let ids = desk.world.ids("acme", "n1").await;
+    assert_eq!(desk.replay().await, 0);
+    assert_eq!(desk.world.ids("acme", "n1").await, ids);
+}
+
+#[tokio::test]
+async fn values_of_a_deleted_field_do_not_come_back_under_the_metric_that_has_the_name_now() {
+    let mut desk = Desk::new().await;
+    desk.ingest(r#"{"metrictype":"m","timestamp":"31.12.2020","ssn":"1","v":2}{"metrictype":"m","timestamp":1}"#).await;
+    desk.delete_field("m", "ssn").await;
+    desk.apply(Change::RenameMetric { metric: "m".to_owned(), to: "n".to_owned() }).await;
+    desk.apply(Change::RemoveMetricAlias { metric: "n".to_owned(), alias: "m".to_owned() }).await;
+    desk.ingest(r#"{"metrictype":"m","timestamp":2,"ssn":"3"}"#).await;
+    desk.apply(Change::SetTimestampFormats { metric: None, formats: vec!["%d.%m.%Y".to_owned()] }).await;
+    desk.replay_of(raw(ReplayMode::ReDerive).with_errors_only(true)).await;
+    assert_eq!(desk.world.rows("acme", "n2", &["ssn", "v"]).await, ["1609372800000000 m v=2", "2000 m ssn=3"]);
+}

@@ -55,6 +55,18 @@ impl Desk {
 
     /// Deletes a metric with all that was accepted.
     pub(crate) async fn delete(&mut self, metric: &str) {
+        let through = self.accepted().await;
+        self.apply(Change::DeleteMetric { metric: metric.to_owned(), through }).await;
+    }
+
+    /// Deletes a field with all that was accepted.
+    pub(crate) async fn delete_field(&mut self, metric: &str, field: &str) {
+        let through = self.accepted().await;
+        self.apply(Change::DeleteField { metric: metric.to_owned(), field: field.to_owned(), through }).await;
+    }
+
+    /// Up to where the staged stream has what was accepted.
+    async fn accepted(&self) -> Cover {
         self.pipeline.drain(SOON).await.unwrap();
         let mut through = Cover::default();
         for shard in self.world.staged.shards().await.unwrap() {
@@ -63,7 +75,7 @@ impl Desk {
                 through.advance(&shard.id, tail);
             }
         }
-        self.apply(Change::DeleteMetric { metric: metric.to_owned(), through }).await;
+        through
     }
 
     pub(crate) async fn ingest(&self, events: &str) {

@@ -170,11 +170,12 @@ pub(crate) struct Outage {
     inner: MemoryRepo,
     is_down: AtomicBool,
     asked: AtomicU64,
+    listed: AtomicU64,
 }
 
 impl Outage {
     pub(crate) fn new(inner: MemoryRepo) -> Self {
-        Self { inner, is_down: AtomicBool::new(false), asked: AtomicU64::new(0) }
+        Self { inner, is_down: AtomicBool::new(false), asked: AtomicU64::new(0), listed: AtomicU64::new(0) }
     }
 
     pub(crate) fn begin(&self) {
@@ -188,6 +189,11 @@ impl Outage {
     /// How often it was asked.
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// How often it was asked which checkpoints there are, or which other subjects.
+    pub(crate) fn listed(&self) -> u64 {
+        self.listed.load(Ordering::SeqCst)
     }
 
     fn check(&self) -> Result<()> {
@@ -227,6 +233,7 @@ impl SchemaRepo for Outage {
 
     async fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
         self.check()?;
+        self.listed.fetch_add(1, Ordering::SeqCst);
         self.inner.subjects(owner, prefix).await
     }
 

@@ -6,7 +6,10 @@ use std::{
 };
 
 use fineo_core::{
-    Error, ErrorKind, MetricId, Result, ShardId, TenantId, archive::Stage, nearline::Written, stream::Delivery,
+    Error, ErrorKind, EventId, MetricId, Result, ShardId, TenantId,
+    archive::Stage,
+    nearline::{Row, Written},
+    stream::Delivery,
 };
 use fineo_schema::RecordLayout;
 use foldhash::fast::RandomState;
@@ -20,6 +23,8 @@ use crate::{
 
 /// More layouts than this are not kept, unless half of them are of the open segment.
 const LAYOUTS_MAX: usize = 10_000;
+/// Of so many rows that are met again it is known whether they were met before: a crash leaves no more than a segment has.
+const MET_AGAIN_MAX: usize = 1 << 18;
 /// The names of so many tenants are loaded at a time.
 const LOADS_AT_ONCE: usize = 64;
 
@@ -34,6 +39,8 @@ pub(crate) struct StagedWork {
     used: HashSet<LayoutKey>,
     /// The tenants whose discovered names are loaded.
     loaded: HashSet<TenantId>,
+    /// The rows that somebody else may have stored, as far as they were met.
+    met_again: HashSet<(MetricId, EventId)>,
 }
 
 impl StagedWork {
@@ -45,31 +52,27 @@ impl StagedWork {
             schemas: HashMap::default(),
             used: HashSet::new(),
             loaded: HashSet::new(),
+            met_again: HashSet::new(),
         }
     }
 
     pub(crate) async fn pass(&mut self, batch: &[Delivery]) -> Result<Passed> {
         let outcome = self.read(batch).await?;
         let mut errors = outcome.errors;
-        let before = self.shared.progress.before(&self.shard);
         self.load_names(&outcome.groups).await?;
         for group in &outcome.groups {
             let written = write_rows(&self.shared, &group.tenant, &group.metric, &group.rows).await?;
-            // A process that died may have stored rows without saving that it counted their names. Positions that
-            // were counted and saved are not counted again.
-            let is_redelivered =
-                |row: usize| group.rows.get(row).is_some_and(|row| Some(row.head().position) <= before);
-            let is_new = |row: usize| match written.get(row) {
-                Some(Written::New) => true,
-                Some(Written::Duplicate) => is_redelivered(row),
-                Some(Written::Conflict) | None => false,
-            };
+            let is_new = self.new_ones(group, &written);
+            let is_new = |row: usize| is_new.get(row).copied().unwrap_or_default();
             self.shared.parts.discovery.observe(&group.tenant, &group.metric, &group.rows, &is_new);
             self.count(group, &written);
             for (row, _) in written.iter().enumerate().filter(|(_, written)| **written == Written::Conflict) {
                 let delivery = group.deliveries.get(row).and_then(|index| batch.get(*index as usize));
                 errors.extend(delivery.and_then(|delivery| staged::conflict(group, row, delivery)));
             }
+        }
+        if batch.last().map(|last| last.position) > self.shared.progress.before(&self.shard) {
+            self.met_again = HashSet::new();
         }
         write_errors(&self.shared, Stage::Staged, &self.shard, &errors, batch.len()).await?;
         Ok(Passed { errors, ..Passed::default() })
@@ -82,6 +85,26 @@ impl StagedWork {
             write_rows(&self.shared, &group.tenant, metric, &group.rows).await?;
         }
         Ok(())
+    }
+
+    /// Which rows of `group` are to be counted. Who had the shard before may have stored rows without saving that their names
+    /// were counted, so that what is met again counts, once; positions that were counted are not counted again.
+    fn new_ones(&mut self, group: &Group, written: &[Written]) -> Vec<bool> {
+        let before = self.shared.progress.before(&self.shard);
+        let rows = group.rows.iter().zip(written);
+        let is_new = |(row, written): (Row<'_>, &Written)| {
+            let head = row.head();
+            let is_met_again = Some(head.position) <= before;
+            let is_known = is_met_again
+                && self.met_again.len() < MET_AGAIN_MAX
+                && !self.met_again.insert((group.metric.clone(), head.id));
+            match written {
+                Written::New => true,
+                Written::Duplicate => is_met_again && !is_known,
+                Written::Conflict => false,
+            }
+        };
+        rows.map(is_new).collect()
     }
 
     fn count(&self, group: &Group, written: &[Written]) {
@@ -98,9 +121,16 @@ impl StagedWork {
     async fn load_names(&mut self, groups: &[Group]) -> Result<()> {
         let new = groups.iter().map(|group| &group.tenant).filter(|tenant| !self.loaded.contains(*tenant));
         let new: BTreeSet<TenantId> = new.cloned().collect();
-        let (discovery, retry) = (&self.shared.parts.discovery, &self.shared.retry);
+        let (discovery, retry, shard) = (&self.shared.parts.discovery, &self.shared.retry, &self.shard);
+        let is_alone = self.shared.options.is_alone;
+        let load = |tenant: TenantId| async move {
+            match is_alone {
+                true => discovery.load(&tenant).await,
+                false => discovery.load_for(&tenant, shard).await,
+            }
+        };
         let loads = stream::iter(new).map(|tenant| async move {
-            retry.until_done(|| async { discovery.load(&tenant).await }).await?;
+            retry.until_done(|| load(tenant.clone())).await?;
             Ok::<_, Error>(tenant)
         });
         let loaded: Vec<TenantId> = loads.buffer_unordered(LOADS_AT_ONCE).try_collect().await?;

@@ -135,7 +135,11 @@ async fn make_durable(
 }
 
 /// Does `work` and keeps the lease meanwhile.
-async fn keeping(shared: &Shared, owned: &mut Ownership, work: impl Future<Output = Result<()>>) -> Result<()> {
+pub(crate) async fn keeping(
+    shared: &Shared,
+    owned: &mut Ownership,
+    work: impl Future<Output = Result<()>>,
+) -> Result<()> {
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {

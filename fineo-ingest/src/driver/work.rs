@@ -109,9 +109,6 @@ pub(crate) async fn write_errors(
     Ok(())
 }
 
-/// The ids of rows that may have been stored, of whose writes nobody knows.
-type InDoubt = HashSet<EventId>;
-
 /// Writes `rows`, again and again those that the store did not take; answers what became of each.
 pub(crate) async fn write_rows(
     shared: &Shared,
@@ -123,7 +120,8 @@ pub(crate) async fn write_rows(
     let rows_max = store.capabilities().rows_max.max(1);
     let mut written: Vec<Option<Written>> = vec![None; rows.len()];
     let mut left: Vec<usize> = (0..rows.len()).collect();
-    let mut in_doubt = InDoubt::default();
+    // Of whose writes nobody knows.
+    let mut in_doubt: HashSet<EventId> = HashSet::new();
     let mut tries = 0;
     while !left.is_empty() {
         let mut again = Vec::new();

@@ -20,7 +20,7 @@ use self::{
 use super::{
     caught::caught,
     checkpoint::{self, Checkpoint},
-    cut::{Ownership, Pending, renew},
+    cut::{Ownership, Pending, keeping, renew},
     earlier::{self, Earlier},
     lease::Lease,
     loss::{Loss, damaged, note_loss},
@@ -140,7 +140,7 @@ impl Worker<'_> {
         renew(shared, &mut owned).await?;
         let mut work = Work::new(self.stage, shared, self.shard);
         if self.stage == Stage::Staged {
-            self.note_before(from).await?;
+            keeping(shared, &mut owned, self.note_before(from)).await?;
         }
         if let Work::Raw(raw) = &mut work {
             let Some(earlier) = self.earlier(&mut owned).await? else {
@@ -183,13 +183,9 @@ impl Worker<'_> {
 
     /// What is in the shard of the staged stream behind `from` may be rows already, of whoever had it before.
     async fn note_before(&self, from: Option<Position>) -> Result<()> {
-        let (shared, staged) = (self.shared, &self.shared.parts.staged);
-        let tail = shared.retry.until_done(|| async { staged.tail_from(self.shard, from).await }).await?;
-        let mut before = fineo_core::Cover::default();
-        if let Some(tail) = tail {
-            before.advance(self.shard, tail);
-        }
-        shared.progress.forwarded_before(&before);
+        let tail = self.shared.parts.staged.tail_from(self.shard, from).await?;
+        let before = tail.map(|tail| (self.shard.clone(), tail)).into_iter().collect();
+        self.shared.progress.forwarded_before(&before);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl<'a> Deleted<'a> {
             tenant: &request.tenant,
             today: Arc::clone(today),
             by_name,
-            raw: RawStage::new(shared.options.limits.fields_max),
+            raw: shared.raw_stage(),
             recorded: None,
             first_holders: HashMap::new(),
         }

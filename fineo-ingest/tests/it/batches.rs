@@ -28,7 +28,7 @@ const EVENTS: &str = r#"{"metrictype":"m","timestamp":1,"a":1,"b":23}
 {"metrictype":"m","timestamp":"soon"}
 {"metrictype":"n","timestamp":2,"x":{"y":"z"}}"#;
 
-fn edge(world: &World) -> Edge {
+pub(crate) fn edge(world: &World) -> Edge {
     let raw: Arc<dyn Stream> = Arc::new(world.raw.clone());
     Edge::new(raw, Arc::new(SystemClock), Arc::new(SeededEntropy::new(3)), Limits::default(), Arc::default())
 }
@@ -44,7 +44,7 @@ fn driver(parts: PipelineParts, stage: Stage) -> BatchDriver {
 }
 
 /// All that is in the only shard of `stream`.
-async fn everything(stream: &MemoryStream) -> (ShardId, Vec<Delivery>) {
+pub(crate) async fn everything(stream: &MemoryStream) -> (ShardId, Vec<Delivery>) {
     let shard = stream.shards().await.unwrap().remove(0).id;
     let Some(tail) = stream.tail(&shard).await.unwrap() else { return (shard, Vec::new()) };
     let mut read = stream.read(&shard, fineo_core::stream::ReadFrom::Start);

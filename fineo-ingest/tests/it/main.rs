@@ -12,6 +12,7 @@ mod directory;
 mod earlier;
 mod intake;
 mod late;
+mod large;
 mod lock;
 mod many;
 mod missing;

@@ -337,3 +337,19 @@ async fn of_two_losses_that_are_noted_at_once_neither_is_forgotten() {
     befores.sort();
     assert_eq!(befores, [1_u64, 2].map(|number| format!("\"{}\"", Position::from(number))));
 }
+
+#[tokio::test]
+async fn losses_that_come_again_together_are_noted_and_counted_once() {
+    // D8
+    let world = World::new();
+    let shard = ShardId::new("s0").unwrap();
+    let driver = driver(world.parts(), Stage::Raw);
+    for _ in 0..3 {
+        for number in [1_u64, 2, 3] {
+            driver.pass_over(&shard, Position::from(number), "no entry").await.unwrap();
+        }
+    }
+    let subject = Subject::system("loss/main/raw/s0", Keep::History).unwrap();
+    let kept = world.repo.history(&subject, Version::NONE.next(), 10).await.unwrap();
+    assert_eq!((kept.len(), driver.counters().losses()), (3, 3));
+}

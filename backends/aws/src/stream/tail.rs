@@ -16,7 +16,7 @@ const UNANSWERED_MAX: usize = 2;
 
 pub(super) async fn tail(stream: &KinesisStream, shard: &ShardId) -> Result<Option<Position>> {
     if let Some(seen) = stream.last_seen(shard) {
-        let behind = Reader::new(stream.clone(), shard.clone(), Begin::Behind(seen));
+        let behind = Reader::new(stream.clone(), shard.clone(), Begin::Behind(seen)).past_foreign();
         match last(stream, shard, behind).await {
             Ok(found) => return Ok(Some(found.unwrap_or(seen).max(seen))),
             // What was seen last is trimmed by now.
@@ -29,7 +29,7 @@ pub(super) async fn tail(stream: &KinesisStream, shard: &ShardId) -> Result<Opti
 }
 
 fn tried(stream: &KinesisStream, shard: &ShardId, begin: Begin) -> Reader {
-    Reader::new(stream.clone(), shard.clone(), begin).with_records_max(TRIED_RECORDS)
+    Reader::new(stream.clone(), shard.clone(), begin).past_foreign().with_records_max(TRIED_RECORDS)
 }
 
 /// The last record that `reader` would come to.

@@ -156,19 +156,31 @@ impl Checkpoint {
 ///
 /// `Corrupt`, or a failure of the repository.
 pub async fn archived(repo: &dyn SchemaRepo, pipeline: &str, stage: Stage) -> Result<Cover> {
-    let prefix = format!("checkpoint/{pipeline}/{stage}/");
     let mut cover = Cover::default();
     for subject in repo.subjects(None, &prefix).await? {
         let Some((shard, "stage")) = subject.name().strip_prefix(&*prefix).and_then(|rest| rest.rsplit_once('/'))
         else {
             continue;
-        };
-        let shard = ShardId::new(shard)?;
-        if let Some(position) = Checkpoint::read(repo, subject.clone()).await?.position {
+    for (shard, checkpoint) in of_stage(repo, pipeline, stage).await? {
+        if let Some(position) = checkpoint.position {
             cover.advance(&shard, position);
         }
     }
     Ok(cover)
+}
+
+/// The checkpoint of each shard on which `stage` has begun, whether or not the shard is still there.
+pub(crate) async fn of_stage(
+    repo: &dyn SchemaRepo,
+    pipeline: &str,
+    stage: Stage,
+) -> Result<BTreeMap<ShardId, Checkpoint>> {
+    let prefix = format!("checkpoint/{pipeline}/{stage}/");
+    let mut found = BTreeMap::new();
+        };
+        found.insert(ShardId::new(shard)?, Checkpoint::read(repo, subject.clone()).await?);
+    }
+    Ok(found)
 }
 
 /// Up to where every consumer of `stream` has come on `shard` that has not ended; none when one of them has not begun.

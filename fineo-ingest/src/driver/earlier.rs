@@ -6,9 +6,9 @@ use std::{
 };
 
 use fineo_core::{
-    ContentHash, Cover, Error, ErrorKind, EventId, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    ContentHash, Cover, Error, EventId, Position, Result, ShardId, Stream, TenantId, Timestamp,
     archive::Stage,
-    stream::{Delivery, ReadFrom, Shard},
+    stream::{Delivery, ReadFrom, Shard, first_left},
 };
 use fineo_schema::RecordLayout;
 use foldhash::fast::RandomState;
@@ -243,12 +243,6 @@ impl Earlier {
             false => Cover::default(),
         }
     }
-}
-
-/// The first position that is left of a shard, by the error that tells of trimmed ones.
-fn first_left(error: &Error) -> Option<Position> {
-    let found = error.context().iter().find(|(name, _)| *name == "first");
-    found.filter(|_| error.kind() == ErrorKind::NotFound).and_then(|(_, text)| text.parse().ok())
 }
 
 /// The shards that hold what was forwarded behind `forwarded`, and those that took over from them. The others have the records of

@@ -1,7 +1,7 @@
 //! The record of what is lost: kept in the repository, counted, never silent.
 
 use fineo_core::{
-    Error, Position, Result,
+    Error, Position, Result, ShardId,
     repo::{Compared, Keep, Subject, Version, Write},
 };
 
@@ -16,6 +16,13 @@ pub(crate) struct Loss<'a> {
     /// The first position behind it.
     pub(crate) before: Option<&'a str>,
     pub(crate) reason: &'a str,
+}
+
+impl<'a> Loss<'a> {
+    /// What stood behind `after` and was gone before it was read.
+    pub(crate) fn trimmed(shard: &'a ShardId, after: Option<Position>, before: Option<&'a str>) -> Self {
+        Self { shard: shard.as_str(), after, before, reason: "trimmed before it was read" }
+    }
 }
 
 /// What is read again is looked for among so many of the last losses.

@@ -10,6 +10,7 @@ mod deleted;
 mod desk;
 mod directory;
 mod earlier;
+mod expired;
 mod intake;
 mod late;
 mod large;

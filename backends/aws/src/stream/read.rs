@@ -169,6 +169,11 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Result<Option<Page>> {
         if let Some(error) = self.foreign.take() {
             return Err(error);
+    /// Whether the record that it begins behind was there.
+    pub(super) fn is_joined(&self) -> bool {
+        self.is_joined
+    }
+
         }
         if self.is_ended {
             return Ok(None);

@@ -19,11 +19,12 @@ use crate::{
 
 /// The trials with a stub; they need no emulator.
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-    let cases: [(&str, Run); 10] = [
+    let cases: [(&str, Run); 11] = [
         ("aws, N1: records fail one by one, whatever their number is said to be", || Box::pin(partly_put())),
         ("aws, N11: an append without an answer is unknown and was sent once", || Box::pin(lost_append())),
         ("aws: an expired iterator begins anew behind what was read", || Box::pin(expired())),
         ("aws, N4: records that are not ours are told by themselves, and end nothing", || Box::pin(foreign())),
+        ("aws, D8: a gap behind a record is found by reading one", || Box::pin(gap())),
         ("aws, N1: only items left unprocessed are sent again", || Box::pin(unprocessed())),
         ("aws, N11: a transaction that meets itself was written", || Box::pin(own_transaction())),
         ("aws, N11: a transaction without an answer is looked for", || Box::pin(lost_transaction())),
@@ -168,6 +169,28 @@ async fn foreign() -> Result<()> {
     for stream in [&stream, &Aws::connect(aws.options().clone()).await?.stream("raw")] {
         assert_eq!(stream.tail(&shard).await?, Some(Position::from(5)));
     }
+    Ok(())
+}
+
+async fn gap() -> Result<()> {
+    // The first five are trimmed.
+    let record = |number: u64| json!({ "SequenceNumber": number.to_string(), "PartitionKey": "acme", "Data": "eA==", "ApproximateArrivalTimestamp": 1 });
+    let answer: Answer = Box::new(move |operation, arguments| match operation {
+        "GetShardIterator" => (200, json!({ "ShardIterator": arguments["StartingSequenceNumber"] })),
+        _ => {
+            let first: u64 = arguments["ShardIterator"].as_str().unwrap().parse().unwrap();
+            let limit = arguments["Limit"].as_u64().unwrap();
+            let records: Vec<Value> = (first.max(6)..=20).take(usize::try_from(limit).unwrap()).map(record).collect();
+            (200, json!({ "Records": records, "NextShardIterator": "21", "MillisBehindLatest": 1 }))
+        }
+    });
+    let (aws, stub) = place(answer).await?;
+    let (stream, shard) = (aws.stream("raw"), ShardId::new("shardId-000000000000")?);
+    for (after, first) in [(5_u64, Some(6_u64)), (6, None), (19, None)] {
+        assert_eq!(stream.gap_behind(&shard, Position::from(after)).await?, first.map(Position::from), "{after}");
+    }
+    let calls = stub.calls();
+    assert!(calls.len() == 6 && calls.iter().all(|(name, of)| name != "GetRecords" || of["Limit"] == 1), "{calls:?}");
     Ok(())
 }
 

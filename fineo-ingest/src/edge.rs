@@ -5,7 +5,7 @@ mod import;
 mod intake;
 mod receipt;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fineo_core::{
@@ -34,6 +34,9 @@ use batch::Batch;
 
 /// How often a request's append is tried before the client hears of it.
 const TRIES_MAX: u32 = 3;
+/// For how long a stream that asks for patience is tried: a shard of a service takes so many events each second, and a request
+/// may have more.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes events in. Cloning is cheap.
 #[derive(Clone)]
@@ -57,7 +60,8 @@ impl Edge {
         limits: Limits,
         counters: Arc<Counters>,
     ) -> Self {
-        let retry = Retry::new(Arc::clone(&clock), Arc::clone(&entropy)).with_tries_max(TRIES_MAX);
+        let retry = Retry::new(Arc::clone(&clock), Arc::clone(&entropy));
+        let retry = retry.with_tries_max(TRIES_MAX).with_patience(PATIENCE);
         Self(Arc::new(Inner { stream, clock, entropy, limits, counters, retry }))
     }
 

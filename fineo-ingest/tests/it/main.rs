@@ -24,3 +24,4 @@ mod promises;
 mod shards;
 mod support;
 mod sweep;
+mod throttled;

@@ -52,7 +52,7 @@ struct Inner {
 }
 
 impl Edge {
-    /// Takes events into `stream`, the raw one.
+    /// Takes events into `stream`, the raw one, within `limits` as far as it carries what is within them.
     pub fn new(
         stream: Arc<dyn Stream>,
         clock: Arc<dyn Clock>,
@@ -62,6 +62,7 @@ impl Edge {
     ) -> Self {
         let retry = Retry::new(Arc::clone(&clock), Arc::clone(&entropy));
         let retry = retry.with_tries_max(TRIES_MAX).with_patience(PATIENCE);
+        let limits = limits.carried_by([&*stream, &*stream]);
         Self(Arc::new(Inner { stream, clock, entropy, limits, counters, retry }))
     }
 
@@ -144,10 +145,7 @@ impl Edge {
                 Err(error) if error.kind() == ErrorKind::StorageFull && !error.may_have_applied() => {
                     rejected.push((index, Rejection::new(Code::StorageFull, "the store has no room: free some")));
                 }
-                Err(error) if error.kind() == ErrorKind::Invalid => {
-                    let message = "the event is larger than an entry of the stream may be";
-                    rejected.push((index, Rejection::new(Code::EventTooLarge, message)));
-                }
+                // The limits are those of the stream: whatever it says is no event's fault.
                 Err(error) => failed.push((index, error)),
             }
         }

@@ -41,10 +41,18 @@ pub(crate) struct RawWork {
     key: u64,
 }
 
+/// The key of what a raw shard forwards: its number, for streams spread small numbers evenly.
+pub(crate) fn key_of(shard: &ShardId) -> u64 {
+    let number = shard.as_str().rsplit(|char: char| !char.is_ascii_digit()).next().and_then(|text| text.parse().ok());
+    number.unwrap_or_else(|| {
+        let hash = blake3::hash(shard.as_str().as_bytes());
+        hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    })
+}
+
 impl RawWork {
     pub(crate) fn new(shared: Arc<Shared>, shard: ShardId) -> Self {
-        let hash = blake3::hash(shard.as_str().as_bytes());
-        let key = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let key = key_of(&shard);
         let stage = shared.raw_stage();
         Self { shared, shard, stage, earlier: Earlier::default(), held: None, key }
     }

@@ -121,7 +121,8 @@ pub trait Stream: Debug + Display + Send + Sync + 'static {
     /// When the stream cannot be reached.
     async fn shards(&self) -> Result<Vec<Shard>>;
 
-    /// The deliveries of `shard`, in batches of at most a few megabytes. Errors end the stream.
+    /// The deliveries of `shard`, in batches of at most a few megabytes. An empty one says that the read goes on through
+    /// something without entries. Errors end the stream.
     fn read(&self, shard: &ShardId, from: ReadFrom) -> BoxStream<'static, Result<Vec<Delivery>>>;
 
     /// The position of the last entry of `shard`; none when it never held any.

@@ -39,6 +39,10 @@ pub(super) fn deliveries(
     let batches = try_stream! {
         let mut reader = Reader::new(stream, shard, Begin::of(from)).with_fan_out();
         while let Some(page) = reader.next().await? {
+            // On its way through a stretch without records it says that it goes on.
+            if page.deliveries.is_empty() && !page.is_last {
+                yield Vec::new();
+            }
             for batch in batches(page.deliveries) {
                 yield batch;
             }
@@ -165,15 +169,15 @@ impl Reader {
         self
     }
 
-    /// The next page, perhaps empty; none behind the last record of a closed shard.
-    pub(super) async fn next(&mut self) -> Result<Option<Page>> {
-        if let Some(error) = self.foreign.take() {
-            return Err(error);
     /// Whether the record that it begins behind was there.
     pub(super) fn is_joined(&self) -> bool {
         self.is_joined
     }
 
+    /// The next page, perhaps empty; none behind the last record of a closed shard.
+    pub(super) async fn next(&mut self) -> Result<Option<Page>> {
+        if let Some(error) = self.foreign.take() {
+            return Err(error);
         }
         if self.is_ended {
             return Ok(None);

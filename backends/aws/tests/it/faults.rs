@@ -19,11 +19,12 @@ use crate::{
 
 /// The trials with a stub; they need no emulator.
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-    let cases: [(&str, Run); 11] = [
+    let cases: [(&str, Run); 12] = [
         ("aws, N1: records fail one by one, whatever their number is said to be", || Box::pin(partly_put())),
         ("aws, N11: an append without an answer is unknown and was sent once", || Box::pin(lost_append())),
         ("aws: an expired iterator begins anew behind what was read", || Box::pin(expired())),
         ("aws, N4: records that are not ours are told by themselves, and end nothing", || Box::pin(foreign())),
+        ("aws: a read through a stretch without records says that it goes on", || Box::pin(sparse())),
         ("aws, D8: a gap behind a record is found by reading one", || Box::pin(gap())),
         ("aws, N1: only items left unprocessed are sent again", || Box::pin(unprocessed())),
         ("aws, N11: a transaction that meets itself was written", || Box::pin(own_transaction())),
@@ -169,6 +170,28 @@ async fn foreign() -> Result<()> {
     for stream in [&stream, &Aws::connect(aws.options().clone()).await?.stream("raw")] {
         assert_eq!(stream.tail(&shard).await?, Some(Position::from(5)));
     }
+    Ok(())
+}
+
+async fn sparse() -> Result<()> {
+    // Nobody wrote for long: Kinesis answers page after page without a record.
+    let answer: Answer = Box::new(move |operation, arguments| match operation {
+        "GetShardIterator" => (200, json!({ "ShardIterator": "0" })),
+        _ => {
+            let page: u64 = arguments["ShardIterator"].as_str().unwrap().parse().unwrap();
+            let record = json!({ "SequenceNumber": "9", "PartitionKey": "acme", "Data": "eA==", "ApproximateArrivalTimestamp": 1 });
+            let (records, behind) = if page == 3 { (vec![record], 0) } else { (Vec::new(), 3 - page.min(3)) };
+            let next = (page + 1).to_string();
+            (200, json!({ "Records": records, "NextShardIterator": next, "MillisBehindLatest": behind }))
+        }
+    });
+    let (aws, _stub) = place(answer).await?;
+    let mut read = aws.stream("raw").read(&ShardId::new("shardId-000000000000")?, ReadFrom::Start);
+    let mut counts = Vec::new();
+    while counts.last() != Some(&1) {
+        counts.push(read.next().await.unwrap()?.len());
+    }
+    assert_eq!(counts, [0, 0, 0, 1]);
     Ok(())
 }
 

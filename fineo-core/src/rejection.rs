@@ -36,6 +36,8 @@ codes! {
     CsvUnreadable = "csv_unreadable",
     /// The event is larger than the limit.
     EventTooLarge = "event_too_large",
+    /// The record of the event is larger than the staged stream carries: it tells every undeclared name in full.
+    RecordTooLarge = "record_too_large",
     /// The request is larger than the limit.
     RequestTooLarge = "request_too_large",
     /// The request holds more events than the limit.

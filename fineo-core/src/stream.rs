@@ -4,9 +4,9 @@ use std::fmt::{Debug, Display};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt};
 
-use crate::{Durability, Outcome, Position, Result, ShardId, TenantId};
+use crate::{Durability, Error, ErrorKind, Outcome, Position, Result, ShardId, TenantId};
 
 /// What is appended: some tenant's bytes.
 #[derive(Debug, Clone)]
@@ -121,7 +121,8 @@ pub trait Stream: Debug + Display + Send + Sync + 'static {
     /// When the stream cannot be reached.
     async fn shards(&self) -> Result<Vec<Shard>>;
 
-    /// The deliveries of `shard`, in batches of at most a few megabytes. Errors end the stream.
+    /// The deliveries of `shard`, in batches of at most a few megabytes. An empty one says that the read goes on through
+    /// something without entries. Errors end the stream.
     fn read(&self, shard: &ShardId, from: ReadFrom) -> BoxStream<'static, Result<Vec<Delivery>>>;
 
     /// The position of the last entry of `shard`; none when it never held any.
@@ -153,6 +154,31 @@ pub trait Stream: Debug + Display + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// The first position that is left of `shard` where some of the entries behind `after` may have been trimmed; none where
+    /// all of them are there. For someone who knows of an entry behind `after`: else it may wait for one.
+    ///
+    /// # Errors
+    ///
+    /// As [`tail`](Self::tail).
+    async fn gap_behind(&self, shard: &ShardId, after: Position) -> Result<Option<Position>> {
+        let mut deliveries = self.read(shard, ReadFrom::After(after));
+        loop {
+            return match deliveries.next().await {
+                Some(Ok(batch)) if batch.is_empty() => continue,
+                Some(Ok(_)) | None => Ok(None),
+                // What cannot be read is there.
+                Some(Err(error)) if error.kind() == ErrorKind::Corrupt => Ok(None),
+                Some(Err(error)) => first_left(&error).map(Some).ok_or(error),
+            };
+        }
+    }
+
     /// Lets go of the entries of `shard` up to `through`. May keep some of them.
     async fn trim(&self, shard: &ShardId, through: Position) -> Outcome<()>;
+}
+
+/// The first position that is left of a shard, by the error that tells of trimmed entries.
+pub fn first_left(error: &Error) -> Option<Position> {
+    let found = error.context().iter().find(|(name, _)| *name == "first");
+    found.filter(|_| error.kind() == ErrorKind::NotFound).and_then(|(_, text)| text.parse().ok())
 }

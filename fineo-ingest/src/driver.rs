@@ -5,6 +5,7 @@ pub(crate) mod caught;
 pub(crate) mod checkpoint;
 pub(crate) mod cut;
 pub(crate) mod earlier;
+pub(crate) mod expired;
 pub(crate) mod lease;
 pub(crate) mod loss;
 pub(crate) mod parts;

@@ -5,7 +5,7 @@ mod import;
 mod intake;
 mod receipt;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fineo_core::{
@@ -34,6 +34,9 @@ use batch::Batch;
 
 /// How often a request's append is tried before the client hears of it.
 const TRIES_MAX: u32 = 3;
+/// For how long a stream that asks for patience is tried: a shard of a service takes so many events each second, and a request
+/// may have more.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes events in. Cloning is cheap.
 #[derive(Clone)]
@@ -49,7 +52,7 @@ struct Inner {
 }
 
 impl Edge {
-    /// Takes events into `stream`, the raw one.
+    /// Takes events into `stream`, the raw one, within `limits` as far as it carries what is within them.
     pub fn new(
         stream: Arc<dyn Stream>,
         clock: Arc<dyn Clock>,
@@ -57,7 +60,9 @@ impl Edge {
         limits: Limits,
         counters: Arc<Counters>,
     ) -> Self {
-        let retry = Retry::new(Arc::clone(&clock), Arc::clone(&entropy)).with_tries_max(TRIES_MAX);
+        let retry = Retry::new(Arc::clone(&clock), Arc::clone(&entropy));
+        let retry = retry.with_tries_max(TRIES_MAX).with_patience(PATIENCE);
+        let limits = limits.carried_by([&*stream, &*stream]);
         Self(Arc::new(Inner { stream, clock, entropy, limits, counters, retry }))
     }
 
@@ -140,10 +145,7 @@ impl Edge {
                 Err(error) if error.kind() == ErrorKind::StorageFull && !error.may_have_applied() => {
                     rejected.push((index, Rejection::new(Code::StorageFull, "the store has no room: free some")));
                 }
-                Err(error) if error.kind() == ErrorKind::Invalid => {
-                    let message = "the event is larger than an entry of the stream may be";
-                    rejected.push((index, Rejection::new(Code::EventTooLarge, message)));
-                }
+                // The limits are those of the stream: whatever it says is no event's fault.
                 Err(error) => failed.push((index, error)),
             }
         }

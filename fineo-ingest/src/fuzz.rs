@@ -158,7 +158,7 @@ fn envelope(bytes: &[u8]) {
     let delivery = delivery(bytes);
     let schema = std::sync::Arc::new(TenantSchema::empty(&delivery.tenant));
     let schemas = Schemas::from_iter([(delivery.tenant.clone(), schema)]);
-    let mut stage = RawStage::new(Limits::default().fields_max);
+    let mut stage = RawStage::new(Limits::default().fields_max, usize::MAX);
     let outcome = stage.apply(&schemas, std::slice::from_ref(&delivery), std::iter::once(0), 0, true);
     assert_eq!(outcome.forward.len() + outcome.deferred.len() + outcome.errors.len(), 1);
 }

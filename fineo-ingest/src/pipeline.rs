@@ -19,6 +19,7 @@ use crate::{
     Counters, Edge,
     driver::{
         checkpoint::{self, Checkpoint},
+        expired::note_expired,
         parts::{PipelineOptions, PipelineParts, Shared},
         progress::{Progress, Waiting},
         worker::{self, Ended},
@@ -321,14 +322,18 @@ async fn supervise(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let mut finished: HashSet<(Stage, ShardId)> = HashSet::new();
     loop {
         for stage in Stage::ALL {
-            match shared.source(stage).shards().await {
+            let ready = tokio::select! {
+                () = worker::stopped(&mut stop) => break,
+                ready = ready(&shared, stage, &begun, &finished) => ready,
+            };
+            match ready {
                 Ok(shards) => {
-                    for shard in ready(stage, &shards, &begun, &finished) {
+                    for shard in shards {
                         begun.insert((stage, shard.clone()));
                         workers.spawn(worker::run(Arc::clone(&shared), stage, shard, stop.clone()));
                     }
                 }
-                Err(error) => tracing::warn!(%error, %stage, "the shards of a stream cannot be listed"),
+                Err(error) => tracing::warn!(%error, %stage, "no more shards of a stream can be begun just now"),
             }
         }
         tokio::select! {
@@ -364,17 +369,23 @@ async fn supervise(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-fn ready(
+/// The shards that can be read from now on. What was lost of their parents is noted by then.
+async fn ready(
+    shared: &Shared,
     stage: Stage,
-    shards: &[Shard],
     begun: &HashSet<(Stage, ShardId)>,
     finished: &HashSet<(Stage, ShardId)>,
-) -> Vec<ShardId> {
+) -> Result<Vec<ShardId>> {
+    let shards = shared.source(stage).shards().await?;
     let is_there = |id: &ShardId| shards.iter().any(|shard| shard.id == *id);
+    let is_finished = |parent: &ShardId| finished.contains(&(stage, parent.clone()));
     let may_begin = |shard: &&Shard| {
-        let parents_done =
-            shard.parents.iter().all(|parent| finished.contains(&(stage, parent.clone())) || !is_there(parent));
+        let parents_done = shard.parents.iter().all(|parent| is_finished(parent) || !is_there(parent));
         parents_done && !begun.contains(&(stage, shard.id.clone()))
     };
-    shards.iter().filter(may_begin).map(|shard| shard.id.clone()).collect()
+    let ready: Vec<&Shard> = shards.iter().filter(may_begin).collect();
+    if ready.iter().flat_map(|shard| &shard.parents).any(|parent| !is_finished(parent)) {
+        note_expired(shared, stage, &shards).await?;
+    }
+    Ok(ready.into_iter().map(|shard| shard.id.clone()).collect())
 }

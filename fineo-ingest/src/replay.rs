@@ -136,7 +136,7 @@ impl<'a> Replay<'a> {
             schema,
             metrics,
             repaired: Vec::new(),
-            raw: RawStage::new(shared.options.limits.fields_max),
+            raw: shared.raw_stage(),
             staged: HashMap::new(),
             forwarded: Cover::default(),
             report: ReplayReport::default(),

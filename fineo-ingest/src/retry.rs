@@ -9,6 +9,8 @@ use fineo_core::{
 
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LAST_WAIT: Duration = Duration::from_secs(10);
+/// Where some of an append was taken, the rest is tried again within a second: a shard of a service takes so much each second.
+const WAITS_WITH_PROGRESS: u32 = 4;
 /// The most bytes of one append.
 const APPEND_BYTES_MAX: usize = 8 << 20;
 
@@ -18,16 +20,24 @@ pub(crate) struct Retry {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     tries_max: u32,
+    /// For how long a stream that asks for patience is tried beyond that.
+    patience: Duration,
 }
 
 impl Retry {
     /// Tries for ever.
     pub(crate) fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy, tries_max: u32::MAX }
+        Self { clock, entropy, tries_max: u32::MAX, patience: Duration::ZERO }
     }
 
     pub(crate) fn with_tries_max(mut self, tries: u32) -> Self {
         self.tries_max = tries;
+        self
+    }
+
+    /// With patience for a stream that takes no more just now.
+    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -71,15 +81,23 @@ impl Retry {
     pub(crate) async fn append(&self, stream: &dyn Stream, entries: Vec<Entry>) -> Vec<Result<Appended>> {
         let mut done: Vec<Option<Result<Appended>>> = vec![None; entries.len()];
         let mut left: Vec<usize> = (0..entries.len()).collect();
-        let mut tries = 0;
+        let until = self.clock.now().plus_micros(i64::try_from(self.patience.as_micros()).unwrap_or(i64::MAX));
+        let (mut tries, mut waits) = (0, 0);
         while !left.is_empty() {
             let mut again = Vec::new();
             let mut last_error = None;
+            let is_patient = self.clock.now() < until;
+            let is_waited_for = |error: &Error| is_patient && error.kind() == ErrorKind::Throttled;
+            let mut is_try = false;
             for part in parts(stream, &entries, &left) {
                 let batch = part.iter().map(|index| entries[*index].clone()).collect();
                 for (index, outcome) in part.iter().zip(stream.append(batch).await) {
                     match outcome {
                         Outcome::Done(appended) => done[*index] = Some(Ok(appended)),
+                        Outcome::NotDone(error) if is_waited_for(&error) => {
+                            again.push(*index);
+                            last_error = Some(error);
+                        }
                         Outcome::NotDone(error) if !Self::may_pass(&error) || tries + 1 >= self.tries_max => {
                             done[*index] = Some(Err(error));
                         }
@@ -87,17 +105,20 @@ impl Retry {
                             done[*index] = Some(Err(error.and_may_have_applied()));
                         }
                         Outcome::NotDone(error) | Outcome::Unknown(error) => {
+                            is_try = true;
                             again.push(*index);
                             last_error = Some(error);
                         }
                     }
                 }
             }
+            let before = left.len();
             left = again;
             if let Some(error) = last_error {
-                tries += 1;
+                tries += u32::from(is_try);
+                waits = if left.len() < before { waits.min(WAITS_WITH_PROGRESS) } else { waits } + 1;
                 tracing::warn!(%error, entries = left.len(), "an append failed in part, trying the rest again");
-                self.wait(tries, &error).await;
+                self.wait(waits, &error).await;
             }
         }
         let unanswered =

@@ -76,7 +76,12 @@ impl Tap {
     ///
     /// A failure of the stream; open the tap again to go on.
     pub async fn next(&mut self) -> Result<Option<Vec<Delivery>>> {
-        self.deliveries.try_next().await
+        loop {
+            match self.deliveries.try_next().await? {
+                Some(batch) if batch.is_empty() => {}
+                next => return Ok(next),
+            }
+        }
     }
 
     /// The position committed last.

@@ -110,15 +110,15 @@ fn firehose_kind(code: &str) -> Option<ErrorKind> {
     })
 }
 
-/// What codes mean that every service may answer. A denied call is not the fault of any record: it is held until
-/// the policy lets it through.
+/// What codes mean that every service may answer. A denied call is not the fault of any record, nor is what nobody knows: it is
+/// held until it goes through.
 fn common_kind(code: &str, status: u16) -> ErrorKind {
     match code {
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "SlowDown" => ErrorKind::Throttled,
-        "ValidationException" | "InvalidArgumentException" | "SerializationException" => ErrorKind::Invalid,
-        _ if is_denied(code) || is_of_clock(code) || status >= 500 => ErrorKind::Unavailable,
+        "ValidationException" | "InvalidArgumentException" | "UnknownOperationException" => ErrorKind::Invalid,
         _ if status == 429 => ErrorKind::Throttled,
-        _ => ErrorKind::Invalid,
+        // Something on the way may have answered.
+        _ => ErrorKind::Unavailable,
     }
 }
 
@@ -128,6 +128,7 @@ fn is_denied(code: &str) -> bool {
         "AccessDeniedException"
             | "AccessDenied"
             | "UnrecognizedClientException"
+            | "MissingAuthenticationToken"
             | "MissingAuthenticationTokenException"
             | "IncompleteSignature"
             | "InvalidClientTokenId"
@@ -186,7 +187,7 @@ fn answered(
     if is_of_clock(code) {
         error = error.with("hint", "compare this machine's clock with the real time, and look at the secret key");
     }
-    if status >= 500 { error.and_may_have_applied() } else { error }
+    if status >= 500 || status == 408 { error.and_may_have_applied() } else { error }
 }
 
 /// What an error of S3 means.

@@ -132,6 +132,10 @@ impl Stream for KinesisStream {
         tail::tail(self, shard).await
     }
 
+    async fn gap_behind(&self, shard: &ShardId, after: Position) -> Result<Option<Position>> {
+        tail::gap_behind(self, shard, after).await
+    }
+
     /// Retention is the service's own: nothing is let go of, which the contract allows.
     async fn trim(&self, _shard: &ShardId, _through: Position) -> Outcome<()> {
         Outcome::Done(())

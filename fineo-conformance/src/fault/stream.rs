@@ -114,6 +114,10 @@ impl Stream for FaultyStream {
         self.inner.count_after(shard, after).await
     }
 
+    async fn gap_behind(&self, shard: &ShardId, after: Position) -> Result<Option<Position>> {
+        self.inner.gap_behind(shard, after).await
+    }
+
     async fn trim(&self, shard: &ShardId, through: Position) -> Outcome<()> {
         let (inner, shard) = (Arc::clone(&self.inner), shard.clone());
         let fault = self.faults.next(Operation::StreamTrim);

@@ -13,6 +13,7 @@ use fineo_schema::Discovery;
 use super::{
     checkpoint::{self, Checkpoint},
     cut::{Ownership, Pending, cut},
+    expired::settle_parents,
     lease::{self, Claim, Claimed, Lease},
     loss::{Loss, note_loss},
     parts::{PipelineOptions, PipelineParts, Shared},
@@ -55,7 +56,8 @@ pub struct BatchReport {
 /// 4. **Fencing.** Of two calls for one shard at the same time the later one has the shard. The other may repeat its
 ///    effects, which changes nothing, but moves no checkpoint: it fails.
 ///
-/// The caller owes every delivery of a shard, in order: what lies at or before the checkpoint counts as done.
+/// The caller owes every delivery of a shard, in order, and those of a shard's parents before: what lies at or before the
+/// checkpoint counts as done. What was trimmed between that and a batch is a loss, and so are parents that are gone unread.
 pub struct BatchDriver {
     parts: PipelineParts,
     options: PipelineOptions,
@@ -151,7 +153,11 @@ impl BatchDriver {
         let (shared, work) = match kept {
             Some(kept) => (kept.shared, kept.work),
             // Somebody else had the shard, or we failed: this begins as a new process does.
-            None => self.fresh(shard, batch),
+            None => {
+                let fresh = self.fresh(shard, batch);
+                look_back(&fresh.0, self.stage, shard, &checkpoint, &batch[redelivered..]).await?;
+                fresh
+            }
         };
         let pending = Pending::new(self.stage, shard);
         let owned = Ownership::new(self.stage, shard.clone(), lease, checkpoint);
@@ -225,6 +231,33 @@ impl BatchDriver {
     fn kept(&self) -> MutexGuard<'_, HashMap<ShardId, Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Notes what was gone between the checkpoint of a shard and what was delivered next, or before the shard's first delivery.
+async fn look_back(
+    shared: &Shared,
+    stage: Stage,
+    shard: &ShardId,
+    checkpoint: &Checkpoint,
+    next: &[Delivery],
+) -> Result<()> {
+    let source = shared.source(stage);
+    let Some(after) = checkpoint.position else {
+        return settle_parents(shared, stage, shard, &source.shards().await?).await;
+    };
+    if next.is_empty() {
+        return Ok(());
+    }
+    let first = match source.gap_behind(shard, after).await {
+        Ok(Some(first)) => first,
+        Ok(None) => return Ok(()),
+        // What was delivered is the last of a shard that is gone by now.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    tracing::error!(%stage, %shard, %after, %first, "entries were gone before they were read");
+    let first = first.to_string();
+    note_loss(shared, &format!("{stage}/{shard}"), &Loss::trimmed(shard, Some(after), Some(&first))).await
 }
 
 /// One batch on its way.

@@ -26,6 +26,9 @@ struct CheckpointBody {
     /// How many shards of the staged stream were open then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     staged_shards: Option<usize>,
+    /// The key of what is forwarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged_key: Option<u64>,
 }
 
 /// A checkpoint that was read, and where the next version goes.
@@ -70,8 +73,8 @@ impl Checkpoint {
             let shards = forwarded.iter().map(|(shard, position)| Ok((ShardId::new(shard)?, position.parse()?)));
             shards.collect::<Result<Cover>>()
         });
-        let shards = body.staged_shards;
-        let noted = forwarded.transpose()?.map(|forwarded| Noted { forwarded, shards });
+        let (shards, key) = (body.staged_shards, body.staged_key);
+        let noted = forwarded.transpose()?.map(|forwarded| Noted { forwarded, shards, key });
         Ok(Self { subject, version: found.version, position, is_finished: body.is_finished, noted })
     }
 
@@ -110,6 +113,7 @@ impl Checkpoint {
             is_finished,
             forwarded,
             staged_shards: self.noted.as_ref().and_then(|noted| noted.shards),
+            staged_key: self.noted.as_ref().and_then(|noted| noted.key),
         };
         let body: bytes::Bytes = serde_json::to_vec(&body).expect("a checkpoint is plain data").into();
         let (begun, mut tries) = (clock.now(), 0);
@@ -156,19 +160,31 @@ impl Checkpoint {
 ///
 /// `Corrupt`, or a failure of the repository.
 pub async fn archived(repo: &dyn SchemaRepo, pipeline: &str, stage: Stage) -> Result<Cover> {
-    let prefix = format!("checkpoint/{pipeline}/{stage}/");
     let mut cover = Cover::default();
+    for (shard, checkpoint) in of_stage(repo, pipeline, stage).await? {
+        if let Some(position) = checkpoint.position {
+            cover.advance(&shard, position);
+        }
+    }
+    Ok(cover)
+}
+
+/// The checkpoint of each shard on which `stage` has begun, whether or not the shard is still there.
+pub(crate) async fn of_stage(
+    repo: &dyn SchemaRepo,
+    pipeline: &str,
+    stage: Stage,
+) -> Result<BTreeMap<ShardId, Checkpoint>> {
+    let prefix = format!("checkpoint/{pipeline}/{stage}/");
+    let mut found = BTreeMap::new();
     for subject in repo.subjects(None, &prefix).await? {
         let Some((shard, "stage")) = subject.name().strip_prefix(&*prefix).and_then(|rest| rest.rsplit_once('/'))
         else {
             continue;
         };
-        let shard = ShardId::new(shard)?;
-        if let Some(position) = Checkpoint::read(repo, subject.clone()).await?.position {
-            cover.advance(&shard, position);
-        }
+        found.insert(ShardId::new(shard)?, Checkpoint::read(repo, subject.clone()).await?);
     }
-    Ok(cover)
+    Ok(found)
 }
 
 /// Up to where every consumer of `stream` has come on `shard` that has not ended; none when one of them has not begun.

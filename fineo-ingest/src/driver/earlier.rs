@@ -6,9 +6,9 @@ use std::{
 };
 
 use fineo_core::{
-    ContentHash, Cover, Error, ErrorKind, EventId, Position, Result, ShardId, Stream, TenantId, Timestamp,
+    ContentHash, Cover, Error, EventId, Position, Result, ShardId, Stream, TenantId, Timestamp,
     archive::Stage,
-    stream::{Delivery, ReadFrom, Shard},
+    stream::{Delivery, ReadFrom, Shard, first_left},
 };
 use fineo_schema::RecordLayout;
 use foldhash::fast::RandomState;
@@ -18,6 +18,7 @@ use super::{
     checkpoint::{self, Checkpoint},
     loss::damaged,
     parts::Shared,
+    work::key_of,
 };
 use crate::stage::{payload, raw::Tells};
 
@@ -46,13 +47,16 @@ pub(crate) struct Noted {
     pub(crate) forwarded: Cover,
     /// How many of its shards were open then: when they are others, so may be those that records go to.
     pub(crate) shards: Option<usize>,
+    /// The key of what is forwarded: another one may lead to another shard.
+    pub(crate) key: Option<u64>,
 }
 
 impl Noted {
-    /// What is to be noted before anything goes to `shards`, of which `before` may tell some; none where that is all noted.
-    async fn now(shared: &Shared, shards: &[Shard], before: Option<&Self>) -> Result<Option<Self>> {
+    /// What is to be noted before anything goes to `shards` under `key`, of which `before` may tell some; none where that is all
+    /// noted.
+    async fn now(shared: &Shared, shards: &[Shard], key: u64, before: Option<&Self>) -> Result<Option<Self>> {
         let open = shards.iter().filter(|shard| !shard.is_closed).count();
-        if before.is_some_and(|before| before.shards == Some(open)) {
+        if before.is_some_and(|before| before.shards == Some(open) && before.key == Some(key)) {
             return Ok(None);
         }
         let mut forwarded = before.map(|before| before.forwarded.clone()).unwrap_or_default();
@@ -61,7 +65,7 @@ impl Noted {
             forwarded
                 .advance(&shard.id, end(shared, &*shared.parts.staged, &shard.id, None).await?.unwrap_or_default());
         }
-        Ok(Some(Self { forwarded, shards: Some(open) }))
+        Ok(Some(Self { forwarded, shards: Some(open), key: Some(key) }))
     }
 
     /// Behind what a shard of the staged stream may have what this tells of; none where it has nothing of it.
@@ -135,7 +139,7 @@ impl Earlier {
             Some(noted) => Self::read(shared, shard, checkpoint.position, noted, &shards).await?,
             None => Self::default(),
         };
-        Ok((Noted::now(shared, &shards, noted).await?, earlier))
+        Ok((Noted::now(shared, &shards, key_of(shard), noted).await?, earlier))
     }
 
     /// What was forwarded of `shard` of the raw stream behind `position`. Whoever waits for events that are left out waits for
@@ -243,12 +247,6 @@ impl Earlier {
             false => Cover::default(),
         }
     }
-}
-
-/// The first position that is left of a shard, by the error that tells of trimmed ones.
-fn first_left(error: &Error) -> Option<Position> {
-    let found = error.context().iter().find(|(name, _)| *name == "first");
-    found.filter(|_| error.kind() == ErrorKind::NotFound).and_then(|(_, text)| text.parse().ok())
 }
 
 /// The shards that hold what was forwarded behind `forwarded`, and those that took over from them. The others have the records of

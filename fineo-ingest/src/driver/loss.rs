@@ -1,8 +1,8 @@
 //! The record of what is lost: kept in the repository, counted, never silent.
 
 use fineo_core::{
-    Error, Position, Result,
-    repo::{Compared, Keep, Subject, Write},
+    Error, Position, Result, ShardId,
+    repo::{Compared, Keep, Subject, Version, Write},
 };
 
 use super::parts::Shared;
@@ -18,10 +18,19 @@ pub(crate) struct Loss<'a> {
     pub(crate) reason: &'a str,
 }
 
+impl<'a> Loss<'a> {
+    /// What stood behind `after` and was gone before it was read.
+    pub(crate) fn trimmed(shard: &'a ShardId, after: Option<Position>, before: Option<&'a str>) -> Self {
+        Self { shard: shard.as_str(), after, before, reason: "trimmed before it was read" }
+    }
+}
+
+/// What is read again is looked for among so many of the last losses.
+const KNOWN_MAX: usize = 100;
+
 /// Keeps `loss` under `name`, once, and counts it.
 pub(crate) async fn note_loss(shared: &Shared, name: &str, loss: &Loss<'_>) -> Result<()> {
     let parts = &shared.parts;
-    shared.counters.lose();
     let subject = Subject::system(&format!("loss/{}/{name}", shared.options.name), Keep::History)?;
     let body = serde_json::json!({
         "shard": loss.shard,
@@ -30,6 +39,16 @@ pub(crate) async fn note_loss(shared: &Shared, name: &str, loss: &Loss<'_>) -> R
         "reason": loss.reason,
     });
     let body: bytes::Bytes = serde_json::to_vec(&body).expect("a loss is plain data").into();
+    let is_known = || async {
+        let latest = parts.repo.latest(&subject).await?.map(|found| found.version).unwrap_or_default();
+        let first = Version(latest.0.saturating_sub(KNOWN_MAX as u64)).next();
+        let known = parts.repo.history(&subject, first, KNOWN_MAX).await?;
+        Ok(known.iter().any(|known| known.body == body))
+    };
+    if shared.retry.until_done(is_known).await? {
+        return Ok(());
+    }
+    shared.counters.lose();
     let write = || async {
         let latest = parts.repo.latest(&subject).await?;
         if latest.as_ref().is_some_and(|found| found.body == body) {

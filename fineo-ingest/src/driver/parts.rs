@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use fineo_core::{Archive, Clock, Entropy, NearlineStore, SchemaRepo, Stores, Stream, archive::Stage};
 use fineo_schema::{Discovery, SchemaStore};
 
-use crate::{Counters, FiledEvents, Limits, NoFiles, pipeline::Looks, retry::Retry};
+use crate::{Counters, FiledEvents, Limits, NoFiles, pipeline::Looks, retry::Retry, stage::raw::RawStage};
 
 /// The stores that a pipeline works on. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -159,6 +159,11 @@ impl Shared {
             Stage::Raw => &self.parts.raw,
             Stage::Staged => &self.parts.staged,
         }
+    }
+
+    /// A stage raw whose records the staged stream carries.
+    pub(crate) fn raw_stage(&self) -> RawStage {
+        RawStage::new(self.options.limits.fields_max, self.parts.staged.capabilities().entry_bytes_max)
     }
 
     /// How often something is due: a cut, or where others wait for the lease, its renewal.

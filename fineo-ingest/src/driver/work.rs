@@ -21,7 +21,7 @@ use crate::{
     errors::{ErrorRow, rows_of},
     retry::Retry,
 };
-pub(crate) use raw::RawWork;
+pub(crate) use raw::{RawWork, key_of};
 pub(crate) use staged::StagedWork;
 
 /// A batch may have so many failures of ours before the stage stops instead of quarantining.

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use fineo_core::{
     Error, ErrorKind, Position, Result, ShardId,
     archive::Stage,
-    stream::{Delivery, ReadFrom},
+    stream::{Delivery, ReadFrom, first_left},
 };
 use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use super::{
     checkpoint::{self, Checkpoint},
     cut::{Ownership, Pending, keeping, renew},
     earlier::{self, Earlier},
+    expired::note_expired,
     lease::Lease,
     loss::{Loss, damaged, note_loss},
     parts::Shared,
@@ -62,11 +63,11 @@ pub(crate) async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> (ShardId, Stage, Ended) {
     let mut overdue = std::pin::pin!(overdue(&shared, stop.clone()));
-    let mut failures_at_stop = 0;
+    let (mut failures_at_stop, mut may_be_gone) = (0, false);
     loop {
         let worker = Worker { shared: &shared, stage, shard: &shard, stop: stop.clone(), again_to: None, noted: 0 };
         let ended = tokio::select! {
-            ended = caught(worker.once()) => ended,
+            ended = caught(worker.begin(may_be_gone)) => ended,
             () = &mut overdue => {
                 tracing::warn!(%stage, %shard, "a stop was not waited for any longer: the next start does the rest again");
                 return (shard, stage, Ended::Stopped);
@@ -76,6 +77,7 @@ pub(crate) async fn run(
             Ok(ended) => return (shard, stage, ended),
             Err(error) => error,
         };
+        may_be_gone = error.kind() == ErrorKind::NotFound;
         tracing::error!(%error, %stage, %shard, "the stage failed and begins again at its checkpoint");
         shared.progress.failed(stage, &shard, Some(error));
         let has_stopped = *stop.borrow();
@@ -116,6 +118,17 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
+    async fn begin(self, may_be_gone: bool) -> Result<Ended> {
+        if may_be_gone {
+            let shards = self.shared.source(self.stage).shards().await?;
+            if shards.iter().all(|shard| shard.id != *self.shard) {
+                note_expired(self.shared, self.stage, &shards).await?;
+                return Ok(Ended::Finished);
+            }
+        }
+        self.once().await
+    }
+
     async fn once(mut self) -> Result<Ended> {
         let shared = self.shared;
         let claimed = claim(shared, self.stage, self.shard, &mut self.stop).await?;
@@ -264,7 +277,7 @@ impl Worker<'_> {
                     }
                     Some(Err(error)) => match damaged(&error) {
                         Some((_, last)) => break Left::Damaged(error, last),
-                        None if is_trimmed(&error) => break Left::Trimmed(error),
+                        None if first_left(&error).is_some() => break Left::Trimmed(error),
                         None => return Err(error),
                     },
                     Some(Ok(batch)) => {
@@ -363,9 +376,9 @@ impl Worker<'_> {
 
     /// Keeps the record of entries that were gone before they were read.
     async fn note_trimmed(&self, after: Option<Position>, error: &Error) -> Result<()> {
-        let first = error.context().iter().find(|(name, _)| *name == "first").map(|(_, value)| value.as_str());
         tracing::error!(%error, stage = %self.stage, shard = %self.shard, "entries were gone before they were read");
-        self.note(Loss { shard: self.shard.as_str(), after, before: first, reason: "trimmed before it was read" }).await
+        let first = first_left(error).map(|first| first.to_string());
+        self.note(Loss::trimmed(self.shard, after, first.as_deref())).await
     }
 
     /// Keeps the record of entries that cannot be read any more; what lies behind them goes on.
@@ -378,8 +391,4 @@ impl Worker<'_> {
     async fn note(&self, loss: Loss<'_>) -> Result<()> {
         note_loss(self.shared, &format!("{}/{}", self.stage, self.shard), &loss).await
     }
-}
-
-fn is_trimmed(error: &Error) -> bool {
-    error.kind() == ErrorKind::NotFound && error.context().iter().any(|(name, _)| *name == "first")
 }

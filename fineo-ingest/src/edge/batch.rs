@@ -5,7 +5,10 @@ use fineo_core::{Entropy, TenantId, Timestamp, stream::Entry};
 
 use crate::envelope::{self, Circumstances, Format};
 
-/// Events to be appended together. They go to one shard, in order.
+/// So many events in a row stay together: a shard of a service takes so many at a time.
+const EVENTS_TOGETHER: u64 = 500;
+
+/// Events to be appended together. Those in a row go to one shard, in order.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'a> {
     events: Vec<Event<'a>>,
@@ -63,7 +66,7 @@ impl<'a> Batch<'a> {
         let chance = u128::from_be_bytes(entropy.id());
         let first_id = self.first_id.unwrap_or(chance);
         #[expect(clippy::cast_possible_truncation, reason = "any bits of chance will do")]
-        let key = chance as u64;
+        let first_key = chance as u64;
         let mut buffer = BytesMut::with_capacity(self.bytes);
         let mut ends = Vec::with_capacity(self.events.len());
         for event in &self.events {
@@ -75,9 +78,10 @@ impl<'a> Batch<'a> {
         }
         let buffer = buffer.freeze();
         let mut start = 0;
-        let entries = self.events.iter().zip(ends).map(|(event, end)| {
+        let entries = self.events.iter().zip(ends).zip(0_u64..).map(|((event, end), index)| {
             let payload = buffer.slice(start..end);
             start = end;
+            let key = first_key.wrapping_add(index / EVENTS_TOGETHER);
             Entry { tenant: event.tenant.clone(), key, payload }
         });
         entries.collect()

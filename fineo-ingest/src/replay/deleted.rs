@@ -49,7 +49,7 @@ impl<'a> Deleted<'a> {
             tenant: &request.tenant,
             today: Arc::clone(today),
             by_name,
-            raw: RawStage::new(shared.options.limits.fields_max),
+            raw: shared.raw_stage(),
             recorded: None,
             holders: Holders::new(shared, request, today),
         }

@@ -132,7 +132,7 @@ impl<'a> Doubts<'a> {
         request: &'a ReplayRequest,
         today: &Arc<TenantSchema>,
     ) -> Self {
-        let raw = RawStage::new(pipeline.shared().options.limits.fields_max);
+        let raw = pipeline.shared().raw_stage();
         Self {
             pipeline,
             files,

@@ -67,6 +67,8 @@ pub(crate) struct RawOutcome {
 pub(crate) struct RawStage {
     tenants: Tenants,
     fields_max: usize,
+    /// The most bytes of an entry of the staged stream.
+    record_bytes_max: usize,
     scratch: Scratch,
 }
 
@@ -117,8 +119,8 @@ impl From<Rejection> for Stop {
 }
 
 impl RawStage {
-    pub(crate) fn new(fields_max: usize) -> Self {
-        Self { tenants: Tenants::default(), fields_max, scratch: Scratch::default() }
+    pub(crate) fn new(fields_max: usize, record_bytes_max: usize) -> Self {
+        Self { tenants: Tenants::default(), fields_max, record_bytes_max, scratch: Scratch::default() }
     }
 
     /// Reads those of `deliveries` that `wanted` names. `key` is the key of the entries to forward;
@@ -145,7 +147,12 @@ impl RawStage {
             while let Some(index) = wanted.next_if(|index| deliveries[*index].tenant == *tenant) {
                 let start = self.scratch.out.len();
                 let read = state.read(&deliveries[index], &mut self.scratch, self.fields_max, may_discover);
-                match read {
+                let bytes = self.scratch.out.len() - start;
+                let carried = read.and_then(|read| {
+                    check_carried(bytes, self.record_bytes_max)?;
+                    Ok(read)
+                });
+                match carried {
                     Ok((time, elsewhere)) => {
                         if !elsewhere.is_empty() {
                             outcome.elsewhere.push((places.len(), elsewhere));
@@ -173,6 +180,17 @@ impl RawStage {
         }));
         outcome
     }
+}
+
+/// Whether the staged stream carries a record: an event may become larger by names that stand once in it and often in the record.
+fn check_carried(bytes: usize, bytes_max: usize) -> Result<(), Rejection> {
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    let message = format!(
+        "with every name in full the event has {bytes} bytes, at most {bytes_max} are carried: send shorter or fewer names"
+    );
+    Err(Rejection::new(Code::RecordTooLarge, message))
 }
 
 /// Each name once, in the order of first sight: that is the order in which metrics are discovered.

@@ -28,7 +28,7 @@ const EVENTS: &str = r#"{"metrictype":"m","timestamp":1,"a":1,"b":23}
 {"metrictype":"m","timestamp":"soon"}
 {"metrictype":"n","timestamp":2,"x":{"y":"z"}}"#;
 
-fn edge(world: &World) -> Edge {
+pub(crate) fn edge(world: &World) -> Edge {
     let raw: Arc<dyn Stream> = Arc::new(world.raw.clone());
     Edge::new(raw, Arc::new(SystemClock), Arc::new(SeededEntropy::new(3)), Limits::default(), Arc::default())
 }
@@ -44,7 +44,7 @@ fn driver(parts: PipelineParts, stage: Stage) -> BatchDriver {
 }
 
 /// All that is in the only shard of `stream`.
-async fn everything(stream: &MemoryStream) -> (ShardId, Vec<Delivery>) {
+pub(crate) async fn everything(stream: &MemoryStream) -> (ShardId, Vec<Delivery>) {
     let shard = stream.shards().await.unwrap().remove(0).id;
     let Some(tail) = stream.tail(&shard).await.unwrap() else { return (shard, Vec::new()) };
     let mut read = stream.read(&shard, fineo_core::stream::ReadFrom::Start);
@@ -336,4 +336,20 @@ async fn of_two_losses_that_are_noted_at_once_neither_is_forgotten() {
         .collect();
     befores.sort();
     assert_eq!(befores, [1_u64, 2].map(|number| format!("\"{}\"", Position::from(number))));
+}
+
+#[tokio::test]
+async fn losses_that_come_again_together_are_noted_and_counted_once() {
+    // D8
+    let world = World::new();
+    let shard = ShardId::new("s0").unwrap();
+    let driver = driver(world.parts(), Stage::Raw);
+    for _ in 0..3 {
+        for number in [1_u64, 2, 3] {
+            driver.pass_over(&shard, Position::from(number), "no entry").await.unwrap();
+        }
+    }
+    let subject = Subject::system("loss/main/raw/s0", Keep::History).unwrap();
+    let kept = world.repo.history(&subject, Version::NONE.next(), 10).await.unwrap();
+    assert_eq!((kept.len(), driver.counters().losses()), (3, 3));
 }

@@ -25,7 +25,7 @@ fn codes_of_dynamodb_say_what_to_do() {
         (400, "ValidationException", ErrorKind::Invalid),
         (400, "AccessDeniedException", ErrorKind::Unavailable),
         (400, "ExpiredTokenException", ErrorKind::Unavailable),
-        (400, "SomethingNew", ErrorKind::Invalid),
+        (400, "SomethingNew", ErrorKind::Unavailable),
         (500, "InternalServerError", ErrorKind::Unavailable),
         (503, "none", ErrorKind::Unavailable),
     ] {
@@ -45,6 +45,13 @@ fn codes_of_kinesis_say_what_to_do() {
         (400, "ResourceInUseException", ErrorKind::AlreadyExists),
         (400, "InvalidArgumentException", ErrorKind::Invalid),
         (403, "InvalidSignatureException", ErrorKind::Unavailable),
+        (400, "SerializationException", ErrorKind::Unavailable),
+        (403, "MissingAuthenticationToken", ErrorKind::Unavailable),
+        (403, "none", ErrorKind::Unavailable),
+        (407, "none", ErrorKind::Unavailable),
+        (408, "none", ErrorKind::Unavailable),
+        (413, "none", ErrorKind::Unavailable),
+        (429, "none", ErrorKind::Throttled),
         (500, "InternalFailure", ErrorKind::Unavailable),
     ] {
         assert_eq!(kinesis(status, code).kind(), kind, "{status} {code}");

@@ -16,7 +16,7 @@ use fineo_core::{
 };
 use futures::stream::BoxStream;
 
-use super::{KinesisStream, fan_out::Subscription, sequence, shards};
+use super::{KinesisStream, fan_out::Subscription, plan, sequence, shards};
 use crate::{failure, retry::Backoff};
 
 /// The least time between two reads of one shard: AWS grants five a second to all readers together.
@@ -39,6 +39,10 @@ pub(super) fn deliveries(
     let batches = try_stream! {
         let mut reader = Reader::new(stream, shard, Begin::of(from)).with_fan_out();
         while let Some(page) = reader.next().await? {
+            // On its way through a stretch without records it says that it goes on.
+            if page.deliveries.is_empty() && !page.is_last {
+                yield Vec::new();
+            }
             for batch in batches(page.deliveries) {
                 yield batch;
             }
@@ -92,6 +96,13 @@ pub(super) struct Page {
     pub(super) is_last: bool,
 }
 
+/// Records in a row that something else wrote to the stream.
+struct Foreign {
+    error: Error,
+    from: Position,
+    to: Position,
+}
+
 fn arrived(records: &[Record]) -> i64 {
     let last = records.last().and_then(|record| record.approximate_arrival_timestamp());
     last.and_then(|arrived| arrived.to_millis().ok()).unwrap_or_default()
@@ -115,6 +126,10 @@ pub(super) struct Reader {
     subscription: Option<Subscription>,
     /// Whether they are pushed by now.
     is_pushed: bool,
+    /// Whether records that are not ours are left out unseen.
+    passes_foreign: bool,
+    /// What is told once the records before those that are not ours are delivered.
+    foreign: Option<Error>,
 }
 
 impl Reader {
@@ -131,6 +146,8 @@ impl Reader {
             records_max,
             subscription: None,
             is_pushed: false,
+            passes_foreign: false,
+            foreign: None,
         }
     }
 
@@ -146,8 +163,22 @@ impl Reader {
         self
     }
 
+    /// Past records that are not ours: for who looks where entries end.
+    pub(super) fn past_foreign(mut self) -> Self {
+        self.passes_foreign = true;
+        self
+    }
+
+    /// Whether the record that it begins behind was there.
+    pub(super) fn is_joined(&self) -> bool {
+        self.is_joined
+    }
+
     /// The next page, perhaps empty; none behind the last record of a closed shard.
     pub(super) async fn next(&mut self) -> Result<Option<Page>> {
+        if let Some(error) = self.foreign.take() {
+            return Err(error);
+        }
         if self.is_ended {
             return Ok(None);
         }
@@ -198,34 +229,54 @@ impl Reader {
         }
     }
 
-    /// The records behind the one that the reader begins behind.
+    /// The records behind the one that the reader begins behind, up to those that are not ours.
     fn accept(&mut self, records: &[Record]) -> Result<Vec<Delivery>> {
         let before = match self.begin {
             Begin::Behind(before) => Some(before),
             Begin::Oldest | Begin::At(_) => None,
         };
         let mut deliveries = Vec::with_capacity(records.len());
+        let mut foreign: Option<Foreign> = None;
         for record in records {
             let position = sequence::position(record.sequence_number())?;
+            let tenant = plan::tenant(record.partition_key().unwrap_or_default());
             if let Some(before) = before {
                 if position <= before {
                     // Something at or before it is still there: so nothing behind it was trimmed.
                     self.is_joined = true;
-                    self.stream.saw(&self.shard, position);
+                    if tenant.is_ok() {
+                        self.stream.saw(&self.shard, position);
+                    }
                     continue;
                 }
                 if !self.is_joined {
                     return Err(self.gap(before, position));
                 }
             }
-            let payload = Bytes::copy_from_slice(record.data().as_ref());
-            deliveries.push(super::delivery(record.partition_key().unwrap_or_default(), position, payload)?);
+            match tenant {
+                Ok(tenant) if foreign.is_none() => {
+                    let payload = Bytes::copy_from_slice(record.data().as_ref());
+                    deliveries.push(Delivery { tenant, position, payload });
+                }
+                Ok(_) => break,
+                Err(_) if self.passes_foreign => {}
+                Err(error) => {
+                    let from = foreign.map_or(position, |before| before.from);
+                    foreign = Some(Foreign { error, from, to: position });
+                }
+            }
         }
         if let Some(last) = deliveries.last() {
             self.stream.saw(&self.shard, last.position);
             // After an expired iterator the reader joins where it has read to.
             (self.begin, self.is_joined) = (Begin::Behind(last.position), true);
         }
+        let Some(Foreign { error, from, to }) = foreign else { return Ok(deliveries) };
+        let error = error.with("shard", &self.shard).with("from", from).with("to", to);
+        if deliveries.is_empty() {
+            return Err(error);
+        }
+        self.foreign = Some(error);
         Ok(deliveries)
     }
 

@@ -1,6 +1,6 @@
 //! The last position of a shard, which Kinesis does not tell: the time in which it is is halved until little is left to read.
 
-use fineo_core::{ErrorKind, Position, Result, ShardId};
+use fineo_core::{ErrorKind, Position, Result, ShardId, stream::first_left};
 
 use super::{
     KinesisStream,
@@ -16,7 +16,7 @@ const UNANSWERED_MAX: usize = 2;
 
 pub(super) async fn tail(stream: &KinesisStream, shard: &ShardId) -> Result<Option<Position>> {
     if let Some(seen) = stream.last_seen(shard) {
-        let behind = Reader::new(stream.clone(), shard.clone(), Begin::Behind(seen));
+        let behind = Reader::new(stream.clone(), shard.clone(), Begin::Behind(seen)).past_foreign();
         match last(stream, shard, behind).await {
             Ok(found) => return Ok(Some(found.unwrap_or(seen).max(seen))),
             // What was seen last is trimmed by now.
@@ -29,7 +29,7 @@ pub(super) async fn tail(stream: &KinesisStream, shard: &ShardId) -> Result<Opti
 }
 
 fn tried(stream: &KinesisStream, shard: &ShardId, begin: Begin) -> Reader {
-    Reader::new(stream.clone(), shard.clone(), begin).with_records_max(TRIED_RECORDS)
+    Reader::new(stream.clone(), shard.clone(), begin).past_foreign().with_records_max(TRIED_RECORDS)
 }
 
 /// The last record that `reader` would come to.
@@ -56,6 +56,20 @@ async fn last(stream: &KinesisStream, shard: &ShardId, reader: Reader) -> Result
         }
     }
     met.read_to_end().await.map(Some)
+}
+
+/// The first record that is left where the one at `after` is gone, and perhaps others behind it; reads hardly more than that one.
+pub(super) async fn gap_behind(stream: &KinesisStream, shard: &ShardId, after: Position) -> Result<Option<Position>> {
+    let begin = Begin::Behind(after);
+    let mut reader = Reader::new(stream.clone(), shard.clone(), begin).past_foreign().with_records_max(1);
+    while !reader.is_joined() {
+        match reader.next().await {
+            Ok(Some(page)) if !page.is_last => {}
+            Ok(_) => break,
+            Err(error) => return first_left(&error).map(Some).ok_or(error),
+        }
+    }
+    Ok(None)
 }
 
 /// The age, in milliseconds, to try between two that are known: of the youngest first, then the mean of their orders of

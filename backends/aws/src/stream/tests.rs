@@ -71,6 +71,22 @@ fn small_keys_spread_over_the_whole_range() {
     assert_eq!(quarters.len(), 4);
 }
 
+// N9: what raw shards forward under their numbers uses every shard of a staged stream that has as many.
+#[test]
+fn numbers_in_a_row_use_all_shards_alike() {
+    for shards in [1_u128, 2, 4, 8, 16] {
+        for first in [0, 16, 48] {
+            let numbers = first..first + u64::try_from(shards).unwrap();
+            let places = numbers.map(|number| (hash_key(number).parse::<u128>().unwrap() >> 64) * shards >> 64);
+            assert_eq!(
+                places.collect::<std::collections::BTreeSet<_>>().len() as u128,
+                shards,
+                "{shards} from {first}"
+            );
+        }
+    }
+}
+
 // N1: the code of each record decides, whatever the number of failures in the answer says.
 #[test]
 fn a_record_is_done_only_with_a_number_and_without_a_code() {

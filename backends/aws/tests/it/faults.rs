@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use fineo_backend_aws::{Aws, Endpoints};
 use fineo_core::{
-    ErrorKind, Outcome, Result, SchemaRepo, ShardId, Stream, TenantId, Timestamp,
+    ErrorKind, Outcome, Position, Result, SchemaRepo, ShardId, Stream, TenantId, Timestamp,
     repo::{Compared, Keep, Subject, Version, Write},
     stream::{Entry, ReadFrom},
 };
@@ -19,10 +19,13 @@ use crate::{
 
 /// The trials with a stub; they need no emulator.
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-    let cases: [(&str, Run); 9] = [
+    let cases: [(&str, Run); 12] = [
         ("aws, N1: records fail one by one, whatever their number is said to be", || Box::pin(partly_put())),
         ("aws, N11: an append without an answer is unknown and was sent once", || Box::pin(lost_append())),
         ("aws: an expired iterator begins anew behind what was read", || Box::pin(expired())),
+        ("aws, N4: records that are not ours are told by themselves, and end nothing", || Box::pin(foreign())),
+        ("aws: a read through a stretch without records says that it goes on", || Box::pin(sparse())),
+        ("aws, D8: a gap behind a record is found by reading one", || Box::pin(gap())),
         ("aws, N1: only items left unprocessed are sent again", || Box::pin(unprocessed())),
         ("aws, N11: a transaction that meets itself was written", || Box::pin(own_transaction())),
         ("aws, N11: a transaction without an answer is looked for", || Box::pin(lost_transaction())),
@@ -122,6 +125,95 @@ async fn expired() -> Result<()> {
     let calls = stub.calls();
     let (_, again) = calls.iter().rfind(|(name, _)| name == "GetShardIterator").unwrap();
     assert_eq!(again["StartingSequenceNumber"], "7");
+    Ok(())
+}
+
+async fn foreign() -> Result<()> {
+    // Two that something else wrote are between ours, and one is the last.
+    let record = |number: u64| {
+        let key = if [3, 4, 6].contains(&number) { "a b" } else { "acme" };
+        json!({ "SequenceNumber": number.to_string(), "PartitionKey": key, "Data": "eA==", "ApproximateArrivalTimestamp": 1 })
+    };
+    let answer: Answer = Box::new(move |operation, arguments| match operation {
+        "GetShardIterator" => {
+            let first = arguments["StartingSequenceNumber"].as_str().unwrap_or("1");
+            (200, json!({ "ShardIterator": first }))
+        }
+        _ => {
+            let first: u64 = arguments["ShardIterator"].as_str().unwrap().parse().unwrap();
+            let records: Vec<Value> = (first..=6).map(record).collect();
+            (200, json!({ "Records": records, "NextShardIterator": "7", "MillisBehindLatest": 0 }))
+        }
+    });
+    let (aws, _stub) = place(answer).await?;
+    let (stream, shard) = (aws.stream("raw"), ShardId::new("shardId-000000000000")?);
+    let (mut told, mut from) = (Vec::new(), ReadFrom::Start);
+    while told.len() < 5 {
+        let mut read = stream.read(&shard, from);
+        while let Some(next) = read.next().await {
+            match next {
+                Ok(batch) => told.extend(batch.iter().map(|delivery| format!("ours {}", delivery.position))),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                    let said = |wanted| error.context().iter().find(|(name, _)| *name == wanted).unwrap().1.clone();
+                    told.push(format!("{} to {}", said("from"), said("to")));
+                    from = ReadFrom::After(said("to").parse()?);
+                }
+            }
+        }
+    }
+    let at = |number: u64| Position::from(number).to_string();
+    let ours = |number: u64| format!("ours {}", at(number));
+    let foreign = |first: u64, last: u64| format!("{} to {}", at(first), at(last));
+    assert_eq!(told, [ours(1), ours(2), foreign(3, 4), ours(5), foreign(6, 6)][..]);
+    // Who looks for the end finds the last of ours, whether or not he has read.
+    for stream in [&stream, &Aws::connect(aws.options().clone()).await?.stream("raw")] {
+        assert_eq!(stream.tail(&shard).await?, Some(Position::from(5)));
+    }
+    Ok(())
+}
+
+async fn sparse() -> Result<()> {
+    // Nobody wrote for long: Kinesis answers page after page without a record.
+    let answer: Answer = Box::new(move |operation, arguments| match operation {
+        "GetShardIterator" => (200, json!({ "ShardIterator": "0" })),
+        _ => {
+            let page: u64 = arguments["ShardIterator"].as_str().unwrap().parse().unwrap();
+            let record = json!({ "SequenceNumber": "9", "PartitionKey": "acme", "Data": "eA==", "ApproximateArrivalTimestamp": 1 });
+            let (records, behind) = if page == 3 { (vec![record], 0) } else { (Vec::new(), 3 - page.min(3)) };
+            let next = (page + 1).to_string();
+            (200, json!({ "Records": records, "NextShardIterator": next, "MillisBehindLatest": behind }))
+        }
+    });
+    let (aws, _stub) = place(answer).await?;
+    let mut read = aws.stream("raw").read(&ShardId::new("shardId-000000000000")?, ReadFrom::Start);
+    let mut counts = Vec::new();
+    while counts.last() != Some(&1) {
+        counts.push(read.next().await.unwrap()?.len());
+    }
+    assert_eq!(counts, [0, 0, 0, 1]);
+    Ok(())
+}
+
+async fn gap() -> Result<()> {
+    // The first five are trimmed.
+    let record = |number: u64| json!({ "SequenceNumber": number.to_string(), "PartitionKey": "acme", "Data": "eA==", "ApproximateArrivalTimestamp": 1 });
+    let answer: Answer = Box::new(move |operation, arguments| match operation {
+        "GetShardIterator" => (200, json!({ "ShardIterator": arguments["StartingSequenceNumber"] })),
+        _ => {
+            let first: u64 = arguments["ShardIterator"].as_str().unwrap().parse().unwrap();
+            let limit = arguments["Limit"].as_u64().unwrap();
+            let records: Vec<Value> = (first.max(6)..=20).take(usize::try_from(limit).unwrap()).map(record).collect();
+            (200, json!({ "Records": records, "NextShardIterator": "21", "MillisBehindLatest": 1 }))
+        }
+    });
+    let (aws, stub) = place(answer).await?;
+    let (stream, shard) = (aws.stream("raw"), ShardId::new("shardId-000000000000")?);
+    for (after, first) in [(5_u64, Some(6_u64)), (6, None), (19, None)] {
+        assert_eq!(stream.gap_behind(&shard, Position::from(after)).await?, first.map(Position::from), "{after}");
+    }
+    let calls = stub.calls();
+    assert!(calls.len() == 6 && calls.iter().all(|(name, of)| name != "GetRecords" || of["Limit"] == 1), "{calls:?}");
     Ok(())
 }
 

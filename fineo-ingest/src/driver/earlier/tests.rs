@@ -119,7 +119,7 @@ async fn what_another_process_settled_is_noted_too() {
     let other = streams.start(PipelineOptions::default().with_runs_stages(false)).await;
     let staged = ShardId::new("s0").unwrap();
     let forwarded = Cover::from_iter([(staged.clone(), Position::ZERO)]);
-    let settled = settled(other.shared(), &Noted { forwarded, shards: Some(1) }).await.unwrap();
+    let settled = settled(other.shared(), &Noted { forwarded, shards: Some(1), key: Some(0) }).await.unwrap();
     assert_eq!(settled.last(&staged), Some(Position::from(10)));
 }
 
@@ -136,7 +136,7 @@ async fn nobody_waits_for_a_shard_that_was_trimmed_from_its_beginning_on() {
     let subject = checkpoint::subject(&shared.options.name, "raw", "stage", &raw).unwrap();
     let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await.unwrap();
     let forwarded = Cover::from_iter([(staged, Position::ZERO)]);
-    checkpoint.noted = Some(Noted { forwarded, shards: Some(1) });
+    checkpoint.noted = Some(Noted { forwarded, shards: Some(1), key: Some(key_of(&raw)) });
     let begun = streams.clock.now();
     let (noted, earlier) = Earlier::begin(shared, &raw, &checkpoint).await.unwrap();
     assert_eq!((noted, earlier.entries.len()), (None, 0));
@@ -153,9 +153,24 @@ async fn a_shard_that_was_not_there_before_is_noted_before_anything_goes_there()
     let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await.unwrap();
     // A directory that was opened with other shards: none took over from the one that records went to.
     let other = Cover::from_iter([(ShardId::new("s7").unwrap(), Position::from(5))]);
-    checkpoint.noted = Some(Noted { forwarded: other.clone(), shards: Some(8) });
+    checkpoint.noted = Some(Noted { forwarded: other.clone(), shards: Some(8), key: Some(0) });
     let (noted, _) = Earlier::begin(shared, &ShardId::new("s0").unwrap(), &checkpoint).await.unwrap();
     let mut forwarded = other;
     forwarded.advance(&ShardId::new("s0").unwrap(), Position::ZERO);
-    assert_eq!(noted, Some(Noted { forwarded, shards: Some(1) }));
+    assert_eq!(noted, Some(Noted { forwarded, shards: Some(1), key: Some(0) }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_another_key_may_lead_to_is_noted_before_anything_goes_there() {
+    let streams = Streams::new();
+    let pipeline = streams.start(PipelineOptions::default().with_runs_stages(false)).await;
+    let (shared, raw) = (pipeline.shared(), ShardId::new("s1").unwrap());
+    let subject = checkpoint::subject(&shared.options.name, "raw", "stage", &raw).unwrap();
+    let mut checkpoint = Checkpoint::read(&*shared.parts.repo, subject).await.unwrap();
+    let other = Cover::from_iter([(ShardId::new("s7").unwrap(), Position::from(5))]);
+    for (key, is_noted) in [(None, true), (Some(7), true), (Some(1), false)] {
+        checkpoint.noted = Some(Noted { forwarded: other.clone(), shards: Some(1), key });
+        let (noted, _) = Earlier::begin(shared, &raw, &checkpoint).await.unwrap();
+        assert_eq!(noted.is_some_and(|noted| noted.forwarded.last(&ShardId::new("s0").unwrap()).is_some()), is_noted);
+    }
 }

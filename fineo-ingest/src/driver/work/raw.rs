@@ -6,7 +6,7 @@ use std::{
 };
 
 use fineo_core::{
-    Code, Error, ErrorKind, Rejection, Result, ShardId, TenantId, Timestamp,
+    Error, Result, ShardId, TenantId, Timestamp,
     archive::Stage,
     stream::{Appended, Delivery, Entry},
 };
@@ -18,7 +18,6 @@ use crate::{
     cover::Forwarded,
     driver::{earlier::Earlier, lease::Held, parts::Shared},
     envelope,
-    errors::{ErrorClass, ErrorRow},
     stage::raw::{RawOutcome, RawStage, Schemas, distinct},
 };
 
@@ -42,11 +41,19 @@ pub(crate) struct RawWork {
     key: u64,
 }
 
+/// The key of what a raw shard forwards: its number, for streams spread small numbers evenly.
+pub(crate) fn key_of(shard: &ShardId) -> u64 {
+    let number = shard.as_str().rsplit(|char: char| !char.is_ascii_digit()).next().and_then(|text| text.parse().ok());
+    number.unwrap_or_else(|| {
+        let hash = blake3::hash(shard.as_str().as_bytes());
+        hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    })
+}
+
 impl RawWork {
     pub(crate) fn new(shared: Arc<Shared>, shard: ShardId) -> Self {
-        let hash = blake3::hash(shard.as_str().as_bytes());
-        let key = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let stage = RawStage::new(shared.options.limits.fields_max);
+        let key = key_of(&shard);
+        let stage = shared.raw_stage();
         Self { shared, shard, stage, earlier: Earlier::default(), held: None, key }
     }
 
@@ -76,9 +83,9 @@ impl RawWork {
                 Some(wanted) => self.stage.apply(&schemas, batch, wanted.iter().copied(), self.key, may_discover),
             };
             leave_out_rows(&self.shared, &mut outcome).await?;
-            let RawOutcome { forward, passed: indexes, errors, missing_metrics, deferred, .. } = outcome;
+            let RawOutcome { forward, errors, missing_metrics, deferred, .. } = outcome;
             passed.errors.extend(errors);
-            self.forward(forward, &indexes, batch, &mut passed).await?;
+            self.forward(forward, &mut passed).await?;
             if deferred.is_empty() {
                 break;
             }
@@ -180,31 +187,16 @@ impl RawWork {
         looks.buffer_unordered(LOOKS_AT_ONCE).for_each(|()| std::future::ready(())).await;
     }
 
-    /// Appends `entries`, which are those of the deliveries that `indexes` names.
-    async fn forward(
-        &mut self,
-        entries: Vec<Entry>,
-        indexes: &[usize],
-        batch: &[Delivery],
-        passed: &mut Passed,
-    ) -> Result<()> {
+    async fn forward(&mut self, entries: Vec<Entry>, passed: &mut Passed) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
         let outcomes = self.append(entries).await?;
         self.shared.progress.forwarded_more(outcomes.len());
         let mut forwarded = Forwarded::default();
-        for (index, outcome) in indexes.iter().zip(outcomes) {
-            match outcome {
-                Ok(appended) => forwarded.advance(appended),
-                // The record is larger than an entry may be. Every other failure is the stream's, not the event's.
-                Err(error) if error.kind() == ErrorKind::Invalid => {
-                    let message = format!("the staged stream did not take the record: {error}");
-                    let rejection = Rejection::new(Code::Internal, message);
-                    passed.errors.push(ErrorRow::of_raw(&batch[*index], ErrorClass::Commit, rejection, None));
-                }
-                Err(error) => return Err(error),
-            }
+        for outcome in outcomes {
+            // Stage raw refuses what is too large for an entry: a failure is the stream's, not the event's.
+            forwarded.advance(outcome?);
         }
         passed.forwarded.merge(&forwarded.cover());
         Ok(())

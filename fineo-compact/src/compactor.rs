@@ -25,7 +25,7 @@ use crate::{
     behind::{self, AllBehind, BEHIND_MAX},
     expire,
     progress::Progress,
-    tenant::{Ran, Segment, TenantRun, before},
+    tenant::{Ran, Segment, TenantRun},
     upkeep::Due,
     waiting,
 };
@@ -163,12 +163,11 @@ impl Compactor {
         if everybody.reached.includes(done) && everybody.behind == behind && !is_expiring {
             return Ok(());
         }
-        everybody.advance_beside(done, behind, now);
+        everybody.advance_beside(done, behind, now, self.options.retire_after());
         everybody.retired = everybody.cover.clone();
         if is_expiring {
-            let wait = self.options.pin_for.max(self.options.retain_for);
             // What those lack who are behind is not among it.
-            let in_files = everybody.cover_at(before(now, wait));
+            let in_files = everybody.cover_for(self.options.retire_after(), now);
             match expire::expire(&self.parts, &self.options, &in_files, report).await {
                 Ok(()) => everybody.upkeep.expired_at = now.micros(),
                 // What was compacted is noted all the same.
@@ -335,8 +334,7 @@ impl Compactor {
         if self.parts.notifier.is_some() && !progress.untold.is_empty() {
             return Ok(true);
         }
-        let wait = self.options.pin_for.max(self.options.retain_for);
-        let due = progress.cover_at(before(self.parts.clock.now(), wait));
+        let due = progress.cover_for(self.options.retire_after(), self.parts.clock.now());
         let is_due = !due.is_empty() && !progress.retired.includes(&due);
         let schema = self.parts.schemas.snapshot(tenant).await?;
         let upkeep = Due::of(&progress.upkeep, &schema, &self.options, self.parts.clock.now());

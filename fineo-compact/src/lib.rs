@@ -15,6 +15,7 @@ mod entry;
 mod expire;
 mod filed;
 mod files;
+mod former;
 mod intake;
 mod job;
 mod known;

@@ -102,6 +102,11 @@ pub struct CompactOptions {
 impl CompactOptions {
     /// So few new records of a tenant wait where compaction runs again and again ([`CompactOptions::few_records`]).
     pub const FEW_RECORDS: u64 = 1_000;
+
+    /// Rows leave the nearline store so long after they were compacted: no query needs them there, and no producer sends them again.
+    pub(crate) fn retire_after(&self) -> Duration {
+        self.pin_for.max(self.retain_for)
+    }
 }
 
 impl Default for CompactOptions {

@@ -1,6 +1,9 @@
 //! Up to where a tenant's records, or everybody's, were compacted, and when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use fineo_core::{
     Cover, Error, ErrorKind, Position, Result, SchemaRepo, ShardId, TenantId, Timestamp,
@@ -11,12 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     FailedTenant,
     behind::{AllBehind, Behind, lowest},
+    former::Former,
+    tenant::before,
     undelivered::Gap,
     untold::Untold,
 };
-
-/// So many former covers are kept; older ones count as the oldest kept.
-const FORMER_MAX: usize = 48;
 
 /// A cover as JSON.
 type CoverBody = BTreeMap<String, String>;
@@ -84,7 +86,7 @@ pub(crate) struct Progress {
     version: Version,
     /// Everything at or before it is in files: of everybody's also what those have who are behind.
     pub(crate) cover: Cover,
-    former: Vec<(i64, Cover)>,
+    former: Former,
     /// Up to where rows left the nearline store.
     pub(crate) retired: Cover,
     pub(crate) upkeep: Upkeep,
@@ -112,14 +114,14 @@ impl Progress {
         };
         let Some(found) = repo.latest(&subject).await? else {
             let (cover, retired, upkeep) = (Cover::default(), Cover::default(), Upkeep::default());
-            let (former, gaps, untold) = (Vec::new(), Vec::new(), Untold::default());
+            let (former, gaps, untold) = (Former::default(), Vec::new(), Untold::default());
             let (version, reached, behind) = (Version::NONE, Cover::default(), AllBehind::new());
             return Ok(Self { subject, version, cover, former, retired, upkeep, gaps, reached, behind, untold });
         };
         let body: Body = serde_json::from_slice(&found.body).map_err(|source| {
             Error::corrupt("how far compaction is cannot be read").with("subject", &subject).with_source(source)
         })?;
-        let former: Result<Vec<_>> =
+        let former: Result<Former> =
             body.former.iter().map(|(micros, cover)| Ok((*micros, cover_of(cover)?))).collect();
         let (cover, retired) = (cover_of(&body.cover)?, cover_of(&body.retired)?);
         let gaps: Result<Vec<Gap>> = body.gaps.iter().map(gap_of).collect();
@@ -132,25 +134,21 @@ impl Progress {
         Ok(Self { subject, version, cover, former, retired, upkeep, gaps, reached, behind, untold })
     }
 
-    /// Notes that everything at or before `cover` is in files since `now`.
-    pub(crate) fn advance(&mut self, cover: &Cover, now: Timestamp) {
+    /// Notes that everything at or before `cover` is in files since `now`; rows that are there leave the nearline store after `wait`.
+    pub(crate) fn advance(&mut self, cover: &Cover, now: Timestamp, wait: Duration) {
         if self.cover.includes(cover) {
             return;
         }
         self.cover.merge(cover);
-        self.former.push((now.micros(), self.cover.clone()));
-        if self.former.len() > FORMER_MAX {
-            // The one in the middle: its rows wait for the next, and none leaves too early.
-            self.former.remove(FORMER_MAX / 2);
-        }
+        self.former.note(self.cover.clone(), now, wait);
     }
 
-    /// Notes that everything at or before `reached` is in files since `now`, but for what those lack who are `behind`.
-    pub(crate) fn advance_beside(&mut self, reached: &Cover, behind: AllBehind, now: Timestamp) {
+    /// As [`Progress::advance`], of everybody: everything at or before `reached`, but for what those lack who are `behind`.
+    pub(crate) fn advance_beside(&mut self, reached: &Cover, behind: AllBehind, now: Timestamp, wait: Duration) {
         self.reached.merge(reached);
         self.behind = behind;
         let of_all = lowest(&self.reached, self.behind.values().map(|behind| &behind.cover));
-        self.advance(&of_all, now);
+        self.advance(&of_all, now, wait);
     }
 
     /// What is in files of a tenant's; of everybody's.
@@ -158,10 +156,9 @@ impl Progress {
         self.behind.get(tenant).map_or(&self.reached, |behind| &behind.cover)
     }
 
-    /// What was in files at or before `time`.
-    pub(crate) fn cover_at(&self, time: Timestamp) -> Cover {
-        let then = self.former.iter().rev().find(|(micros, _)| *micros <= time.micros());
-        then.map(|(_, cover)| cover.clone()).unwrap_or_default()
+    /// What is in files for at least `wait`; of what was noted shortly after it only a part.
+    pub(crate) fn cover_for(&self, wait: Duration, now: Timestamp) -> Cover {
+        self.former.at(before(now, wait))
     }
 
     /// Whether there is a cover that rows have not been removed for.

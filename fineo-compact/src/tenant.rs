@@ -120,7 +120,7 @@ impl TenantRun<'_> {
         // Also when an earlier run made the files and broke off here.
         let is_further = !self.segments.is_empty() && !progress.cover.includes(self.to) && failed.is_empty();
         if is_further {
-            progress.advance(self.to, self.now());
+            progress.advance(self.to, self.now(), self.options.retire_after());
             keeper.note(&mut progress, &report);
         }
         if is_further || is_told {
@@ -292,8 +292,7 @@ impl TenantRun<'_> {
         if !progress.is_retiring() {
             return Ok(0);
         }
-        let wait = self.options.pin_for.max(self.options.retain_for);
-        let due = progress.cover_at(before(self.now(), wait));
+        let due = progress.cover_for(self.options.retire_after(), self.now());
         if due.is_empty() || progress.retired.includes(&due) {
             return Ok(0);
         }

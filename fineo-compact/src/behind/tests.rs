@@ -1,5 +1,7 @@
 //! How often one who is behind is tried again, what everybody has, and documents of before.
 
+use std::time::Duration;
+
 use fineo_backend_memory::MemoryRepo;
 use fineo_core::{
     Position, SchemaRepo,
@@ -96,7 +98,7 @@ async fn who_is_behind_is_kept_and_documents_of_before_have_nobody() {
     // U4
     let mut behind = AllBehind::new();
     note(&mut behind, (tenant("acme"), &everybody.reached), (failed(Some("n1")), true), at(1));
-    everybody.advance_beside(&cover(&[("s0", 9)]), behind.clone(), at(1));
+    everybody.advance_beside(&cover(&[("s0", 9)]), behind.clone(), at(1), Duration::ZERO);
     everybody.write(&repo, at(1)).await.unwrap();
     let everybody = Progress::read(&repo, "main", None).await.unwrap();
     assert_eq!((&everybody.cover, &everybody.reached), (&cover(&[("s0", 7)]), &cover(&[("s0", 9)])));
@@ -104,12 +106,16 @@ async fn who_is_behind_is_kept_and_documents_of_before_have_nobody() {
     assert_eq!(everybody.reached_by(&tenant("acme")), &cover(&[("s0", 7)]));
     assert_eq!(everybody.reached_by(&tenant("beta")), &cover(&[("s0", 9)]));
     // What everybody had is what the archive need not keep; a program of before goes by it, too.
-    assert_eq!(everybody.cover_at(at(1)), Cover::default(), "nothing new was in everybody's files then");
+    assert_eq!(
+        everybody.cover_for(Duration::ZERO, at(1)),
+        Cover::default(),
+        "nothing new was in everybody's files then"
+    );
 
     let mut everybody = everybody;
-    everybody.advance_beside(&cover(&[("s0", 9)]), AllBehind::new(), at(2));
+    everybody.advance_beside(&cover(&[("s0", 9)]), AllBehind::new(), at(2), Duration::ZERO);
     everybody.write(&repo, at(2)).await.unwrap();
     let found = repo.latest(&subject).await.unwrap().unwrap();
     assert!(!std::str::from_utf8(&found.body).unwrap().contains("behind"));
-    assert_eq!(everybody.cover_at(at(2)), cover(&[("s0", 9)]));
+    assert_eq!(everybody.cover_for(Duration::ZERO, at(2)), cover(&[("s0", 9)]));
 }

@@ -13,6 +13,7 @@ mod late;
 mod missing;
 mod model;
 mod news;
+mod retired;
 mod schema;
 mod support;
 mod together;

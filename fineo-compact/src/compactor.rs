@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use crate::{
     CompactOptions, CompactReport, FailedTenant, Fresh, Notifier, Rewrite, Selection, TenantReport,
     behind::{self, AllBehind, BEHIND_MAX},
-    expire,
+    expire::{self, Left},
     progress::Progress,
     tenant::{Ran, Segment, TenantRun},
     upkeep::Due,
@@ -159,22 +159,39 @@ impl Compactor {
         report: &mut CompactReport,
     ) -> Result<()> {
         let now = self.parts.clock.now();
-        let is_expiring = expire::is_due(&self.options, everybody.upkeep.expired_at, now);
-        if everybody.reached.includes(done) && everybody.behind == behind && !is_expiring {
+        if !everybody.reached.includes(done) || everybody.behind != behind {
+            everybody.advance_beside(done, behind, now, self.options.retire_after());
+            everybody.retired = everybody.cover.clone();
+            everybody.write(&*self.parts.repo, now).await?;
+        }
+        if !expire::is_due(&self.options, everybody.upkeep.expired_at, now) {
             return Ok(());
         }
-        everybody.advance_beside(done, behind, now, self.options.retire_after());
-        everybody.retired = everybody.cover.clone();
-        if is_expiring {
-            // What those lack who are behind is not among it.
-            let in_files = everybody.cover_for(self.options.retire_after(), now);
-            match expire::expire(&self.parts, &self.options, &in_files, report).await {
-                Ok(()) => everybody.upkeep.expired_at = now.micros(),
-                // What was compacted is noted all the same.
-                Err(error) => tracing::warn!(%error, "old segments stay in the archive until the next run"),
+        // What those lack who are behind is not among it.
+        let in_files = everybody.cover_for(self.options.retire_after(), now);
+        match self.expire(&in_files, report).await {
+            // The next run goes on.
+            Ok(Left::More) => Ok(()),
+            Ok(Left::Nothing) => {
+                everybody.upkeep.expired_at = now.micros();
+                everybody.write(&*self.parts.repo, now).await
+            }
+            // What was compacted is noted all the same.
+            Err(error) => {
+                tracing::warn!(%error, "old segments stay in the archive until the next run");
+                Ok(())
             }
         }
-        everybody.write(&*self.parts.repo, now).await
+    }
+
+    /// Lets go of segments that are old enough: of all of them where nobody knows when the next run comes.
+    async fn expire(&self, in_files: &Cover, report: &mut CompactReport) -> Result<Left> {
+        loop {
+            let left = expire::expire(&self.parts, &self.options, in_files, report).await?;
+            if left == Left::Nothing || self.options.few_records > 0 {
+                return Ok(left);
+            }
+        }
     }
 
     /// Runs again and again, `every` so often, until `stop` says so; `on_report` hears of every run that did something, and when

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 
 use crate::{CompactOptions, CompactReport, CompactorParts, tenant::before};
 
-/// So many segments of a stage go at once; the next run goes on.
+/// So many segments of a stage go at once.
 const SEGMENTS_MAX: usize = 1_000;
 /// Old segments are looked for so often, or so many times while one ages.
 const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
@@ -33,6 +33,15 @@ struct Going {
     cover: Cover,
     /// When the last of their records arrived.
     arrived_until: i64,
+}
+
+/// What is left of what may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// All of it is gone.
+    Nothing,
+    /// More than goes at once.
+    More,
 }
 
 /// Each shard's first segments, in order of their positions.
@@ -67,7 +76,8 @@ pub(crate) fn is_due(options: &CompactOptions, looked_at: i64, now: Timestamp) -
     options.archive_retain.is_some_and(is_over)
 }
 
-/// Removes the segments of what the stages received that are older than `options` want; notes it before.
+/// Removes the segments of what the stages received that are older than `options` want; notes it before. Of each stage so many at
+/// most: what is left goes the next time.
 ///
 /// Of stage staged only those whose records are all in files since so long that their rows have left the nearline store:
 /// `in_files`. Of stage raw only those that the stage has passed. Errors stay, as their rows do.
@@ -76,12 +86,13 @@ pub(crate) async fn expire(
     options: &CompactOptions,
     in_files: &Cover,
     report: &mut CompactReport,
-) -> Result<()> {
-    let Some(retain) = options.archive_retain else { return Ok(()) };
+) -> Result<Left> {
+    let Some(retain) = options.archive_retain else { return Ok(Left::Nothing) };
     // What comes before a segment that is so old is listed, too, or lost.
     let retain = retain.max(parts.archive.capabilities().listed_within.unwrap_or_default());
     let (repo, now) = (&*parts.repo, parts.clock.now());
     let passed = archived(repo, &options.pipeline, Stage::Raw).await?;
+    let mut left = Left::Nothing;
     for (stage, reach) in [(Stage::Raw, &passed), (Stage::Staged, in_files)] {
         let mut expired = Expired::read(repo, &options.pipeline, stage).await?;
         let horizon = before(now, retain);
@@ -90,18 +101,21 @@ pub(crate) async fn expire(
         if !expired.cover().includes(&cover) {
             expired.advance(repo, &cover, Timestamp::from_micros(arrived_until)?, now).await?;
         }
+        if segments.len() >= SEGMENTS_MAX {
+            left = Left::More;
+        }
         for info in segments {
             let is_gone = parts.archive.remove(&info.name).await.into_result()?;
             report.expired_segments += u64::from(is_gone);
             report.expired_bytes += if is_gone { info.bytes } else { 0 };
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 /// The segments of `stage` within `reach` that began before `horizon`.
 async fn old_segments(parts: &CompactorParts, stage: Stage, reach: &Cover, horizon: Timestamp) -> Result<Queues> {
-    let mut listed = parts.archive.segments(SegmentQuery { stage, kind: SegmentKind::Received });
+    let mut listed = parts.archive.segments(SegmentQuery::new(stage, SegmentKind::Received));
     let mut queues = Queues::default();
     while let Some(info) = listed.try_next().await? {
         // They come in order of the arrival of their first records.

@@ -157,6 +157,44 @@ async fn what_somebody_took_away_is_still_missed() {
     assert_eq!(segments(&world).await, [1, 0]);
 }
 
+/// More segments of each stage than go at once, all of them old.
+async fn many() -> World {
+    let (world, clock) = world();
+    let options = PipelineOptions::default().with_cut_bytes(1);
+    let pipeline = Pipeline::start(world.pipeline_parts(), options).await.unwrap();
+    for number in 0..1_100 {
+        let event = format!(r#"{{"metrictype":"m","timestamp":{number},"v":{number}}}"#);
+        let receipt = pipeline.edge().ingest(&acme(), event.into()).await.unwrap();
+        pipeline.wait_until_queryable(receipt.token(), DAY).await.unwrap();
+    }
+    pipeline.stop().await.unwrap();
+    assert!(segments(&world).await.iter().all(|segments| *segments > 1_050), "{:?}", segments(&world).await);
+    clock.pass(DAY * 20);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_more_than_goes_at_once_goes_with_the_next_run_and_not_an_hour_later() {
+    // U4
+    let world = many().await;
+    let again_and_again = keeping(10).with_few_records(1);
+    let mut expired = world.compact(again_and_again.clone()).await.expired_segments;
+    assert_eq!(expired, 2_000);
+    expired += world.compact(again_and_again.clone()).await.expired_segments;
+    assert_eq!((segments(&world).await, expired > 2_000), ([0, 0], true));
+    // Then all is done, and it is looked for once an hour again.
+    send(&world, "new").await;
+    assert_eq!(world.compact(again_and_again).await.expired_segments, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_runs_once_lets_go_of_all_that_is_old_enough() {
+    // U4
+    let world = many().await;
+    assert!(world.compact(keeping(10)).await.expired_segments > 2_000);
+    assert_eq!(segments(&world).await, [0, 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_segment_that_cannot_be_looked_at_stays_and_holds_nothing_up() {
     // D7

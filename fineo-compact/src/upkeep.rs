@@ -7,7 +7,7 @@ use fineo_schema::TenantSchema;
 use fineo_table::{Change, Committed, DataFile, Tables};
 
 use crate::{
-    CompactOptions, CompactorParts,
+    CompactOptions, CompactorParts, Fresh,
     intake::day_of,
     progress::{Progress, Upkeep},
     report::TenantReport,
@@ -37,7 +37,8 @@ impl Due {
         let is_hour_over = now.micros().saturating_sub(upkeep.aged_at) >= AGE_EVERY_MICROS;
         let horizon = before(now, options.pin_for);
         Self {
-            is_age: schema.has_retention() && (is_hour_over || is_schema),
+            // Out of an archive that keeps everything what aged off comes back.
+            is_age: schema.has_retention() && (is_hour_over || is_schema || options.fresh != Fresh::None),
             is_schema,
             is_uncollected: !upkeep.uncollected.is_empty(),
             is_garbage: upkeep.garbage_since.is_some_and(|since| since <= horizon.micros()),

@@ -121,6 +121,25 @@ async fn a_table_is_not_made_anew_out_of_an_archive_that_lacks_what_its_files_ha
     }
 }
 
+// U1
+#[tokio::test(start_paused = true)]
+async fn rows_that_aged_off_are_not_back_when_a_table_was_made_anew() {
+    let (world, clock) = world();
+    let today = clock.now().micros() / 86_400_000_000;
+    let line = |day: i64| format!(r#"{{"metrictype":"m","timestamp":{},"v":{day}}}"#, day * 86_400_000);
+    world.send(&acme(), &format!("{}\n{}", line(today - 40), line(today))).await;
+    let retain = RetainDays::Days(NonZeroU32::new(20).unwrap());
+    world.change(&acme(), vec![Change::SetRetainDays { metric: None, days: Some(retain) }]).await;
+    world.compact(at_once()).await;
+    let before = world.answer(&acme(), &metric(1)).await;
+    assert_eq!(before.len(), 1);
+
+    clock.pass(DAY / 288);
+    let report = world.compact(fresh()).await;
+    assert_eq!((report.tenants[0].metrics[0].rows_out, report.tenants[0].aged_rows), (2, 1), "{report:?}");
+    assert_eq!(world.answer(&acme(), &metric(1)).await, before);
+}
+
 /// Makes the table anew, and stops when that was polled so often; whether it was done by then.
 async fn interrupted(polls: u64) -> bool {
     let world = World::new();

@@ -130,7 +130,7 @@ impl<'a> Source<'a> {
     }
 
     async fn next_segment(&mut self) -> Result<Option<(ShardId, Vec<ArchivedRecord>)>> {
-        let query = SegmentQuery { stage: self.request.stage, kind: SegmentKind::Received };
+        let query = SegmentQuery::new(self.request.stage, SegmentKind::Received);
         let archive = &self.shared.parts.archive;
         let mut segments = self.segments.take().unwrap_or_else(|| archive.segments(query).fuse().boxed());
         let found = self.first_wanted(&mut segments).await;

@@ -207,7 +207,7 @@ impl Fineo {
     ) -> Result<()> {
         for (stage, archived) in covers {
             for kind in SegmentKind::ALL {
-                let mut listed = self.parts.archive.segments(SegmentQuery { stage, kind });
+                let mut listed = self.parts.archive.segments(SegmentQuery::new(stage, kind));
                 while let Some(info) = listed.next().await {
                     let name = info?.name;
                     // What came later belongs to the next backup.

@@ -131,6 +131,7 @@ impl Compactor {
         }
         if self.options.selection == Selection::All && behind.len() <= BEHIND_MAX {
             let done = waiting::done_by_all(&round.segments, &waiting, &round.to);
+            everybody.listed_from = Some(round.next_from);
             self.note_all(&mut everybody, (&done, behind), &mut report).await?;
         }
         Missing::check_lost(&round.gaps.lost)?;

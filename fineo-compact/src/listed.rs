@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fineo_core::{
-    Archive, Cover, Error, ErrorKind, Result, ShardId,
+    Archive, Cover, Error, ErrorKind, Result, ShardId, Timestamp,
     archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
 };
 use fineo_ingest::{Chain, Missing, SegmentReader};
@@ -15,9 +15,15 @@ use crate::{tenant::Segment, undelivered::Gap};
 /// The segments of a shard.
 pub(crate) type ByShard = BTreeMap<ShardId, Vec<SegmentInfo>>;
 
-/// What stage staged received behind `from`, up to `to`, as far as it is listed.
-pub(crate) async fn segments(archive: &dyn Archive, from: &Cover, to: &Cover) -> Result<ByShard> {
-    let mut listed = archive.segments(SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received });
+/// What stage staged received behind `from`, up to `to`, as far as it is listed from `begin` on.
+pub(crate) async fn segments(
+    archive: &dyn Archive,
+    from: &Cover,
+    to: &Cover,
+    begin: Option<Timestamp>,
+) -> Result<ByShard> {
+    let query = SegmentQuery::new(Stage::Staged, SegmentKind::Received).with_from(begin);
+    let mut listed = archive.segments(query);
     let mut by_shard = ByShard::new();
     while let Some(info) = listed.try_next().await? {
         let name = &info.name;

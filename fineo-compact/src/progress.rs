@@ -43,6 +43,9 @@ struct Body {
     behind: Vec<BehindBody>,
     #[serde(default, skip_serializing_if = "Untold::is_empty")]
     untold: Untold,
+    /// From when on segments are listed first, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    listed_from: Option<i64>,
 }
 
 /// A [`Behind`] as JSON.
@@ -98,6 +101,8 @@ pub(crate) struct Progress {
     pub(crate) behind: AllBehind,
     /// What was found and is not told yet; of a tenant's.
     pub(crate) untold: Untold,
+    /// When the segments begin that the next run most likely needs: it looks whether they are all; of everybody's.
+    pub(crate) listed_from: Option<Timestamp>,
 }
 
 impl Progress {
@@ -112,15 +117,15 @@ impl Progress {
             Some(tenant) => Subject::tenant(tenant, &name, Keep::Latest)?,
             None => Subject::system(&name, Keep::Latest)?,
         };
-        let Some(found) = repo.latest(&subject).await? else {
-            let (cover, retired, upkeep) = (Cover::default(), Cover::default(), Upkeep::default());
-            let (former, gaps, untold) = (Former::default(), Vec::new(), Untold::default());
-            let (version, reached, behind) = (Version::NONE, Cover::default(), AllBehind::new());
-            return Ok(Self { subject, version, cover, former, retired, upkeep, gaps, reached, behind, untold });
+        let (version, body) = match repo.latest(&subject).await? {
+            None => (Version::NONE, Body::default()),
+            Some(found) => {
+                let body: Body = serde_json::from_slice(&found.body).map_err(|source| {
+                    Error::corrupt("how far compaction is cannot be read").with("subject", &subject).with_source(source)
+                })?;
+                (found.version, body)
+            }
         };
-        let body: Body = serde_json::from_slice(&found.body).map_err(|source| {
-            Error::corrupt("how far compaction is cannot be read").with("subject", &subject).with_source(source)
-        })?;
         let former: Result<Former> =
             body.former.iter().map(|(micros, cover)| Ok((*micros, cover_of(cover)?))).collect();
         let (cover, retired) = (cover_of(&body.cover)?, cover_of(&body.retired)?);
@@ -128,10 +133,10 @@ impl Progress {
         let (former, gaps) = (former?, gaps?);
         let mut reached = cover_of(&body.reached)?;
         reached.merge(&cover);
-        let Body { upkeep, untold, behind, .. } = body;
+        let Body { upkeep, untold, behind, listed_from, .. } = body;
         let behind = behind.into_iter().map(behind_of).collect::<Result<AllBehind>>()?;
-        let version = found.version;
-        Ok(Self { subject, version, cover, former, retired, upkeep, gaps, reached, behind, untold })
+        let listed_from = listed_from.map(Timestamp::saturating_from_micros);
+        Ok(Self { subject, version, cover, former, retired, upkeep, gaps, reached, behind, untold, listed_from })
     }
 
     /// Notes that everything at or before `cover` is in files since `now`; rows that are there leave the nearline store after `wait`.
@@ -199,7 +204,8 @@ impl Progress {
         let reached = if self.behind.is_empty() { CoverBody::new() } else { body_of(&self.reached) };
         let behind = self.behind.iter().map(body_of_behind).collect();
         let (upkeep, untold) = (self.upkeep.clone(), self.untold.clone());
-        let body = Body { cover, former, retired, upkeep, gaps, reached, behind, untold };
+        let listed_from = self.listed_from.map(Timestamp::micros);
+        let body = Body { cover, former, retired, upkeep, gaps, reached, behind, untold, listed_from };
         let body = serde_json::to_vec(&body).expect("a progress is plain data");
         let write = Write { subject: self.subject.clone(), expected: self.version, body: Some(body.into()) };
         let compared = repo.append(vec![write], now).await.into_result()?;

@@ -139,7 +139,7 @@ fn table(parts: &PipelineParts, of: &str, metric: MetricId) -> Table {
 /// How many deliveries of the first tenant the archive holds of what `stage` received.
 async fn archived(parts: &PipelineParts, stage: Stage) -> Result<usize> {
     let mut positions = BTreeSet::new();
-    let mut segments = parts.archive.segments(SegmentQuery { stage, kind: SegmentKind::Received });
+    let mut segments = parts.archive.segments(SegmentQuery::new(stage, SegmentKind::Received));
     while let Some(info) = segments.next().await {
         let info = info?;
         let reader = SegmentReader::open(&*parts.archive, &info).await?;

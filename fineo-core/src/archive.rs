@@ -88,17 +88,8 @@ impl SegmentName {
     /// The path under the archive's root: `stage/kind/yyyy/mm/dd/time-shard-first-last.avro`, time in
     /// microseconds, padded so that names order as times do.
     pub fn path(&self) -> String {
-        let text = self.time.to_string();
-        let date = text.get(0..10).unwrap_or("0001-01-01").replace('-', "/");
-        let micros = self.time.micros().abs_diff(Timestamp::MIN.micros());
-        format!(
-            "{}/{}/{date}/{micros:018}_{}_{}_{}.avro",
-            self.stage,
-            self.kind.as_str(),
-            self.shard,
-            self.first,
-            self.last
-        )
+        let begin = begin_of_path(self.stage, self.kind, self.time);
+        format!("{begin}_{}_{}_{}.avro", self.shard, self.first, self.last)
     }
 
     /// Reads a path made by [`SegmentName::path`].
@@ -130,6 +121,14 @@ impl SegmentName {
     }
 }
 
+/// What the paths of all segments of an instant begin with.
+fn begin_of_path(stage: Stage, kind: SegmentKind, time: Timestamp) -> String {
+    let text = time.to_string();
+    let date = text.get(0..10).unwrap_or("0001-01-01").replace('-', "/");
+    let micros = time.micros().abs_diff(Timestamp::MIN.micros());
+    format!("{stage}/{}/{date}/{micros:018}", kind.as_str())
+}
+
 /// A segment as [`Archive::segments`] tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {
@@ -146,6 +145,32 @@ pub struct SegmentQuery {
     pub stage: Stage,
     /// Of this kind.
     pub kind: SegmentKind,
+    /// Only those whose first record arrived at this instant or later; whenever it arrived for none.
+    pub from: Option<Timestamp>,
+}
+
+impl SegmentQuery {
+    /// All segments of this kind of this stage.
+    pub const fn new(stage: Stage, kind: SegmentKind) -> Self {
+        Self { stage, kind, from: None }
+    }
+
+    /// Only those whose first record arrived at this instant or later; all for none.
+    #[must_use]
+    pub const fn with_from(mut self, from: Option<Timestamp>) -> Self {
+        self.from = from;
+        self
+    }
+
+    /// Whether it lists the segment `name`.
+    pub fn asks_for(&self, name: &SegmentName) -> bool {
+        name.stage == self.stage && name.kind == self.kind && self.from.is_none_or(|from| name.time >= from)
+    }
+
+    /// What the paths of the segments that it lists order behind, and those of earlier ones before; none where it lists all.
+    pub fn begins_behind(&self) -> Option<String> {
+        self.from.map(|from| begin_of_path(self.stage, self.kind, from))
+    }
 }
 
 /// What [`Archive::write`] found.

@@ -115,7 +115,7 @@ async fn mend_errors(shared: &Arc<Shared>, damage: &Damage, met: &mut Met) -> Re
             return Err(Error::unavailable("the errors are not archived yet").with("shard", &shard));
         }
         for kind in [SegmentKind::Malformed, SegmentKind::Commit] {
-            let mut segments = parts.archive.segments(SegmentQuery { stage, kind });
+            let mut segments = parts.archive.segments(SegmentQuery::new(stage, kind));
             while let Some(info) = segments.try_next().await? {
                 if info.name.shard != shard || info.name.first > last || info.name.last < *first {
                     continue;

@@ -80,7 +80,7 @@ impl Received<'_> {
     /// What is missing up to the cover.
     async fn look(&mut self, fineo: &Fineo) -> Result<Vec<Missing>> {
         let (parts, pipeline) = (&fineo.parts, &fineo.pipeline.options().name);
-        let query = SegmentQuery { stage: self.stage, kind: SegmentKind::Received };
+        let query = SegmentQuery::new(self.stage, SegmentKind::Received);
         let mut listed = parts.archive.segments(query);
         while let Some(info) = listed.try_next().await? {
             if !self.to.contains(&info.name.shard, info.name.first) || self.known.contains(&info.name) {

@@ -239,7 +239,7 @@ async fn a_backup_stops_at_a_cold_segment_and_is_whole_once_that_is_restored() {
     ingest(&fineo, &acme, events(0, 9)).await;
     let (parts, freezer) = (fineo.parts().clone(), Freezer::new(2));
     fineo.close().await.unwrap();
-    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Raw, SegmentKind::Received);
     let segments: Vec<_> = parts.archive.segments(query).try_collect().await.unwrap();
     freezer.freeze(&segments[0].name, segments[0].name.time);
 
@@ -315,7 +315,7 @@ async fn a_backup_of_an_archive_that_lacks_a_segment_ends_with_an_error() {
         let parts = fineo.parts().clone();
         fineo.close().await.unwrap();
         thrice(&parts, &acme).await;
-        let query = SegmentQuery { stage, kind: SegmentKind::Received };
+        let query = SegmentQuery::new(stage, SegmentKind::Received);
         let segments: Vec<_> = parts.archive.segments(query).try_collect().await.unwrap();
         assert_eq!(segments.len(), 3, "{stage}");
         parts.archive.remove(&segments[place].name).await.into_result().unwrap();

@@ -130,7 +130,12 @@ impl Archive for S3Archive {
     fn segments(&self, query: SegmentQuery) -> BoxStream<'static, Result<SegmentInfo>> {
         let folder = self.bucket.archive();
         let prefix = Path::from(format!("{folder}/{}/{}", query.stage, query.kind.as_str()));
-        let found = self.store().list(Some(&prefix)).map(move |meta| info(&folder, &meta.map_err(failure::s3)?));
+        let begin = query.begins_behind().map(|begin| Path::from(format!("{folder}/{begin}")));
+        let listed = match begin {
+            Some(begin) => self.store().list_with_offset(Some(&prefix), &begin),
+            None => self.store().list(Some(&prefix)),
+        };
+        let found = listed.map(move |meta| info(&folder, &meta.map_err(failure::s3)?));
         in_order_of_names(found.boxed())
     }
 

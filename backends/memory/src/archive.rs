@@ -37,7 +37,7 @@ impl MemoryArchive {
         let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         segments
             .range::<SegmentName, _>(range)
-            .filter(|(name, _)| name.stage == query.stage && name.kind == query.kind)
+            .filter(|(name, _)| query.asks_for(name))
             .take(LIST_PAGE)
             .map(|(name, bytes)| SegmentInfo { name: name.clone(), bytes: bytes.len() as u64 })
             .collect()

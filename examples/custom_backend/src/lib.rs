@@ -73,7 +73,7 @@ impl FolderArchive {
                 };
                 if metadata.is_dir() {
                     folders.push(path);
-                } else if let Some(name) = self.name_of(&path) {
+                } else if let Some(name) = self.name_of(&path).filter(|name| query.asks_for(name)) {
                     found.push(SegmentInfo { name, bytes: metadata.len() });
                 }
             }

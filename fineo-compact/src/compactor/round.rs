@@ -1,20 +1,26 @@
 //! What a run has before it: up to where everybody is, the segments, and each tenant's share of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use fineo_core::{Cover, Position, Result, ShardId, TenantId, archive::Stage};
-use fineo_ingest::{Expired, Listing, Missing, archived};
+use fineo_core::{Cover, Error, Position, Result, ShardId, TenantId, Timestamp, archive::Stage};
+use fineo_ingest::{Expired, Listing, Missing, Noted, archived};
 
 use super::Compactor;
 use crate::{
     FailedTenant, Fresh, Selection,
     behind::{self, AllBehind, Older, lowest},
-    listed::{self, UpToGaps},
+    listed::{self, ByShard, UpToGaps},
     progress::Progress,
-    tenant::{Failed, Segment},
+    tenant::{Failed, Segment, before},
     threads::Threads,
-    undelivered::Gaps,
+    undelivered::{Gap, Gaps},
 };
+
+/// The segments of the next run are looked for from so long on before the oldest one of this run.
+const LATE_MAX: Duration = Duration::from_secs(3600);
 
 /// What all tenants' turns of a run share.
 pub(super) struct Round {
@@ -36,6 +42,53 @@ pub(super) struct Round {
     pub(super) threads: Threads,
     /// What a run has to tell of gaps.
     pub(super) gaps: Gaps,
+    /// When the segments begin that the next run most likely needs.
+    pub(super) next_from: Timestamp,
+}
+
+/// What a run looks for in the archive.
+struct Look<'a> {
+    /// Where everybody is who is wanted, but for those who are behind.
+    from: &'a Cover,
+    /// Where everybody is who is wanted.
+    lowest: &'a Cover,
+    /// Up to where the stage has archived what it received.
+    to: &'a Cover,
+    /// Since when that is so.
+    noted: &'a Noted,
+    /// The gaps that are known.
+    known: &'a [Gap],
+}
+
+/// What a run finds in the archive.
+struct Seen {
+    listing: Listing,
+    /// What is not behind everybody.
+    old: ByShard,
+    /// The segments behind everybody, up to the gaps.
+    segments: Vec<Segment>,
+    /// Up to where nothing is missing.
+    to: Cover,
+    expired: Expired,
+    gaps: Gaps,
+    /// The shards of which a segment has to be restored first.
+    cold: BTreeMap<ShardId, Error>,
+}
+
+impl Seen {
+    /// Whether it is certain that no segment is needed but those that were listed: each tells where the one before it ends, so that one
+    /// that is not listed is missed. What is still on its way is waited for.
+    fn is_all(&self) -> bool {
+        let is_first = |segment: &Segment| segment.1.after().is_none();
+        self.gaps.lost.is_empty() && self.cold.is_empty() && !self.segments.iter().any(is_first)
+    }
+
+    /// When the segments begin that the next run most likely needs: what came meanwhile, and what waits.
+    fn next_from(&self) -> Timestamp {
+        let times = self.segments.iter().map(|segment| segment.0.name.time);
+        let earliest = times.fold(self.listing.begun_at(), Ord::min);
+        before(earliest, LATE_MAX + self.listing.within().unwrap_or_default())
+    }
 }
 
 /// A tenant's share of a round.
@@ -94,20 +147,15 @@ impl Compactor {
         let wanted = self.wanted(&behind).await;
         self.note_tried(&mut everybody, &wanted).await?;
         let noted = self.note_archived(&to).await?;
-        let listing = Listing::begin(archive, &*self.parts.clock);
-        let listed = listed::segments(archive, &lowest(&from, wanted.values()), &to).await?;
-        // After that: what is not listed any more was noted before it went.
-        let expired = Expired::read(repo, pipeline, Stage::Staged).await?;
-        let mut kept_from = from.clone();
-        kept_from.merge(expired.cover());
-        let (old, new) = listed::split(listed, &from);
-        let UpToGaps { mut segments, missing, cold } =
-            listed::up_to_gaps(archive, new, &kept_from, &to, &everybody.gaps).await?;
-        let to = before_all(&to, &missing);
-        // What lies behind a gap waits for what is in it.
-        segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
-        let mut gaps = Gaps::of(missing, &noted, listing);
-        gaps.all.extend(everybody.gaps.iter().filter(|gap| cold.contains_key(&gap.shard)).cloned());
+        let lowest = lowest(&from, wanted.values());
+        let look = Look { from: &from, lowest: &lowest, to: &to, noted: &noted, known: &everybody.gaps };
+        let is_of_all = self.options.selection == Selection::All && self.options.fresh == Fresh::None;
+        let seen = match everybody.listed_from.filter(|_| is_of_all && wanted.is_empty()) {
+            Some(begin) => self.look_from(begin, &look).await?,
+            None => self.look(None, &look).await?,
+        };
+        let next_from = seen.next_from();
+        let Seen { old, segments, to, expired, gaps, cold, .. } = seen;
         if self.options.selection == Selection::All && everybody.gaps != gaps.all {
             everybody.gaps.clone_from(&gaps.all);
             everybody.write(repo, self.parts.clock.now()).await?;
@@ -119,9 +167,46 @@ impl Compactor {
         let older = behind::older(archive, old, wanted, &segments, (expired.cover(), &to)).await;
         let with_tables = self.parts.tables.tenants().await?;
         let threads = Threads::new(self.options.jobs)?;
-        let round =
-            Round { everybody: everybody_from, to, with_tables, expired, segments, behind, older, threads, gaps };
+        let round = Round {
+            everybody: everybody_from,
+            to,
+            with_tables,
+            expired,
+            segments,
+            behind,
+            older,
+            threads,
+            gaps,
+            next_from,
+        };
         Ok((everybody, round))
+    }
+
+    /// Looks at the segments from `begin` on, and at all where those are not all that are needed: an archive of years is listed in
+    /// hours.
+    async fn look_from(&self, begin: Timestamp, look: &Look<'_>) -> Result<Seen> {
+        let seen = self.look(Some(begin), look).await?;
+        if seen.is_all() { Ok(seen) } else { self.look(None, look).await }
+    }
+
+    /// Looks at the segments from `begin` on.
+    async fn look(&self, begin: Option<Timestamp>, look: &Look<'_>) -> Result<Seen> {
+        let (archive, repo, pipeline) = (&*self.parts.archive, &*self.parts.repo, &self.options.pipeline);
+        let listing = Listing::begin(archive, &*self.parts.clock);
+        let listed = listed::segments(archive, look.lowest, look.to, begin).await?;
+        // After that: what is not listed any more was noted before it went.
+        let expired = Expired::read(repo, pipeline, Stage::Staged).await?;
+        let mut kept_from = look.from.clone();
+        kept_from.merge(expired.cover());
+        let (old, new) = listed::split(listed, look.from);
+        let UpToGaps { mut segments, missing, cold } =
+            listed::up_to_gaps(archive, new, &kept_from, look.to, look.known).await?;
+        let to = before_all(look.to, &missing);
+        // What lies behind a gap waits for what is in it.
+        segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
+        let mut gaps = Gaps::of(missing, look.noted, listing);
+        gaps.all.extend(look.known.iter().filter(|gap| cold.contains_key(&gap.shard)).cloned());
+        Ok(Seen { listing, old, segments, to, expired, gaps, cold })
     }
 
     /// Up to where everybody is who is wanted, but for those who are behind.

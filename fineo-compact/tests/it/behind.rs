@@ -86,7 +86,7 @@ impl Two {
     }
 
     async fn staged(&self) -> Vec<SegmentInfo> {
-        let query = SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received };
+        let query = SegmentQuery::new(Stage::Staged, SegmentKind::Received);
         self.world.archive.segments(query).try_collect().await.unwrap()
     }
 

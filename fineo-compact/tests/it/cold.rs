@@ -21,7 +21,7 @@ async fn compact(world: &World, freezer: &Freezer, options: CompactOptions) -> R
 }
 
 async fn received(world: &World, stage: Stage) -> Vec<SegmentInfo> {
-    let query = SegmentQuery { stage, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(stage, SegmentKind::Received);
     world.archive.segments(query).try_collect().await.unwrap()
 }
 

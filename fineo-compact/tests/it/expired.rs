@@ -28,6 +28,11 @@ impl Later {
     pub(crate) fn pass(&self, time: Duration) {
         self.0.fetch_add(i64::try_from(time.as_micros()).unwrap(), Ordering::SeqCst);
     }
+
+    /// A clock that is so much behind this one.
+    pub(crate) fn behind(&self, lag: Duration) -> Self {
+        Self(AtomicI64::new(self.0.load(Ordering::SeqCst) - i64::try_from(lag.as_micros()).unwrap()))
+    }
 }
 
 impl Clock for Later {
@@ -61,7 +66,7 @@ pub(crate) async fn values(world: &World) -> Vec<String> {
 pub(crate) async fn segments(world: &World) -> [usize; 2] {
     let mut counts = [0; 2];
     for (stage, count) in Stage::ALL.into_iter().zip(&mut counts) {
-        let listed = world.archive.segments(SegmentQuery { stage, kind: SegmentKind::Received });
+        let listed = world.archive.segments(SegmentQuery::new(stage, SegmentKind::Received));
         *count = listed.try_collect::<Vec<_>>().await.unwrap().len();
     }
     counts
@@ -144,7 +149,7 @@ async fn what_somebody_took_away_is_still_missed() {
     }
     world.compact(keeping(12)).await;
     assert_eq!(segments(&world).await, [2, 2], "the first went");
-    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Raw, SegmentKind::Received);
     let left: Vec<_> = world.archive.segments(query).try_collect().await.unwrap();
     world.archive.remove(&left[0].name).await.into_result().unwrap();
     let pipeline = Pipeline::start(world.pipeline_parts(), PipelineOptions::default()).await.unwrap();
@@ -201,7 +206,7 @@ async fn a_segment_that_cannot_be_looked_at_stays_and_holds_nothing_up() {
     let (world, clock) = world();
     send(&world, "old").await;
     clock.pass(DAY * 20);
-    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Raw, SegmentKind::Received);
     let there: Vec<_> = world.archive.segments(query).try_collect().await.unwrap();
     world.archive.remove(&there[0].name).await.into_result().unwrap();
     world.archive.write(&there[0].name, "no segment".into()).await.into_result().unwrap();

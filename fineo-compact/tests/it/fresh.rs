@@ -109,7 +109,7 @@ async fn a_table_is_not_made_anew_out_of_an_archive_that_lacks_what_its_files_ha
     }
     let before = world.answer(&acme(), &metric(1)).await;
     assert_eq!((before.len(), world.in_files(&acme(), &metric(1)).await.len()), (4, 4));
-    let query = SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Staged, SegmentKind::Received);
     let segments: Vec<_> = world.archive.segments(query).try_collect().await.unwrap();
     world.archive.remove(&segments[2].name).await.into_result().unwrap();
     for _ in 0..2 {

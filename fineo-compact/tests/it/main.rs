@@ -10,6 +10,7 @@ mod files;
 mod fresh;
 mod interrupted;
 mod late;
+mod listed;
 mod missing;
 mod model;
 mod news;

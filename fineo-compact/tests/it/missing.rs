@@ -18,7 +18,7 @@ async fn compaction_stops_before_what_is_missing_and_goes_on_once_it_is_back() {
         world.send(&acme(), &format!(r#"{{"metrictype":"m","timestamp":{number},"v":{number}}}"#)).await;
     }
     let poorer = World { archive: MemoryArchive::new(), ..world.clone() };
-    let query = SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Staged, SegmentKind::Received);
     let segments: Vec<_> = world.archive.segments(query).try_collect().await.unwrap();
     assert_eq!(segments.len(), 3);
     for (place, info) in segments.iter().enumerate() {

@@ -29,7 +29,7 @@ fn segment(micros: i64) -> SegmentName {
 
 /// Of the segments that [`segment`] names.
 fn query() -> SegmentQuery {
-    SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received }
+    SegmentQuery::new(Stage::Raw, SegmentKind::Received)
 }
 
 async fn listed(archive: &Arc<dyn Archive>, query: SegmentQuery) -> Result<Vec<SegmentInfo>> {

@@ -160,7 +160,7 @@ async fn a_stale_listing_lacks_the_last_segment() {
         Arc::new(MemoryArchive::new()),
         &faults(Operation::ArchiveSegments, When::Nth(0), Fault::Stale),
     );
-    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Raw, SegmentKind::Received);
     for number in 0..3u64 {
         assert!(archive.write(&name(number), "x".into()).await.is_done());
     }
@@ -261,7 +261,7 @@ fn chance_is_about_as_frequent_as_asked() {
 #[tokio::test]
 async fn what_is_written_late_is_there_once_it_is_delivered_and_the_first_stands() {
     let late = LateArchive::new(Arc::new(MemoryArchive::new()), Duration::from_secs(60));
-    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Raw, SegmentKind::Received);
     for (number, bytes) in [(1, "a"), (2, "b"), (2, "c")] {
         assert_eq!(late.write(&name(number), bytes.into()).await.into_result().unwrap(), Created::New);
     }

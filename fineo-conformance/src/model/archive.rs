@@ -61,7 +61,10 @@ fn choose(trace: &mut Trace) -> Operation {
     match trace.below(20) {
         0..9 => Operation::Write(name, trace.index(3) * 40_000),
         9..14 => Operation::Read(name),
-        14..16 => Operation::List(SegmentQuery { stage: name.stage, kind: name.kind }),
+        14..16 => {
+            let from = (name.first > Position::ZERO).then_some(name.time);
+            Operation::List(SegmentQuery::new(name.stage, name.kind).with_from(from))
+        }
         16..18 => Operation::Remove(name),
         18 => Operation::Restart(Restart::Clean),
         _ => Operation::Restart(Restart::Crash),
@@ -98,7 +101,7 @@ async fn step(trace: &mut Trace, model: &mut Model, archive: &Arc<dyn Archive>, 
             let mut found: Vec<SegmentInfo> = archive.segments(query).try_collect().await?;
             assert!(found.is_sorted_by_key(|info| info.name.time), "not in order of time");
             found.sort_by(|left, right| left.name.cmp(&right.name));
-            let of_query = model.iter().filter(|(name, _)| name.stage == query.stage && name.kind == query.kind);
+            let of_query = model.iter().filter(|(name, _)| query.asks_for(name));
             let expected: Vec<SegmentInfo> =
                 of_query.map(|(name, bytes)| SegmentInfo { name: name.clone(), bytes: bytes.len() as u64 }).collect();
             assert_eq!(found, expected);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::{Strategy, prop_assert_eq, proptest};
 
-use super::{SegmentKind, SegmentName, Stage};
+use super::{SegmentKind, SegmentName, SegmentQuery, Stage};
 use crate::{Position, ShardId, Timestamp};
 
 fn name(micros: i64, shard: &str, first: u64, last: u64) -> SegmentName {
@@ -28,6 +28,21 @@ fn paths_of_one_kind_order_as_times_do() {
     let times = [Timestamp::MIN.micros(), -1, 0, 1, 86_400_000_000, Timestamp::MAX.micros()];
     let paths: Vec<String> = times.iter().map(|micros| name(*micros, "s0", 0, 0).path()).collect();
     assert!(paths.is_sorted(), "{paths:#?}");
+}
+
+#[test]
+fn a_query_that_begins_somewhere_lists_what_orders_behind_its_beginning() {
+    let times = [Timestamp::MIN.micros(), -1, 0, 1, 86_400_000_000, Timestamp::MAX.micros()];
+    for from in times {
+        let query = SegmentQuery::new(Stage::Raw, SegmentKind::Received).with_from(Timestamp::from_micros(from).ok());
+        let begin = query.begins_behind().expect("it begins somewhere");
+        for micros in times {
+            let name = name(micros, "-", 0, 0);
+            assert_eq!((query.asks_for(&name), name.path() > begin), (micros >= from, micros >= from));
+        }
+    }
+    let all = SegmentQuery::new(Stage::Raw, SegmentKind::Received);
+    assert_eq!((all.begins_behind(), all.asks_for(&name(-1, "s0", 0, 0))), (None, true));
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn report(cold: &[Cold]) -> ColdSegments {
 /// Looks which of the segments that are `wanted` are cold.
 pub(super) async fn survey(shared: &Shared, wanted: &Wanted) -> Result<Survey> {
     let mut survey = Survey { cold: Vec::new(), wanted: wanted.clone() };
-    let query = SegmentQuery { stage: wanted.stage, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(wanted.stage, SegmentKind::Received);
     let mut listed = shared.parts.archive.segments(query).try_chunks(LISTED_AT_ONCE);
     while let Some(infos) = listed.try_next().await.map_err(|error| error.1)? {
         let here = infos.into_iter().filter(|info| survey.wanted.holds(info)).collect();

@@ -136,7 +136,7 @@ impl<'a> Source<'a> {
     }
 
     fn list(&self) -> Segments {
-        let query = SegmentQuery { stage: self.request.stage, kind: SegmentKind::Received };
+        let query = SegmentQuery::new(self.request.stage, SegmentKind::Received);
         self.shared.parts.archive.segments(query)
     }
 

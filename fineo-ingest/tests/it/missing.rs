@@ -24,7 +24,7 @@ pub(crate) async fn four() -> World {
 }
 
 pub(crate) async fn segments(world: &World, stage: Stage) -> Vec<SegmentInfo> {
-    let query = SegmentQuery { stage, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(stage, SegmentKind::Received);
     world.archive.segments(query).try_collect().await.unwrap()
 }
 

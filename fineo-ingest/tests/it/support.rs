@@ -106,7 +106,7 @@ impl World {
 
     async fn deliveries(&self, of: &str, stage: Stage) -> Vec<(ShardId, Delivery)> {
         let mut deliveries = Vec::new();
-        let mut segments = self.archive.segments(SegmentQuery { stage, kind: SegmentKind::Received });
+        let mut segments = self.archive.segments(SegmentQuery::new(stage, SegmentKind::Received));
         while let Some(info) = segments.next().await {
             let info = info.unwrap();
             let reader = SegmentReader::open(&self.archive, &info).await.unwrap();

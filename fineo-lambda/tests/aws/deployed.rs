@@ -56,7 +56,7 @@ async fn wait_for(aws: &Aws, metric: &str, wanted: usize) {
 }
 
 async fn segments(aws: &Aws, stage: Stage, kind: SegmentKind) -> usize {
-    let found: Vec<_> = aws.stores().archive.segments(SegmentQuery { stage, kind }).try_collect().await.unwrap();
+    let found: Vec<_> = aws.stores().archive.segments(SegmentQuery::new(stage, kind)).try_collect().await.unwrap();
     found.len()
 }
 

@@ -162,7 +162,7 @@ impl Place {
 
     /// The last positions of what is filed, after it was compared with what was sent.
     async fn filed(&self) -> Vec<u64> {
-        let query = SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received };
+        let query = SegmentQuery::new(Stage::Staged, SegmentKind::Received);
         let found: Vec<_> = self.archive.segments(query).try_collect().await.unwrap();
         let mut filed = Vec::new();
         for info in found {

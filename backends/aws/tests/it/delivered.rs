@@ -142,7 +142,7 @@ async fn archived() -> Result<()> {
     // Once delivered, the segments are where an archive without Firehose looks for them.
     let direct = stores.0.archive();
     let listed = async |archive: Arc<dyn Archive>, stage, kind| -> Result<Vec<_>> {
-        archive.segments(SegmentQuery { stage, kind }).try_collect().await
+        archive.segments(SegmentQuery::new(stage, kind)).try_collect().await
     };
     for (stage, kind) in Stage::ALL.into_iter().flat_map(|stage| SegmentKind::ALL.map(|kind| (stage, kind))) {
         let through = listed(stores.0.stores().archive, stage, kind).await?;

@@ -113,7 +113,7 @@ async fn aborted() -> Result<()> {
     let left = asked(&url, "GET", &uploads).await;
     assert!(left.contains("ListMultipartUploadsResult") && !left.contains("<Upload>"), "{left}");
     let segments: Vec<_> =
-        aws.archive().segments(SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received }).try_collect().await?;
+        aws.archive().segments(SegmentQuery::new(Stage::Raw, SegmentKind::Received)).try_collect().await?;
     assert!(segments.is_empty(), "{segments:?}");
     // The service tells of those that are begun and not ended.
     let mut upload = aws.bucket().store().put_multipart(&Path::from("begun")).await.unwrap();

@@ -137,7 +137,7 @@ async fn a_segment_is_written_once_and_read_as_written() {
     let range = archive.read(&segment(1, 9), Some((65_000, 140_001))).await.unwrap();
     assert_eq!(range, bytes.slice(65_000..140_001));
     assert_eq!(archive.read(&segment(2, 9), None).await.unwrap_err().kind(), ErrorKind::NotFound);
-    let query = SegmentQuery { stage: Stage::Raw, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Raw, SegmentKind::Received);
     let listed: Vec<_> = archive.segments(query).map(|found| found.unwrap().name).collect().await;
     assert_eq!(listed, [segment(1, 9)]);
 }

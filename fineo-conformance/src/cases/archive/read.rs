@@ -21,6 +21,7 @@ pub(in crate::cases) const CASES: &[Case] = cases! { Archive:
     6 "segments are listed once and in order of time, with their sizes" order,
     6 "a listing names segments of its stage and kind only" kinds,
     6 "a listing names many segments" many,
+    6 "a listing begins where it is told to" from_a_time,
     6 "names at the ends of what a name may be are listed as written" ends,
     7 "a segment that is not there is not found" absent,
 };
@@ -99,7 +100,7 @@ async fn kinds(place: Box<dyn Place>) -> Result<Verdict> {
         archive.write(name, name.path().into()).await.into_result()?;
     }
     for name in names {
-        let query = SegmentQuery { stage: name.stage, kind: name.kind };
+        let query = SegmentQuery::new(name.stage, name.kind);
         let found = listed(&archive, query).await?;
         let found: Vec<&SegmentName> = found.iter().map(|info| &info.name).collect();
         assert_eq!(found, [&name]);
@@ -115,6 +116,35 @@ async fn many(place: Box<dyn Place>) -> Result<Verdict> {
     }
     let found: Vec<SegmentName> = listed(&archive, query()).await?.into_iter().map(|info| info.name).collect();
     assert_eq!(found, (0..600).map(|number| segment(number * 60_000_000)).collect::<Vec<_>>());
+    Ok(Verdict::Passed)
+}
+
+async fn from_a_time(place: Box<dyn Place>) -> Result<Verdict> {
+    const DAY: i64 = 86_400_000_000;
+    let archive = place.archive().await?;
+    let times = [-400 * DAY, -1, 0, 1, DAY - 1, DAY, DAY + 1, 31 * DAY, 365 * DAY, 20_000 * DAY];
+    let mut names = Vec::new();
+    for micros in times {
+        for of_shard in ["s0", "a_1"] {
+            names.push(SegmentName { shard: shard(of_shard), ..segment(micros) });
+        }
+        // Others' segments order before and behind.
+        let others = [(Stage::Raw, SegmentKind::Malformed), (Stage::Staged, SegmentKind::Received)];
+        names.extend(others.map(|(stage, kind)| SegmentName { stage, kind, ..segment(micros) }));
+    }
+    for name in &names {
+        archive.write(name, "x".into()).await.into_result()?;
+    }
+    let edges = times.into_iter().flat_map(|micros| [micros - 1, micros, micros + 1]).map(at);
+    for from in edges.chain([Timestamp::MIN, Timestamp::MAX]) {
+        let found = listed(&archive, query().with_from(Some(from))).await?;
+        let found: Vec<SegmentName> = found.into_iter().map(|info| info.name).collect();
+        let is_asked = |name: &&SegmentName| name.stage == Stage::Raw && name.kind == SegmentKind::Received;
+        let mut expected: Vec<SegmentName> =
+            names.iter().filter(is_asked).filter(|name| name.time >= from).cloned().collect();
+        expected.sort();
+        assert_eq!(found, expected, "from {from}");
+    }
     Ok(Verdict::Passed)
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fineo_core::{Cover, Position, Result, ShardId, TenantId, archive::Stage};
-use fineo_ingest::{Expired, Listing, Missing, archived};
+use fineo_core::{Cover, Error, Result, TenantId, archive::Stage};
+use fineo_ingest::{Expired, Listing, archived};
 
 use super::Compactor;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     progress::Progress,
     tenant::{Failed, Segment},
     threads::Threads,
-    undelivered::Gaps,
+    undelivered::{Gap, Gaps},
 };
 
 /// What all tenants' turns of a run share.
@@ -36,6 +36,8 @@ pub(super) struct Round {
     pub(super) threads: Threads,
     /// What a run has to tell of gaps.
     pub(super) gaps: Gaps,
+    /// What it has to tell of a segment that is damaged: its shard has nothing behind it.
+    pub(super) damaged: Option<Error>,
 }
 
 /// A tenant's share of a round.
@@ -101,13 +103,14 @@ impl Compactor {
         let mut kept_from = from.clone();
         kept_from.merge(expired.cover());
         let (old, new) = listed::split(listed, &from);
-        let UpToGaps { mut segments, missing, cold } =
-            listed::up_to_gaps(archive, new, &kept_from, &to, &everybody.gaps).await?;
-        let to = before_all(&to, &missing);
+        let found = listed::up_to_gaps(archive, new, &kept_from, &to, &everybody.gaps).await?;
+        let to = found.before_all(&to);
+        let UpToGaps { mut segments, missing, cold, damaged } = found;
         // What lies behind a gap waits for what is in it.
         segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
         let mut gaps = Gaps::of(missing, &noted, listing);
-        gaps.all.extend(everybody.gaps.iter().filter(|gap| cold.contains_key(&gap.shard)).cloned());
+        let is_unknown = |gap: &&Gap| cold.contains_key(&gap.shard) || damaged.contains_key(&gap.shard);
+        gaps.all.extend(everybody.gaps.iter().filter(is_unknown).cloned());
         if self.options.selection == Selection::All && everybody.gaps != gaps.all {
             everybody.gaps.clone_from(&gaps.all);
             everybody.write(repo, self.parts.clock.now()).await?;
@@ -119,8 +122,19 @@ impl Compactor {
         let older = behind::older(archive, old, wanted, &segments, (expired.cover(), &to)).await;
         let with_tables = self.parts.tables.tenants().await?;
         let threads = Threads::new(self.options.jobs)?;
-        let round =
-            Round { everybody: everybody_from, to, with_tables, expired, segments, behind, older, threads, gaps };
+        let damaged = damaged.into_values().next().map(|(_, error)| error);
+        let round = Round {
+            everybody: everybody_from,
+            to,
+            with_tables,
+            expired,
+            segments,
+            behind,
+            older,
+            threads,
+            gaps,
+            damaged,
+        };
         Ok((everybody, round))
     }
 
@@ -163,13 +177,4 @@ impl Compactor {
         }
         wanted
     }
-}
-
-/// As `to`, but nowhere behind what is missing.
-fn before_all(to: &Cover, missing: &[Missing]) -> Cover {
-    let reach = |(shard, last): (&ShardId, Position)| {
-        let gap = missing.iter().find(|missing| missing.shard == *shard);
-        Some((shard.clone(), gap.map_or(Some(last), |gap| gap.after)?))
-    };
-    to.iter().filter_map(reach).collect()
 }

@@ -154,14 +154,18 @@ impl MetricRun<'_> {
         days: &mut BTreeMap<i32, Day>,
     ) -> Result<()> {
         let metric = intake.metrics[number].metric.as_deref();
+        let is_asked = self.options.rewrite == Rewrite::Stale;
+        let deletions: Vec<&Cover> =
+            metric.iter().flat_map(|metric| metric.deletions()).map(|(_, through)| through).collect();
+        let may_have_deleted = |file: &DataFile| deletions.iter().any(|through| through.includes(&file.positions));
         let mut stale = BTreeSet::new();
-        for file in live {
+        // What cannot have deleted values is not opened: a table may have thousands of files.
+        for file in live.iter().filter(|file| is_asked || may_have_deleted(file)) {
             let meta = self.tables.data_file(&self.snapshot, file).await?;
             let layout = &meta.layout;
             let is_of_earlier = layout.schema_version < intake.schema().version();
             let mut names = layout.columns.iter().flat_map(|column| &column.names).chain(&layout.rest_names);
-            let is_asked = self.options.rewrite == Rewrite::Stale && is_of_earlier;
-            if is_asked || names.any(|name| is_deleted(metric, name, file)) {
+            if (is_asked && is_of_earlier) || names.any(|name| is_deleted(metric, name, file)) {
                 stale.insert(file.day);
             }
         }

@@ -343,7 +343,7 @@ impl Compactor {
         let is_due = !due.is_empty() && !progress.retired.includes(&due);
         let schema = self.parts.schemas.snapshot(tenant).await?;
         let upkeep = Due::of(&progress.upkeep, &schema, &self.options, self.parts.clock.now());
-        Ok(is_due || upkeep.is_any() || !schema.deleted_metrics().is_empty())
+        Ok(is_due || upkeep.is_any())
     }
 }
 

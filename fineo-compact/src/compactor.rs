@@ -100,8 +100,8 @@ impl Compactor {
     /// # Errors
     ///
     /// When the archive or the repository cannot be read at all; `Cold`, before anything was done, when a segment has to be
-    /// restored first that nobody has read yet; `Corrupt` when segments are missing, after what comes before
-    /// them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when
+    /// restored first that nobody has read yet; `Corrupt` when segments are missing, or one is damaged so that nobody can tell whose
+    /// events it has, after what comes before them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when
     /// somebody noted so long ago that they were archived.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
         let (mut everybody, round) = Box::pin(self.round()).await?;
@@ -135,7 +135,10 @@ impl Compactor {
             self.note_all(&mut everybody, (&done, behind), &mut report).await?;
         }
         Missing::check_lost(&round.gaps.lost)?;
-        Ok(report)
+        match round.damaged {
+            Some(error) => Err(error),
+            None => Ok(report),
+        }
     }
 
     /// Notes what is archived by now, for whoever replays or backs up: without it they cannot tell what is lost. Answers what is noted
@@ -356,7 +359,7 @@ impl Compactor {
         let is_due = !due.is_empty() && !progress.retired.includes(&due);
         let schema = self.parts.schemas.snapshot(tenant).await?;
         let upkeep = Due::of(&progress.upkeep, &schema, &self.options, self.parts.clock.now());
-        Ok(is_due || upkeep.is_any() || !schema.deleted_metrics().is_empty())
+        Ok(is_due || upkeep.is_any())
     }
 }
 

@@ -5,7 +5,7 @@ use fineo_core::{Error, EventId, Position, Result, Timestamp};
 /// The shard number of rows that a committed file had.
 pub(crate) const COMMITTED: u16 = u16::MAX;
 /// The bytes before the record.
-const HEAD_BYTES: usize = 4 + 4 + 2 + Position::LEN + 16 + 8;
+pub(crate) const HEAD_BYTES: usize = 4 + 4 + 2 + Position::LEN + 16 + 8;
 
 /// A record and where it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use fineo_ingest::StagedBlock;
 use fineo_schema::{FieldType, Identity, Metric, RecordLayout, RecordValue, SentName, TenantSchema, ValueVisitor};
 
 use crate::{
-    entry::Entry,
+    entry::{Entry, HEAD_BYTES},
     names::{Guesses, Names},
     profile::Profile,
     spill::{Scratch, Spill},
@@ -211,6 +211,13 @@ impl Intake {
             conflicts: BTreeMap::new(),
             last: vec![None; self.shards.len()],
         }
+    }
+
+    /// About how many new rows a metric's day has.
+    pub(crate) fn rows_of(&self, metric: usize, day: i32) -> u64 {
+        let MetricIntake { records, bytes, .. } = self.metrics[metric];
+        let bytes_of_row = HEAD_BYTES as u64 + bytes / records.max(1);
+        self.spill.size(&Group::Day { metric, day }) as u64 / bytes_of_row
     }
 
     /// Adds a metric whose files are written anew although it has no new records.

@@ -29,12 +29,14 @@ mod profile;
 mod progress;
 mod report;
 mod rewrite;
+mod slices;
 mod spill;
 mod tenant;
 #[cfg(test)]
 mod testing;
 mod text_class;
 mod threads;
+mod tiers;
 mod undelivered;
 mod untold;
 mod upkeep;

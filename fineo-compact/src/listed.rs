@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fineo_core::{
-    Archive, Cover, Error, ErrorKind, Result, ShardId, Timestamp,
+    Archive, Cover, Error, ErrorKind, Position, Result, ShardId, Timestamp,
     archive::{SegmentInfo, SegmentKind, SegmentQuery, Stage},
 };
 use fineo_ingest::{Chain, Missing, SegmentReader};
@@ -54,10 +54,24 @@ pub(crate) struct UpToGaps {
     pub(crate) missing: Vec<Missing>,
     /// The shards of which a segment has to be restored first, with the error that says which: nothing is known of their gaps.
     pub(crate) cold: BTreeMap<ShardId, Error>,
+    /// The shards of which a segment is damaged, with the last position before it and the error that says which.
+    pub(crate) damaged: BTreeMap<ShardId, (Option<Position>, Error)>,
 }
 
-/// Reads the headers of what is `listed` behind `from`, of each shard until one tells of a gap before it, or is cold: unless it lies
-/// behind a gap that is among those `known` and still stands.
+impl UpToGaps {
+    /// As `to`, but nowhere behind what is missing or damaged.
+    pub(crate) fn before_all(&self, to: &Cover) -> Cover {
+        let reach = |(shard, last): (&ShardId, Position)| {
+            let gap = self.missing.iter().find(|missing| missing.shard == *shard).map(|missing| missing.after);
+            let gap = gap.or_else(|| self.damaged.get(shard).map(|(after, _)| *after));
+            Some((shard.clone(), gap.unwrap_or(Some(last))?))
+        };
+        to.iter().filter_map(reach).collect()
+    }
+}
+
+/// Reads the headers of what is `listed` behind `from`, of each shard until one tells of a gap before it, or is cold or damaged: which
+/// is nothing to tell of one behind a gap that is among those `known` and still stands.
 ///
 /// # Errors
 ///
@@ -79,9 +93,13 @@ pub(crate) async fn up_to_gaps(
             }
             let reader = match SegmentReader::open(archive, &info).await {
                 Ok(reader) => reader,
-                Err(error) if error.kind() == ErrorKind::Cold => {
-                    if !known.iter().any(|gap| gap.shard == shard && gap.after == reached) {
-                        found.cold.insert(shard, error);
+                Err(error) if matches!(error.kind(), ErrorKind::Cold | ErrorKind::Corrupt) => {
+                    if known.iter().any(|gap| gap.shard == shard && gap.after == reached) {
+                        break;
+                    }
+                    match error.kind() {
+                        ErrorKind::Cold => drop(found.cold.insert(shard, error)),
+                        _ => drop(found.damaged.insert(shard, (reached, error))),
                     }
                     break;
                 }
@@ -98,7 +116,9 @@ pub(crate) async fn up_to_gaps(
     // As they are listed: what is read first names columns.
     found.segments.sort_by(|one: &Segment, other| one.0.name.cmp(&other.0.name));
     found.missing = chain.missing(from, to);
-    found.missing.retain(|missing| !found.cold.contains_key(&missing.shard));
+    found
+        .missing
+        .retain(|missing| !found.cold.contains_key(&missing.shard) && !found.damaged.contains_key(&missing.shard));
     // What lies behind a shard's first gap was not looked at.
     found.missing.dedup_by(|later, first| later.shard == first.shard);
     Ok(found)

@@ -24,6 +24,7 @@ use crate::{
     rewrite::Rewriting,
     spill::Scratch,
     threads::Threads,
+    tiers,
 };
 
 /// What a metric's part of a run needs.
@@ -125,18 +126,23 @@ impl MetricRun<'_> {
             live.chunk_by(|one, other| one.day == other.day).map(|files| (files[0].day, files)).collect();
         for (day, input) in &mut days {
             let of_day = by_day.get(day).into_iter().flat_map(|files| files.iter()).map(|file| (*file).clone());
-            let (small, large): (Vec<_>, Vec<_>) = of_day.partition(|file| file.bytes < self.options.small_file_bytes);
-            if small.len() >= self.options.small_files_max {
-                *input = Day { rewritten: small, staying: large };
-            } else {
-                input.staying = small.into_iter().chain(large).collect();
-            }
+            *input = self.day(of_day, intake.rows_of(number, *day));
         }
         let is_wanted = self.is_collecting || self.options.rewrite == Rewrite::Stale;
         if is_wanted {
             self.add_stale(intake, number, &live, &mut days).await?;
         }
         Ok(days)
+    }
+
+    /// Which of a day's files become one with `new` rows. A part of what is too much for one file is as large as files become.
+    fn day(&self, files: impl Iterator<Item = DataFile>, new: u64) -> Day {
+        let is_small = |file: &DataFile| !file.is_part && file.bytes < self.options.small_file_bytes;
+        let (mut small, mut staying): (Vec<_>, Vec<_>) = files.partition(is_small);
+        small.sort_by(|one, other| (one.rows, &one.path).cmp(&(other.rows, &other.path)));
+        let rows: Vec<u64> = small.iter().map(|file| file.rows).collect();
+        staying.extend(small.split_off(tiers::merged(&rows, new, self.options.small_files_max)));
+        Day { rewritten: small, staying }
     }
 
     /// Adds every day that has a file of an earlier schema, or one with deleted values, to be written anew as a whole.
@@ -148,14 +154,18 @@ impl MetricRun<'_> {
         days: &mut BTreeMap<i32, Day>,
     ) -> Result<()> {
         let metric = intake.metrics[number].metric.as_deref();
+        let is_asked = self.options.rewrite == Rewrite::Stale;
+        let deletions: Vec<&Cover> =
+            metric.iter().flat_map(|metric| metric.deletions()).map(|(_, through)| through).collect();
+        let may_have_deleted = |file: &DataFile| deletions.iter().any(|through| through.includes(&file.positions));
         let mut stale = BTreeSet::new();
-        for file in live {
+        // What cannot have deleted values is not opened: a table may have thousands of files.
+        for file in live.iter().filter(|file| is_asked || may_have_deleted(file)) {
             let meta = self.tables.data_file(&self.snapshot, file).await?;
             let layout = &meta.layout;
             let is_of_earlier = layout.schema_version < intake.schema().version();
             let mut names = layout.columns.iter().flat_map(|column| &column.names).chain(&layout.rest_names);
-            let is_asked = self.options.rewrite == Rewrite::Stale && is_of_earlier;
-            if is_asked || names.any(|name| is_deleted(metric, name, file)) {
+            if (is_asked && is_of_earlier) || names.any(|name| is_deleted(metric, name, file)) {
                 stale.insert(file.day);
             }
         }

@@ -72,11 +72,12 @@ pub struct CompactOptions {
     pub group_rows: usize,
     /// The share of new records that must bear an undeclared name for it to get a column, 0-1.
     pub presence_min: f64,
-    /// The most columns of undeclared names.
+    /// The most columns of undeclared names that a table gets.
     pub columns_max: usize,
-    /// A file that is smaller may be merged with others of its day.
+    /// A file that is smaller may be merged with others of its day, unless it is a part of what is too much for one file.
     pub small_file_bytes: u64,
-    /// So many small files of a day are merged when the day gets new records.
+    /// So many small files of a day, at least, are merged when the day gets new records: those whose largest is no larger than all
+    /// that is added to it, so that a row is seldom written anew.
     pub small_files_max: usize,
     /// New records of a tenant that has fewer wait for more of them, for a file costs much the same however few rows it has;
     /// nobody's with 0.

@@ -16,13 +16,15 @@ use crate::{
 
 /// Rows per value that a column needs for rows to be kept together by it.
 const ROWS_PER_KEY_MIN: f64 = 4.0;
+/// So many records must bear a name for a new column where the table has half of what it may have.
+const CELLS_MIN: u64 = 100;
 
 /// Limits of shredding.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Shredding {
     /// The share of records that must bear an undeclared name for it to get a column.
     pub(crate) presence_min: f64,
-    /// The most columns of undeclared names.
+    /// The most columns of undeclared names, of the table and of the records.
     pub(crate) columns_max: usize,
 }
 
@@ -83,7 +85,7 @@ impl Plan {
             planning.declare(field.id, field.field_type, &field.names);
         }
         let declared = planning.columns.len();
-        for name in wanted(evidence, shredding) {
+        for name in wanted(&planning, shredding) {
             planning.shred(&name);
         }
         // The order in which names took their columns is that of frequency; the columns stand by name.
@@ -106,7 +108,8 @@ impl Plan {
 }
 
 /// The undeclared names that should have a column, in order of first sight.
-fn wanted(evidence: &Evidence<'_>, shredding: Shredding) -> Vec<Arc<str>> {
+fn wanted(planning: &Planning<'_>, shredding: Shredding) -> Vec<Arc<str>> {
+    let evidence = planning.evidence;
     let is_undeclared = |name: &str| evidence.metric.is_none_or(|metric| metric.slot(name).is_none());
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
     let is_frequent =
@@ -125,10 +128,29 @@ fn wanted(evidence: &Evidence<'_>, shredding: Shredding) -> Vec<Arc<str>> {
         wanted.insert((Reverse(0), i64::MAX, name.into()), ());
     }
     // The most frequent have a column; of those that want the same one the first seen has it.
+    let mut room = Room { columns_max: shredding.columns_max, columns: planning.undeclared() };
+    let with_column =
+        wanted.into_keys().filter(|(Reverse(cells), _, name)| !planning.is_new(name) || room.take(*cells));
     let mut wanted: Vec<(i64, Arc<str>)> =
-        wanted.into_keys().take(shredding.columns_max).map(|(_, first, name)| (first, name)).collect();
+        with_column.take(shredding.columns_max).map(|(_, first, name)| (first, name)).collect();
     wanted.sort();
     wanted.into_iter().map(|(_, name)| name).collect()
+}
+
+/// How many columns of undeclared names a table may still get: none is ever removed, so that names that come and go would fill it.
+struct Room {
+    columns_max: usize,
+    columns: usize,
+}
+
+impl Room {
+    /// Whether there is one for a name that so many records bear.
+    fn take(&mut self, cells: u64) -> bool {
+        let is_half_full = self.columns * 2 > self.columns_max;
+        let has_room = self.columns < self.columns_max && (cells >= CELLS_MIN || !is_half_full);
+        self.columns += usize::from(has_room);
+        has_room
+    }
 }
 
 /// A plan in the making.
@@ -152,23 +174,32 @@ impl<'a> Planning<'a> {
     }
 
     fn declare(&mut self, field: FieldId, value_type: FieldType, names: &[Arc<str>]) {
-        let Some(display_name) = names.first() else { return };
-        if let Some(column) = self.take_column(display_name, value_type) {
-            self.columns.push(PlannedColumn { column, field: Some(field), value_type, names: names.to_vec() });
-        }
+        let Some(place) = names.first().and_then(|name| self.place(name, value_type, true)) else { return };
+        let column = self.take(place);
+        self.columns.push(PlannedColumn { column, field: Some(field), value_type, names: names.to_vec() });
     }
 
     fn shred(&mut self, name: &Arc<str>) {
-        let profile = self.by_name.get(&**name).and_then(|number| self.evidence.profile.names.get(*number));
-        let value_type = self.shredded_type(name, profile);
-        if let Some(column) = self.take_column(name, value_type) {
-            let names = vec![Arc::clone(name)];
-            self.columns.push(PlannedColumn { column, field: None, value_type, names });
-        }
+        let value_type = self.shredded_type(name);
+        let Some(place) = self.place(name, value_type, false) else { return };
+        let (column, names) = (self.take(place), vec![Arc::clone(name)]);
+        self.columns.push(PlannedColumn { column, field: None, value_type, names });
+    }
+
+    /// Whether an undeclared name would have a column that the table does not have.
+    fn is_new(&self, name: &str) -> bool {
+        self.place(name, self.shredded_type(name), false).is_some_and(|place| place.is_new)
+    }
+
+    /// How many columns the table has that are neither ours nor of declared fields.
+    fn undeclared(&self) -> usize {
+        let is_undeclared = |lower: &&String| column_name(lower).is_some() && !self.taken.contains(*lower);
+        self.table.keys().filter(is_undeclared).count()
     }
 
     /// The type that the name had, where it suits the values still, else the narrowest.
-    fn shredded_type(&self, name: &str, profile: Option<&NameProfile>) -> FieldType {
+    fn shredded_type(&self, name: &str) -> FieldType {
+        let profile = self.by_name.get(name).and_then(|number| self.evidence.profile.names.get(*number));
         let of_files = self.evidence.rewritten.iter().filter(|layout| layout.field.is_none());
         let had =
             of_files.filter(|layout| layout.names.iter().any(|known| **known == *name)).map(|layout| layout.value_type);
@@ -180,33 +211,45 @@ impl<'a> Planning<'a> {
         in_table.filter(|known| profile.suits(*known)).unwrap_or_else(|| profile.narrowest())
     }
 
-    /// The column that a name may have under a type, if it is free.
-    fn take_column(&mut self, name: &str, value_type: FieldType) -> Option<Arc<str>> {
+    /// Where a name may stand under a type; none when nothing is free.
+    fn place(&self, name: &str, value_type: FieldType, is_declared: bool) -> Option<Place> {
         let plain = column_name(name)?;
-        let lower = plain.to_lowercase();
-        if self.taken.contains(&lower) {
+        let wanted = plain.to_lowercase();
+        if self.taken.contains(&wanted) {
             return None;
         }
-        let column = match self.table.get(&lower) {
-            None => plain,
-            // A column of the table keeps its spelling; what differs in case only has no column.
-            Some(known) if *known.name != *plain => return None,
-            Some(known) if known.value_type == value_type => plain,
-            // And it keeps its type.
-            Some(_) => {
-                let typed = format!("{plain}_{}", type_suffix(value_type));
-                let known = self.table.get(&typed.to_lowercase());
-                let is_fit = known.is_none_or(|known| known.value_type == value_type && *known.name == *typed);
-                if !is_fit || self.taken.contains(&typed.to_lowercase()) {
-                    return None;
+        let typed = format!("{plain}_{}", type_suffix(value_type));
+        for column in [plain, typed] {
+            let lower = column.to_lowercase();
+            let is_free = !self.taken.contains(&lower);
+            match self.table.get(&lower) {
+                None if is_free => return Some(Place { wanted, column: column.into(), is_new: true }),
+                // A column of the table keeps its spelling: of what differs in case only, a declared field alone may have it.
+                Some(known) if *known.name != *column && !is_declared => return None,
+                Some(known) if is_free && known.holds(value_type) => {
+                    return Some(Place { wanted, column: Arc::clone(&known.name), is_new: false });
                 }
-                self.taken.insert(typed.to_lowercase());
-                typed
+                // And it keeps its type.
+                None | Some(_) => {}
             }
-        };
-        self.taken.insert(lower);
-        Some(column.into())
+        }
+        None
     }
+
+    fn take(&mut self, place: Place) -> Arc<str> {
+        self.taken.insert(place.column.to_lowercase());
+        self.taken.insert(place.wanted);
+        place.column
+    }
+}
+
+/// A column that is free.
+struct Place {
+    /// What the name would have if no type stood against it, in lower case.
+    wanted: String,
+    column: Arc<str>,
+    /// Whether the table does not have it.
+    is_new: bool,
 }
 
 fn type_suffix(value_type: FieldType) -> String {

@@ -126,7 +126,7 @@ impl TenantRun<'_> {
         if is_further || is_told {
             progress.write(repo, self.now()).await?;
         }
-        report.retired = self.retire(&mut progress, &failed).await?;
+        report.retired = self.retire(&mut progress, &schema, &failed).await?;
         keeper.run(&mut progress, &mut report).await?;
         Ok(Ran { report, failed })
     }
@@ -288,7 +288,7 @@ impl TenantRun<'_> {
     }
 
     /// Lets rows go that files have for so long that no query needs them nearline, and no producer sends them again.
-    async fn retire(&self, progress: &mut Progress, failed: &Failed) -> Result<u64> {
+    async fn retire(&self, progress: &mut Progress, schema: &TenantSchema, failed: &Failed) -> Result<u64> {
         if !progress.is_retiring() {
             return Ok(0);
         }
@@ -299,6 +299,11 @@ impl TenantRun<'_> {
         let mut removed = 0;
         for metric in self.parts.nearline.metrics(self.tenant).await? {
             if metric == MetricId::errors() || failed.contains_key(&metric) {
+                continue;
+            }
+            if schema.is_deleted(&metric) {
+                // Nobody can read its rows, and no file has them: there may not even be a table.
+                removed += self.parts.nearline.remove(self.tenant, &metric, &due).await.into_result()?;
                 continue;
             }
             let snapshot = self.parts.tables.snapshot(self.tenant, &metric).await?;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use fineo_schema::FieldType;
 
+use crate::delta::delta_type;
+
 /// When the event happened: `Timestamp(µs, UTC)`, never null.
 pub const COLUMN_TIMESTAMP: &str = "timestamp";
 /// The UTC day of `timestamp`, by which the table is partitioned; it stands in the path, not in the files.
@@ -24,6 +26,13 @@ pub struct TableColumn {
     pub name: Arc<str>,
     /// What its values are.
     pub value_type: FieldType,
+}
+
+impl TableColumn {
+    /// Whether values of `value_type` may stand in it: its type is Delta's, which has no `json`, so that texts and JSON are one.
+    pub fn holds(&self, value_type: FieldType) -> bool {
+        delta_type(self.value_type) == delta_type(value_type)
+    }
 }
 
 /// The column that a name would have in a table: characters that other engines refuse become `_`. None when the

@@ -9,7 +9,7 @@ use deltalake_core::kernel::{Action, Protocol};
 use fineo_core::{Error, ErrorKind, Result};
 
 pub(crate) use action::{add_of, commit_of, nonce_of, remove_of};
-pub(crate) use schema::TableMetadata;
+pub(crate) use schema::{TableMetadata, delta_type};
 
 use crate::{DataFile, Snapshot};
 

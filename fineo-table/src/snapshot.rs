@@ -65,6 +65,8 @@ pub struct DataFile {
     pub last: Timestamp,
     /// Per shard, the highest position of a row.
     pub positions: Cover,
+    /// Whether it is one of several into which rows were cut that are too many for one file.
+    pub is_part: bool,
 }
 
 /// A Parquet file with a [`crate::FileLayout`] that was written to its place and is durable there, to be made a
@@ -77,6 +79,8 @@ pub struct NewFile {
     pub path: Arc<str>,
     /// Per shard, the highest position of a row.
     pub positions: Cover,
+    /// Whether it is one of several into which rows were cut that are too many for one file.
+    pub is_part: bool,
     /// The checksums of its bytes, as its writer made them.
     pub sums: FileSums,
 }

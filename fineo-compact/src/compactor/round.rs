@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use fineo_core::{Cover, Error, Position, Result, ShardId, TenantId, Timestamp, archive::Stage};
-use fineo_ingest::{Expired, Listing, Missing, Noted, archived};
+use fineo_core::{Cover, Error, Result, ShardId, TenantId, Timestamp, archive::Stage};
+use fineo_ingest::{Expired, Listing, Noted, archived};
 
 use super::Compactor;
 use crate::{
@@ -44,6 +44,8 @@ pub(super) struct Round {
     pub(super) gaps: Gaps,
     /// When the segments begin that the next run most likely needs.
     pub(super) next_from: Timestamp,
+    /// What it has to tell of a segment that is damaged: its shard has nothing behind it.
+    pub(super) damaged: Option<Error>,
 }
 
 /// What a run looks for in the archive.
@@ -73,6 +75,8 @@ struct Seen {
     gaps: Gaps,
     /// The shards of which a segment has to be restored first.
     cold: BTreeMap<ShardId, Error>,
+    /// What there is to tell of a segment that is damaged.
+    damaged: Option<Error>,
 }
 
 impl Seen {
@@ -80,7 +84,8 @@ impl Seen {
     /// that is not listed is missed. What is still on its way is waited for.
     fn is_all(&self) -> bool {
         let is_first = |segment: &Segment| segment.1.after().is_none();
-        self.gaps.lost.is_empty() && self.cold.is_empty() && !self.segments.iter().any(is_first)
+        let is_known = self.gaps.lost.is_empty() && self.cold.is_empty() && self.damaged.is_none();
+        is_known && !self.segments.iter().any(is_first)
     }
 
     /// When the segments begin that the next run most likely needs: what came meanwhile, and what waits.
@@ -155,7 +160,7 @@ impl Compactor {
             None => self.look(None, &look).await?,
         };
         let next_from = seen.next_from();
-        let Seen { old, segments, to, expired, gaps, cold, .. } = seen;
+        let Seen { old, segments, to, expired, gaps, cold, damaged, .. } = seen;
         if self.options.selection == Selection::All && everybody.gaps != gaps.all {
             everybody.gaps.clone_from(&gaps.all);
             everybody.write(repo, self.parts.clock.now()).await?;
@@ -178,6 +183,7 @@ impl Compactor {
             threads,
             gaps,
             next_from,
+            damaged,
         };
         Ok((everybody, round))
     }
@@ -199,14 +205,16 @@ impl Compactor {
         let mut kept_from = look.from.clone();
         kept_from.merge(expired.cover());
         let (old, new) = listed::split(listed, look.from);
-        let UpToGaps { mut segments, missing, cold } =
-            listed::up_to_gaps(archive, new, &kept_from, look.to, look.known).await?;
-        let to = before_all(look.to, &missing);
+        let found = listed::up_to_gaps(archive, new, &kept_from, look.to, look.known).await?;
+        let to = found.before_all(look.to);
+        let UpToGaps { mut segments, missing, cold, damaged } = found;
         // What lies behind a gap waits for what is in it.
         segments.retain(|segment| to.contains(&segment.0.name.shard, segment.0.name.first));
         let mut gaps = Gaps::of(missing, look.noted, listing);
-        gaps.all.extend(look.known.iter().filter(|gap| cold.contains_key(&gap.shard)).cloned());
-        Ok(Seen { listing, old, segments, to, expired, gaps, cold })
+        let is_unknown = |gap: &&Gap| cold.contains_key(&gap.shard) || damaged.contains_key(&gap.shard);
+        gaps.all.extend(look.known.iter().filter(is_unknown).cloned());
+        let damaged = damaged.into_values().next().map(|(_, error)| error);
+        Ok(Seen { listing, old, segments, to, expired, gaps, cold, damaged })
     }
 
     /// Up to where everybody is who is wanted, but for those who are behind.
@@ -248,13 +256,4 @@ impl Compactor {
         }
         wanted
     }
-}
-
-/// As `to`, but nowhere behind what is missing.
-fn before_all(to: &Cover, missing: &[Missing]) -> Cover {
-    let reach = |(shard, last): (&ShardId, Position)| {
-        let gap = missing.iter().find(|missing| missing.shard == *shard);
-        Some((shard.clone(), gap.map_or(Some(last), |gap| gap.after)?))
-    };
-    to.iter().filter_map(reach).collect()
 }

@@ -59,6 +59,32 @@ async fn a_column_keeps_its_type_while_that_suits_and_its_spelling_for_ever() {
 }
 
 #[tokio::test]
+async fn a_declared_field_has_the_column_that_the_table_has_in_another_case() {
+    let texts = [("temp", "1"), ("Temp", "1")];
+    check(&texts, &[("Temp", FieldType::Double)], 9, &["Temp: double <- temp t"]).await;
+    check(&texts, &[("Temp", FieldType::Long)], 9, &["temp_double: double <- temp t"]).await;
+    let typed = [("Temp", FieldType::Long), ("Temp_Double", FieldType::Double)];
+    check(&texts, &typed, 9, &["Temp_Double: double <- temp t"]).await;
+}
+
+#[tokio::test]
+async fn a_table_gets_columns_of_undeclared_names_for_as_long_as_it_has_room() {
+    let table = ["a", "b", "c"].map(|name| (name, FieldType::Long));
+    let texts = [("a", "1"), ("b", "1"), ("new", "1"), ("new", "2")];
+    let known = [TEMP, "a: long <- a", "b: long <- b"];
+    check(&texts, &table, 3, &known).await;
+    // Where half of them are there, a name that hardly anybody bears gets none.
+    check(&texts, &table, 5, &known).await;
+    check(&texts, &table, 6, &[TEMP, "a: long <- a", "b: long <- b", "new: long <- new"]).await;
+    let mut many = vec![("newer", "1"); 100];
+    many.extend([("new", "1"); 20]);
+    check(&many, &table, 5, &[TEMP, "newer: long <- newer"]).await;
+    check(&many, &table, 3, &[TEMP]).await;
+    // Those of declared fields do not count.
+    check(&texts, &[("temp", FieldType::Double)], 1, &[TEMP, "new: long <- new"]).await;
+}
+
+#[tokio::test]
 async fn of_names_that_differ_in_case_the_declared_else_the_first_seen_has_the_column() {
     let texts = [("TEMP", "1"), ("Abc", "1"), ("abc", "1"), ("abc", "2"), ("timestamp", "1"), ("_fineo_rest", "1")];
     check(&texts, &[], 9, &[TEMP, "Abc: long <- Abc"]).await;

@@ -175,3 +175,45 @@ async fn what_was_deleted_is_looked_for_again_only_where_it_could_not_be_taken_o
     assert!(world.parquet().await.values().all(|bytes| !bytes.windows(6).any(|window| window == b"secret")));
     assert!(run(&world, &operator).await.is_idle());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_schema_opens_no_file_that_cannot_have_what_was_deleted() {
+    let (world, operator) = (World::new(), Operator::default());
+    let send = async |day: usize| {
+        world
+            .send(&acme(), &format!(r#"{{"metrictype":"m","timestamp":{},"v":1,"secret":"s"}}"#, day * 86_400_000))
+            .await;
+    };
+    let declare = async |name: &str| {
+        let (metric, name, field_type) = ("m".to_owned(), name.to_owned(), "long".to_owned());
+        world
+            .change(&acme(), vec![Change::AddField { metric, name, field_type, aliases: Vec::new(), unit: None }])
+            .await;
+    };
+    // A file that nobody needs to open is damaged meanwhile.
+    let damage = async |part: &str| {
+        let (at, whole) = object(&world, part).await;
+        world.objects.put(&at, whole.slice(..9).into()).await.unwrap();
+        (at, whole)
+    };
+    send(0).await;
+    assert!(run(&world, &operator).await.failed.is_empty());
+    let (at, whole) = damage("day=1970-01-01/part").await;
+    declare("one").await;
+    send(1).await;
+    let report = run(&world, &operator).await;
+    assert!(report.failed.is_empty() && report.total(|done| done.rows_in) == 1, "{report:?}");
+    world.objects.put(&at, whole.into()).await.unwrap();
+
+    let through = world.snapshot(&acme(), &metric(1)).await.cover.clone();
+    world.change(&acme(), vec![Change::DeleteField { metric: "m".into(), field: "secret".into(), through }]).await;
+    assert_eq!(run(&world, &operator).await.total(|done| done.rows_rewritten), 2);
+    send(2).await;
+    assert!(run(&world, &operator).await.failed.is_empty());
+    // Of what was written after the deletion nothing is deleted.
+    damage("day=1970-01-03/part").await;
+    declare("two").await;
+    send(3).await;
+    let report = run(&world, &operator).await;
+    assert!(report.failed.is_empty() && report.total(|done| done.rows_in) == 1, "{report:?}");
+}

@@ -1,5 +1,7 @@
 //! Files: the same bytes again, whoever writes them and however little memory he has.
 
+use std::collections::BTreeSet;
+
 use fineo_compact::{CompactOptions, Selection};
 use fineo_core::{NearlineStore, TenantId};
 
@@ -67,6 +69,45 @@ async fn small_files_of_a_day_become_one() {
         assert!((1..=3).contains(&files), "{files} files");
     }
     assert_eq!(world.in_files(&acme(), &metric(1)).await.len(), 9);
+}
+
+/// Many runs, each with a few rows of one day, and some late ones of the day before; answers how often a row was written, and how many
+/// files of the day there were at most.
+async fn many_runs(options: CompactOptions, runs: usize) -> (u64, usize) {
+    const ROWS: usize = 30;
+    let world = World::new();
+    let (mut written, mut most, mut sent) = (0, 0, 0);
+    for run in 0..runs {
+        let line = |number: usize| {
+            let millis = 86_400_000 + run * 300_000 + number * 10_000;
+            format!(r#"{{"metrictype":"m","timestamp":{millis},"device":"dev-{}","v":{number}}}"#, number % 5)
+        };
+        let mut lines: Vec<String> = (0..ROWS).map(line).collect();
+        lines.push(format!(r#"{{"metrictype":"m","timestamp":{},"device":"late","v":{run}}}"#, run * 1000));
+        sent += lines.len();
+        world.send(&acme(), &lines.join("\n")).await;
+        let report = world.compact(options.clone()).await;
+        written += report.total(|metric| metric.rows_out);
+        let files = &world.snapshot(&acme(), &metric(1)).await.files;
+        most = most.max(files.iter().filter(|file| file.day == 1 && !file.is_part).count());
+    }
+    assert_eq!(world.in_files(&acme(), &metric(1)).await.len(), sent);
+    let ids: BTreeSet<u128> = world.in_files(&acme(), &metric(1)).await.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), sent);
+    (written / sent as u64, most)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_is_seldom_written_anew_however_many_runs_a_day_has_and_files_are_few() {
+    let (times, files) = many_runs(CompactOptions::default(), 144).await;
+    assert!(times <= 8 && files <= 8, "each row was written {times} times, {files} files");
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_of_what_is_too_much_for_one_file_are_not_written_anew() {
+    // A file has 50 kB of entries.
+    let (times, files) = many_runs(CompactOptions::default().with_memory_bytes(200_000), 96).await;
+    assert!(times <= 6 && files <= 6, "each row was written {times} times, {files} files");
 }
 
 #[tokio::test(start_paused = true)]

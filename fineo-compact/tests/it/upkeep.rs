@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use fineo_compact::CompactOptions;
-use fineo_core::{Cover, MetricId};
+use fineo_core::{
+    Cover, MetricId, SchemaRepo,
+    repo::{Keep, Subject},
+};
 use fineo_schema::{Change, RetainDays};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -148,4 +151,25 @@ async fn rows_of_a_deleted_metric_are_in_no_file_whenever_they_were_written() {
     world.change(&acme(), vec![Change::DeleteMetric { metric: "m".to_owned(), through: Cover::default() }]).await;
     world.compact(at_once()).await;
     assert!(world.snapshot(&acme(), &metric(1)).await.files.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_a_metric_that_was_deleted_before_files_had_them_leave_the_nearline_store() {
+    let world = World::new();
+    send_days(&world, "m", &[0]).await;
+    send_days(&world, "junk", &[1, 2]).await;
+    world.change(&acme(), vec![Change::DeleteMetric { metric: "junk".to_owned(), through: Cover::default() }]).await;
+    // Nothing leaves that queries or producers may need.
+    world.compact(CompactOptions::default()).await;
+    assert_eq!(world.nearline(&acme(), &metric(2)).await.len(), 2);
+    for _ in 0..2 {
+        world.compact(at_once()).await;
+    }
+    assert!(world.nearline(&acme(), &metric(2)).await.is_empty());
+    assert_eq!(values(&world, &metric(1)).await, ["0"]);
+    // And then nothing is left to be done for the tenant, whose lease is not even taken.
+    let lease = Subject::tenant(&acme(), "lease/main/compaction", Keep::Latest).unwrap();
+    let before = world.repo.latest(&lease).await.unwrap().map(|found| found.version);
+    assert!(before.is_some() && world.compact(at_once()).await.is_idle());
+    assert_eq!(world.repo.latest(&lease).await.unwrap().map(|found| found.version), before);
 }

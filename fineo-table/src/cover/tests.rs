@@ -49,6 +49,7 @@ fn the_digest_depends_on_every_part_of_every_file_and_on_no_order() {
         first: Timestamp::from_micros(1).unwrap(),
         last: Timestamp::from_micros(2).unwrap(),
         positions: [(ShardId::new("s0").unwrap(), Position::from(7))].into_iter().collect(),
+        is_part: false,
     };
     let (a, b) = (file("a", 1), file("b", 2));
     let both = digest(&[a.clone(), b.clone()]);

@@ -17,6 +17,7 @@ use crate::{
 const TAG_FIRST: &str = "fineo.first";
 const TAG_LAST: &str = "fineo.last";
 const TAG_POSITIONS: &str = "fineo.positions";
+const TAG_PART: &str = "fineo.part";
 
 /// Makes `file` live; `statistics` are Delta's, as JSON.
 pub(crate) fn add_of(file: &DataFile, statistics: String, now: Timestamp) -> Result<Add> {
@@ -27,6 +28,7 @@ pub(crate) fn add_of(file: &DataFile, statistics: String, now: Timestamp) -> Res
         (TAG_LAST, file.last.micros().to_string()),
         (TAG_POSITIONS, positions),
     ];
+    let tags = tags.into_iter().chain(file.is_part.then(|| (TAG_PART, true.to_string())));
     Ok(Add {
         path: file.path.to_string(),
         partition_values: partition_of(file)?,
@@ -34,7 +36,7 @@ pub(crate) fn add_of(file: &DataFile, statistics: String, now: Timestamp) -> Res
         modification_time: now.micros() / 1000,
         data_change: true,
         stats: Some(statistics),
-        tags: Some(tags.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect()),
+        tags: Some(tags.map(|(key, value)| (key.to_owned(), Some(value))).collect()),
         ..Add::default()
     })
 }
@@ -85,6 +87,7 @@ pub(crate) fn file_of(add: &Add) -> Result<DataFile> {
         first: instant(TAG_FIRST).ok_or_else(foreign)?,
         last: instant(TAG_LAST).ok_or_else(foreign)?,
         positions: positions.0,
+        is_part: tag(TAG_PART).is_some(),
     })
 }
 

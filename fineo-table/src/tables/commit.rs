@@ -156,6 +156,7 @@ impl Inner {
             first: meta.first,
             last: meta.last,
             positions: file.positions.clone(),
+            is_part: file.is_part,
         };
         Ok((data, meta))
     }

@@ -41,6 +41,17 @@ async fn another_process_reads_what_was_committed() {
 }
 
 #[tokio::test]
+async fn another_process_is_told_which_files_are_parts_of_what_is_too_much_for_one() {
+    let desk = Desk::new();
+    let base = desk.latest().await;
+    let whole = desk.file(&base, "aa", 3, 10).await;
+    let part = crate::NewFile { is_part: true, ..desk.file(&base, "bb", 3, 10).await };
+    done(desk.tables.commit(&base, Change { add: vec![whole, part], cover: cover(10), ..Change::default() }).await);
+    let read = desk.reopened().snapshot(&desk.tenant, &desk.metric).await.unwrap();
+    assert_eq!(read.files.iter().map(|file| file.is_part).collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
 async fn a_process_sees_what_another_committed() {
     let desk = Desk::new();
     let other = desk.reopened();

@@ -99,7 +99,7 @@ impl Desk {
         let sums = FileSums::of(&bytes);
         let object = self.tables.object_path(&self.tenant, &self.metric, &path);
         self.store.put(&object, bytes.into()).await.unwrap();
-        NewFile { path, positions: cover(last), sums }
+        NewFile { path, positions: cover(last), is_part: false, sums }
     }
 
     /// Commits one more file of three rows, and takes away what `remove` names.

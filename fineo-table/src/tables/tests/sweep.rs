@@ -37,7 +37,7 @@ async fn compact(desk: &Desk, tables: &Tables, hash: &str, rows: usize, last: u6
         let object = tables.object_path(&desk.tenant, &desk.metric, &path);
         let put = tables.objects().store.put(&object, bytes.into()).await;
         put.map_err(|source| Error::unavailable("put").with_source(source))?;
-        let add = vec![NewFile { path, positions: cover(last), sums }];
+        let add = vec![NewFile { path, positions: cover(last), is_part: false, sums }];
         let remove = base.files.iter().map(|file| Arc::clone(&file.path)).collect();
         let change = Change { add, remove, cover: cover(last), generation: None };
         match tables.commit(&base, change).await.into_result()? {

@@ -90,7 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         cancelable: Cancelable,
     ) -> Self {
         let session = principal.session(&shared.fineo);
-        let catalog = Catalog::new(session.clone(), shared.fineo.query_limits().clone());
+        let clock = Arc::clone(&shared.clock);
+        let catalog = Catalog::new(session.clone(), shared.fineo.query_limits().clone(), clock);
         Self {
             link,
             principal,

@@ -34,13 +34,27 @@ impl Decoder {
     ///
     /// When `source` cannot be read.
     pub fn new(source: impl Read + Send + 'static) -> io::Result<Self> {
+        Self::within(source, None)
+    }
+
+    /// As [`Decoder::new`], with at most two to the power of `window_log_max` bytes of zstd's window, or as many as zstd takes by
+    /// itself, 128 MiB: so much memory a few packed bytes may ask for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Decoder::new`].
+    pub fn within(source: impl Read + Send + 'static, window_log_max: Option<u32>) -> io::Result<Self> {
         let watched = Arc::default();
         let mut source = BufReader::with_capacity(256 << 10, Source { inner: source, watched: Arc::clone(&watched) });
         let head = source.fill_buf()?;
         let (inner, is_packed): (Box<dyn Read + Send>, bool) = if head.starts_with(GZIP) {
             (Box::new(flate2::bufread::MultiGzDecoder::new(source)), true)
         } else if head.starts_with(ZSTD) {
-            (Box::new(zstd::stream::read::Decoder::with_buffer(source)?), true)
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
+            if let Some(window_log_max) = window_log_max {
+                decoder.window_log_max(window_log_max)?;
+            }
+            (Box::new(decoder), true)
         } else {
             (Box::new(source), false)
         };
@@ -122,6 +136,24 @@ mod tests {
     fn kind(source: impl Read + Send + 'static) -> io::ErrorKind {
         let mut unpacked = Vec::new();
         Decoder::new(source).and_then(|mut decoder| decoder.read_to_end(&mut unpacked)).unwrap_err().kind()
+    }
+
+    #[test]
+    fn a_window_is_no_larger_than_it_may_be() {
+        for (window_log, is_read) in [(20, true), (23, true), (24, false), (27, false)] {
+            let mut packed = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+            packed.window_log(window_log).unwrap();
+            packed.write_all(&[b'x'; 4096]).unwrap();
+            let packed = packed.finish().unwrap();
+            let read = |window_log_max: Option<u32>| {
+                let mut unpacked = Vec::new();
+                let mut decoder = Decoder::within(io::Cursor::new(packed.clone()), window_log_max)?;
+                decoder.read_to_end(&mut unpacked)
+            };
+            let kind = read(Some(23)).map_err(|error| error.kind());
+            assert_eq!(kind, if is_read { Ok(4096) } else { Err(io::ErrorKind::InvalidData) }, "{window_log}");
+            assert_eq!(read(None).unwrap(), 4096, "{window_log}");
+        }
     }
 
     #[test]

@@ -26,6 +26,10 @@ mod stream;
 mod table;
 mod view;
 
+/// The bounds of queries for a planner beside the engine, which reads tables of its own.
+pub mod beside {
+    pub use crate::plan::beside::{bounded, check_plan, check_statement};
+}
 pub use engine::{Engine, EngineParts};
 pub use limits::QueryLimits;
 pub use parameter::Parameter;

@@ -4,6 +4,7 @@ mod alike;
 pub(crate) mod alternatives;
 mod as_it_is;
 mod at_once;
+pub(crate) mod beside;
 pub(crate) mod bins;
 mod constants;
 mod context;

@@ -50,8 +50,7 @@ impl Connections {
     ///
     /// The connection is counted until the slot is dropped.
     pub fn admit(&self, address: IpAddr) -> Option<ConnectionSlot> {
-        // IPv4 addresses that come through an IPv6 socket are the same addresses.
-        let address = address.to_canonical();
+        let address = host_of(address);
         self.take(vec![(Owner::Everyone, self.0.all_max), (Owner::Address(address), self.0.address_max)])
     }
 
@@ -81,6 +80,18 @@ impl Connections {
             *open.entry(owner.clone()).or_default() += 1;
         }
         Some(ConnectionSlot { counts: Arc::clone(&self.0), owners })
+    }
+}
+
+/// Whom `address` is counted for. An IPv6 host has all addresses of its network; an IPv4 address that comes through an IPv6 socket is
+/// the same address.
+pub(crate) fn host_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address => address,
     }
 }
 

@@ -26,6 +26,7 @@ mod shared;
 mod shutdown;
 mod socket;
 mod stall;
+mod strangers;
 mod telemetry;
 mod tls;
 

@@ -75,12 +75,23 @@ pub struct ImportOptions {
     pub metric: Option<String>,
     /// What the events' arrival ids count up from; none for chance.
     pub(super) first_id: Option<u128>,
+    /// How often a store is asked to take what it did not; none for as long as it takes.
+    pub(super) tries_max: Option<u32>,
+    /// How much memory packed bytes may ask for; none for what their library takes.
+    pub(super) window_log_max: Option<u32>,
 }
 
 impl ImportOptions {
     /// Imports events of `routing`.
     pub fn new(routing: Routing) -> Self {
-        Self { routing, format: ImportFormat::Auto, metric: None, first_id: None }
+        Self {
+            routing,
+            format: ImportFormat::Auto,
+            metric: None,
+            first_id: None,
+            tries_max: None,
+            window_log_max: None,
+        }
     }
 
     /// Written so.
@@ -96,6 +107,20 @@ impl ImportOptions {
     pub fn with_origin(mut self, origin: &str) -> Self {
         let hash = blake3::hash(origin.as_bytes());
         self.first_id = hash.as_bytes().first_chunk::<16>().map(|bytes| u128::from_be_bytes(*bytes));
+        self
+    }
+
+    /// The import fails once the stream did not take an event so often; it waits for it for ever otherwise.
+    #[must_use]
+    pub fn with_tries_max(mut self, tries_max: u32) -> Self {
+        self.tries_max = Some(tries_max);
+        self
+    }
+
+    /// Packed with zstd in a window of at most two to the power of `window_log_max` bytes; it may be 128 MiB otherwise.
+    #[must_use]
+    pub fn with_window_log_max(mut self, window_log_max: u32) -> Self {
+        self.window_log_max = Some(window_log_max);
         self
     }
 
@@ -168,8 +193,9 @@ impl Edge {
         }
         let mut cutter = Cutter::new(&options, is_csv(&source, options.format), self.0.limits)?;
         let (sender, mut receiver) = mpsc::channel(PIECES_AHEAD);
-        let reading = tokio::task::spawn_blocking(move || read_all(source, &sender));
-        let retry = Retry::new(Arc::clone(&self.0.clock), Arc::clone(&self.0.entropy));
+        let reading = tokio::task::spawn_blocking(move || read_all(source, options.window_log_max, &sender));
+        let retry = Retry::new(Arc::clone(&self.0.clock), Arc::clone(&self.0.entropy))
+            .with_tries_max(options.tries_max.unwrap_or(u32::MAX));
         let mut report =
             ImportReport { durability: Some(self.0.stream.capabilities().durability), ..Default::default() };
         let mut in_flight = FuturesUnordered::new();
@@ -270,21 +296,21 @@ fn is_csv(source: &ImportSource, format: ImportFormat) -> bool {
     }
 }
 
-fn read_all(source: ImportSource, sender: &mpsc::Sender<SourceRead>) {
-    if let Err(error) = try_read_all(source, sender) {
+fn read_all(source: ImportSource, window_log_max: Option<u32>, sender: &mpsc::Sender<SourceRead>) {
+    if let Err(error) = try_read_all(source, window_log_max, sender) {
         // Nobody listens when the import was dropped.
         let _ = sender.blocking_send(SourceRead::Failed(error));
     }
 }
 
-fn try_read_all(source: ImportSource, sender: &mpsc::Sender<SourceRead>) -> Result<()> {
+fn try_read_all(source: ImportSource, window_log_max: Option<u32>, sender: &mpsc::Sender<SourceRead>) -> Result<()> {
     let mut decoder = match source {
         ImportSource::Path(path) => {
-            let opened = File::open(&path).and_then(Decoder::new);
+            let opened = File::open(&path).and_then(|file| Decoder::within(file, window_log_max));
             opened.map_err(|error| classify(error).with("path", path.display()))?
         }
-        ImportSource::Reader(reader) => Decoder::new(reader).map_err(classify)?,
-        ImportSource::Bytes(bytes) => Decoder::new(std::io::Cursor::new(bytes)).map_err(classify)?,
+        ImportSource::Reader(reader) => Decoder::within(reader, window_log_max).map_err(classify)?,
+        ImportSource::Bytes(bytes) => Decoder::within(std::io::Cursor::new(bytes), window_log_max).map_err(classify)?,
     };
     loop {
         let mut bytes = Vec::with_capacity(READ_BYTES);

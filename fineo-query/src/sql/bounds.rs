@@ -24,9 +24,18 @@ pub(crate) const FIXED_SIZE_MAX: u64 = 1_024;
 /// How many types are within each other.
 pub(crate) const TYPES_NESTED_MAX: usize = 64;
 
-/// Refuses `statement` where it passes a bound.
+/// Refuses `statement` where it passes a bound, or says what the planner passes over.
 pub(super) fn check(statement: &Statement) -> Result<()> {
-    match statement.visit(&mut Bounds::default()) {
+    look_at(statement, Bounds::default())
+}
+
+/// Refuses `statement` where it passes a bound.
+pub(crate) fn check_size(statement: &Statement) -> Result<()> {
+    look_at(statement, Bounds { takes_all_words: true, ..Bounds::default() })
+}
+
+fn look_at(statement: &Statement, mut bounds: Bounds) -> Result<()> {
+    match statement.visit(&mut bounds) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -58,6 +67,8 @@ struct Scope {
 
 #[derive(Debug, Default)]
 struct Bounds {
+    /// Whether it is left to others what stands beside a table.
+    takes_all_words: bool,
     subqueries: usize,
     scopes: Vec<Scope>,
     /// How often what is written down twice is, by its place.
@@ -127,7 +138,7 @@ impl Visitor for Bounds {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
-        if let Some(words) = passed_over(factor) {
+        if let Some(words) = passed_over(factor).filter(|_| !self.takes_all_words) {
             return ControlFlow::Break(unsupported(words));
         }
         let tables = match factor {

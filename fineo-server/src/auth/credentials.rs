@@ -1,18 +1,20 @@
 //! The tokens of all tenants, kept in the schema repository.
 
+mod others;
+
 use std::{
     collections::BTreeMap,
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytes::Bytes;
 use fineo::{
-    Clock, Entropy, Error, Result, SchemaRepo, TenantId, Timestamp,
+    Clock, Entropy, Error, ErrorKind, Result, SchemaRepo, TenantId, Timestamp,
     core::repo::{Compared, Keep, Subject, Version, Versioned, Write},
 };
+use tokio::sync::Mutex as Turn;
 
 use super::{
     Principal, Refusal, Scopes, ScramChallenge, ScramProven, Token, TokenId, TokenInfo, TokenRequest, record::Record,
@@ -27,8 +29,6 @@ const SECRET: &str = "credentials/secret";
 const REMOVED: &[u8] = b"";
 /// The most tokens of one tenant that count at a time: a SCRAM proof is tried on each.
 const TOKENS_PER_TENANT_MAX: usize = 100;
-/// How often an unknown token makes the repository be asked.
-const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often a race for one subject is run again.
 const RACES_MAX: usize = 8;
 
@@ -44,7 +44,9 @@ pub struct Credentials {
     entropy: Arc<dyn Entropy>,
     secret: [u8; 32],
     tokens: RwLock<BTreeMap<TokenId, Record>>,
-    looked_at: Mutex<Timestamp>,
+    /// When all tokens were last read for a name that nobody had, and one of them for a token that nobody had.
+    looked_at: Turn<Timestamp>,
+    looked_for_token_at: Mutex<Timestamp>,
     throttle: Throttle,
     /// What a credential is compared with when there is none to compare it with.
     nobody: Record,
@@ -70,7 +72,8 @@ impl Credentials {
             repo,
             secret,
             tokens: RwLock::default(),
-            looked_at: Mutex::new(clock.now()),
+            looked_at: Turn::new(clock.now()),
+            looked_for_token_at: Mutex::new(clock.now()),
             throttle: Throttle::default(),
             nobody,
             clock,
@@ -96,44 +99,6 @@ impl Credentials {
         !self.read().values().any(|record| record.is_valid(now))
     }
 
-    /// Reads all tokens again, as other processes left them.
-    ///
-    /// # Errors
-    ///
-    /// A failure of the repository.
-    pub async fn refresh(&self) -> Result<()> {
-        let mut fresh = BTreeMap::new();
-        for subject in self.repo.subjects(None, TOKENS).await? {
-            let Some(id) = subject.name().strip_prefix(TOKENS).and_then(TokenId::new) else { continue };
-            if let Some(found) = self.repo.latest(&subject).await?.filter(|found| *found.body != *REMOVED) {
-                fresh.insert(id.clone(), Record::from_bytes(id, &found.body));
-            }
-        }
-        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
-        for (id, read) in fresh {
-            let record = match read {
-                Ok(record) => record,
-                // It is no reason to believe less of the others, and none to believe this one while that lasts.
-                Err(error) => {
-                    tracing::error!(%error, token = %id, "a token cannot be read and does not count: revoking it removes it");
-                    if let Some(known) = tokens.remove(&id) {
-                        known.revoked.cancel();
-                    }
-                    continue;
-                }
-            };
-            match tokens.get_mut(&id) {
-                Some(known) if record.revoked_at.is_some() => {
-                    known.revoked_at = record.revoked_at;
-                    known.revoked.cancel();
-                }
-                Some(_) => {}
-                None => drop(tokens.insert(id, record)),
-            }
-        }
-        Ok(())
-    }
-
     /// Makes a token. It is shown once: what is kept of it cannot bring it back.
     ///
     /// # Errors
@@ -144,7 +109,7 @@ impl Credentials {
         let now = self.clock.now();
         request.check(now)?;
         if self.of(request.tenant.as_str(), now).len() >= TOKENS_PER_TENANT_MAX {
-            return Err(Error::new(fineo::ErrorKind::LimitExceeded, "the tenant has too many tokens: revoke some")
+            return Err(Error::new(ErrorKind::LimitExceeded, "the tenant has too many tokens: revoke some")
                 .with("tenant", &request.tenant)
                 .with("max", TOKENS_PER_TENANT_MAX));
         }
@@ -165,7 +130,7 @@ impl Credentials {
             return Err(Error::internal("two tokens drew the same id").with("token", &record.id));
         }
         let info = record.info();
-        self.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(record.id.clone(), record);
+        self.write().insert(record.id.clone(), record);
         Ok((token, info))
     }
 
@@ -179,14 +144,19 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// `NotFound` when there is no such token; `Corrupt` when its record could not be read: it is gone then; or a failure of the
-    /// repository.
+    /// `NotFound` when there is no such token; `Corrupt` when its record could not be read: it counts no longer then, and is gone if the
+    /// repository itself can read it; or a failure of the repository.
     pub async fn revoke(&self, id: &TokenId) -> Result<TokenInfo> {
         let subject = subject_of(id)?;
         for _ in 0..RACES_MAX {
             let unknown = || Error::not_found("no such token").with("token", id);
-            let Versioned { version, body, .. } = self.repo.latest(&subject).await?.ok_or_else(unknown)?;
+            let latest = self.repo.latest(&subject).await;
+            if latest.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
+                self.forget(id);
+            }
+            let Versioned { version, body, .. } = latest?.ok_or_else(unknown)?;
             if *body == *REMOVED {
+                self.forget(id);
                 return Err(unknown());
             }
             let now = self.clock.now();
@@ -198,6 +168,7 @@ impl Credentials {
                     match self.repo.append(vec![remove], now).await.into_result()? {
                         Compared::Conflict { .. } => continue,
                         Compared::Written => {
+                            self.forget(id);
                             return Err(error.with("hint", "the record is removed: nothing counts of it"));
                         }
                     }
@@ -212,7 +183,7 @@ impl Credentials {
                 }
             }
             let info = record.info();
-            let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+            let mut tokens = self.write();
             let known = tokens.entry(id.clone()).or_insert(record);
             known.revoked_at = known.revoked_at.or(Some(now));
             known.revoked.cancel();
@@ -221,8 +192,12 @@ impl Credentials {
         Err(Error::unavailable("others keep changing the token").with("token", id))
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<TokenId, Record>> {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<TokenId, Record>> {
         self.tokens.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<TokenId, Record>> {
+        self.tokens.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tokens of `name` that count now.
@@ -247,7 +222,7 @@ impl Credentials {
         let found = match self.find(token.id()) {
             Some(record) => Some(record),
             None => {
-                self.look_again().await?;
+                self.look_for(token.id()).await?;
                 self.find(token.id())
             }
         };
@@ -327,19 +302,6 @@ impl Credentials {
             self.clock.sleep(wait).await;
         }
         Err(Refusal::Refused)
-    }
-
-    /// Reads the repository again, unless that was done a moment ago: the token may be another process's.
-    async fn look_again(&self) -> Result<(), Refusal> {
-        {
-            let now = self.clock.now();
-            let mut looked_at = locked(&self.looked_at);
-            if now.micros() - looked_at.micros() < i64::try_from(LOOK_AGAIN_EVERY.as_micros()).unwrap_or(i64::MAX) {
-                return Ok(());
-            }
-            *looked_at = now;
-        }
-        self.refresh().await.map_err(Refusal::Unavailable)
     }
 }
 

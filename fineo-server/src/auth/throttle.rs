@@ -13,6 +13,8 @@ use std::{
 
 use fineo::Timestamp;
 
+use crate::connections::host_of;
+
 /// How many wrong credentials an address may show in a window.
 const ADDRESS_FAILURES_MAX: u32 = 20;
 /// How many wrong credentials for a name are answered at once.
@@ -37,13 +39,13 @@ impl Throttle {
     /// How long `address` is not heard; none when it is.
     pub(super) fn closed_for(&self, address: IpAddr, now: Timestamp) -> Option<Duration> {
         let windows = locked(&self.addresses);
-        let window = windows.0.get(&address.to_canonical())?;
+        let window = windows.0.get(&host_of(address))?;
         (window.failures >= ADDRESS_FAILURES_MAX).then(|| window.left(now)).flatten()
     }
 
     /// Remembers that `address` showed a wrong credential for `name`, and says how long to wait before answering.
     pub(super) fn failed(&self, address: IpAddr, name: &str, now: Timestamp) -> Duration {
-        locked(&self.addresses).add(address.to_canonical(), now);
+        locked(&self.addresses).add(host_of(address), now);
         let failures = locked(&self.names).add(name.to_owned(), now);
         (DELAY_STEP * failures.saturating_sub(NAME_FAILURES_MAX)).min(DELAY_MAX)
     }

@@ -32,6 +32,16 @@ fn an_address_cannot_take_every_connection() {
     assert!(connections.admit(address("10.0.0.3")).is_some());
 }
 
+// W12, B4
+#[test]
+fn a_host_with_many_addresses_is_one_host() {
+    let connections = connections();
+    let open = ["2001:db8:0:7::1", "2001:db8:0:7:ffff::2"].map(|text| connections.admit(address(text)));
+    assert!(open.iter().all(Option::is_some));
+    assert!(connections.admit(address("2001:db8:0:7::3")).is_none(), "of the same network");
+    assert!(connections.admit(address("2001:db8:0:8::1")).is_some(), "of another");
+}
+
 // B4
 #[test]
 fn a_tenant_at_its_limit_leaves_others_alone() {

@@ -76,7 +76,10 @@ impl Door {
         verified.map_err(|refusal| match refusal {
             Refusal::Refused => Status::unauthenticated("the credential does not count"),
             Refusal::Throttled { .. } => Status::resource_exhausted("too many failed attempts from this address"),
-            Refusal::Unavailable(_) => Status::unavailable("the credentials cannot be read now"),
+            Refusal::Unavailable(error) => {
+                tracing::error!(error = ?error, "the credentials cannot be read");
+                Status::unavailable("the credentials cannot be read now")
+            }
         })
     }
 

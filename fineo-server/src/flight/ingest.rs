@@ -11,7 +11,7 @@ use arrow::{
     json::{WriterBuilder, writer::LineDelimited},
 };
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
-use fineo::{ImportOptions, Receipt, Routing, schema::name::check_metric};
+use fineo::{ImportOptions, Receipt, Routing, core::Code, schema::name::check_metric};
 use futures::{StreamExt, stream::BoxStream};
 use tonic::Status;
 
@@ -93,6 +93,9 @@ impl Summary {
         }
         self.accepted += receipt.accepted();
         for (_, rejection) in receipt.rejected() {
+            if rejection.code == Code::StorageFull {
+                return Err(Status::resource_exhausted(format!("{}: {}", rejection.code, rejection.message)));
+            }
             *self.rejected.entry(rejection.code.as_str()).or_default() += 1;
         }
         Ok(())

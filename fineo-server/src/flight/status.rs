@@ -3,9 +3,11 @@
 use fineo::{Error, ErrorKind};
 use tonic::Status;
 
+use crate::strangers::shown;
+
 /// The status that tells `error`: its kind as a code, its message with the stable code and the hint.
 pub(super) fn status(error: &Error) -> Status {
-    let text = error.to_string();
+    let text = shown(error).to_string();
     let is_forbidden =
         |(name, code): &(&str, String)| *name == "code" && (code == "permission_revoked" || code == "role_missing");
     if error.context().iter().any(is_forbidden) {
@@ -22,5 +24,21 @@ pub(super) fn status(error: &Error) -> Status {
         ErrorKind::Cold => Status::failed_precondition(text),
         ErrorKind::Cancelled => Status::cancelled(text),
         _ => Status::internal(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fineo::Error;
+    use tonic::Code;
+
+    use super::status;
+
+    #[test]
+    fn where_the_server_keeps_what_is_told_to_no_client() {
+        let told = status(&Error::corrupt("no page 7").with("path", "/srv/fineo/rows").with("hint", "restore it"));
+        assert_eq!((told.code(), told.message()), (Code::DataLoss, "stored bytes are damaged: hint=restore it"));
+        let told = status(&Error::invalid("no such column").with("column", "temp"));
+        assert_eq!((told.code(), told.message()), (Code::InvalidArgument, "no such column: column=temp"));
     }
 }

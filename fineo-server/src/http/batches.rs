@@ -26,12 +26,16 @@ use super::{
     events::durability_name,
     manifests::{self, Manifest, Place},
     media::Media,
+    packing::ZSTD_WINDOW_LOG_MAX,
     problem::{Problem, ProblemDetails},
 };
 use crate::Scope;
 
 /// How long the events that are on their way into the stream may take to get there once their batch has ended early.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// How often a store is asked to take an event until the sender hears that it does not: for some five seconds.
+const TRIES_MAX: u32 = 8;
 
 /// How a batch is sent.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -110,6 +114,8 @@ pub(crate) struct BatchRejection {
     responses(
     (status = 200, description = "the batch was taken in before", body = BatchView),
     (status = 202, description = "the batch is taken in", body = BatchView),
+    (status = 503, description = "the stream took no more of it", body = ProblemDetails, content_type = "application/problem+json"),
+    (status = 507, description = "the store has no room for more of it", body = ProblemDetails, content_type = "application/problem+json"),
     (status = 415, description = "neither JSON nor CSV, or an unknown Content-Encoding", body = ProblemDetails, content_type = "application/problem+json"),
     (status = "4XX", description = "a problem", body = ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn send(
@@ -150,7 +156,8 @@ pub(super) async fn send(
         Place::Known(known) => return Ok(Json(known.view).into_response()),
         Place::Behind(version) => version,
     };
-    let mut options = ImportOptions::new(Routing::Tenant(tenant.clone())).with_format(format).with_metric(query.metric);
+    let options = ImportOptions::new(Routing::Tenant(tenant.clone())).with_format(format).with_metric(query.metric);
+    let mut options = options.with_tries_max(TRIES_MAX).with_window_log_max(ZSTD_WINDOW_LOG_MAX);
     if let Some(key) = idempotency_key(&headers)? {
         // What has no manifest yet may be in the stream all the same: its events are told by the key and their place.
         options = options.with_origin(&named(tenant, key));

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fineo::{Error, ImportOptions, Routing, TenantId, core::Rejection, ingest::Intake};
+use fineo::{ImportOptions, Routing, TenantId, core::Rejection, ingest::Intake};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -20,7 +20,7 @@ use super::{
     media::Media,
     problem::{Problem, ProblemDetails},
     slices::Slices,
-    taken::Taken,
+    taken::{Failing, Taken},
 };
 use crate::Scope;
 
@@ -107,6 +107,8 @@ pub(crate) struct EventsAnswer {
         (status = 429, description = "too many requests", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 503, description = "the stream took none of them, or the rest was not read; send them again", content(
             (EventsAnswer = "application/json"), (ProblemDetails = "application/problem+json"))),
+        (status = 507, description = "the store had no room for any of them, or the rest was not read; send them again", content(
+            (EventsAnswer = "application/json"), (ProblemDetails = "application/problem+json"))),
     ),
 )]
 pub(super) async fn send(
@@ -140,7 +142,7 @@ pub(super) async fn send(
         // Otherwise they are accepted all the same, and the answer says no more than that.
         taken.waited_for(AckLevel::Queryable);
     }
-    let status = if taken.is_failed() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::ACCEPTED };
+    let status = taken.failed().map_or(StatusCode::ACCEPTED, Failing::status);
     let json = HeaderValue::from_static("application/json");
     Ok((status, [(header::CONTENT_TYPE, json)], Arc::new(taken).write("", "")).into_response())
 }
@@ -178,8 +180,8 @@ async fn take_in(
         if is_end {
             return Ok(());
         }
-        if taken.is_failing() {
-            return Err(Problem::from(Error::unavailable("the stream takes no more events")));
+        if let Some(failing) = taken.failing() {
+            return Err(failing.problem());
         }
     }
 }

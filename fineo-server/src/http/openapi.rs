@@ -1,6 +1,9 @@
 //! The description of the API, made of the code that answers it.
 
-use axum::Json;
+use std::sync::LazyLock;
+
+use axum::{http::header, response::IntoResponse};
+use bytes::Bytes;
 use utoipa::{
     Modify, OpenApi, ToSchema,
     openapi::{
@@ -64,7 +67,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api
 }
 
-/// Serves the document.
-pub(super) async fn served() -> Json<utoipa::openapi::OpenApi> {
-    Json(openapi())
+/// Serves the document: the same bytes to all, who need not say who they are.
+pub(super) async fn served() -> impl IntoResponse {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi().to_json().unwrap_or_default().into());
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone())
 }

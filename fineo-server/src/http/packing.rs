@@ -10,7 +10,7 @@ use zstd::stream::raw::{DParameter, Decoder, Operation};
 use super::problem::Problem;
 
 /// The largest window that a zstd body may ask for: 8 MiB.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+pub(super) const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// About the most bytes that one step makes.
 const STEP_BYTES: usize = 32 << 10;
 

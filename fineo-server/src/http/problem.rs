@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Entrance, batches::BatchTaken, events::EventsAnswer, taken::Taken};
-use crate::{Scope, auth::Refusal};
+use crate::{Scope, auth::Refusal, strangers::shown};
 
 /// The media type of a problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -134,7 +134,6 @@ impl Problem {
     pub(super) fn rejected(code: Code, detail: &str) -> Self {
         let status = match code {
             Code::RequestTooLarge | Code::TooManyEvents => StatusCode::PAYLOAD_TOO_LARGE,
-            Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::BAD_REQUEST,
         };
         Self::new(status, code.as_str(), detail)
@@ -198,23 +197,21 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// What the status, the code and the message for strangers of an error are.
-fn status_of(error: &Error) -> (StatusCode, &'static str, Option<&'static str>) {
+/// What the status and the code of an error are.
+fn status_of(error: &Error) -> (StatusCode, &'static str) {
     match error.kind() {
-        ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid", None),
-        ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found", None),
-        ErrorKind::AlreadyExists => (StatusCode::CONFLICT, "already_exists", None),
-        ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "unsupported", None),
-        ErrorKind::LimitExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded", None),
-        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some("a store does not answer now")),
-        ErrorKind::Throttled => (StatusCode::SERVICE_UNAVAILABLE, "throttled", Some("a store asks for patience")),
-        ErrorKind::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full", Some("there is no room for more")),
-        ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "cancelled", Some("the work was cancelled")),
-        ErrorKind::Cold => {
-            (StatusCode::CONFLICT, "cold", Some("what is asked for has to be restored from a cold class"))
-        }
-        ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt", Some("stored bytes are damaged")),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal", Some("a defect of the server")),
+        ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid"),
+        ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+        ErrorKind::AlreadyExists => (StatusCode::CONFLICT, "already_exists"),
+        ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "unsupported"),
+        ErrorKind::LimitExceeded => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded"),
+        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        ErrorKind::Throttled => (StatusCode::SERVICE_UNAVAILABLE, "throttled"),
+        ErrorKind::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
+        ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
+        ErrorKind::Cold => (StatusCode::CONFLICT, "cold"),
+        ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }
 
@@ -222,7 +219,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let of =
             |wanted: &str| error.context().iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.clone());
-        let (mut status, default_code, for_strangers) = status_of(&error);
+        let (mut status, default_code) = status_of(&error);
         let code = of("code").unwrap_or_else(|| default_code.to_owned());
         match code.as_str() {
             "freshness_timeout" => status = StatusCode::GATEWAY_TIMEOUT,
@@ -230,15 +227,7 @@ impl From<Error> for Problem {
             "schema_conflict" => status = StatusCode::PRECONDITION_FAILED,
             _ => {}
         }
-        let shown = told(&error, &["code", "hint", "position"]);
-        let detail = match for_strangers {
-            Some(text) => {
-                tracing::error!(error = ?error, "a request failed");
-                text.to_owned()
-            }
-            None => shown,
-        };
-        let mut problem = Self::new(status, &code, detail);
+        let mut problem = Self::new(status, &code, told(&shown(&error), &["code", "hint", "position"]));
         problem.details.hint = of("hint");
         problem.details.position = of("position");
         let is_retryable = status == StatusCode::SERVICE_UNAVAILABLE;

@@ -1,6 +1,6 @@
 //! `POST /v1/query`: SQL in, rows out as they are computed. `GET /v1/errors` is a query, too.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arrow::datatypes::DECIMAL128_MAX_PRECISION;
 use axum::{
@@ -10,7 +10,10 @@ use axum::{
     response::Response,
 };
 use fineo::{FreshnessToken, Parameter};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, SeqAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
 
@@ -27,6 +30,8 @@ use crate::Scope;
 const MIN_POSITION: &str = "fineo-min-position";
 /// The header of the answer that says how far the stages had come.
 const DATA_AS_OF: &str = "fineo-data-as-of";
+/// The most values of a statement.
+const PARAMETERS_MAX: usize = u16::MAX as usize;
 /// The most errors that are listed at once.
 const ERRORS_MAX: u64 = 10_000;
 
@@ -37,7 +42,7 @@ pub(super) struct QueryRequest {
     /// One statement.
     sql: String,
     /// The values of `$1`, `$2`, …: null, booleans, numbers and texts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_too_many")]
     #[schema(value_type = Vec<Value>)]
     pub(super) params: Vec<Box<RawValue>>,
     /// A token of events that the answer has to know of.
@@ -161,6 +166,32 @@ async fn answer(
         response.headers_mut().insert(DATA_AS_OF, value);
     }
     Ok(response)
+}
+
+/// Values, as they were written, of which no more are read than a statement can have.
+fn not_too_many<'de, D: Deserializer<'de>>(values: D) -> Result<Vec<Box<RawValue>>, D::Error> {
+    struct Values;
+
+    impl<'de> Visitor<'de> for Values {
+        type Value = Vec<Box<RawValue>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {PARAMETERS_MAX} values")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Self::Value, A::Error> {
+            let mut read = Vec::new();
+            while let Some(value) = values.next_element()? {
+                if read.len() == PARAMETERS_MAX {
+                    return Err(A::Error::invalid_length(PARAMETERS_MAX + 1, &self));
+                }
+                read.push(value);
+            }
+            Ok(read)
+        }
+    }
+
+    values.deserialize_seq(Values)
 }
 
 /// The values of `$1`, `$2`, …, as they were written.

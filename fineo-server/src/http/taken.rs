@@ -2,9 +2,13 @@
 
 use std::{convert::Infallible, fmt::Write, sync::Arc};
 
-use axum::body::Body;
+use axum::{body::Body, http::StatusCode};
 use bytes::Bytes;
-use fineo::{Cover, Durability, FreshnessToken, Receipt, core::Rejection, ingest::EventResult};
+use fineo::{
+    Cover, Durability, Error, ErrorKind, FreshnessToken, Receipt,
+    core::{Code, Rejection},
+    ingest::EventResult,
+};
 
 use super::{
     events::{AckLevel, durability_name},
@@ -21,7 +25,35 @@ const PIECE_BYTES: usize = 64 << 10;
 enum Outcome {
     Accepted,
     Rejected(Rejection),
-    Failed,
+    Failed(Failing),
+}
+
+/// Why the stream did not take an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failing {
+    /// It does not answer, or not well.
+    Unavailable,
+    /// It has no room.
+    Full,
+}
+
+impl Failing {
+    /// The status of an answer of which this is all.
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full => StatusCode::INSUFFICIENT_STORAGE,
+        }
+    }
+
+    /// What a body is refused with whose rest is not read.
+    pub(super) fn problem(self) -> Problem {
+        let (kind, message) = match self {
+            Self::Unavailable => (ErrorKind::Unavailable, "the stream takes no more events"),
+            Self::Full => (ErrorKind::StorageFull, "the stream has no room for more events"),
+        };
+        Problem::from(Error::new(kind, message))
+    }
 }
 
 /// What became of the events of a body, in their order.
@@ -56,8 +88,15 @@ impl Taken {
         for result in receipt.results() {
             let (outcome, count) = match result {
                 EventResult::Accepted(_) => (Outcome::Accepted, &mut self.accepted),
+                // Nothing is wrong with the event: it may be sent again.
+                EventResult::Rejected(rejection) if rejection.code == Code::StorageFull => {
+                    (Outcome::Failed(Failing::Full), &mut self.failed)
+                }
                 EventResult::Rejected(rejection) => (Outcome::Rejected(rejection.clone()), &mut self.rejected),
-                EventResult::Failed(_) => (Outcome::Failed, &mut self.failed),
+                EventResult::Failed(error) if error.kind() == ErrorKind::StorageFull => {
+                    (Outcome::Failed(Failing::Full), &mut self.failed)
+                }
+                EventResult::Failed(_) => (Outcome::Failed(Failing::Unavailable), &mut self.failed),
             };
             *count += 1;
             match self.stretches.last_mut() {
@@ -81,14 +120,21 @@ impl Taken {
         self.stretches.is_empty()
     }
 
-    /// Whether the stream did not take the last one.
-    pub(super) fn is_failing(&self) -> bool {
-        matches!(self.stretches.last(), Some((Outcome::Failed, _)))
+    /// Why the stream did not take the last one, where it did not.
+    pub(super) fn failing(&self) -> Option<Failing> {
+        match self.stretches.last() {
+            Some((Outcome::Failed(failing), _)) => Some(*failing),
+            Some((Outcome::Accepted | Outcome::Rejected(_), _)) | None => None,
+        }
     }
 
-    /// Whether the stream took none of the events.
-    pub(super) fn is_failed(&self) -> bool {
-        self.failed > 0 && self.accepted == 0
+    /// Why the stream took none of the events, where it took none of those that it could have taken.
+    pub(super) fn failed(&self) -> Option<Failing> {
+        let mut failings = self.stretches.iter().filter_map(|(outcome, _)| match outcome {
+            Outcome::Failed(failing) => Some(*failing),
+            Outcome::Accepted | Outcome::Rejected(_) => None,
+        });
+        failings.next().filter(|_| self.accepted == 0)
     }
 
     /// Adds it to the counters of the server.
@@ -169,7 +215,12 @@ fn push(text: &mut String, outcome: &Outcome) {
     match outcome {
         Outcome::Accepted => text.push_str("{\"status\":\"accepted\"}"),
         Outcome::Rejected(rejection) => push_refusal(text, "rejected", rejection.code.as_str(), &rejection.message),
-        Outcome::Failed => push_refusal(text, "failed", "unavailable", "the stream did not take it; send it again"),
+        Outcome::Failed(Failing::Unavailable) => {
+            push_refusal(text, "failed", "unavailable", "the stream did not take it; send it again");
+        }
+        Outcome::Failed(Failing::Full) => {
+            push_refusal(text, "failed", "storage_full", "the store has no room for it; send it again when it has");
+        }
     }
 }
 

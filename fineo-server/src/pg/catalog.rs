@@ -27,8 +27,8 @@ use arrow::{
     datatypes::{DataType, SchemaRef},
 };
 use datafusion::{error::DataFusionError, execution::session_state::SessionState};
-use fineo::{QueryLimits, Session};
-use tokio::sync::oneshot;
+use fineo::{Clock, QueryLimits, Session};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::recognition::may_be_asked;
@@ -66,24 +66,44 @@ pub(super) struct Catalog {
     session: Session,
     tenant: TenantCatalog,
     limits: QueryLimits,
+    clock: Arc<dyn Clock>,
     state: Arc<OnceLock<Result<SessionState, String>>>,
+    /// Who works on a question: it is one at a time, also when nobody waits for the last any more.
+    worker: Arc<Semaphore>,
 }
 
 impl Catalog {
-    pub(super) fn new(session: Session, mut limits: QueryLimits) -> Self {
+    pub(super) fn new(session: Session, mut limits: QueryLimits, clock: Arc<dyn Clock>) -> Self {
         limits.operators_max *= OPERATORS_TIMES;
         let tenant = TenantCatalog::new(session.tenant().as_str());
-        Self { session, tenant, limits, state: Arc::default() }
+        Self { session, tenant, limits, clock, state: Arc::default(), worker: Arc::new(Semaphore::new(1)) }
     }
 
     /// Answers `sql`, or only says what it would give when there are no `values`.
     pub(super) async fn ask(
         &self,
         sql: &str,
-        mut given: Vec<Option<DataType>>,
+        given: Vec<Option<DataType>>,
         values: Option<Vec<Given>>,
     ) -> Result<Asked, Failure> {
         self.limits.check(sql).map_err(|error| Failure::of(&error, sql))?;
+        tokio::select! {
+            asked = self.ask_for_long(sql, given, values) => asked,
+            () = self.clock.sleep(self.limits.time_max) => {
+                let detail = Some("code: time_limit".to_owned());
+                Err(Failure { detail, ..Failure::error("57014", "the query took longer than it may") })
+            }
+        }
+    }
+
+    async fn ask_for_long(
+        &self,
+        sql: &str,
+        mut given: Vec<Option<DataType>>,
+        values: Option<Vec<Given>>,
+    ) -> Result<Asked, Failure> {
+        let ended = || Failure::error("XX000", "the catalog has ended");
+        let worker = Arc::clone(&self.worker).acquire_owned().await.map_err(|_| ended())?;
         self.tenant.refresh(&self.session).await.map_err(|error| Failure::of(&error, sql))?;
         let this = self.clone();
         let text = sql.to_owned();
@@ -91,6 +111,8 @@ impl Catalog {
         // Whoever waits no longer has nobody work for it either.
         let _stop_with_caller = stop.clone().drop_guard();
         on_deep_stack(move || {
+            // Free for the next once the last thread of this one has ended.
+            let _worker = worker;
             let state = this.state.get_or_init(|| state(&this.tenant).map_err(|error| first_line(&error)));
             let state = state.as_ref().map_err(|error| Failure::error("XX000", error.clone()))?;
             let Some((statement, lists)) = parse(&text)? else { return Ok(Asked::Data) };
@@ -99,7 +121,10 @@ impl Catalog {
                 given[number].get_or_insert_with(|| types::list(DataType::Utf8));
             }
             let question = Question { state: state.clone(), statement, given, values, stop };
-            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            // Work that makes no rows for long goes on beside the thread that is told to stop.
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(1).thread_name("fineo-catalog").thread_stack_size(STACK_BYTES);
+            let runtime = runtime.build();
             let runtime = runtime.map_err(|error| Failure::error("53000", error.to_string()))?;
             runtime.block_on(question.answer()).map(Asked::Catalog)
         })
@@ -141,6 +166,11 @@ async fn on_deep_stack<T: Send + 'static>(
 
 /// What an error of the planner is to a client.
 fn failure(error: &DataFusionError) -> Failure {
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(ours) = inner.downcast_ref::<fineo::Error>()
+    {
+        return Failure::of(ours, "");
+    }
     let text = first_line(error);
     let state = match error.find_root() {
         DataFusionError::SchemaError(..) => "42703",

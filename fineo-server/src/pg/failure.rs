@@ -4,6 +4,7 @@ use fineo::{Error, ErrorKind, core::on_one_line};
 use pgwire::{error::ErrorInfo, messages::response::ErrorResponse};
 
 use super::hints::hint;
+use crate::strangers::shown;
 
 /// An error as the protocol tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +43,10 @@ impl Failure {
 
     /// What `error` is to a client that sent `sql`.
     pub(super) fn of(error: &Error, sql: &str) -> Self {
+        let error = &shown(error);
         let context = |wanted: &str| error.context().iter().find(|(name, _)| *name == wanted).map(|(_, text)| text);
         let code = context("code").map(String::as_str);
-        let mut failure = Self::error(state(code, error.kind()), message(error, code));
+        let mut failure = Self::error(state(code, error.kind()), message(error));
         failure.detail = code.map(|code| format!("code: {code}"));
         failure.hint = context("hint").cloned().or_else(|| {
             let says_all = code == Some("query_invalid");
@@ -83,11 +85,11 @@ fn printable(text: &str) -> String {
 }
 
 /// The message, with the values that say what it is about.
-fn message(error: &Error, code: Option<&str>) -> String {
+fn message(error: &Error) -> String {
     let mut message = error.message().to_owned();
     let mut has_more = false;
     for (name, value) in error.context() {
-        if ["code", "hint", "position"].contains(name) || (code == Some("query_defect") && *name == "detail") {
+        if ["code", "hint", "position"].contains(name) {
             continue;
         }
         message.push_str(if has_more { ", " } else { ": " });
@@ -146,4 +148,21 @@ fn position(place: &str, sql: &str) -> Option<usize> {
     let [line, column]: [usize; 2] = [line.parse().ok()?, column.parse().ok()?];
     let before: usize = sql.split('\n').take(line.checked_sub(1)?).map(|text| text.chars().count() + 1).sum();
     Some(before + column).filter(|position| *position > 0 && *position <= sql.chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use fineo::Error;
+
+    use super::Failure;
+
+    #[test]
+    fn where_the_server_keeps_what_is_told_to_no_client() {
+        let told = Failure::of(&Error::unavailable("no answer").with("table", "fineo-schemas"), "SELECT 1");
+        assert_eq!((told.state, told.message.as_str()), ("57P03", "a store does not answer now"));
+        let defect = Error::internal("a panic").with("code", "query_defect").with("detail", "src/plan.rs:7");
+        let told = Failure::of(&defect, "SELECT 1");
+        assert_eq!((told.state, told.message.as_str()), ("XX000", "a defect of the server"));
+        assert_eq!(told.detail.as_deref(), Some("code: query_defect"));
+    }
 }

@@ -265,7 +265,10 @@ impl Door {
             Refusal::Refused => Failure::fatal("28P01", "password authentication failed"),
             Refusal::Throttled { retry_after } => Failure::fatal("28P01", "too many failed attempts from this address")
                 .with_hint(format!("try again in {} s", retry_after.as_secs() + 1)),
-            Refusal::Unavailable(_) => Failure::fatal("57P03", "the credentials cannot be read now"),
+            Refusal::Unavailable(error) => {
+                tracing::error!(error = ?error, "the credentials cannot be read");
+                Failure::fatal("57P03", "the credentials cannot be read now")
+            }
         })?;
         link.say(Say::Authentication(Authentication::SASLFinal(scram::server_final(&proven.server_signature))));
         Ok(proven.principal)

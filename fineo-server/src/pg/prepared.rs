@@ -57,6 +57,11 @@ impl Prepared {
         }
     }
 
+    /// How many bytes of what the client sent it keeps.
+    pub(super) fn bytes(&self) -> usize {
+        self.sql.len() + size_of_val(&*self.types)
+    }
+
     /// The types that the client gave its parameters.
     pub(super) fn given(&self) -> Vec<Option<DataType>> {
         self.types.iter().map(|oid| types::of_oid(*oid)).collect()
@@ -103,6 +108,8 @@ pub(super) struct Portal {
     pub(super) values: Vec<Given>,
     pub(super) formats: Formats,
     pub(super) progress: Progress,
+    /// How many bytes its statement, values and formats take.
+    given_bytes: usize,
 }
 
 /// How far a portal is.
@@ -151,13 +158,30 @@ impl Portal {
         let value = |(index, (of, bytes)): (usize, (&Type, &Option<bytes::Bytes>))| {
             values::parameter(index + 1, of, parameter_formats.of(index) == 1, bytes.as_ref())
         };
-        let values = types.iter().zip(&bind.values).enumerate().map(value).collect::<Result<_, _>>()?;
-        Ok(Self { prepared, values, formats: Formats(bind.result_formats), progress: Progress::Ready })
+        let values = types.iter().zip(&bind.values).enumerate().map(value).collect::<Result<Vec<_>, _>>()?;
+        let bytes = values.iter().map(Given::bytes).sum::<usize>() + size_of_val(&*bind.result_formats);
+        let given_bytes = prepared.bytes() + bytes;
+        Ok(Self { prepared, values, formats: Formats(bind.result_formats), progress: Progress::Ready, given_bytes })
+    }
+
+    /// `prepared` without any values.
+    pub(super) fn plain(prepared: Arc<Prepared>) -> Self {
+        let given_bytes = prepared.bytes();
+        let formats = Formats::default();
+        Self { prepared, values: Vec::new(), formats, progress: Progress::Ready, given_bytes }
     }
 
     /// A cursor over an answer that has begun.
     pub(super) fn cursor(prepared: Arc<Prepared>, source: Source) -> Self {
-        Self { prepared, values: Vec::new(), formats: Formats::default(), progress: Progress::Open(Box::new(source)) }
+        Self { progress: Progress::Open(Box::new(source)), ..Self::plain(prepared) }
+    }
+
+    /// How many bytes it takes: what it was given, and the rows that wait to be sent, where all of them are there.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.progress {
+            Progress::Open(source) => self.given_bytes + source.bytes,
+            Progress::Ready | Progress::Done => self.given_bytes,
+        }
     }
 
     /// The columns of a statement that the door answers itself.

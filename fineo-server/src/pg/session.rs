@@ -20,8 +20,8 @@ use super::{
     cancel::Cancelable,
     catalog::Catalog,
     failure::Failure,
-    link::{Gone, Link},
-    prepared::{Formats, Portal, Prepared, Progress},
+    link::{Gone, Link, OUTPUT_BYTES},
+    prepared::{Portal, Prepared},
     request::{MESSAGE_BYTES_MAX, Request, Target, request, too_long},
     settings::Settings,
     source::Answerer,
@@ -29,11 +29,13 @@ use super::{
 };
 use crate::{Principal, Shared, Shutdown};
 
-/// The most prepared statements, and the most bytes of their texts.
+/// The most prepared statements, and the most bytes of their names, texts and types.
 const STATEMENTS_MAX: usize = 512;
 const STATEMENT_BYTES_MAX: usize = 4 << 20;
-/// The most portals and cursors.
+/// The most portals and cursors, and the most bytes of what they were given and of rows that wait to be sent: an answer of the
+/// catalog, and two messages of values beside it.
 const PORTALS_MAX: usize = 128;
+const PORTAL_BYTES_MAX: usize = 96 << 20;
 
 /// Why a message was not answered as it should be.
 #[derive(Debug)]
@@ -88,7 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         cancelable: Cancelable,
     ) -> Self {
         let session = principal.session(&shared.fineo);
-        let catalog = Catalog::new(session.clone(), shared.fineo.query_limits().clone());
+        let clock = Arc::clone(&shared.clock);
+        let catalog = Catalog::new(session.clone(), shared.fineo.query_limits().clone(), clock);
         Self {
             link,
             principal,
@@ -127,7 +130,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
             };
             self.cancelable.end();
             match outcome {
-                Ok(()) => {}
+                Ok(()) => {
+                    // A client need not ask for its answers to get them: what it does not read waits with it.
+                    if self.link.output.len() >= OUTPUT_BYTES && self.link.flush().await.is_err() {
+                        return;
+                    }
+                }
                 Err(Stop::Failed(failure)) if !failure.is_fatal => {
                     self.fail(failure);
                     is_skipping = is_extended;
@@ -244,6 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
 
     /// Answers a text of any number of statements, up to the first that fails.
     async fn simple(&mut self, text: &str) -> Result<(), Stop> {
+        self.check_length(text)?;
         let pieces = split(text);
         if pieces.is_empty() {
             self.link.say(Say::EmptyQueryResponse(EmptyQueryResponse::new()));
@@ -251,16 +260,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         for Piece { sql, start } in pieces {
             self.portals.remove("");
             let prepared = Arc::new(Prepared::new(sql.to_owned(), Vec::new())?);
-            let portal =
-                Portal { prepared, values: Vec::new(), formats: Formats::default(), progress: Progress::Ready };
-            let answered = self.run_portal(portal, None, true).await;
+            let answered = self.run_portal(Portal::plain(prepared), None, true).await;
             if let Err(Stop::Failed(failure)) = answered {
                 let position = failure.position.map(|position| position + start);
                 return Err(Failure { position, ..failure }.into());
             }
             answered?;
+            if self.link.output.len() >= OUTPUT_BYTES {
+                self.relieve().await?;
+            }
         }
         Ok(self.ready().await?)
+    }
+
+    /// That `sql` is no longer than what is read of SQL.
+    fn check_length(&self, sql: &str) -> Result<(), Failure> {
+        let bytes_max = self.shared.fineo.query_limits().text_bytes_max;
+        if sql.len() <= bytes_max {
+            return Ok(());
+        }
+        let message = format!("the SQL text is too long: bytes={}, bytes_max={bytes_max}", sql.len());
+        let detail = Some("code: too_complex".to_owned());
+        Err(Failure { detail, ..Failure::error("54001", message) })
+    }
+
+    /// That `portal` can be kept under `name` beside the others.
+    fn check_room(&self, name: &str, portal: &Portal) -> Result<(), Failure> {
+        let others: usize = self.portals.iter().map(|(name, portal)| name.len() + portal.bytes()).sum();
+        if others + name.len() + portal.bytes() <= PORTAL_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!("the portals of a session hold at most {PORTAL_BYTES_MAX} bytes");
+        Err(Failure::error("53400", message).with_hint("close some, or send less at once"))
     }
 }
 

@@ -65,6 +65,7 @@ impl Answerer {
             feed: Feed::Stream(Box::new(stream)),
             rows: None,
             sql: sql.to_owned(),
+            bytes: 0,
         })
     }
 
@@ -108,6 +109,8 @@ pub(super) struct Source {
     feed: Feed,
     rows: Option<Rows>,
     sql: String,
+    /// How many bytes its rows take, where all of them are there already.
+    pub(super) bytes: usize,
 }
 
 #[derive(Debug)]
@@ -119,7 +122,8 @@ enum Feed {
 impl Source {
     /// Rows that are there already.
     pub(super) fn of(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
-        Self { schema, feed: Feed::Batches(batches.into()), rows: None, sql: String::new() }
+        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        Self { schema, feed: Feed::Batches(batches.into()), rows: None, sql: String::new(), bytes }
     }
 
     /// Goes on where the client stopped; not with rows that were read before what its role may read was taken back.

@@ -22,9 +22,16 @@ pub(super) fn split(text: &str) -> Vec<Piece<'_>> {
         at += length;
     }
     push(text, start, text.len(), &mut pieces);
+    // Each character is counted once, however many pieces there are.
+    let (mut counted, mut characters) = (0, 0);
+    for piece in &mut pieces {
+        characters += text[counted..piece.start].chars().count();
+        (counted, piece.start) = (piece.start, characters);
+    }
     pieces
 }
 
+/// Adds what is between `start` and `end` if it is a statement, with the byte at which it begins as its start.
 fn push<'a>(text: &'a str, start: usize, end: usize, pieces: &mut Vec<Piece<'a>>) {
     let sql = &text[start..end];
     if is_blank(sql) {
@@ -32,7 +39,7 @@ fn push<'a>(text: &'a str, start: usize, end: usize, pieces: &mut Vec<Piece<'a>>
     }
     let trimmed = sql.trim_start();
     let begin = start + sql.len() - trimmed.len();
-    pieces.push(Piece { sql: trimmed.trim_end(), start: text[..begin].chars().count() });
+    pieces.push(Piece { sql: trimmed.trim_end(), start: begin });
 }
 
 /// Whether `text` has nothing but space and comments.
@@ -131,4 +138,22 @@ fn comment(rest: &str) -> usize {
         }
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, split};
+
+    #[test]
+    fn each_statement_begins_so_many_characters_behind_the_begin_of_the_text() {
+        assert_eq!(split(" é;; /* ; */ 'ß;' ;x"), [(1, "é"), (4, "/* ; */ 'ß;'"), (18, "x")].map(piece));
+        let many = "é ;".repeat(200_000);
+        let pieces = split(&many);
+        assert_eq!(pieces.len(), 200_000);
+        assert!(pieces.iter().enumerate().all(|(index, found)| *found == piece((3 * index, "é"))));
+    }
+
+    fn piece((start, sql): (usize, &str)) -> Piece<'_> {
+        Piece { sql, start }
+    }
 }

@@ -30,6 +30,21 @@ impl Given {
     pub(super) fn null() -> Self {
         Self::One(Parameter::Null)
     }
+
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let content = |value: &Parameter| match value {
+            Parameter::Text(text) => text.len(),
+            Parameter::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        let listed = |items: &Vec<Parameter>| items.iter().map(|item| size_of::<Parameter>() + content(item)).sum();
+        size_of::<Self>()
+            + match self {
+                Self::One(value) => content(value),
+                Self::Many(items) => listed(items),
+            }
+    }
 }
 
 /// The value of parameter `number` that `bytes` are as a value of type `of`.

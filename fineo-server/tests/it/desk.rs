@@ -40,7 +40,11 @@ impl Desk {
     }
 
     pub(crate) async fn with_limits(limits: DoorLimits) -> Self {
-        let fineo = Fineo::memory().open().await.unwrap();
+        Self::over(Fineo::memory().open().await.unwrap(), limits).await
+    }
+
+    /// Doors over `fineo`, which knows no tenant yet.
+    pub(crate) async fn over(fineo: Fineo, limits: DoorLimits) -> Self {
         let [acme, rival] = ["acme", "rival"].map(|name| TenantId::new(name).unwrap());
         for (tenant, events) in [(&acme, THERMOSTAT), (&rival, CANARY)] {
             let receipt = fineo.ingest(tenant, events).await.unwrap();

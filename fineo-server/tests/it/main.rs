@@ -8,6 +8,7 @@ mod desk;
 mod ended;
 mod events;
 mod flight;
+mod full;
 mod hostile;
 mod http2;
 mod operator;

@@ -1,7 +1,9 @@
 //! What clients ask about the names that there are.
 
-use fineo::{TenantId, schema::Change};
-use fineo_server::{Scope, auth::TokenRequest};
+use std::time::Duration;
+
+use fineo::{Fineo, QueryLimits, TenantId, schema::Change};
+use fineo_server::{DoorLimits, Scope, auth::TokenRequest};
 use tokio_postgres::{NoTls, error::SqlState};
 
 use crate::{
@@ -221,5 +223,42 @@ async fn nothing_that_a_client_says_of_itself_makes_it_another_tenant() {
         assert_eq!(state(&client, "SELECT * FROM canary").await, SqlState::UNDEFINED_TABLE, "{database}");
         let name = ask(&client, "SHOW application_name").await;
         assert!(!name[0].contains(['\u{1b}', '\n']), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_about_the_catalog_takes_no_more_memory_than_it_may() {
+    // B1, B2
+    let desk = Desk::open().await;
+    let client = acme(&desk).await;
+    for sql in [
+        "SELECT cardinality(array_repeat(1, 2000000000)) FROM pg_catalog.pg_class",
+        "SELECT length(repeat('x', 2000000000)) FROM pg_class",
+        "SELECT length(lpad(relname, 1000000000)) FROM pg_class",
+    ] {
+        assert_eq!(state(&client, sql).await, SqlState::OUT_OF_MEMORY, "{sql}");
+        // What is described is planned, which may compute it as well.
+        let _ = client.prepare(sql).await;
+    }
+    assert_eq!(ask(&client, "SELECT repeat(datname, 2) || '!' FROM pg_database").await, ["fineofineo!"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_about_the_catalog_ends_in_time_and_so_does_the_work_on_it() {
+    // B3
+    let limits = QueryLimits::default().with_time_max(Duration::from_secs(5));
+    let fineo = Fineo::memory().with_query_limits(limits).open().await.unwrap();
+    let desk = Desk::over(fineo, DoorLimits::default()).await;
+    let client = acme(&desk).await;
+    let tables = "pg_type a, pg_type b, pg_type c, pg_type d";
+    for sql in [
+        format!("SELECT count(*) FROM {tables}, pg_type e, pg_type f"),
+        format!("SELECT count(*) FROM {tables} WHERE a.typlen + b.typlen + c.typlen + d.typlen = 1000000"),
+    ] {
+        let asked = tokio::time::timeout(Duration::from_secs(60), client.simple_query(&sql));
+        let told = asked.await.expect("it ends").unwrap_err();
+        assert_eq!(told.code(), Some(&SqlState::QUERY_CANCELED), "{sql}");
+        // One session has one question worked on at a time.
+        assert_eq!(ask(&client, "SELECT datname FROM pg_database").await, ["fineo"], "{sql}");
     }
 }

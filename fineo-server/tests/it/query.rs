@@ -216,6 +216,10 @@ async fn values_are_as_many_as_the_statement_takes() {
         assert_eq!(refused.problem(), (400, "query_invalid".to_owned()), "{sql}");
         assert!(refused.text().contains(told), "{sql}");
     }
+    let many = format!(r#"{{"sql":"SELECT 1","params":[{}1]}}"#, "1,".repeat(65_535));
+    let refused = acme.post("/v1/query", many).await;
+    assert_eq!(refused.problem(), (400, "body_unreadable".to_owned()), "none is read that no statement can take");
+    assert!(refused.text().contains("at most 65535 values"), "{refused:?}");
     let twice = acme.post("/v1/query", r#"{"sql":"SELECT $1 AS a, $1 AS b","params":[1]}"#).await.json();
     assert_eq!(twice["rows"], serde_json::json!([{"a":1,"b":1}]));
 }

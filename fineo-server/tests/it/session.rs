@@ -257,6 +257,54 @@ async fn a_client_that_never_reads_is_answered_no_faster_than_it_reads() {
 }
 
 #[tokio::test]
+async fn answers_that_are_many_come_although_nobody_asked_for_them_yet() {
+    // B1, W19
+    let desk = Desk::open().await;
+    let mut raw = Raw::open(&desk).await;
+    let wide = format!("SELECT 1 AS \"{}\"", "x".repeat(10_000));
+    raw.send(&[parse("", &wide), message(b'D', b"S\0").repeat(100)].concat()).await;
+    assert_eq!(raw.next().await.0, b'1');
+    for _ in 0..50 {
+        assert_eq!([raw.next().await.0, raw.next().await.0], *b"tT");
+    }
+    assert_eq!(raw.answers(&[sync()]).await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_is_refused_before_anything_looks_into_it() {
+    // B1, B3
+    let desk = Desk::open().await;
+    let mut raw = Raw::open(&desk).await;
+    let many = "1;".repeat(200_000);
+    assert_eq!(raw.answers(&[query(&many)]).await, ["54001"]);
+    assert_eq!(raw.answers(&[parse("", &many), sync()]).await, ["54001"]);
+    assert_eq!(raw.answers(&[query("SELECT 1; SELECT 2")]).await, ["T", "D", "C", "T", "D", "C"]);
+}
+
+#[tokio::test]
+async fn statements_and_portals_hold_so_many_bytes_and_no_more() {
+    // B1, Q27
+    let desk = Desk::open().await;
+    let mut raw = Raw::open(&desk).await;
+    let typed = |index: usize| {
+        let name = format!("t{index}\0SELECT 1\0");
+        message(b'P', &[name.as_bytes(), &[0xff, 0xff], &[0; 4].repeat(65_535)].concat())
+    };
+    let statements: Vec<Vec<u8>> = (0..17).map(typed).chain([sync()]).collect();
+    assert_eq!(raw.answers(&statements).await, [vec!["1"; 15], vec!["53400"]].concat());
+    assert_eq!(raw.answers(&[query("DEALLOCATE ALL; BEGIN"), parse("s", "SELECT $1"), sync()]).await, ["C", "C"]);
+    assert_eq!(raw.until_ready().await, ["1"]);
+    let value = "x".repeat(14 << 20);
+    let portal = |index: usize| {
+        let (name, length) = (format!("p{index}\0s\0"), u32::try_from(value.len()).unwrap().to_be_bytes());
+        message(b'B', &[name.as_bytes(), &[0, 0, 0, 1], &length, value.as_bytes(), &[0, 0]].concat())
+    };
+    let portals: Vec<Vec<u8>> = (0..8).map(portal).chain([sync()]).collect();
+    assert_eq!(raw.answers(&portals).await, [vec!["2"; 6], vec!["53400"]].concat());
+    canary(&desk).await;
+}
+
+#[tokio::test]
 async fn a_session_keeps_so_many_statements_and_portals_and_no_more() {
     // Q27
     let desk = Desk::open().await;

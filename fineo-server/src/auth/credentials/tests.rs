@@ -1,10 +1,22 @@
 //! Who is let in, and who is not.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use fineo::{
-    Clock, Entropy, ErrorKind, SchemaRepo, TenantId, Timestamp,
-    core::{ManualClock, SeededEntropy, repo::Write},
+    Clock, Entropy, Error, ErrorKind, Result, SchemaRepo, TenantId, Timestamp,
+    core::{
+        ManualClock, Outcome, SeededEntropy,
+        repo::{Compared, RepoCapabilities, Subject, Version, Versioned, Write},
+    },
     memory::MemoryRepo,
 };
 use ring::{digest, hmac, pbkdf2};
@@ -14,6 +26,51 @@ use crate::{Scope, auth::Refusal};
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// A repository whose reads are counted, and which cannot read what is damaged.
+#[derive(Debug, Default)]
+struct Worn {
+    inner: MemoryRepo,
+    damaged: Mutex<Option<String>>,
+    reads: AtomicUsize,
+}
+
+impl fmt::Display for Worn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("worn")
+    }
+}
+
+#[async_trait]
+impl SchemaRepo for Worn {
+    fn capabilities(&self) -> RepoCapabilities {
+        self.inner.capabilities()
+    }
+
+    async fn latest(&self, subject: &Subject) -> Result<Option<Versioned>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.damaged.lock().unwrap().as_deref() == Some(subject.name()) {
+            return Err(Error::corrupt("a page is damaged"));
+        }
+        self.inner.latest(subject).await
+    }
+
+    async fn history(&self, subject: &Subject, first: Version, count_max: usize) -> Result<Vec<Versioned>> {
+        self.inner.history(subject, first, count_max).await
+    }
+
+    async fn append(&self, writes: Vec<Write>, now: Timestamp) -> Outcome<Compared> {
+        self.inner.append(writes, now).await
+    }
+
+    async fn subjects(&self, owner: Option<&TenantId>, prefix: &str) -> Result<Vec<Subject>> {
+        self.inner.subjects(owner, prefix).await
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        self.inner.tenants().await
+    }
+}
 
 struct Office {
     repo: Arc<dyn SchemaRepo>,
@@ -142,6 +199,72 @@ async fn a_token_that_cannot_be_read_counts_no_longer_and_the_others_do() {
     }
     assert_eq!(second.revoke(broken.id()).await.unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(second.revoke(broken.id()).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+// P4, T8
+#[tokio::test]
+async fn a_token_that_the_repository_cannot_read_ends_alone() {
+    let worn = Arc::new(Worn::default());
+    let office = Office { repo: worn.clone(), ..Office::new() };
+    let (first, second) = (office.open().await, office.open().await);
+    let (broken, _) = first.create(office.request("acme")).await.unwrap();
+    let (gone, _) = first.create(office.request("acme")).await.unwrap();
+    let (token, _) = first.create(office.request("acme")).await.unwrap();
+    second.refresh().await.unwrap();
+    let principal = second.verify_token(broken.reveal(), HERE).await.unwrap();
+    *worn.damaged.lock().unwrap() = Some(super::subject_of(broken.id()).unwrap().name().to_owned());
+    first.revoke(gone.id()).await.unwrap();
+    assert_eq!(first.revoke(broken.id()).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    for credentials in [&first, &second, &office.open().await] {
+        credentials.refresh().await.unwrap();
+        assert!(credentials.verify_token(broken.reveal(), HERE).await.is_err());
+        assert!(credentials.verify_token(gone.reveal(), HERE).await.is_err());
+        credentials.verify_token(token.reveal(), HERE).await.unwrap();
+    }
+    assert!(!principal.is_valid(office.clock.now()));
+}
+
+// P4
+#[tokio::test]
+async fn a_token_that_was_removed_elsewhere_is_honoured_no_longer() {
+    let office = Office::new();
+    let (first, second) = (office.open().await, office.open().await);
+    let (broken, _) = first.create(office.request("acme")).await.unwrap();
+    second.refresh().await.unwrap();
+    let here = first.verify_token(broken.reveal(), HERE).await.unwrap();
+    let there = second.verify_token(broken.reveal(), HERE).await.unwrap();
+    let subject = super::subject_of(broken.id()).unwrap();
+    let expected = office.repo.latest(&subject).await.unwrap().unwrap().version;
+    let write = Write { subject, expected, body: Some("junk".into()) };
+    office.repo.append(vec![write], office.clock.now()).await.into_result().unwrap();
+    assert_eq!(first.revoke(broken.id()).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(!here.is_valid(office.clock.now()), "in the process that removed it");
+    second.refresh().await.unwrap();
+    assert!(!there.is_valid(office.clock.now()), "in another");
+}
+
+// P6, W12
+#[tokio::test]
+async fn an_unknown_token_costs_one_read_however_many_there_are() {
+    let worn = Arc::new(Worn::default());
+    let office = Office { repo: worn.clone(), ..Office::new() };
+    let (first, second) = (office.open().await, office.open().await);
+    for _ in 0..5 {
+        first.create(office.request("acme")).await.unwrap();
+    }
+    let (token, _) = first.create(office.request("acme")).await.unwrap();
+    office.clock.advance(Duration::from_secs(2));
+    let before = worn.reads.load(Ordering::Relaxed);
+    let unknown = Token::random(&SeededEntropy::new(9));
+    second.verify_token(unknown.reveal(), HERE).await.unwrap_err();
+    second.verify_token(unknown.reveal(), HERE).await.unwrap_err();
+    assert_eq!(worn.reads.load(Ordering::Relaxed) - before, 1);
+    office.clock.advance(Duration::from_secs(2));
+    second.verify_token(token.reveal(), HERE).await.unwrap();
+    let before = worn.reads.load(Ordering::Relaxed);
+    let guesses = (0..3).map(|_| second.verify_scram("bolt", b"", &[0; 32], HERE));
+    futures::future::join_all(guesses).await;
+    assert_eq!(worn.reads.load(Ordering::Relaxed) - before, 6, "who guesses names at once has all read once");
 }
 
 // P6, W11

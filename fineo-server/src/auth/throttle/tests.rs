@@ -28,6 +28,17 @@ fn an_address_is_not_heard_after_twenty_failures_until_the_minute_is_over() {
 
 // W12
 #[test]
+fn a_guesser_with_many_addresses_is_one_guesser() {
+    let throttle = Throttle::default();
+    for last in 0..20_u16 {
+        throttle.failed(IpAddr::from([0x2001, 0xdb8, 0, 7, last, 0, 0, last]), "acme", START);
+    }
+    let closed = |network: u16| throttle.closed_for(IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, 9]), START);
+    assert_eq!((closed(7), closed(8)), (Some(Duration::from_secs(60)), None));
+}
+
+// W12
+#[test]
 fn wrong_answers_for_a_name_come_later_and_later_from_whatever_address() {
     let throttle = Throttle::default();
     let delays: Vec<Duration> = (0..60).map(|last| throttle.failed(address(last), "acme", START)).collect();

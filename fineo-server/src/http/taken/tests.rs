@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fineo::{Durability, core::Code};
 use http_body_util::BodyExt;
 
-use super::{Outcome, PIECE_BYTES, Rejection, STRETCHES_MAX, Taken};
+use super::{Failing, Outcome, PIECE_BYTES, Rejection, STRETCHES_MAX, Taken};
 
 fn taken(stretches: Vec<(Outcome, u64)>) -> Arc<Taken> {
     Arc::new(Taken { stretches, ..Taken::new(Durability::Volatile) })
@@ -17,7 +17,8 @@ fn refused(message: &str) -> Outcome {
 
 #[tokio::test]
 async fn every_event_is_told_in_order_in_pieces_that_are_small() {
-    let many = taken(vec![(Outcome::Accepted, 50_000), (refused("a \"quote\""), 2), (Outcome::Failed, 1)]);
+    let many =
+        taken(vec![(Outcome::Accepted, 50_000), (refused("a \"quote\""), 2), (Outcome::Failed(Failing::Full), 1)]);
     let mut body = many.write("{\"taken\":", "}");
     let (mut text, mut pieces) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
@@ -33,6 +34,7 @@ async fn every_event_is_told_in_order_in_pieces_that_are_small() {
     assert!(statuses[..50_000].iter().all(|status| *status == "accepted"));
     assert_eq!(statuses[50_000..], ["rejected", "rejected", "failed"]);
     assert_eq!(results[50_001]["message"], "a \"quote\"");
+    assert_eq!(results[50_002]["code"], "storage_full");
 }
 
 #[tokio::test]

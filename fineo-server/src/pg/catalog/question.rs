@@ -1,5 +1,7 @@
 //! One question about the catalog, from its statement to its rows.
 
+use std::sync::Arc;
+
 use arrow::{array::RecordBatch, datatypes::DataType};
 use datafusion::{
     common::{ParamValues, ScalarValue, metadata::ScalarAndMetadata},
@@ -8,9 +10,10 @@ use datafusion::{
         session_state::SessionState,
     },
     logical_expr::LogicalPlan,
+    physical_plan::execute_stream,
     sql::{parser::Statement as AnyStatement, sqlparser::ast::Statement},
 };
-use fineo::Parameter;
+use fineo::{Parameter, query::beside};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +23,7 @@ use super::{
         values::{self, Given},
     },
     Answer, failure,
+    planner::runtime,
 };
 
 /// The most rows and bytes of an answer.
@@ -37,8 +41,11 @@ pub(super) struct Question {
 
 impl Question {
     pub(super) async fn answer(self) -> Result<Answer, Failure> {
+        beside::check_statement(&self.statement).map_err(|error| Failure::of(&error, ""))?;
+        let runtime = runtime(&self.state);
         let planned = self.state.statement_to_plan(AnyStatement::Statement(Box::new(self.statement))).await;
         let plan = planned.map_err(|error| failure(&error))?;
+        beside::check_plan(&plan).map_err(|error| Failure::of(&error, ""))?;
         let only_reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         only_reads.verify_plan(&plan).map_err(|_| Failure::error("42501", "a session only reads"))?;
         let parameters = parameters(&plan, &self.given)?;
@@ -63,12 +70,13 @@ impl Question {
         let is_described_only = self.values.is_none();
         let frame = SessionContext::new_with_state(self.state).execute_logical_plan(plan).await;
         let frame = frame.map_err(|error| failure(&error))?;
-        let physical = frame.clone().create_physical_plan().await.map_err(|error| failure(&error))?;
+        let context = Arc::new(frame.task_ctx().with_runtime(runtime));
+        let physical = frame.create_physical_plan().await.map_err(|error| failure(&error))?;
         let schema = physical.schema();
         if is_described_only {
             return Ok(Answer { schema, parameters, batches: Vec::new() });
         }
-        let mut stream = frame.execute_stream().await.map_err(|error| failure(&error))?;
+        let mut stream = execute_stream(physical, context).map_err(|error| failure(&error))?;
         let mut batches: Vec<RecordBatch> = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
         loop {

@@ -28,9 +28,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         if !name.is_empty() && self.statements.contains_key(&name) {
             return Err(Failure::error("42P05", format!("prepared statement {name:?} already exists")).into());
         }
+        self.check_length(&sql)?;
         self.statements.remove(&name);
-        let bytes: usize = self.statements.values().map(|prepared| prepared.sql.len()).sum();
-        if self.statements.len() >= STATEMENTS_MAX || bytes + sql.len() > STATEMENT_BYTES_MAX {
+        let others: usize = self.statements.iter().map(|(name, prepared)| name.len() + prepared.bytes()).sum();
+        let bytes = name.len() + sql.len() + size_of_val(&*types);
+        if self.statements.len() >= STATEMENTS_MAX || others + bytes > STATEMENT_BYTES_MAX {
             return Err(Failure::error("53400", "too many prepared statements")
                 .with_hint("close some, or DEALLOCATE ALL")
                 .into());
@@ -62,6 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         let answerer = self.answerer.clone();
         let types = self.watched(prepared.parameter_types(&answerer)).await?;
         let portal = Portal::new(prepared, &types, bind)?;
+        self.check_room(&name, &portal)?;
         self.portals.insert(name, portal);
         self.link.say(Say::BindComplete(BindComplete::new()));
         Ok(())

@@ -46,7 +46,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
         }
         portal.formats.check(source.schema.fields().len())?;
         portal.progress = Progress::Open(Box::new(source));
-        Ok(())
+        // It was checked under its name when it was bound.
+        Ok(self.check_room("", portal)?)
     }
 
     /// Plans what `prepared` asks with `values` of just the types that the client was told, where those that they have by
@@ -114,7 +115,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PgSession<S> {
                 if self.portals.len() >= PORTALS_MAX {
                     return Err(Failure::error("53400", "too many cursors").with_hint("close some").into());
                 }
-                self.portals.insert(name, Portal::cursor(Arc::clone(&portal.prepared), source));
+                let cursor = Portal::cursor(Arc::clone(&portal.prepared), source);
+                self.check_room(&name, &cursor)?;
+                self.portals.insert(name, cursor);
                 self.complete("DECLARE CURSOR");
             }
             Command::Fetch { name, rows_max } => self.fetch(&name, rows_max, &portal.formats, is_simple).await?,

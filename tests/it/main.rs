@@ -13,6 +13,7 @@ mod kill;
 mod late;
 mod merges;
 mod promises;
+mod restored;
 mod roles;
 mod support;
 mod taps;

@@ -220,10 +220,10 @@ impl Fineo {
     ///
     /// # Errors
     ///
-    /// As [`fineo_ingest::Pipeline::send_archived`], or `LimitExceeded` when `other` takes too long.
+    /// As [`fineo_ingest::Pipeline::send_archived`], or `LimitExceeded` when `other` comes no further for a minute.
     pub async fn replay_into(&self, request: &ReplayRequest, other: &Self, speed: Speed) -> Result<SentReport> {
         let report = self.pipeline.send_archived(request, &*other.parts.raw, speed).await?;
-        other.wait_until_visible(&report.positions, WAIT_MAX).await?;
+        other.pipeline.wait_while_nearing(&report.positions, WAIT_MAX).await?;
         Ok(report)
     }
 

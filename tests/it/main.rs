@@ -8,6 +8,7 @@ mod backup;
 mod bad_inputs;
 mod disk;
 mod ideas;
+mod into;
 mod isolation;
 mod kill;
 mod late;

@@ -12,6 +12,7 @@ mod into;
 mod isolation;
 mod kill;
 mod late;
+mod meanwhile;
 mod merges;
 mod promises;
 mod restored;

@@ -46,3 +46,16 @@ async fn what_is_deleted_of_a_restored_instance_before_anything_new_comes_is_gon
     assert!(fineo.schema(&acme).snapshot().await.unwrap().metric_named("room").is_none());
     fineo.close().await.unwrap();
 }
+
+// N4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_of_who_has_nothing_else_are_restored_and_can_be_replayed() {
+    let (_place, fineo) = restored(r#"{"kind":"room","timestamp":1,"n":1}"#).await;
+    let acme = tenant("acme");
+    assert_eq!(rows(&fineo, &acme, "SELECT code FROM errors.stream").await, ["metric_missing"]);
+    fineo.schema(&acme).declare(r#"{"metric_keys": ["kind"]}"#).await.unwrap();
+    let again = ReplayRequest::new(Stage::Raw, acme.clone()).with_errors_only(true);
+    assert_eq!(fineo.replay(again).await.unwrap().repaired, 1);
+    assert_eq!(rows(&fineo, &acme, "SELECT n FROM room").await, ["1"]);
+    fineo.close().await.unwrap();
+}

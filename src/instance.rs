@@ -5,10 +5,13 @@ use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 use arrow::{array::AsArray, datatypes::DataType};
 use bytes::Bytes;
 use fineo_compact::FiledRows;
-use fineo_core::{Clock, Cover, Entropy, Error, Result, TenantId, archive::Restore};
+use fineo_core::{
+    Clock, Cover, Entropy, Error, Result, TenantId,
+    archive::{Restore, Stage},
+};
 use fineo_ingest::{
     ColdSegments, ImportOptions, ImportReport, ImportSource, Pipeline, Receipt, ReplayReport, ReplayRequest,
-    RestoreProgress, SentReport, Speed,
+    RestoreProgress, SentReport, Speed, archived,
 };
 use fineo_query::{Engine, QueryLimits, QueryStream, Session, check_predicate};
 use fineo_schema::{Discovery, SchemaStore};
@@ -217,10 +220,10 @@ impl Fineo {
     ///
     /// # Errors
     ///
-    /// As [`fineo_ingest::Pipeline::send_archived`], or `LimitExceeded` when `other` takes too long.
+    /// As [`fineo_ingest::Pipeline::send_archived`], or `LimitExceeded` when `other` comes no further for a minute.
     pub async fn replay_into(&self, request: &ReplayRequest, other: &Self, speed: Speed) -> Result<SentReport> {
         let report = self.pipeline.send_archived(request, &*other.parts.raw, speed).await?;
-        other.wait_until_visible(&report.positions, WAIT_MAX).await?;
+        other.pipeline.wait_while_nearing(&report.positions, WAIT_MAX).await?;
         Ok(report)
     }
 
@@ -265,6 +268,22 @@ impl Fineo {
     /// The names that events bore, declared or not.
     pub fn discovery(&self) -> &Discovery {
         &self.discovery
+    }
+
+    /// The last position of each shard of the stream that `stage` reads: that of the stream, or of what the stage archived of one that
+    /// is empty since, as those of a restored instance are, or that is no longer listed.
+    pub(crate) async fn last_positions(&self, stage: Stage) -> Result<Cover> {
+        let stream = match stage {
+            Stage::Raw => &self.parts.raw,
+            Stage::Staged => &self.parts.staged,
+        };
+        let mut last = archived(&*self.parts.repo, &self.pipeline.options().name, stage).await?;
+        for shard in stream.shards().await? {
+            if let Some(tail) = stream.tail_from(&shard.id, last.last(&shard.id)).await? {
+                last.advance(&shard.id, tail);
+            }
+        }
+        Ok(last)
     }
 
     /// Drains the stages, makes everything durable and lets go of the stores.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fineo_core::{Cover, Error, Result, TenantId, repo::Version};
+use fineo_core::{Cover, Error, Result, TenantId, archive::Stage, repo::Version};
 use fineo_schema::{
     Applied, Change, ChangeId, ChangeRequest, Declaration, HistoryEntry, Metric, Plan, SeenNames, Suggestion,
     TenantSchema, suggest,
@@ -163,19 +163,13 @@ impl<'a> SchemaHandle<'a> {
         self.apply(vec![change]).await
     }
 
-    /// The last positions of the staged stream, once everything accepted is in it: how far a deletion reaches.
+    /// The last positions that records have, once those of everything accepted have theirs: how far a deletion reaches.
     ///
     /// # Errors
     ///
     /// `LimitExceeded` when the stages are too far behind, or a failure of the stream.
     pub async fn staged_tails(&self) -> Result<Cover> {
         self.fineo.wait_until_drained().await?;
-        let mut tails = Cover::default();
-        for shard in self.fineo.parts.staged.shards().await? {
-            if let Some(position) = self.fineo.parts.staged.tail(&shard.id).await? {
-                tails.advance(&shard.id, position);
-            }
-        }
-        Ok(tails)
+        self.fineo.last_positions(Stage::Staged).await
     }
 }

@@ -45,4 +45,5 @@ mod waiting;
 pub use compactor::{Compactor, CompactorParts};
 pub use filed::FiledRows;
 pub use options::{CompactOptions, Fresh, Rewrite, Selection};
+pub use progress::in_files;
 pub use report::{CompactReport, FailedTenant, MetricReport, NameConflict, NewName, Notifier, TenantReport};

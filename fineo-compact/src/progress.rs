@@ -65,6 +65,15 @@ struct GapBody {
     after: Option<String>,
 }
 
+/// Up to where everybody's records are in files, of the archive of the pipeline called `pipeline`.
+///
+/// # Errors
+///
+/// `Corrupt`, or a failure of the repository.
+pub async fn in_files(repo: &dyn SchemaRepo, pipeline: &str) -> Result<Cover> {
+    Ok(Progress::read(repo, pipeline, None).await?.cover)
+}
+
 /// What was done last to keep a tenant's tables small.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Upkeep {

@@ -30,7 +30,7 @@ pub use archive::{ArchivedRecord, Chain, Expired, Listing, Missing, Noted, Segme
 pub use counters::{Counters, TenantCounts};
 pub use decode::Decoder;
 pub use driver::batch::{BatchDriver, BatchReport};
-pub use driver::checkpoint::archived;
+pub use driver::checkpoint::{archived, archived_by};
 pub use driver::lease::{Claim, Claimed, Lease};
 pub use driver::parts::{PipelineOptions, PipelineParts};
 pub use edge::{Edge, EventResult, ImportFormat, ImportOptions, ImportReport, ImportSource, Intake, Receipt, Routing};

@@ -5,7 +5,7 @@ mod status;
 
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
-use fineo_core::{Cover, Error, ErrorKind, Result, ShardId, archive::Stage, stream::Shard};
+use fineo_core::{Cover, Error, ErrorKind, Position, Result, ShardId, archive::Stage, stream::Shard};
 use futures::{StreamExt, TryStreamExt};
 use tokio::{
     sync::watch,
@@ -44,6 +44,13 @@ pub struct Pipeline {
     edge: Edge,
     stop: watch::Sender<bool>,
     supervisor: JoinHandle<()>,
+}
+
+/// Whether a wait begins anew when its time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    None,
+    WhileNearing,
 }
 
 impl Pipeline {
@@ -114,6 +121,20 @@ impl Pipeline {
     ///
     /// `LimitExceeded` when that is not so within `within`, with the stage's last failure as its source.
     pub async fn wait_until_queryable(&self, token: &Cover, within: Duration) -> Result<()> {
+        self.wait(token, within, Patience::None).await
+    }
+
+    /// As [`Pipeline::wait_until_queryable`], for as long as the stages come nearer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::wait_until_queryable`], when no shard that is waited for moves `within`.
+    pub async fn wait_while_nearing(&self, token: &Cover, within: Duration) -> Result<()> {
+        self.wait(token, within, Patience::WhileNearing).await
+    }
+
+    async fn wait(&self, token: &Cover, within: Duration, patience: Patience) -> Result<()> {
+        let mut before = self.lagging(token, None);
         let mut changed = self.shared.progress.subscribe();
         let mut timeout = self.shared.parts.clock.sleep(within);
         let mut target: Option<Cover> = None;
@@ -135,7 +156,14 @@ impl Pipeline {
             tokio::select! {
                 _ = changed.changed() => {}
                 () = &mut look => look = Box::pin(self.look_for(token, target.as_ref())),
-                () = &mut timeout => return Err(self.too_late(token, target.as_ref())),
+                () = &mut timeout => {
+                    let now = self.lagging(token, target.as_ref());
+                    if patience == Patience::None || before == now {
+                        return Err(self.too_late(token, target.as_ref()));
+                    }
+                    before = now;
+                    timeout = self.shared.parts.clock.sleep(within);
+                }
             }
         }
     }
@@ -149,6 +177,14 @@ impl Pipeline {
                 false => self.look_at_others().await,
             }
         }
+    }
+
+    /// The shards that a wait is for, and how far each is.
+    fn lagging(&self, token: &Cover, target: Option<&Cover>) -> Vec<(ShardId, Option<Position>)> {
+        let (raw, staged) = self.shared.progress.covers();
+        let (wanted, reached) = target.map_or((token, raw), |target| (target, staged));
+        let lagging = wanted.iter().filter(|(shard, last)| !reached.contains(shard, *last));
+        lagging.map(|(shard, _)| (shard.clone(), reached.last(shard))).collect()
     }
 
     /// Takes in, a little later, how far other processes have come, by their checkpoints; never completes where there are

@@ -1,8 +1,9 @@
 //! The folder of a backup: files that are written once, and the list that tells whether they are whole.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
-    io::{ErrorKind as Kind, Write},
+    io::{self, ErrorKind as Kind, Write},
     path::{Path, PathBuf},
 };
 
@@ -30,7 +31,7 @@ pub(super) struct Listed {
     blake3: String,
 }
 
-fn failed(what: &'static str, path: &Path, source: std::io::Error) -> Error {
+fn failed(what: &'static str, path: &Path, source: io::Error) -> Error {
     let (kind, hint) = match source.kind() {
         Kind::StorageFull | Kind::QuotaExceeded => (ErrorKind::StorageFull, None),
         Kind::PermissionDenied => {
@@ -64,24 +65,52 @@ pub(super) fn check_empty(folder: &Path) -> Result<()> {
     Err(error.with("path", folder.display()))
 }
 
+/// Makes `folder`. The names of folders that are new are on disk with those that they stand in.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(folder)?;
+    let new: Vec<&Path> = absolute.ancestors().take_while(|folder| !folder.is_dir()).collect();
+    fs::create_dir_all(folder)?;
+    new.into_iter().filter_map(Path::parent).try_for_each(sync)
+}
+
+/// Has the names in `folder` on disk.
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
 /// Writes a backup.
 #[derive(Debug)]
 pub(super) struct FolderWriter {
     folder: PathBuf,
     files: Vec<Listed>,
+    /// The folders in it that files were written to, with those that they stand in.
+    folders: BTreeSet<PathBuf>,
 }
 
 impl FolderWriter {
     pub(super) fn create(folder: &Path) -> Result<Self> {
         check_empty(folder)?;
-        fs::create_dir_all(folder).map_err(|source| failed("made", folder, source))?;
-        Ok(Self { folder: folder.to_owned(), files: Vec::new() })
+        make(folder).map_err(|source| failed("made", folder, source))?;
+        Ok(Self { folder: folder.to_owned(), files: Vec::new(), folders: BTreeSet::new() })
     }
 
     pub(super) fn write(&mut self, relative: &str, bytes: Bytes) -> Result<()> {
-        put(&self.folder.join(relative), &bytes)?;
+        let path = self.folder.join(relative);
+        let within = path.ancestors().skip(1).take_while(|folder| *folder != self.folder);
+        self.folders.extend(within.map(Path::to_owned));
+        put(&path, &bytes)?;
         let blake3 = blake3::hash(&bytes).to_hex().to_string();
         self.files.push(Listed { path: relative.to_owned(), bytes: bytes.len() as u64, blake3 });
+        Ok(())
+    }
+
+    /// Takes back what was written to `paths`.
+    pub(super) fn take_back(&mut self, paths: &BTreeSet<&String>) -> Result<()> {
+        for path in paths {
+            let path = self.folder.join(path);
+            fs::remove_file(&path).map_err(|source| failed("written", &path, source))?;
+        }
+        self.files.retain(|file| !paths.contains(&file.path));
         Ok(())
     }
 
@@ -89,12 +118,16 @@ impl FolderWriter {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Writes the list: from now on it is a backup.
+    /// Writes the list, once all that it names is on disk: from now on it is a backup, and stays one.
     pub(super) fn finish(self, head: &Head) -> Result<()> {
         let list = List { head: head.clone(), files: self.files };
         let json = serde_json::to_vec_pretty(&list);
         let json = json.map_err(|source| Error::internal("a backup's list cannot be written").with_source(source))?;
-        put(&self.folder.join(LIST), &json)
+        let is_on_disk = |folder: &Path| sync(folder).map_err(|source| failed("written", folder, source));
+        self.folders.iter().try_for_each(|folder| is_on_disk(folder))?;
+        is_on_disk(&self.folder)?;
+        put(&self.folder.join(LIST), &json)?;
+        is_on_disk(&self.folder)
     }
 }
 

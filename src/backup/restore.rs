@@ -1,21 +1,22 @@
 //! A backup back into an instance, in a directory that is new.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
 };
 
 use fineo_backend_local::LocalOptions;
 use fineo_core::{
-    Error, ErrorKind, MetricId, Position, Result, TenantId,
+    Error, ErrorKind, Position, Result, TenantId,
     archive::{Created, SegmentName, Stage},
 };
-use fineo_ingest::ReplayRequest;
+use fineo_ingest::{ReplayRequest, archived};
 use object_store::{ObjectStoreExt, path::Path as ObjectPath};
 
 use super::{
     BackupReport,
-    folder::{FolderReader, check_empty},
+    folder::{self, FolderReader, check_empty},
     rows, subjects,
 };
 use crate::{Builder, Fineo, Parts, builder::local_parts_with};
@@ -44,6 +45,12 @@ impl Builder {
         let mut report = BackupReport::default();
         copy(&reader, &parts, &mut report).await?;
         let tenants = parts.repo.tenants().await?;
+        // Those who have nothing but errors have no subjects.
+        let mut all: BTreeSet<TenantId> = tenants.iter().cloned().collect();
+        for (path, _) in reader.below("rows/") {
+            all.insert(rows::owner(path)?.0);
+        }
+        report.tenants = all.len() as u64;
         drop(parts);
         local.close().await?;
 
@@ -51,7 +58,10 @@ impl Builder {
         for tenant in &tenants {
             bring_rows_back(&fineo, tenant).await?;
         }
-        report.tenants = tenants.len() as u64;
+        // The names that those bear and the backup had not counted.
+        for (shard, _) in archived(&*fineo.parts.repo, &fineo.pipeline.options().name, Stage::Staged).await?.iter() {
+            fineo.discovery.save(shard).await?;
+        }
         fineo.close().await?;
         // Backups of before count tenants that have nothing but a lease, too.
         let backed_up = BackupReport { tenants: report.tenants, ..reader.head.report.clone() };
@@ -74,14 +84,9 @@ impl Unfinished {
     fn begin(directory: &Path) -> Result<Self> {
         let path = directory.join(Self::NAME);
         let made = || {
-            // The names of folders that are new are on disk with those that they stand in.
-            let absolute = std::path::absolute(directory)?;
-            let changed: Vec<&Path> = absolute.ancestors().skip_while(|folder| folder.is_dir()).collect();
-            let changed: Vec<&Path> = changed.into_iter().filter_map(Path::parent).collect();
-            fs::create_dir_all(directory)?;
-            changed.into_iter().try_for_each(|parent| File::open(parent)?.sync_all())?;
+            folder::make(directory)?;
             File::create(&path)?.sync_all()?;
-            File::open(directory)?.sync_all()
+            folder::sync(directory)
         };
         made().map_err(|source| failed(&path, source))?;
         Ok(Self(path))
@@ -89,7 +94,7 @@ impl Unfinished {
 
     fn end(self) -> Result<()> {
         let removed = fs::remove_file(&self.0).and_then(|()| match self.0.parent() {
-            Some(directory) => File::open(directory)?.sync_all(),
+            Some(directory) => folder::sync(directory),
             None => Ok(()),
         });
         removed.map_err(|source| failed(&self.0, source))
@@ -147,10 +152,7 @@ async fn copy(reader: &FolderReader, parts: &Parts, report: &mut BackupReport) -
         last_metric = metric;
     }
     for (path, file) in reader.below("rows/") {
-        let damaged = || Error::corrupt("the list of a backup names rows of nobody").with("path", path);
-        let (tenant, metric) =
-            path.strip_suffix(".ndjson").and_then(|path| path.split_once('/')).ok_or_else(damaged)?;
-        let (tenant, metric, bytes) = (TenantId::new(tenant)?, MetricId::new(metric)?, reader.read(file)?);
+        let ((tenant, metric), bytes) = (rows::owner(path)?, reader.read(file)?);
         report.bytes += bytes.len() as u64;
         report.error_rows += rows::restore(&*parts.nearline, &tenant, &metric, &bytes).await?;
     }

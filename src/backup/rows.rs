@@ -52,6 +52,18 @@ pub(super) fn metrics() -> [MetricId; 2] {
     [MetricId::errors(), fineo_ingest::repairs()]
 }
 
+/// Where the rows of a tenant's `metric` are, relative to their folder.
+pub(super) fn path(tenant: &TenantId, metric: &MetricId) -> String {
+    format!("{tenant}/{metric}.ndjson")
+}
+
+/// Whose rows are at `path`.
+pub(super) fn owner(path: &str) -> Result<(TenantId, MetricId)> {
+    let damaged = || Error::corrupt("the list of a backup names rows of nobody").with("path", path);
+    let (tenant, metric) = path.strip_suffix(".ndjson").and_then(|path| path.split_once('/')).ok_or_else(damaged)?;
+    Ok((TenantId::new(tenant)?, MetricId::new(metric)?))
+}
+
 /// The rows of `metric` as lines of JSON, and how many they are.
 pub(super) async fn read(nearline: &dyn NearlineStore, tenant: &TenantId, metric: &MetricId) -> Result<(Bytes, u64)> {
     let system = SystemColumns { event_id: true, alias: true, ingested_at: true, position: true, content: true };

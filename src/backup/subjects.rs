@@ -1,16 +1,25 @@
 //! The subjects of a repository with their history, as lines of JSON.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use fineo_core::{
     Error, Result, SchemaRepo, TenantId, Timestamp,
     repo::{Compared, Keep, Subject, Version, Write},
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::LEASES;
-
-/// How many versions are read at once.
+/// How many versions of a subject are read at once, and how many subjects at a time.
 const VERSIONS_AT_ONCE: usize = 256;
+const READS_AT_ONCE: usize = 16;
+/// So often subjects that are written together are read anew when they changed meanwhile.
+const TRIES_MAX: u32 = 32;
+/// The names of the subjects that say who works just now.
+const LEASES: &str = "lease/";
+/// Of those that a tenant's schema is made of, and of those that say which names events bore.
+const SCHEMA: &str = "schema/";
+const NAMES: &str = "discovery/";
 /// The names of the subjects that say how far compaction is: the tables tell, and it begins anew.
 const PROGRESS: &str = "compaction/";
 
@@ -24,41 +33,137 @@ pub(super) struct SavedSubject {
     versions: Vec<(i64, String)>,
 }
 
-/// Every subject that outlives its workers, and the tenants that have one: a mistyped name leaves a lease, and is none.
-pub(super) async fn read(repo: &dyn SchemaRepo) -> Result<(Vec<SavedSubject>, Vec<TenantId>)> {
-    let owners = repo.tenants().await?;
-    let (mut saved, mut tenants) = (Vec::new(), Vec::new());
-    for owner in std::iter::once(None).chain(owners.iter().map(Some)) {
-        let before = saved.len();
-        for subject in repo.subjects(owner, "").await? {
-            let name = subject.name();
-            let is_progress = name.strip_prefix(PROGRESS).is_some_and(|rest| !rest.contains('/'));
-            if name.starts_with(LEASES) || is_progress {
-                continue;
-            }
-            saved.push(saved_of(repo, owner, &subject).await?);
-        }
-        tenants.extend(owner.filter(|_| saved.len() > before).cloned());
+/// Subjects that are written together: whenever one of them is, so is `first`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    first: Subject,
+    prefix: String,
+}
+
+impl Group {
+    /// A tenant's schema: its metrics and the receipts of its changes.
+    fn of_schema(tenant: &TenantId) -> Result<Self> {
+        let first = Subject::tenant(tenant, &format!("{SCHEMA}tenant"), Keep::History)?;
+        Ok(Self { first, prefix: SCHEMA.to_owned() })
     }
-    Ok((saved, tenants))
+
+    /// The names that were counted of one metric by one shard, of which `subject` has some.
+    fn of_names(tenant: &TenantId, subject: &Subject) -> Result<Self> {
+        let name = subject.name();
+        let end = name.match_indices('/').nth(2).map_or(name.len(), |(end, _)| end);
+        let prefix = name[..end].to_owned();
+        Ok(Self { first: Subject::tenant(tenant, &prefix, Keep::Latest)?, prefix })
+    }
+
+    fn has(&self, subject: &Subject) -> bool {
+        let rest = subject.name().strip_prefix(&*self.prefix);
+        rest.is_some_and(|rest| self.prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Reads them as they stood at one instant.
+    async fn read(&self, repo: &dyn SchemaRepo) -> Result<Vec<SavedSubject>> {
+        let owner = self.first.owner();
+        for _ in 0..TRIES_MAX {
+            let before = version(repo, &self.first).await?;
+            let mut subjects = repo.subjects(owner, &self.prefix).await?;
+            subjects.retain(|subject| self.has(subject));
+            let saved = saved_all(repo, &subjects).await?;
+            if version(repo, &self.first).await? == before {
+                return Ok(saved);
+            }
+        }
+        let error = Error::unavailable("subjects change faster than they can be read: try again");
+        Err(error.with("subject", &self.first))
+    }
+}
+
+async fn version(repo: &dyn SchemaRepo, subject: &Subject) -> Result<Version> {
+    Ok(repo.latest(subject).await?.map_or(Version::NONE, |found| found.version))
+}
+
+/// Whether a subject outlives its workers.
+fn is_kept(subject: &Subject) -> bool {
+    let name = subject.name();
+    let is_progress = name.strip_prefix(PROGRESS).is_some_and(|rest| !rest.contains('/'));
+    !name.starts_with(LEASES) && !is_progress
+}
+
+/// Every tenant's subjects but those of its schema and of the names that were counted.
+pub(super) async fn read_of_tenants(repo: &dyn SchemaRepo) -> Result<Vec<SavedSubject>> {
+    let mut saved = Vec::new();
+    for tenant in repo.tenants().await? {
+        let mut subjects = repo.subjects(Some(&tenant), "").await?;
+        let is_another = |subject: &Subject| [SCHEMA, NAMES].iter().any(|prefix| subject.name().starts_with(prefix));
+        subjects.retain(|subject| is_kept(subject) && !is_another(subject));
+        saved.extend(saved_all(repo, &subjects).await?);
+    }
+    Ok(saved)
+}
+
+/// Every tenant's names, those of one metric and shard as they stood at one instant.
+pub(super) async fn read_names(repo: &dyn SchemaRepo) -> Result<Vec<SavedSubject>> {
+    let mut saved = Vec::new();
+    for tenant in repo.tenants().await? {
+        let subjects = repo.subjects(Some(&tenant), NAMES).await?;
+        let groups: Result<BTreeSet<Group>> =
+            subjects.iter().map(|subject| Group::of_names(&tenant, subject)).collect();
+        let groups: Vec<Group> = groups?.into_iter().collect();
+        let reads: Vec<_> = groups.iter().map(|group| group.read(repo)).collect();
+        let read: Vec<_> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        saved.extend(read.into_iter().flatten());
+    }
+    Ok(saved)
+}
+
+/// The subjects that belong to nobody.
+pub(super) async fn read_of_nobody(repo: &dyn SchemaRepo) -> Result<Vec<SavedSubject>> {
+    let mut subjects = repo.subjects(None, "").await?;
+    subjects.retain(is_kept);
+    saved_all(repo, &subjects).await
+}
+
+/// Every tenant's schema, each as of one version.
+pub(super) async fn read_schemas(repo: &dyn SchemaRepo) -> Result<Vec<SavedSubject>> {
+    let mut saved = Vec::new();
+    for tenant in repo.tenants().await? {
+        saved.extend(Group::of_schema(&tenant)?.read(repo).await?);
+    }
+    Ok(saved)
+}
+
+/// Whose they are.
+pub(super) fn owners(saved: &[SavedSubject]) -> Result<BTreeSet<TenantId>> {
+    saved.iter().filter_map(|saved| saved.tenant.as_deref()).map(TenantId::new).collect()
 }
 
 /// Reads those of nobody whose names begin with `prefix` anew, into `saved`.
 pub(super) async fn read_again(repo: &dyn SchemaRepo, prefix: &str, saved: &mut Vec<SavedSubject>) -> Result<()> {
     saved.retain(|saved| saved.tenant.is_some() || !saved.name.starts_with(prefix));
-    for subject in repo.subjects(None, prefix).await? {
-        saved.push(saved_of(repo, None, &subject).await?);
-    }
+    saved.extend(saved_all(repo, &repo.subjects(None, prefix).await?).await?);
     Ok(())
 }
 
-async fn saved_of(repo: &dyn SchemaRepo, owner: Option<&TenantId>, subject: &Subject) -> Result<SavedSubject> {
+async fn saved_all(repo: &dyn SchemaRepo, subjects: &[Subject]) -> Result<Vec<SavedSubject>> {
+    let reads: Vec<_> = subjects.iter().map(|subject| saved_of(repo, subject)).collect();
+    stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await
+}
+
+async fn saved_of(repo: &dyn SchemaRepo, subject: &Subject) -> Result<SavedSubject> {
     Ok(SavedSubject {
-        tenant: owner.map(ToString::to_string),
+        tenant: subject.owner().map(ToString::to_string),
         name: subject.name().to_owned(),
         is_history: subject.keep() == Keep::History,
         versions: versions(repo, subject).await?,
     })
+}
+
+impl SavedSubject {
+    /// Its name and its last body, if it belongs to nobody.
+    pub(super) fn of_nobody(&self) -> Option<Result<(&str, Bytes)>> {
+        let (_, body) = self.versions.last().filter(|_| self.tenant.is_none())?;
+        let body = bytes_of(body).ok_or_else(|| Error::internal("a subject was not saved as it is"));
+        Some(body.map(|body| (&*self.name, body)))
+    }
 }
 
 async fn versions(repo: &dyn SchemaRepo, subject: &Subject) -> Result<Vec<(i64, String)>> {

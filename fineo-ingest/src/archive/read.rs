@@ -68,6 +68,16 @@ impl SegmentReader {
         }
     }
 
+    /// Reads the header of a segment whose bytes are all here.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when it is no segment.
+    pub fn of_bytes(name: &SegmentName, bytes: &[u8]) -> Result<Self> {
+        let read = Self::of_header(name, bytes, bytes.len() as u64);
+        read.map_err(|error| error.with("segment", name.path()))
+    }
+
     pub(super) fn of_header(name: &SegmentName, bytes: &[u8], size: u64) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         if reader.take(MAGIC.len())? != MAGIC {

@@ -31,6 +31,17 @@ struct CheckpointBody {
     staged_key: Option<u64>,
 }
 
+impl CheckpointBody {
+    fn read(body: &[u8]) -> Result<Self> {
+        let read = serde_json::from_slice(body);
+        read.map_err(|source| Error::corrupt("a checkpoint cannot be read").with_source(source))
+    }
+
+    fn position(&self) -> Result<Option<Position>> {
+        self.position.as_ref().map(|text| text.parse()).transpose()
+    }
+}
+
 /// A checkpoint that was read, and where the next version goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Checkpoint {
@@ -65,10 +76,8 @@ impl Checkpoint {
     }
 
     fn of_version(subject: Subject, found: &Versioned) -> Result<Self> {
-        let body: CheckpointBody = serde_json::from_slice(&found.body).map_err(|source| {
-            Error::corrupt("a checkpoint cannot be read").with("subject", &subject).with_source(source)
-        })?;
-        let position = body.position.map(|text| text.parse()).transpose()?;
+        let body = CheckpointBody::read(&found.body).map_err(|error| error.with("subject", &subject))?;
+        let position = body.position()?;
         let forwarded = body.forwarded.map(|forwarded| {
             let shards = forwarded.iter().map(|(shard, position)| Ok((ShardId::new(shard)?, position.parse()?)));
             shards.collect::<Result<Cover>>()
@@ -175,16 +184,45 @@ pub(crate) async fn of_stage(
     pipeline: &str,
     stage: Stage,
 ) -> Result<BTreeMap<ShardId, Checkpoint>> {
-    let prefix = format!("checkpoint/{pipeline}/{stage}/");
+    let prefix = prefix_of_stage(pipeline, stage);
     let mut found = BTreeMap::new();
     for subject in repo.subjects(None, &prefix).await? {
-        let Some((shard, "stage")) = subject.name().strip_prefix(&*prefix).and_then(|rest| rest.rsplit_once('/'))
-        else {
-            continue;
-        };
-        found.insert(ShardId::new(shard)?, Checkpoint::read(repo, subject.clone()).await?);
+        let Some(shard) = shard_of(subject.name(), &prefix)? else { continue };
+        found.insert(shard, Checkpoint::read(repo, subject.clone()).await?);
     }
     Ok(found)
+}
+
+/// As [`archived`] answered when these subjects were read, which are nobody's: names and bodies.
+///
+/// # Errors
+///
+/// `Corrupt`.
+pub fn archived_by<'s>(
+    subjects: impl IntoIterator<Item = (&'s str, &'s [u8])>,
+    pipeline: &str,
+    stage: Stage,
+) -> Result<Cover> {
+    let prefix = prefix_of_stage(pipeline, stage);
+    let mut cover = Cover::default();
+    for (name, body) in subjects {
+        let Some(shard) = shard_of(name, &prefix)? else { continue };
+        let position = CheckpointBody::read(body).and_then(|body| body.position());
+        if let Some(position) = position.map_err(|error| error.with("subject", name))? {
+            cover.advance(&shard, position);
+        }
+    }
+    Ok(cover)
+}
+
+fn prefix_of_stage(pipeline: &str, stage: Stage) -> String {
+    format!("checkpoint/{pipeline}/{stage}/")
+}
+
+/// The shard whose checkpoint of the stage a subject is; none of another's.
+fn shard_of(name: &str, prefix: &str) -> Result<Option<ShardId>> {
+    let rest = name.strip_prefix(prefix).and_then(|rest| rest.rsplit_once('/'));
+    rest.filter(|(_, consumer)| *consumer == "stage").map(|(shard, _)| ShardId::new(shard)).transpose()
 }
 
 /// Up to where every consumer of `stream` has come on `shard` that has not ended; none when one of them has not begun.

@@ -94,6 +94,8 @@ impl Inner {
 
     /// Replays the log, from its last checkpoint on.
     async fn replay(&self, key: &Key) -> Result<Arc<Snapshot>> {
+        // Before the log: what is raised while that is read, others have committed since.
+        let (_, floor) = self.floor(key).await?;
         let folder = key.path("_delta_log");
         let first = self.objects.store.list(Some(&folder)).next().await;
         let snapshot = match first {
@@ -104,7 +106,6 @@ impl Inner {
                 self.snapshot_of(key, version, state).await?
             }
         };
-        let (_, floor) = self.floor(key).await?;
         check_floor(&snapshot, &floor)?;
         match snapshot.version {
             Some(_) => Ok(snapshot),

@@ -51,7 +51,7 @@ async fn a_damaged_segment_stops_its_own_shard_alone_and_what_it_has_is_compacte
         let line = |number| format!(r#"{{"metrictype":"m","timestamp":{},"v":{number}}}"#, round * 100 + number);
         send_to(world.pipeline_parts(), &acme(), &(0..40).map(line).collect::<Vec<_>>().join("\n")).await;
     }
-    let query = SegmentQuery { stage: Stage::Staged, kind: SegmentKind::Received };
+    let query = SegmentQuery::new(Stage::Staged, SegmentKind::Received);
     let segments: Vec<_> = world.archive.segments(query).try_collect().await.unwrap();
     let mut of_shards: BTreeMap<_, usize> = BTreeMap::new();
     segments.iter().for_each(|info| *of_shards.entry(info.name.shard.clone()).or_default() += 1);

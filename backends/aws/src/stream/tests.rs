@@ -77,7 +77,7 @@ fn numbers_in_a_row_use_all_shards_alike() {
     for shards in [1_u128, 2, 4, 8, 16] {
         for first in [0, 16, 48] {
             let numbers = first..first + u64::try_from(shards).unwrap();
-            let places = numbers.map(|number| (hash_key(number).parse::<u128>().unwrap() >> 64) * shards >> 64);
+            let places = numbers.map(|number| ((hash_key(number).parse::<u128>().unwrap() >> 64) * shards) >> 64);
             assert_eq!(
                 places.collect::<std::collections::BTreeSet<_>>().len() as u128,
                 shards,

@@ -252,7 +252,7 @@ async fn a_question_about_the_catalog_ends_in_time_and_so_does_the_work_on_it() 
     let client = acme(&desk).await;
     let tables = "pg_type a, pg_type b, pg_type c, pg_type d";
     for sql in [
-        format!("SELECT count(*) FROM {tables}, pg_type e, pg_type f"),
+        format!("SELECT count(a.typlen + f.typlen) FROM {tables}, pg_type e, pg_type f"),
         format!("SELECT count(*) FROM {tables} WHERE a.typlen + b.typlen + c.typlen + d.typlen = 1000000"),
     ] {
         let asked = tokio::time::timeout(Duration::from_secs(60), client.simple_query(&sql));

@@ -191,8 +191,10 @@ impl Compactor {
     /// Lets go of segments that are old enough: of all of them where nobody knows when the next run comes.
     async fn expire(&self, in_files: &Cover, report: &mut CompactReport) -> Result<Left> {
         loop {
+            let before = report.expired_segments;
             let left = expire::expire(&self.parts, &self.options, in_files, report).await?;
-            if left == Left::Nothing || self.options.few_records > 0 {
+            // What is still listed although it was removed would be removed without end.
+            if left == Left::Nothing || self.options.few_records > 0 || report.expired_segments == before {
                 return Ok(left);
             }
         }

@@ -94,10 +94,9 @@ pub(crate) async fn up_to_gaps(
             let reader = match SegmentReader::open(archive, &info).await {
                 Ok(reader) => reader,
                 Err(error) if matches!(error.kind(), ErrorKind::Cold | ErrorKind::Corrupt) => {
-                    if known.iter().any(|gap| gap.shard == shard && gap.after == reached) {
-                        break;
-                    }
+                    let is_behind_gap = known.iter().any(|gap| gap.shard == shard && gap.after == reached);
                     match error.kind() {
+                        ErrorKind::Cold if is_behind_gap => {}
                         ErrorKind::Cold => drop(found.cold.insert(shard, error)),
                         _ => drop(found.damaged.insert(shard, (reached, error))),
                     }

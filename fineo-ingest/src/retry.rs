@@ -116,6 +116,10 @@ impl Retry {
             left = again;
             if let Some(error) = last_error {
                 tries += u32::from(is_try);
+                // Who has a time for it keeps to that, others to tries that change nothing.
+                if left.len() < before && self.patience.is_zero() {
+                    tries = 0;
+                }
                 waits = if left.len() < before { waits.min(WAITS_WITH_PROGRESS) } else { waits } + 1;
                 tracing::warn!(%error, entries = left.len(), "an append failed in part, trying the rest again");
                 self.wait(waits, &error).await;

@@ -83,12 +83,19 @@ impl Connections {
     }
 }
 
-/// Whom `address` is counted for. An IPv6 host has all addresses of its network; an IPv4 address that comes through an IPv6 socket is
-/// the same address.
+/// Whom `address` is counted for. An IPv6 host has all addresses of its network, but for private networks and links, which have many
+/// hosts; an IPv4 address that comes through an IPv6 socket or a translator (RFC 6052) is the same address.
 pub(crate) fn host_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
+            let [a, b, c, d, .., high, low] = address.segments();
+            if (a, b) == (0x64, 0xff9b) {
+                let [[one, two], [three, four]] = [high.to_be_bytes(), low.to_be_bytes()];
+                return IpAddr::from([one, two, three, four]);
+            }
+            if address.is_unique_local() || address.is_unicast_link_local() {
+                return address.into();
+            }
             IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
         address => address,

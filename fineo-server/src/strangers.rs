@@ -5,8 +5,16 @@ use fineo::{Error, ErrorKind};
 /// What says how to go on, and nothing of where the server keeps what.
 const FOR_ALL: [&str; 3] = ["code", "hint", "position"];
 
+/// Codes of our own answers that say to ask again: they tell of no store.
+const PASSING: [&str; 2] = ["rows_changed", "snapshot_too_old"];
+
 /// `error` as callers may see it. What they see less of is logged.
 pub(crate) fn shown(error: &Error) -> Error {
+    let context = error.context().iter().filter(|(name, _)| FOR_ALL.contains(name));
+    let with_context = |shown: Error| context.fold(shown, |shown, (name, value)| shown.with(name, value));
+    if error.code().is_some_and(|code| PASSING.contains(&code)) {
+        return with_context(Error::new(error.kind(), error.message()));
+    }
     let message = match error.kind() {
         ErrorKind::Invalid
         | ErrorKind::NotFound
@@ -22,8 +30,7 @@ pub(crate) fn shown(error: &Error) -> Error {
         _ => "a defect of the server",
     };
     tracing::error!(error = ?error, "a request failed");
-    let context = error.context().iter().filter(|(name, _)| FOR_ALL.contains(name));
-    context.fold(Error::new(error.kind(), message), |shown, (name, value)| shown.with(name, value))
+    with_context(Error::new(error.kind(), message))
 }
 
 #[cfg(test)]
@@ -43,6 +50,8 @@ mod tests {
         check(ErrorKind::Corrupt, "stored bytes are damaged: code=c, hint=h");
         check(ErrorKind::Unavailable, "a store does not answer now: code=c, hint=h");
         check(ErrorKind::Internal, "a defect of the server: code=c, hint=h");
+        let passing = Error::unavailable("ask again").with("path", "/srv").with("code", "rows_changed");
+        assert_eq!(shown(&passing).to_string(), "ask again: code=rows_changed");
         check(ErrorKind::Invalid, "no page 7: path=/srv/fineo/rows, code=c, hint=h");
     }
 }

@@ -207,7 +207,7 @@ async fn a_gap_stops_its_shard_alone_and_what_is_cold_behind_it_stays_cold() {
     let error = late.compact(at_once()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     let (in_files_now, answer) = late.rows().await;
-    assert!(in_files_now > in_files && answer.len() == 40, "{in_files_now} {in_files}");
+    assert!(in_files_now > in_files && answer.len() == 40, "{in_files_now} {in_files} {answer:?}");
     // Without a gap it has to be restored.
     late.archive.deliver(&one[1]).await.unwrap();
     let error = late.compact(at_once()).await.unwrap_err();

@@ -142,8 +142,8 @@ impl World {
         rows
     }
 
-    /// The rows of the nearline store with their positions.
-    pub(crate) async fn nearline(&self, tenant: &TenantId, metric: &MetricId) -> Vec<(u128, Position, Row)> {
+    /// The rows of the nearline store with their shards and positions.
+    pub(crate) async fn nearline(&self, tenant: &TenantId, metric: &MetricId) -> Vec<(u128, (ShardId, Position), Row)> {
         let discovery = Discovery::new(self.repo(), Arc::clone(&self.clock));
         discovery.load(tenant).await.unwrap();
         let seen = discovery.seen(tenant, std::slice::from_ref(metric));
@@ -159,6 +159,7 @@ impl World {
             let times = column("_fineo_timestamp").as_primitive::<types::TimestampMicrosecondType>();
             let ids = column("_fineo_event_id").as_fixed_size_binary();
             let positions = column("_fineo_position").as_fixed_size_binary();
+            let shards = column("_fineo_shard").as_string_view();
             for row in 0..batch.num_rows() {
                 let mut cells = Row::from([("_time".to_owned(), times.value(row).to_string())]);
                 for name in &names {
@@ -168,7 +169,8 @@ impl World {
                     }
                 }
                 let position = Position::from_bytes(positions.value(row).try_into().unwrap());
-                rows.push((u128::from_be_bytes(ids.value(row).try_into().unwrap()), position, cells));
+                let place = (ShardId::new(shards.value(row)).unwrap(), position);
+                rows.push((u128::from_be_bytes(ids.value(row).try_into().unwrap()), place, cells));
             }
         }
         rows
@@ -180,10 +182,9 @@ impl World {
         let files = self.in_files(tenant, metric).await;
         let ids: BTreeSet<u128> = files.iter().map(|(id, _)| *id).collect();
         assert_eq!(ids.len(), files.len(), "an event is in files twice");
-        let shard = ShardId::new("staged-0").unwrap_or_else(|_| unreachable!());
-        let shard = snapshot.cover.iter().next().map_or(shard, |(shard, _)| shard.clone());
         let tail = self.nearline(tenant, metric).await.into_iter();
-        let tail = tail.filter(|(id, position, _)| !snapshot.cover.contains(&shard, *position) && !ids.contains(id));
+        let is_behind = |(shard, position): &(ShardId, Position)| !snapshot.cover.contains(shard, *position);
+        let tail = tail.filter(|(id, place, _)| is_behind(place) && !ids.contains(id));
         let mut rows: Vec<Row> = files.into_iter().map(|(_, row)| row).chain(tail.map(|(.., row)| row)).collect();
         rows.sort();
         rows

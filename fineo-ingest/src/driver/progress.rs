@@ -167,6 +167,20 @@ impl Progress {
         });
     }
 
+    /// A shard is gone: what was never read of it is not waited for.
+    pub(crate) fn gone(&self, stage: Stage, shard: &ShardId) {
+        self.change(|state| {
+            state.failures.remove(&(stage, shard.clone()));
+            let awaited = match (stage, &state.backlog) {
+                (Stage::Raw, Backlog::Raw(tails)) => tails.last(shard),
+                (Stage::Raw, _) => None,
+                (Stage::Staged, _) => state.forwarded.last(shard),
+            };
+            let passed = if stage == Stage::Raw { &mut state.raw } else { &mut state.staged };
+            awaited.into_iter().for_each(|last| passed.advance(shard, last));
+        });
+    }
+
     /// What the wait for `token` is for next; `target` is what an earlier call answered. None when it is over.
     pub(crate) fn waiting(&self, token: &Cover, target: Option<&Cover>) -> Option<Waiting> {
         let state = self.state();

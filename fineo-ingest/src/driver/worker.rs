@@ -123,6 +123,7 @@ impl Worker<'_> {
             let shards = self.shared.source(self.stage).shards().await?;
             if shards.iter().all(|shard| shard.id != *self.shard) {
                 note_expired(self.shared, self.stage, &shards).await?;
+                self.shared.progress.gone(self.stage, self.shard);
                 return Ok(Ended::Finished);
             }
         }

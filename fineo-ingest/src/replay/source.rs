@@ -222,7 +222,14 @@ impl<'a> Source<'a> {
 
     /// What comes next of `tail`, the rest of which comes after that; none where nothing of it is wanted.
     async fn next_of(&mut self, mut tail: Tail) -> Result<Option<Found>> {
-        let found = match tail.next(&**self.shared.source(self.request.stage)).await? {
+        let is_from_start = tail.at.is_none();
+        let mut next = tail.next(&**self.shared.source(self.request.stage)).await?;
+        // Who reads from the start is not told of what was let go of before: what was archived meanwhile may be.
+        if is_from_start && self.checkpoint(&tail.shard).await?.is_some() {
+            tail.begin_anew();
+            next = Next::Trimmed;
+        }
+        let found = match next {
             Next::End => return Ok(None),
             Next::Batch(batch) => {
                 let records = batch.into_iter().filter_map(|delivery| self.record(&tail.shard, delivery)).collect();

@@ -50,6 +50,12 @@ impl Tail {
         }
     }
 
+    /// Forgets what was read from the start on.
+    pub(super) fn begin_anew(&mut self) {
+        self.at = None;
+        self.deliveries = None;
+    }
+
     /// Goes on behind `archived`, up to where the shard is archived by now.
     ///
     /// # Errors

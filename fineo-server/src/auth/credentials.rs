@@ -3,7 +3,7 @@
 mod others;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -46,7 +46,8 @@ pub struct Credentials {
     tokens: RwLock<BTreeMap<TokenId, Record>>,
     /// When all tokens were last read for a name that nobody had, and one of them for a token that nobody had.
     looked_at: Turn<Timestamp>,
-    looked_for_token_at: Mutex<Timestamp>,
+    /// Since when which unknown tokens were looked for.
+    looked_for: Mutex<(Timestamp, HashSet<TokenId>)>,
     throttle: Throttle,
     /// What a credential is compared with when there is none to compare it with.
     nobody: Record,
@@ -73,7 +74,7 @@ impl Credentials {
             secret,
             tokens: RwLock::default(),
             looked_at: Turn::new(clock.now()),
-            looked_for_token_at: Mutex::new(clock.now()),
+            looked_for: Mutex::new((clock.now(), HashSet::new())),
             throttle: Throttle::default(),
             nobody,
             clock,

@@ -28,18 +28,19 @@ fn answered(outcomes: Vec<Option<Outcome<Appended>>>) -> Vec<Outcome<Appended>> 
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
 }
 
-/// An entry that was not sent, because one before it failed: sending it would change their order.
-fn behind() -> Outcome<Appended> {
-    Outcome::NotDone(Error::unavailable("an entry before this one was not appended"))
+/// An entry that was not sent, because one before it failed: sending it would change their order. It waits for what that one does.
+fn behind(failed: ErrorKind) -> Outcome<Appended> {
+    let kind = if failed == ErrorKind::Throttled { failed } else { ErrorKind::Unavailable };
+    Outcome::NotDone(Error::new(kind, "an entry before this one was not appended"))
 }
 
 /// As many records at a time as Kinesis takes. After a request that failed as a whole nothing more is sent.
 pub(super) async fn in_batches(stream: &KinesisStream, entries: &[Entry]) -> Vec<Outcome<Appended>> {
     let mut outcomes = refused(entries);
-    let mut has_failed = false;
+    let mut failed = None;
     for request in plan::requests(entries) {
-        if has_failed {
-            request.iter().for_each(|index| outcomes[*index] = Some(behind()));
+        if let Some(failed) = failed {
+            request.iter().for_each(|index| outcomes[*index] = Some(behind(failed)));
             continue;
         }
         match put_records(stream, entries, &request).await {
@@ -50,7 +51,7 @@ pub(super) async fn in_batches(stream: &KinesisStream, entries: &[Entry]) -> Vec
                 }
             }
             Err(error) => {
-                has_failed = true;
+                failed = Some(error.kind());
                 request.iter().for_each(|index| outcomes[*index] = Some(Outcome::of_error(error.clone())));
             }
         }
@@ -117,10 +118,10 @@ pub(super) async fn in_order(stream: &KinesisStream, entries: &[Entry]) -> Vec<O
 async fn one_key(stream: &KinesisStream, entries: &[Entry], indexes: Vec<usize>) -> Vec<(usize, Outcome<Appended>)> {
     let mut outcomes = Vec::with_capacity(indexes.len());
     let mut before: Option<Appended> = None;
-    let mut has_failed = false;
+    let mut failed = None;
     for index in indexes {
-        if has_failed {
-            outcomes.push((index, behind()));
+        if let Some(failed) = failed {
+            outcomes.push((index, behind(failed)));
             continue;
         }
         let entry = &entries[index];
@@ -139,7 +140,7 @@ async fn one_key(stream: &KinesisStream, entries: &[Entry], indexes: Vec<usize>)
         };
         match &outcome {
             Outcome::Done(appended) => before = Some(appended.clone()),
-            Outcome::NotDone(_) | Outcome::Unknown(_) => has_failed = true,
+            Outcome::NotDone(error) | Outcome::Unknown(error) => failed = Some(error.kind()),
         }
         outcomes.push((index, outcome));
     }

@@ -71,7 +71,7 @@ impl StagedWork {
                 errors.extend(delivery.and_then(|delivery| staged::conflict(group, row, delivery)));
             }
         }
-        if batch.last().map(|last| last.position) > self.shared.progress.before(&self.shard) {
+        if batch.last().map(|last| last.position) >= self.shared.progress.before(&self.shard) {
             self.met_again = HashSet::new();
         }
         write_errors(&self.shared, Stage::Staged, &self.shard, &errors, batch.len()).await?;

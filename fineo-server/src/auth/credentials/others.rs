@@ -1,6 +1,6 @@
 //! Keeps up with what other processes do to tokens.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use fineo::{Error, ErrorKind, Result, Timestamp};
 
@@ -8,6 +8,8 @@ use super::{super::Refusal, Credentials, REMOVED, Record, TOKENS, TokenId, locke
 
 /// How often unknown tokens, or unknown names, make the repository be asked.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// So many unknown tokens are looked for in that time.
+const UNKNOWN_MAX: usize = 20;
 
 /// What the repository has of a token.
 enum Kept {
@@ -36,15 +38,24 @@ impl Credentials {
         Ok(())
     }
 
-    /// Reads the token `id`, which nobody here knows, unless that was done for one a moment ago: it may be another process's.
+    /// Reads the token `id`, which nobody here knows, unless that was done a moment ago: it may be another process's. Of very many it
+    /// is not told.
     pub(super) async fn look_for(&self, id: &TokenId) -> Result<(), Refusal> {
         {
             let now = self.clock.now();
-            let mut looked_at = locked(&self.looked_for_token_at);
-            if is_recent(*looked_at, now) {
+            let mut looked_for = locked(&self.looked_for);
+            if !is_recent(looked_for.0, now) {
+                *looked_for = (now, HashSet::new());
+            }
+            if looked_for.1.contains(id) {
                 return Ok(());
             }
-            *looked_at = now;
+            if looked_for.1.len() >= UNKNOWN_MAX {
+                return Err(Refusal::Unavailable(Error::unavailable(
+                    "too many unknown tokens at once: try again later",
+                )));
+            }
+            looked_for.1.insert(id.clone());
         }
         let found = self.kept(id).await.map_err(Refusal::Unavailable)?;
         self.learn(id.clone(), found);

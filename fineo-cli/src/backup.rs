@@ -22,7 +22,7 @@ pub(crate) async fn back_up(args: &BackupArgs, opener: &Opener) -> Result<(), Fa
 /// Restores, and says what was restored.
 pub(crate) async fn restore(args: &RestoreArgs, opener: &Opener) -> Result<(), Failure> {
     let builder = opener.place.builder()?;
-    let report = unless_stopped(async { Ok(builder.restore_from(&args.from).await?) }).await?;
+    let report = unless_stopped(async { Ok(Box::pin(builder.restore_from(&args.from)).await?) }).await?;
     print("restored", &report, args.output)
 }
 

@@ -89,6 +89,19 @@ async fn what_is_archived_and_trimmed_while_a_replay_reads_is_read_from_the_arch
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_archived_and_trimmed_before_a_shard_is_first_read_is_read_from_the_archive() {
+    let (pipeline, _) = backlog().await;
+    let shared = Arc::clone(pipeline.shared());
+    let request = ReplayRequest::new(Stage::Raw, acme());
+    let mut source = Source::new(&shared, &request);
+    source.tails = Some(source.tails().await.unwrap());
+    // It was listed while nothing was in it.
+    source.segments = Some(futures::stream::empty().boxed());
+    pipeline.stop().await.unwrap();
+    assert_eq!(rest(&mut source, usize::MAX).await, positions(1..=EVENTS));
+}
+
+#[tokio::test(start_paused = true)]
 async fn positions_that_are_not_wanted_are_passed_over_in_the_archive_and_in_the_stream() {
     let (pipeline, _) = backlog().await;
     let shared = Arc::clone(pipeline.shared());

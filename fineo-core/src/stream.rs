@@ -92,13 +92,13 @@ pub struct StreamCapabilities {
 /// 8. **Tail.** [`tail`](Self::tail) is the position of the last entry that a read begun now would deliver
 ///    without waiting.
 /// 9. **Trimming.** [`trim`](Self::trim) removes only entries at or before the position. A read from before
-///    the trimmed part fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) and the context
+///    the trimmed part fails with [`ErrorKind::NotFound`] and the context
 ///    `first`, the first position that is left (or, when none is left, the next); it never skips silently.
 ///    A read from [`ReadFrom::Start`] begins behind what was trimmed.
 /// 10. **Unknown.** An append whose outcome is unknown was applied once or not at all.
 /// 11. **Cancellation.** Dropping a call or a stream of deliveries leaves the stream intact.
 /// 12. **Damage.** A read that meets entries that are not as they were written fails with
-///     [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) and the contexts `from` and `to`, their first and last
+///     [`ErrorKind::Corrupt`] and the contexts `from` and `to`, their first and last
 ///     positions, and delivers none of them. A read from behind them goes on.
 #[async_trait]
 pub trait Stream: Debug + Display + Send + Sync + 'static {
@@ -107,7 +107,7 @@ pub trait Stream: Debug + Display + Send + Sync + 'static {
 
     /// Puts `entries` at the end of their shards and says, one by one, what became of them.
     ///
-    /// An entry beyond a limit is not done, with [`ErrorKind::Invalid`](crate::ErrorKind::Invalid); the
+    /// An entry beyond a limit is not done, with [`ErrorKind::Invalid`]; the
     /// others are not touched by that.
     async fn append(&self, entries: Vec<Entry>) -> Vec<Outcome<Appended>>;
 

@@ -222,14 +222,7 @@ impl<'a> Source<'a> {
 
     /// What comes next of `tail`, the rest of which comes after that; none where nothing of it is wanted.
     async fn next_of(&mut self, mut tail: Tail) -> Result<Option<Found>> {
-        let is_from_start = tail.at.is_none();
-        let mut next = tail.next(&**self.shared.source(self.request.stage)).await?;
-        // Who reads from the start is not told of what was let go of before: what was archived meanwhile may be.
-        if is_from_start && self.checkpoint(&tail.shard).await?.is_some() {
-            tail.begin_anew();
-            next = Next::Trimmed;
-        }
-        let found = match next {
+        let found = match self.next_in(&mut tail).await? {
             Next::End => return Ok(None),
             Next::Batch(batch) => {
                 let records = batch.into_iter().filter_map(|delivery| self.record(&tail.shard, delivery)).collect();
@@ -244,6 +237,21 @@ impl<'a> Source<'a> {
             tails.push_front(tail);
         }
         Ok(found)
+    }
+
+    /// As [`Tail::next`], but who reads from the start of a shard is not told of what was let go of there, and would wait for what
+    /// comes behind it: what was archived since the reading began may be gone.
+    async fn next_in(&mut self, tail: &mut Tail) -> Result<Next> {
+        let is_from_start = tail.at.is_none();
+        if is_from_start && self.checkpoint(&tail.shard).await?.is_some() {
+            return Ok(Next::Trimmed);
+        }
+        let next = tail.next(&**self.shared.source(self.request.stage)).await?;
+        if is_from_start && self.checkpoint(&tail.shard).await?.is_some() {
+            tail.begin_anew();
+            return Ok(Next::Trimmed);
+        }
+        Ok(next)
     }
 
     /// Has the segments read that were archived since the reading began and have what `tail` does not have any more.

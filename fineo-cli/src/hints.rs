@@ -22,8 +22,8 @@ const RULED_OUT: &str = "ruled out";
 pub(crate) async fn with_tables(engine: &Engine, tenant: &TenantId, failure: Failure) -> Failure {
     match failure {
         Failure::Failed(error) if is_unknown_table(&error) => {
-            let asked = error.context().iter().find(|(name, _)| *name == "table").map(|(_, table)| table.clone());
-            Failure::Failed(match tables(engine, tenant, &asked.unwrap_or_default()).await {
+            let asked = error.value("table").unwrap_or_default();
+            Failure::Failed(match tables(engine, tenant, asked).await {
                 Some(hint) => error.with("hint", hint),
                 None => error,
             })
@@ -34,8 +34,7 @@ pub(crate) async fn with_tables(engine: &Engine, tenant: &TenantId, failure: Fai
 
 /// The same failure; where a grant leaves open what `*` means, it says how to choose.
 pub(crate) fn of_change(failure: Failure) -> Failure {
-    let is_open =
-        |error: &Error| error.context().iter().any(|(name, value)| *name == "code" && value == "later_unsaid");
+    let is_open = |error: &Error| error.code() == Some("later_unsaid");
     match failure {
         Failure::Failed(error) if is_open(&error) => Failure::Failed(
             error.with("hint", "--now-only grants what is declared now, --later also what is not and what comes later"),

@@ -100,9 +100,9 @@ impl Compactor {
     /// # Errors
     ///
     /// When the archive or the repository cannot be read at all; `Cold`, before anything was done, when a segment has to be
-    /// restored first that nobody has read yet; `Corrupt` when segments are missing, or one is damaged so that nobody can tell whose
-    /// events it has, after what comes before them was compacted: rows behind them stay nearline. Of an archive that lists late they are missing when
-    /// somebody noted so long ago that they were archived.
+    /// restored first that nobody has read yet; `Corrupt` when segments are missing, or one is damaged so that nobody can
+    /// tell whose events it has, after what comes before them was compacted: rows behind them stay nearline. Of an archive
+    /// that lists late they are missing when somebody noted so long ago that they were archived.
     pub async fn run(&self, on_progress: &(dyn Fn(&TenantReport) + Send + Sync)) -> Result<CompactReport> {
         let (mut everybody, round) = Box::pin(self.round()).await?;
         let mut report = CompactReport { undelivered: round.gaps.shards_waiting, ..CompactReport::default() };

@@ -179,6 +179,5 @@ pub trait Stream: Debug + Display + Send + Sync + 'static {
 
 /// The first position that is left of a shard, by the error that tells of trimmed entries.
 pub fn first_left(error: &Error) -> Option<Position> {
-    let found = error.context().iter().find(|(name, _)| *name == "first");
-    found.filter(|_| error.kind() == ErrorKind::NotFound).and_then(|(_, text)| text.parse().ok())
+    error.value("first").filter(|_| error.kind() == ErrorKind::NotFound).and_then(|text| text.parse().ok())
 }

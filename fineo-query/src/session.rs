@@ -354,8 +354,7 @@ fn may_spill(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 fn is_unknown_name(error: &fineo_core::Error) -> bool {
-    let code = error.context().iter().find(|(name, _)| *name == "code");
-    code.is_some_and(|(_, code)| code == "unknown_table" || code == "unknown_column")
+    matches!(error.code(), Some("unknown_table" | "unknown_column"))
 }
 
 impl std::fmt::Debug for Session {

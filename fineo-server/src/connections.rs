@@ -83,13 +83,16 @@ impl Connections {
     }
 }
 
+/// What IPv4 addresses begin with that a translator made IPv6 addresses of (RFC 6052).
+const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
+
 /// Whom `address` is counted for. An IPv6 host has all addresses of its network, but for private networks and links, which have many
-/// hosts; an IPv4 address that comes through an IPv6 socket or a translator (RFC 6052) is the same address.
+/// hosts; an IPv4 address that comes through an IPv6 socket or a translator is the same address.
 pub(crate) fn host_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
-            let [a, b, c, d, .., high, low] = address.segments();
-            if (a, b) == (0x64, 0xff9b) {
+            let [a, b, c, d, e, f, high, low] = address.segments();
+            if [a, b, c, d, e, f] == TRANSLATED {
                 let [[one, two], [three, four]] = [high.to_be_bytes(), low.to_be_bytes()];
                 return IpAddr::from([one, two, three, four]);
             }

@@ -58,7 +58,7 @@ impl Diagnosis {
                     self.add(subject, Verdict::Bad, "is missing: `fineo bootstrap` makes it");
                     return;
                 }
-                let hint = error.context().iter().find(|(name, _)| *name == "hint").map(|(_, hint)| hint.clone());
+                let hint = error.hint().map(str::to_owned);
                 let advice = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
                 self.add(subject, Verdict::Bad, format!("{}{advice}", error.message()) + &because(&error));
             }

@@ -1,13 +1,16 @@
-//! Leases and checkpoints.
+//! Leases, checkpoints, and how far a process knows the stages to be.
 
 use std::{sync::Arc, time::Duration};
 
 use fineo_backend_memory::MemoryRepo;
-use fineo_core::{Clock, Error, ErrorKind, ManualClock, Position, Result, SeededEntropy, ShardId, Timestamp};
+use fineo_core::{
+    Clock, Cover, Error, ErrorKind, ManualClock, Position, Result, SeededEntropy, ShardId, Timestamp, archive::Stage,
+};
 
 use super::{
     checkpoint::{self, Checkpoint},
     lease::{self, Claim, Claimed, Lease},
+    progress::{Progress, Waiting},
 };
 use crate::retry::Retry;
 
@@ -81,4 +84,20 @@ async fn a_checkpoint_never_moves_backward() {
     let mut checkpoint = hand.checkpoint().await;
     hand.advance(&mut checkpoint, &mut lease, 5).await.unwrap();
     assert_eq!(kind(hand.advance(&mut checkpoint, &mut lease, 4).await), Some(ErrorKind::Internal));
+}
+
+// D8
+#[test]
+fn nobody_waits_for_what_was_never_read_of_a_shard_that_is_gone() {
+    let [raw, staged] = ["s0", "t0"].map(|name| ShardId::new(name).unwrap());
+    let cover = |shard: &ShardId| Cover::from_iter([(shard.clone(), Position::from(5))]);
+    let progress = Progress::new();
+    progress.forwarded_before(&cover(&staged));
+    progress.begun_behind(cover(&raw));
+    assert_eq!(progress.waiting(&Cover::default(), None), Some(Waiting::Staged(cover(&staged))));
+    progress.gone(Stage::Raw, &raw);
+    assert!(!progress.has_caught_up(), "stage staged has not");
+    progress.gone(Stage::Staged, &staged);
+    assert!(progress.has_caught_up());
+    assert_eq!(progress.waiting(&cover(&raw), None), None);
 }

@@ -75,7 +75,7 @@ pub struct ImportOptions {
     pub metric: Option<String>,
     /// What the events' arrival ids count up from; none for chance.
     pub(super) first_id: Option<u128>,
-    /// How often a store is asked to take what it did not; none for as long as it takes.
+    /// How often in a row the stream may take nothing more; none for as long as it takes.
     pub(super) tries_max: Option<u32>,
     /// How much memory packed bytes may ask for; none for what their library takes.
     pub(super) window_log_max: Option<u32>,
@@ -110,7 +110,7 @@ impl ImportOptions {
         self
     }
 
-    /// The import fails once the stream did not take an event so often; it waits for it for ever otherwise.
+    /// The import fails once the stream took nothing more of a piece of it so often in a row; it waits for ever otherwise.
     #[must_use]
     pub fn with_tries_max(mut self, tries_max: u32) -> Self {
         self.tries_max = Some(tries_max);

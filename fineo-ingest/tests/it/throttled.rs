@@ -13,7 +13,7 @@ use fineo_core::{
     Clock as _, Error, ErrorKind, Outcome, Position, Result, SeededEntropy, ShardId, Stream,
     stream::{Appended, Delivery, Entry, ReadFrom, Shard, StreamCapabilities},
 };
-use fineo_ingest::{Edge, Limits, Receipt};
+use fineo_ingest::{Edge, ImportOptions, ImportSource, Limits, Receipt, Routing};
 use futures::stream::BoxStream;
 
 use crate::support::{PausedClock, tenant};
@@ -96,13 +96,20 @@ impl fmt::Display for Throttled {
     }
 }
 
-/// Sends the most small events that a request may have; answers how long that took, too.
-async fn send(clock: &Arc<PausedClock>, stream: &Arc<Throttled>) -> (Receipt, Duration) {
+fn edge(clock: &Arc<PausedClock>, stream: &Arc<Throttled>) -> Edge {
     let entropy = Arc::new(SeededEntropy::new(3));
-    let edge = Edge::new(Arc::clone(stream) as _, Arc::clone(clock) as _, entropy, Limits::default(), Arc::default());
-    let body: String = (0..EVENTS).map(|number| format!("{{\"n\":{number}}}\n")).collect();
+    Edge::new(Arc::clone(stream) as _, Arc::clone(clock) as _, entropy, Limits::default(), Arc::default())
+}
+
+/// The most small events that a request may have.
+fn events() -> String {
+    (0..EVENTS).map(|number| format!("{{\"n\":{number}}}\n")).collect()
+}
+
+/// Sends them; answers how long that took, too.
+async fn send(clock: &Arc<PausedClock>, stream: &Arc<Throttled>) -> (Receipt, Duration) {
     let begun = clock.now();
-    let receipt = edge.ingest(&tenant("acme"), body.into()).await.unwrap();
+    let receipt = edge(clock, stream).ingest(&tenant("acme"), events().into()).await.unwrap();
     let micros = u64::try_from(clock.now().micros() - begun.micros()).unwrap();
     (receipt, Duration::from_micros(micros))
 }
@@ -126,4 +133,15 @@ async fn what_a_shard_takes_later_is_waited_for_and_what_it_never_takes_is_not()
     assert_eq!((receipt.accepted(), receipt.failed().len()), (0, EVENTS));
     assert!(receipt.failed().iter().all(|(_, error)| error.kind() == ErrorKind::Throttled));
     assert!((20..60).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_goes_on_for_as_long_as_some_of_it_is_taken() {
+    let clock = Arc::new(PausedClock::new());
+    for (per_second, is_taken) in [(500, true), (0, false)] {
+        let options = ImportOptions::new(Routing::Tenant(tenant("acme"))).with_tries_max(8);
+        let edge = edge(&clock, &Throttled::new(&clock, per_second, true));
+        let imported = edge.import(ImportSource::Bytes(events().into()), options, |_| {}).await;
+        assert_eq!(imported.map(|report| report.accepted).ok(), is_taken.then_some(EVENTS as u64));
+    }
 }

@@ -44,7 +44,7 @@ pub struct Credentials {
     entropy: Arc<dyn Entropy>,
     secret: [u8; 32],
     tokens: RwLock<BTreeMap<TokenId, Record>>,
-    /// When all tokens were last read for a name that nobody had, and one of them for a token that nobody had.
+    /// When all tokens were last read for a name that nobody had.
     looked_at: Turn<Timestamp>,
     /// Since when which unknown tokens were looked for.
     looked_for: Mutex<(Timestamp, HashSet<TokenId>)>,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use fineo::TenantId;
 
-use super::Connections;
+use super::{Connections, host_of};
 use crate::DoorLimits;
 
 fn connections() -> Connections {
@@ -40,6 +40,22 @@ fn a_host_with_many_addresses_is_one_host() {
     assert!(open.iter().all(Option::is_some));
     assert!(connections.admit(address("2001:db8:0:7::3")).is_none(), "of the same network");
     assert!(connections.admit(address("2001:db8:0:8::1")).is_some(), "of another");
+}
+
+// W12, B4
+#[test]
+fn hosts_of_a_private_network_and_behind_a_translator_are_told_apart() {
+    for (text, host) in [
+        ("fd00::7:1", "fd00::7:1"),
+        ("fe80::1", "fe80::1"),
+        ("64:ff9b::c000:201", "192.0.2.1"),
+        ("64:ff9b:1::c000:201", "64:ff9b:1::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8::7:1", "2001:db8::"),
+        ("192.0.2.1", "192.0.2.1"),
+    ] {
+        assert_eq!(host_of(address(text)), address(host), "{text}");
+    }
 }
 
 // B4

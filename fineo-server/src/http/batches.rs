@@ -34,7 +34,7 @@ use crate::Scope;
 /// How long the events that are on their way into the stream may take to get there once their batch has ended early.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 
-/// How often a store is asked to take an event until the sender hears that it does not: for some five seconds.
+/// How often in a row a store takes nothing more of a batch until the sender hears that: for some five seconds.
 const TRIES_MAX: u32 = 8;
 
 /// How a batch is sent.

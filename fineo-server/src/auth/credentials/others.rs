@@ -38,8 +38,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// Reads the token `id`, which nobody here knows, unless that was done a moment ago: it may be another process's. Of very many it
-    /// is not told.
+    /// Reads the token `id`, which nobody here knows, unless that was done a moment ago: it may be another process's. Of very many at
+    /// once nobody knows, and they are to come again.
     pub(super) async fn look_for(&self, id: &TokenId) -> Result<(), Refusal> {
         {
             let now = self.clock.now();
@@ -51,9 +51,7 @@ impl Credentials {
                 return Ok(());
             }
             if looked_for.1.len() >= UNKNOWN_MAX {
-                return Err(Refusal::Unavailable(Error::unavailable(
-                    "too many unknown tokens at once: try again later",
-                )));
+                return Err(Refusal::Throttled { retry_after: LOOK_AGAIN_EVERY });
             }
             looked_for.1.insert(id.clone());
         }

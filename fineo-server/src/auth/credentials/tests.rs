@@ -261,10 +261,24 @@ async fn an_unknown_token_costs_one_read_however_many_there_are() {
     assert_eq!(worn.reads.load(Ordering::Relaxed) - before, 1);
     office.clock.advance(Duration::from_secs(2));
     second.verify_token(token.reveal(), HERE).await.unwrap();
+    // Another one that is new comes in the same second as unknown ones.
+    let (other, _) = first.create(office.request("acme")).await.unwrap();
+    second.verify_token(other.reveal(), HERE).await.unwrap();
+    let before = worn.reads.load(Ordering::Relaxed);
+    for seed in 1..50 {
+        let outcome = second.look_for(Token::random(&SeededEntropy::new(seed)).id()).await;
+        // Where nobody looked, nobody says that there is none.
+        assert_eq!(matches!(outcome, Err(Refusal::Throttled { .. })), seed > 18, "{outcome:?}");
+    }
+    assert_eq!(
+        worn.reads.load(Ordering::Relaxed) - before,
+        18,
+        "so many strangers are asked for in a second, and no more"
+    );
     let before = worn.reads.load(Ordering::Relaxed);
     let guesses = (0..3).map(|_| second.verify_scram("bolt", b"", &[0; 32], HERE));
     futures::future::join_all(guesses).await;
-    assert_eq!(worn.reads.load(Ordering::Relaxed) - before, 6, "who guesses names at once has all read once");
+    assert_eq!(worn.reads.load(Ordering::Relaxed) - before, 7, "who guesses names at once has all read once");
 }
 
 // P6, W11
